@@ -1,0 +1,63 @@
+# Everything Python lives in .venv; a stamp per dependency group says what is installed there.
+PYTHON ?= $(shell test -x /usr/bin/python3 && echo /usr/bin/python3 || echo python3)
+BIN := .venv/bin
+UV := $(BIN)/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: .venv/.runtime ## start the appliance with the echo back end and print the page's URL
+	@$(BIN)/tandem run
+
+test: .venv/.test .venv/.peers lint ## everything a change must pass: style, types, rules, tests with real peers
+	$(BIN)/python -m pytest
+
+lint: .venv/.test ## style, types and the import rules of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: .venv/.test ## format the tree
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.bench ## the benches, short form
+	$(BIN)/python -m bench.relay --quick --json
+	$(BIN)/python -m bench.transceiver --quick --json
+
+lock: $(UV) ## resolve the dependencies anew and pin them with hashes
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o requirements/runtime.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --custom-compile-command "make lock" --group tools -o requirements/tools.txt
+	for group in test bench; do \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --custom-compile-command "make lock" -c requirements/runtime.txt \
+	    pyproject.toml --group $$group -o requirements/$$group.txt; done
+
+clean: ## remove everything that was built
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(UV):
+	@PYTHON="$(PYTHON)" .ci/bootstrap venv
+
+.venv/.runtime: $(UV) requirements/runtime.txt pyproject.toml
+	$(UV) pip install --quiet --require-hashes -r requirements/runtime.txt
+	$(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.test: .venv/.runtime requirements/test.txt
+	$(UV) pip install --quiet --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/.bench: .venv/.runtime requirements/bench.txt
+	$(UV) pip install --quiet --require-hashes -r requirements/bench.txt
+	@touch $@
+
+.venv/.peers: $(UV)
+	@.ci/bootstrap peers
+	@touch $@

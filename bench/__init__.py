@@ -1,0 +1,1 @@
+"""Tandem beside its peers, measured in one run."""

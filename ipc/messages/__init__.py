@@ -1,0 +1,64 @@
+"""Every message that two processes exchange, as one closed, tagged union.
+
+Fields are only ever added, with defaults; `Hello.version` changes when that is not enough.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ipc.messages.admin import Failure, SessionsRequest, StatusReply, StatusRequest
+from ipc.messages.lifecycle import (
+    Assignment,
+    Drain,
+    Farewell,
+    Heartbeat,
+    Hello,
+    Ready,
+    Rejected,
+    Stop,
+    Welcome,
+)
+from ipc.messages.routes import Routes, RoutesApplied, Transceivers
+from ipc.messages.sessions import (
+    CreateSession,
+    EndSession,
+    ListSessions,
+    SessionCreated,
+    SessionEnded,
+    SessionList,
+    SessionRefused,
+    SessionUnknown,
+)
+from ipc.messages.stats import RelayStats, SessionEvent, SignalingStats, TransceiverStats
+
+Message: TypeAlias = (
+    Assignment
+    | Hello
+    | Welcome
+    | Rejected
+    | Ready
+    | Heartbeat
+    | Drain
+    | Stop
+    | Farewell
+    | Routes
+    | RoutesApplied
+    | Transceivers
+    | CreateSession
+    | SessionCreated
+    | SessionRefused
+    | EndSession
+    | SessionEnded
+    | SessionUnknown
+    | ListSessions
+    | SessionList
+    | RelayStats
+    | TransceiverStats
+    | SignalingStats
+    | SessionEvent
+    | StatusRequest
+    | StatusReply
+    | SessionsRequest
+    | Failure
+)

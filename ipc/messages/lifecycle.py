@@ -1,0 +1,128 @@
+"""Supervisor and worker: birth, readiness, life signs, drain, end.
+
+A worker is exec'd with one inherited descriptor, a SOCK_SEQPACKET socket pair; the Assignment arrives
+there with the worker's sockets as SCM_RIGHTS. From then on they talk over the control ROUTER/DEALER,
+which a worker can also reach when its supervisor has been replaced.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from config.ids import Endpoint, Role, Route, WorkerName
+
+PROTOCOL_VERSION = 1
+
+
+class Tagged(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """Base of all messages: frozen, tagged with the class name, defaults left off the wire."""
+
+
+class DescriptorKind(StrEnum):
+    """What a handed-over descriptor is for."""
+
+    PUBLIC = "public"
+    LINK = "link"
+    HTTP = "http"
+
+
+class Descriptor(msgspec.Struct, frozen=True):
+    """One handed-over socket, in the order of the SCM_RIGHTS array."""
+
+    kind: DescriptorKind
+    endpoint: Endpoint
+    """What it is bound to; for TCP and UDP alike."""
+
+
+class Assignment(Tagged, frozen=True):
+    """All that a fresh process needs to become a worker. Never in argv or environment: it has keys."""
+
+    version: int
+    name: WorkerName
+    role: Role
+    index: int
+    generation: int
+    """Counts the processes that have had this name; part of its ZeroMQ identity."""
+    config: str
+    """The Config as JSON."""
+    control: str
+    """ZeroMQ end point of the supervisor's control ROUTER."""
+    bus: str
+    """ZeroMQ end point where the supervisor subscribes to statistics and events."""
+    runtime_directory: str
+    """Where a worker may bind ipc:// end points of its own (0700)."""
+    descriptors: tuple[Descriptor, ...]
+    ufrag_keys: dict[str, bytes]
+    mint_with: str
+    advertise: tuple[Endpoint, ...] = ()
+    """Relay addresses for answers, in order of preference."""
+    cpu: int | None = None
+    """CPU to pin to."""
+    route: Route | None = None
+    """A transceiver's own route: its cluster, id and the epoch of this boot."""
+
+
+class WorkerPhase(StrEnum):
+    """What a worker says of itself."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+class Hello(Tagged, frozen=True):
+    """First message of a worker, and again to every new supervisor."""
+
+    version: int
+    name: WorkerName
+    role: Role
+    generation: int
+    pid: int
+    phase: WorkerPhase = WorkerPhase.STARTING
+
+
+class Welcome(Tagged, frozen=True):
+    """The supervisor knows this process as that worker."""
+
+    supervisor_pid: int
+
+
+class Rejected(Tagged, frozen=True):
+    """The supervisor does not want this process (wrong version, pid, name or generation)."""
+
+    why: str
+
+
+class Ready(Tagged, frozen=True):
+    """The worker serves. Transceivers and relays name their link address, those with rpc its end point."""
+
+    link: Endpoint | None = None
+    rpc: str = ""
+    datapath: str = ""
+    """Relay only: which datapath runs, and why, e.g. `python (no native one built)`."""
+
+
+class Heartbeat(Tagged, frozen=True):
+    """Sent once a second; answered with the same so that a worker knows it has a supervisor."""
+
+    phase: WorkerPhase
+    sessions: int = 0
+    """Sessions (transceiver), flows (relay) or open requests (signaling)."""
+
+
+class Drain(Tagged, frozen=True):
+    """Take nothing new; exit when done or after that many seconds."""
+
+    within: float
+
+
+class Stop(Tagged, frozen=True):
+    """End now, telling peers what there is time to tell."""
+
+
+class Farewell(Tagged, frozen=True):
+    """Last message of a worker that ends by itself."""
+
+    why: str

@@ -1,0 +1,51 @@
+"""Which transceiver boots are live: the supervisor tells relays and signaling; relays acknowledge.
+
+A transceiver is given sessions only after every live relay has acknowledged its route, so the first
+check of a client never meets a relay that does not know where to send it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from config.ids import Endpoint, Route
+from ipc.messages.lifecycle import Tagged
+
+
+class LiveRoute(msgspec.Struct, frozen=True):
+    """A route and the link address of its transceiver."""
+
+    route: Route
+    link: Endpoint
+
+
+class Routes(Tagged, frozen=True):
+    """The whole truth, on every change and after each Hello of a relay; absent routes are withdrawn."""
+
+    serial: int
+    routes: tuple[LiveRoute, ...]
+
+
+class RoutesApplied(Tagged, frozen=True):
+    """A relay's acknowledgement: it routes by that serial."""
+
+    serial: int
+
+
+class TransceiverEntry(msgspec.Struct, frozen=True):
+    """What signaling needs to place a session."""
+
+    route: Route
+    rpc: str
+    sessions: int
+    max_sessions: int
+    accepting: bool
+    """False while its route is not known everywhere, and while it drains."""
+
+
+class Transceivers(Tagged, frozen=True):
+    """All transceivers, to signaling, on change and once a second."""
+
+    entries: tuple[TransceiverEntry, ...]
+    draining: bool = False
+    """The whole host drains: answer 503 and be not ready."""

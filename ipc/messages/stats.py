@@ -1,0 +1,74 @@
+"""Counters of the workers, published once a second on the bus."""
+
+from __future__ import annotations
+
+import msgspec
+
+from config.ids import WorkerName
+from ipc.messages.lifecycle import Tagged
+
+
+class ProcessUsage(msgspec.Struct, frozen=True):
+    """What a process has used so far."""
+
+    cpu_seconds: float
+    rss_bytes: int
+
+
+class RelayStats(Tagged, frozen=True):
+    """Law of conservation, on the client side: received = forwarded + upcalled + sum(dropped)."""
+
+    worker: WorkerName
+    usage: ProcessUsage
+    received: int
+    forwarded: int
+    upcalled: int
+    returned: int
+    """Datagrams sent to clients."""
+    dropped: dict[str, int]
+    """By DropReason: client datagrams that went neither on nor up."""
+    refused: dict[str, int]
+    """By DropReason: upcalls and link records that the core ended."""
+    flows: int
+    pending: int
+    assured_total: int
+    conserved: bool
+    """False if the law was ever seen broken: a bug in the relay."""
+
+
+class TransceiverStats(Tagged, frozen=True):
+    """What a transceiver has seen."""
+
+    worker: WorkerName
+    usage: ProcessUsage
+    sessions: int
+    connected: int
+    created_total: int
+    closed: dict[str, int]
+    """By CloseReason."""
+    records_in: int
+    records_out: int
+    audio_in: int
+    audio_out: int
+    dropped: dict[str, int]
+
+
+class SignalingStats(Tagged, frozen=True):
+    """What the HTTP worker has answered."""
+
+    worker: WorkerName
+    usage: ProcessUsage
+    connections: int
+    responses: dict[str, int]
+    """By status code."""
+    guarded: int
+    """Connections that ended in an exception inside the HTTP library."""
+
+
+class SessionEvent(Tagged, frozen=True):
+    """A line of a session's life: `connected`, `path`, `closed`."""
+
+    worker: WorkerName
+    session: str
+    what: str
+    detail: str = ""

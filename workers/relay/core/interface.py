@@ -1,0 +1,128 @@
+"""All that enters and leaves the relay core, and nothing else does.
+
+The datapath forwards what it knows and hands up what it does not; the core decides and answers with
+outputs, which the shell carries out in order. Values are msgspec structs: frozen, and made in a tenth
+of the time a frozen dataclass takes, which matters where one is made per STUN datagram.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from config.ids import Endpoint, FlowKey, Route
+from workers.wire.link import RecordType
+from workers.wire.types import DropReason
+
+
+class KnownFlow(msgspec.Struct, frozen=True):
+    """What the datapath's table knew of the source when it made an upcall."""
+
+    label: int
+    route: Route
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+class Upcall(msgspec.Struct, frozen=True):
+    """A client datagram that the datapath did not forward: STUN, an unknown source, another kind."""
+
+    key: FlowKey
+    datagram: bytes
+    flow: KnownFlow | None
+    """The assured flow of that source, if the table has one."""
+
+
+class LinkRecord(msgspec.Struct, frozen=True):
+    """A record from the link that is not plain DATA of an assured flow."""
+
+    peer: Endpoint
+    type: RecordType
+    flags: int
+    label: int
+    payload: bytes
+    flow: FlowKey | None
+    """The assured flow of that label, if slot and generation match one."""
+
+
+class RouteAdded(msgspec.Struct, frozen=True):
+    """A transceiver boot is live and reachable at this link address."""
+
+    route: Route
+    link: Endpoint
+
+
+class RouteRemoved(msgspec.Struct, frozen=True):
+    """A transceiver boot is gone: its flows must not be served any longer."""
+
+    route: Route
+
+
+class FlowExpired(msgspec.Struct, frozen=True):
+    """The datapath's sweep removed an idle assured flow: its slot rests, then is free."""
+
+    label: int
+
+
+Event: TypeAlias = Upcall | LinkRecord | RouteAdded | RouteRemoved | FlowExpired
+
+
+# --- outputs --------------------------------------------------------------------------------------
+
+
+class SendRecord(msgspec.Struct, frozen=True):
+    """Send one record to a transceiver."""
+
+    to: Endpoint
+    type: RecordType
+    flags: int
+    label: int
+    payload: bytes
+
+
+class SendDatagram(msgspec.Struct, frozen=True):
+    """Send a datagram to a client from the local address of the key."""
+
+    key: FlowKey
+    datagram: bytes
+
+
+class InstallFlow(msgspec.Struct, frozen=True):
+    """Put an assured flow into the datapath; replaces whatever that key or slot had."""
+
+    key: FlowKey
+    label: int
+    route: Route
+    link: Endpoint
+
+
+class RemoveFlow(msgspec.Struct, frozen=True):
+    """Take a flow out of the datapath and leave a tombstone until its client has been silent."""
+
+    label: int
+
+
+class RemoveRoute(msgspec.Struct, frozen=True):
+    """Take all flows of a route out of the datapath, leaving tombstones; each gives FlowExpired."""
+
+    route: Route
+
+
+class FlowAssured(msgspec.Struct, frozen=True):
+    """A flow passed the owner's MESSAGE-INTEGRITY (for counters and events)."""
+
+    key: FlowKey
+    route: Route
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """The event ended here."""
+
+    reason: DropReason
+
+
+Output: TypeAlias = (
+    SendRecord | SendDatagram | InstallFlow | RemoveFlow | RemoveRoute | FlowAssured | Dropped
+)
