@@ -1,0 +1,152 @@
+"""Log lines to standard error, by structlog alone, without ever blocking the event loop.
+
+Standard error is often a pipe or journald's socket, shared with the parent and the siblings. A stuck
+reader would stop the loop at the next line; O_NONBLOCK on the shared open file would surprise everyone
+else. So a pipe or terminal is opened anew (O_NONBLOCK then is ours alone), a socket is written with
+MSG_DONTWAIT, and what does not fit is dropped, counted, and said in the next line that does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import stat
+from typing import Final, TypeAlias
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from config.model import LogFormat, LogLevel, LogSection
+
+Logger: TypeAlias = FilteringBoundLogger
+"""What the rest of the house takes for a logger: `log.info("what happened", key=value)`."""
+
+MAX_LINE: Final = 65_536
+"""Bytes of one line; a longer one (a monstrous traceback) is cut."""
+
+_STANDARD_ERROR: Final = 2
+
+
+class LineWriter:
+    """Writes whole lines to a descriptor that it neither blocks on nor changes for others.
+
+    A line that was taken in part is finished before the next one, so lines never mix.
+    """
+
+    def __init__(self, fd: int = _STANDARD_ERROR) -> None:
+        self.dropped = 0
+        """Lines lost so far because the reader was slow or gone."""
+        self.unsaid = 0
+        """Of these, the lines that no later line has told of yet."""
+        self._fd = fd
+        self._socket: socket.socket | None = None
+        self._own_fd = False
+        self._polled: select.poll | None = None
+        self._rest = b""
+        self._open(fd)
+
+    def _open(self, fd: int) -> None:
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISSOCK(mode):
+            self._socket = socket.socket(fileno=os.dup(fd))
+        elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            try:
+                self._fd = os.open(f"/proc/self/fd/{fd}", flags)
+                self._own_fd = True
+            except OSError:
+                # Another user's terminal (sudo, su): ask before each write instead.
+                self._polled = select.poll()
+                self._polled.register(fd, select.POLLOUT)
+
+    def write(self, line: str) -> None:
+        """Write one line, without its newline, or count it as dropped."""
+        data = line.encode("utf-8", "backslashreplace")[:MAX_LINE] + b"\n"
+        try:
+            if self._rest:
+                self._rest = self._rest[self._take(self._rest) :]
+            taken = 0 if self._rest else self._take(data)
+        except OSError:
+            taken = 0
+        if taken:
+            self._rest = data[taken:]
+            self.unsaid = 0
+        else:
+            self.dropped += 1
+            self.unsaid += 1
+
+    # structlog calls the wrapped logger by the name of the level.
+    debug = info = warning = error = critical = exception = msg = write
+
+    def _take(self, data: bytes) -> int:
+        """How many bytes the kernel took at once, maybe none."""
+        try:
+            if self._socket is not None:
+                return self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            if self._polled is not None:
+                if not self._polled.poll(0):
+                    return 0
+                data = data[: select.PIPE_BUF]  # what a writable pipe takes without blocking
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+
+    def close(self) -> None:
+        """Close what this writer opened itself; the descriptor it was given stays open."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._own_fd:
+            os.close(self._fd)
+            self._own_fd = False
+        self._fd = -1
+
+
+def open_log(section: LogSection, worker: str, *, writer: LineWriter | None = None) -> Logger:
+    """A logger whose lines carry `worker` and `pid`; level and format from the configuration."""
+    writer = writer or LineWriter()
+    console = section.format is LogFormat.CONSOLE or (
+        section.format is LogFormat.AUTO and os.isatty(_STANDARD_ERROR)
+    )
+    processors: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _say_drops(writer),
+    ]
+    if console:
+        processors.append(
+            structlog.dev.ConsoleRenderer(
+                colors=os.isatty(_STANDARD_ERROR),
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        )
+    else:
+        processors.append(structlog.processors.format_exc_info)
+        processors.append(structlog.processors.JSONRenderer())
+    logger: Logger = structlog.wrap_logger(
+        writer,
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(_SEVERITY[section.level]),
+        cache_logger_on_first_use=True,
+        worker=worker,
+        pid=os.getpid(),
+    )
+    return logger.bind()
+
+
+def _say_drops(writer: LineWriter) -> Processor:
+    def processor(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        if writer.unsaid:
+            event["lines_dropped"] = writer.unsaid
+        return event
+
+    return processor
+
+
+_SEVERITY: Final = {
+    LogLevel.DEBUG: 10,
+    LogLevel.INFO: 20,
+    LogLevel.WARNING: 30,
+    LogLevel.ERROR: 40,
+}
