@@ -1,0 +1,139 @@
+"""All that enters and leaves the supervisor's core, and nothing else does.
+
+A worker process is named by (name, generation): the name is a place in the appliance, the generation
+counts the processes that have held it, so that news of a dead process is never taken for its successor's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from appliance.supervisor.core.health import ApplianceState
+from appliance.supervisor.core.lifecycle import WorkerState
+from appliance.supervisor.core.spec import WorkerSpec
+from config.ids import Route, WorkerName
+from ipc.messages.lifecycle import Drain, Farewell, Heartbeat, Hello, Ready, Stop, Welcome
+from ipc.messages.routes import Routes, RoutesApplied, Transceivers
+
+
+class ProcessId(NamedTuple):
+    """One process that holds, or held, a worker's name."""
+
+    name: WorkerName
+    generation: int
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.generation}"
+
+
+FromWorker: TypeAlias = Hello | Ready | Heartbeat | RoutesApplied | Farewell
+ToWorker: TypeAlias = Welcome | Heartbeat | Drain | Stop | Routes | Transceivers
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+class StartRequested(msgspec.Struct, frozen=True):
+    """Begin."""
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A Spawn was carried out."""
+
+    process: ProcessId
+    pid: int
+    route: Route | None = None
+    """A transceiver's route: its epoch is drawn when it is started."""
+
+
+class SpawnFailed(msgspec.Struct, frozen=True):
+    """A Spawn could not be carried out (no process slot, no memory)."""
+
+    process: ProcessId
+    why: str
+
+
+class Exited(msgspec.Struct, frozen=True):
+    """A process is gone and reaped; `code` is its exit code, or minus the signal that killed it."""
+
+    process: ProcessId
+    code: int
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A message on the control socket, from a peer that says it is this process with that pid."""
+
+    process: ProcessId
+    pid: int
+    message: FromWorker
+
+
+class DrainRequested(msgspec.Struct, frozen=True):
+    """Take nothing new, let sessions finish, then end."""
+
+
+class StopRequested(msgspec.Struct, frozen=True):
+    """End now."""
+
+
+Event: TypeAlias = (
+    StartRequested | Started | SpawnFailed | Exited | Received | DrainRequested | StopRequested
+)
+
+# --- outputs --------------------------------------------------------------------------------------
+
+
+class Spawn(msgspec.Struct, frozen=True):
+    """Start a process for this worker; answered with Started or SpawnFailed."""
+
+    spec: WorkerSpec
+    process: ProcessId
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send a control message to a process that has been welcomed."""
+
+    process: ProcessId
+    pid: int
+    message: ToWorker
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """Tell a peer that it is none of ours."""
+
+    process: ProcessId
+    pid: int
+    why: str
+
+
+class Kill(msgspec.Struct, frozen=True):
+    """SIGKILL this process; Exited will follow."""
+
+    process: ProcessId
+    why: str
+
+
+class WorkerChanged(msgspec.Struct, frozen=True):
+    """A worker entered a state: worth a line in the log."""
+
+    process: ProcessId
+    pid: int
+    state: WorkerState
+    why: str
+
+
+class ApplianceChanged(msgspec.Struct, frozen=True):
+    """The appliance as a whole entered a state."""
+
+    state: ApplianceState
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """No process is left and none is wanted; the last output."""
+
+    code: int
+    why: str
+
+
+Output: TypeAlias = Spawn | Send | Reject | Kill | WorkerChanged | ApplianceChanged | Finished

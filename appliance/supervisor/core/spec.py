@@ -1,0 +1,48 @@
+"""Which workers a host should have: the Config and the host's CPUs in, a list of workers out."""
+
+from __future__ import annotations
+
+import msgspec
+
+from config.ids import Role, WorkerName
+from config.model import Config
+
+
+class HostFacts(msgspec.Struct, frozen=True):
+    """What of the host decides how many workers there are."""
+
+    cpus: tuple[int, ...]
+    """CPUs that this process may run on, in ascending order; at least one."""
+
+
+class WorkerSpec(msgspec.Struct, frozen=True):
+    """One wanted worker. Its name outlives the processes that bear it."""
+
+    name: WorkerName
+    role: Role
+    index: int
+    cpu: int | None = None
+    """CPU to pin to. Only relays are pinned: a socket's reader and its cache stay together."""
+
+
+def worker_name(role: Role, index: int) -> WorkerName:
+    """`relay-0`, `transceiver-3`, `signaling-0`."""
+    return WorkerName(f"{role.label}-{index}")
+
+
+def desired_workers(config: Config, host: HostFacts) -> tuple[WorkerSpec, ...]:
+    """All wanted workers, in the order in which they are started.
+
+    Relays first: a transceiver takes sessions only when the relays know it, so they had better be up.
+    """
+    relays = config.relay.workers or len(host.cpus)
+    transceivers = config.transceiver.workers or len(host.cpus)
+    return (
+        *(_spec(Role.RELAY, i, host.cpus[i % len(host.cpus)]) for i in range(relays)),
+        *(_spec(Role.TRANSCEIVER, i) for i in range(transceivers)),
+        _spec(Role.SIGNALING, 0),
+    )
+
+
+def _spec(role: Role, index: int, cpu: int | None = None) -> WorkerSpec:
+    return WorkerSpec(worker_name(role, index), role, index, cpu)

@@ -1,0 +1,326 @@
+"""Keeps the wanted workers running, and ends them in order. Decides; the shell acts.
+
+One door: an event comes in, the state of a worker follows from it (lifecycle.py), and then the whole
+appliance is looked at: which stage it is in and which actions bring the workers to its goals (plan.py),
+what the routes are and who has to hear of it (routes.py), and how the appliance is (health.py).
+Looking at everything after every event is cheap with some dozens of workers, and forgets nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+
+from appliance.supervisor.core.health import ApplianceState, appliance_state
+from appliance.supervisor.core.interface import (
+    ApplianceChanged,
+    DrainRequested,
+    Event,
+    Exited,
+    Finished,
+    Kill,
+    Output,
+    Received,
+    Reject,
+    Spawn,
+    SpawnFailed,
+    Started,
+    StartRequested,
+    StopRequested,
+)
+from appliance.supervisor.core.lifecycle import EXIT_CONFIG, WorkerState
+from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_stage, plan
+from appliance.supervisor.core.routes import RouteTable
+from appliance.supervisor.core.spec import WorkerSpec
+from appliance.supervisor.core.worker import Worker
+from config.ids import Instant, Role
+from config.model import Config
+from ipc.messages.admin import WorkerStatus
+from ipc.messages.lifecycle import (
+    PROTOCOL_VERSION,
+    Drain,
+    Farewell,
+    Heartbeat,
+    Hello,
+    Ready,
+    Stop,
+    Welcome,
+    WorkerPhase,
+)
+from ipc.messages.routes import RoutesApplied, TransceiverEntry, Transceivers
+
+EXIT_FAILED: Final = 70
+TRANSCEIVERS_EVERY: Final = 1.0
+STOP_GRACE: Final = 3.0
+"""Seconds between being told to end (or the end of a drain) and SIGKILL."""
+SIGNALING_DRAIN: Final = 3.0
+"""Seconds that open HTTP requests may take once the last session is over."""
+LATE: Final = 2.0
+"""A timer this late means that the supervisor itself stood still: silence proves nothing then."""
+
+
+class Supervisor:
+    """Decides which workers run. Never looks at a clock, starts nothing, sends nothing."""
+
+    def __init__(self, config: Config, specs: tuple[WorkerSpec, ...], supervisor_pid: int) -> None:
+        self._config = config
+        self._welcome = Welcome(supervisor_pid)
+        self._workers = {spec.name: Worker(spec) for spec in specs}
+        self._routes = RouteTable()
+        self._stage = Stage.RUN
+        self._running = False
+        self._was_ready = False
+        self._state = ApplianceState.STARTING
+        self._told: Transceivers | None = None
+        self._next_tick: Instant | None = None
+        self._exit_code = 0
+        self._exit_why = ""
+
+    @property
+    def state(self) -> ApplianceState:
+        """How the appliance is."""
+        return self._state
+
+    def workers(self, now: Instant) -> tuple[WorkerStatus, ...]:
+        """All workers, as `tandem status` shows them."""
+        return tuple(worker.status(now) for worker in self._workers.values())
+
+    def transceivers(self) -> tuple[TransceiverEntry, ...]:
+        """All transceivers that have sessions or may get some."""
+        return tuple(e for w in self._of(Role.TRANSCEIVER) if (e := self._entry(w)) is not None)
+
+    # --- the door -------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: Instant) -> list[Output]:
+        """Take one event; the outputs are to be carried out in order."""
+        outputs: list[Output] = []
+        match event:
+            case StartRequested():
+                self._running = True
+                self._next_tick = now + TRANSCEIVERS_EVERY
+            case Started():
+                if worker := self._current(event):
+                    worker.pid, worker.route = event.pid, event.route
+            case SpawnFailed():
+                if worker := self._current(event):
+                    self._gone(worker, f"could not be started: {event.why}", None, now)
+            case Exited():
+                if worker := self._current(event):
+                    self._gone(worker, _cause(event.code), event.code, now)
+            case Received():
+                self._received(event, now, outputs)
+            case DrainRequested():
+                if self._stage is Stage.RUN:
+                    self._stage = Stage.DRAIN_TRANSCEIVERS
+            case StopRequested():
+                if self._stage is not Stage.DONE:
+                    self._stage = Stage.STOP_ALL
+            case _:
+                assert_never(event)
+        self._reconcile(now, outputs)
+        return outputs
+
+    def next_timeout(self) -> Instant | None:
+        """When `handle_timeout` wants to be called."""
+        if self._stage is Stage.DONE or self._next_tick is None:
+            return None
+        deadlines = [d for w in self._workers.values() if (d := w.life.deadline) is not None]
+        return min([self._next_tick, *deadlines])
+
+    def handle_timeout(self, now: Instant) -> list[Output]:
+        """Let time pass."""
+        due = self.next_timeout()
+        if due is None or now < due:
+            return []
+        outputs: list[Output] = []
+        for worker in self._workers.values():
+            if now - due >= LATE:
+                worker.life.heard(now)
+            if why := worker.life.overdue(now):
+                outputs.append(Kill(worker.process, why))
+        assert self._next_tick is not None
+        if now >= self._next_tick:
+            self._next_tick = now + TRANSCEIVERS_EVERY
+            self._told = None
+        self._reconcile(now, outputs)
+        return outputs
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def _current(self, event: Started | SpawnFailed | Exited | Received) -> Worker | None:
+        """The worker whose present process the event is about."""
+        worker = self._workers.get(event.process.name)
+        if worker and worker.generation == event.process.generation and worker.life.has_process:
+            return worker
+        return None
+
+    def _gone(self, worker: Worker, cause: str, code: int | None, now: Instant) -> None:
+        wanted = goal_of(self._stage, worker.spec.role) is Goal.RUN
+        farewell = worker.end_process()
+        cause = f"{cause}: {farewell}" if farewell and code else cause
+        worker.life.exited(cause, code, now, wanted=wanted)
+        if worker.spec.role is Role.RELAY:
+            self._routes.forget_relay(worker.name)
+
+    def _received(self, event: Received, now: Instant, outputs: list[Output]) -> None:
+        worker = self._current(event)
+        refusal = self._refusal(worker, event)
+        if refusal or worker is None:
+            outputs.append(Reject(event.process, event.pid, refusal))
+            return
+        worker.life.heard(now)
+        match event.message:
+            case Hello():
+                self._greet(worker, outputs)
+            case Ready() as ready:
+                worker.link, worker.rpc, worker.note = ready.link, ready.rpc, ready.datapath
+                if worker.life.state is WorkerState.STARTING:
+                    worker.life.ready(now)
+            case Heartbeat() as heartbeat:
+                worker.sessions = heartbeat.sessions
+                outputs.append(worker.send(heartbeat))
+                by_itself = heartbeat.phase is WorkerPhase.DRAINING and worker.asked is Goal.RUN
+                if by_itself and worker.life.state is WorkerState.READY:
+                    worker.life.drain(now, until=None, why="was told to end by somebody else")
+            case RoutesApplied() as applied:
+                self._routes.acknowledge(worker.name, applied.serial)
+            case Farewell() as farewell:
+                worker.farewell = farewell.why
+            case _:
+                assert_never(event.message)
+
+    def _refusal(self, worker: Worker | None, event: Received) -> str:
+        """Why this peer is none of ours; empty if it is the process we started."""
+        if worker is None:
+            return f"no process {event.process} was started here"
+        if worker.pid != event.pid:
+            return f"{event.process} is process {worker.pid}, not {event.pid}"
+        if not isinstance(event.message, Hello):
+            return "" if worker.welcomed else "said something before Hello"
+        hello = event.message
+        if hello.version != PROTOCOL_VERSION:
+            return f"speaks version {hello.version}, the supervisor {PROTOCOL_VERSION}"
+        same = (hello.name, hello.generation, hello.pid, hello.role) == (
+            *event.process,
+            event.pid,
+            worker.spec.role,
+        )
+        return "" if same else "its Hello and its socket identity differ"
+
+    def _greet(self, worker: Worker, outputs: list[Output]) -> None:
+        worker.welcomed = True
+        outputs.append(worker.send(self._welcome))
+        if worker.spec.role is Role.RELAY:
+            outputs.append(worker.send(self._routes.message()))
+        elif worker.spec.role is Role.SIGNALING:
+            outputs.append(worker.send(self._truth()))
+
+    # --- what follows ---------------------------------------------------------------------------
+
+    def _reconcile(self, now: Instant, outputs: list[Output]) -> None:
+        if not self._running or self._stage is Stage.DONE:
+            return
+        self._give_up_if_hopeless()
+        self._distribute(outputs)
+        for worker in self._workers.values():
+            self._act(worker, now, outputs)
+        outputs.extend(c for w in self._workers.values() if (c := w.change()) is not None)
+        self._judge(outputs)
+        running = {
+            w.spec.role for w in self._workers.values() if w.life.state is not WorkerState.STOPPED
+        }
+        following = next_stage(self._stage, running)
+        if following is not self._stage:
+            self._stage = following
+            if following is Stage.DONE:
+                outputs.append(Finished(self._exit_code, self._exit_why))
+            else:
+                self._reconcile(now, outputs)
+
+    def _act(self, worker: Worker, now: Instant, outputs: list[Output]) -> None:
+        life, goal = worker.life, goal_of(self._stage, worker.spec.role)
+        due = life.deadline is not None and now >= life.deadline
+        match plan(goal, life.state, worker.asked, due=due):
+            case Action.SPAWN:
+                worker.begin_process()
+                life.spawn(now)
+                outputs.append(Spawn(worker.spec, worker.process))
+            case Action.DRAIN:
+                worker.asked = Goal.DRAIN
+                within = self._patience(worker.spec.role)
+                life.drain(now, until=now + within + STOP_GRACE)
+                outputs.append(worker.send(Drain(within)))
+            case Action.STOP:
+                worker.asked = Goal.STOP
+                life.drain(now, until=now + STOP_GRACE)
+                outputs.append(worker.send(Stop()))
+            case Action.KILL:
+                life.drain(now, until=now + STOP_GRACE)
+                worker.asked = Goal.STOP
+                outputs.append(Kill(worker.process, "no longer needed"))
+            case Action.RETIRE:
+                life.retire(now)
+            case None:
+                pass
+
+    def _patience(self, role: Role) -> float:
+        """Seconds that workers of this role get to drain."""
+        if role is Role.SIGNALING:
+            return SIGNALING_DRAIN
+        return self._config.supervisor.drain_timeout
+
+    def _distribute(self, outputs: list[Output]) -> None:
+        """Tell relays and signaling what has changed for them."""
+        links = {
+            w.route: w.link for w in self._of(Role.TRANSCEIVER) if w.serves and w.route and w.link
+        }
+        relays = [w for w in self._of(Role.RELAY) if w.welcomed and w.life.has_process]
+        if self._routes.replace(links):
+            outputs.extend(relay.send(self._routes.message()) for relay in relays)
+        self._routes.confirm([relay.name for relay in relays])
+        truth = self._truth()
+        if truth != self._told:
+            self._told = truth
+            outputs.extend(w.send(truth) for w in self._of(Role.SIGNALING) if w.welcomed)
+
+    def _truth(self) -> Transceivers:
+        return Transceivers(self.transceivers(), draining=self._stage is not Stage.RUN)
+
+    def _entry(self, worker: Worker) -> TransceiverEntry | None:
+        if worker.route is None or not worker.serves or not worker.rpc:
+            return None
+        accepting = (
+            self._stage is Stage.RUN
+            and worker.life.state is WorkerState.READY
+            and self._routes.is_confirmed(worker.route)
+            and any(w.life.state is not WorkerState.FAILED for w in self._of(Role.RELAY))
+        )
+        most = self._config.transceiver.max_sessions
+        return TransceiverEntry(worker.route, worker.rpc, worker.sessions, most, accepting)
+
+    def _judge(self, outputs: list[Output]) -> None:
+        accepting = all(entry.accepting for entry in self.transceivers())
+        states = [w.life.state for w in self._workers.values()]
+        state = appliance_state(self._stage, states, accepting=accepting, was_ready=self._was_ready)
+        self._was_ready |= state is ApplianceState.READY
+        if state is not self._state:
+            self._state = state
+            outputs.append(ApplianceChanged(state))
+
+    def _give_up_if_hopeless(self) -> None:
+        """Before the first success: a role of which no worker can start is the operator's to mend."""
+        if self._was_ready or self._stage is not Stage.RUN:
+            return
+        for role in Role:
+            workers = self._of(role)
+            if workers and all(w.life.state is WorkerState.FAILED for w in workers):
+                wrong = any(w.life.misconfigured for w in workers)
+                self._exit_code = EXIT_CONFIG if wrong else EXIT_FAILED
+                self._exit_why = f"{workers[0].name} {workers[0].life.why}"
+                self._stage = Stage.STOP_ALL
+
+    def _of(self, role: Role) -> list[Worker]:
+        return [w for w in self._workers.values() if w.spec.role is role]
+
+
+def _cause(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,88 @@
+"""What the supervisor knows of one worker and of the process that bears its name now."""
+
+from __future__ import annotations
+
+from appliance.supervisor.core.interface import ProcessId, Send, ToWorker, WorkerChanged
+from appliance.supervisor.core.lifecycle import Lifecycle, WorkerState
+from appliance.supervisor.core.plan import Goal
+from appliance.supervisor.core.spec import WorkerSpec
+from config.ids import Endpoint, Instant, Route, WorkerName
+from ipc.messages.admin import WorkerStatus
+
+
+class Worker:
+    """A place in the appliance, and its occupant."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.spec = spec
+        self.life = Lifecycle()
+        self.generation = 0
+        self.pid = 0
+        self.asked = Goal.RUN
+        """What this process was told last."""
+        self.reported = WorkerState.STOPPED
+        """The state that was last made an output."""
+        self.welcomed = False
+        self.sessions = 0
+        self.note = ""
+        self.farewell = ""
+        self.link: Endpoint | None = None
+        self.rpc = ""
+        self.route: Route | None = None
+
+    @property
+    def name(self) -> WorkerName:
+        """Its name."""
+        return self.spec.name
+
+    @property
+    def process(self) -> ProcessId:
+        """The process that has the name now, or had it last."""
+        return ProcessId(self.spec.name, self.generation)
+
+    @property
+    def serves(self) -> bool:
+        """Its process has said Ready and has not ended."""
+        return self.life.state in (WorkerState.READY, WorkerState.DRAINING)
+
+    def begin_process(self) -> None:
+        """Forget the last process: a new one is coming."""
+        self.generation += 1
+        self.asked = Goal.RUN
+        self._forget()
+
+    def end_process(self) -> str:
+        """Forget what only held for the process that ended; gives the reason it left, if it did."""
+        farewell = self.farewell
+        self._forget()
+        return farewell
+
+    def _forget(self) -> None:
+        self.pid = self.sessions = 0
+        self.welcomed = False
+        self.note = self.farewell = self.rpc = ""
+        self.link = self.route = None
+
+    def send(self, message: ToWorker) -> Send:
+        """An output that sends this to its process."""
+        return Send(self.process, self.pid, message)
+
+    def change(self) -> WorkerChanged | None:
+        """An output that tells of a new state, if it is one."""
+        if self.life.state is self.reported:
+            return None
+        self.reported = self.life.state
+        return WorkerChanged(self.process, self.pid, self.life.state, self.life.why)
+
+    def status(self, now: Instant) -> WorkerStatus:
+        """One row of `tandem status`, without the counters that the worker publishes itself."""
+        return WorkerStatus(
+            name=self.spec.name,
+            state=self.life.state.value,
+            pid=self.pid,
+            cpu=self.spec.cpu,
+            restarts=self.life.restarts,
+            uptime=max(0.0, now - self.life.since) if self.life.has_process else 0.0,
+            sessions=self.sessions,
+            note=self.life.why or self.note,
+        )
