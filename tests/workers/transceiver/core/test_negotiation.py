@@ -1,0 +1,312 @@
+"""Offers in, agreements and answers out: every fixture, every refusal, and mutations of both."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.ids import Endpoint
+from workers.transceiver.core.answer import dtls_role, encode_answer
+from workers.transceiver.core.interface import DtlsRole, Fingerprint, IceCredentials
+from workers.transceiver.core.negotiation import Agreement, NothingInCommon, negotiate
+from workers.transceiver.core.offer import parse_answer
+from workers.transceiver.core.sdp import SdpError, parse_description
+
+OFFERS = Path(__file__).parents[3] / "fixtures" / "offers"
+SERVED = sorted(p for p in OFFERS.glob("*.sdp") if p.stem != "chromium-data")
+LOCAL = IceCredentials("0" * 23, "p" * 24)
+OURS = Fingerprint("sha-256", bytes(range(32)))
+RELAYS = (Endpoint("192.0.2.1", 3478), Endpoint("192.0.2.9", 3478), Endpoint("2001:db8::1", 3478))
+
+
+def offer(name: str = "chromium-audio-data") -> str:
+    return (OFFERS / f"{name}.sdp").read_bytes().decode()
+
+
+def agree(text: str) -> Agreement:
+    return negotiate(parse_description(text))
+
+
+def answer(text: str, advertise: tuple[Endpoint, ...] = RELAYS) -> str:
+    return encode_answer(agree(text), local=LOCAL, fingerprint=OURS, advertise=advertise, origin=77)
+
+
+def without(text: str, pattern: str) -> str:
+    """The text less all lines that match."""
+    return "".join(line for line in text.splitlines(keepends=True) if not re.match(pattern, line))
+
+
+@pytest.mark.parametrize("path", SERVED, ids=lambda p: p.stem)
+def test_answer_to_every_client(path: Path) -> None:
+    text = path.read_bytes().decode()
+    agreement = agree(text)
+    reply = answer(text)
+    assert reply.endswith("\r\n")
+    assert "\n" not in reply.replace("\r\n", "")
+    theirs, ours = parse_description(text), parse_description(reply)
+    assert [s.kind for s in ours.sections] == [s.kind for s in theirs.sections]
+    assert [s.mid for s in ours.sections] == [s.mid for s in theirs.sections]
+    assert [s.protocol for s in ours.sections] == [s.protocol for s in theirs.sections]
+    assert [s.port for s in ours.sections if s.kind != "audio"] == [0] * (len(ours.sections) - 1)
+    group = ours.first("group")
+    assert group is not None
+    assert group.value == f"BUNDLE {agreement.section.mid}"
+    assert ours.has("ice-lite")
+    (audio,) = (s for s in ours.sections if s.port)
+    assert audio.port == 3478
+    assert [a.value for a in audio.all("setup")] == ["passive"]
+    assert audio.has("rtcp-mux")
+    assert audio.has("end-of-candidates")
+    assert not [a for a in ours.attributes if a.value == "trickle"]
+    codecs = agreement.audio.codecs
+    assert [c.name for c in codecs] == ["opus", "pcmu", "pcma"]
+    assert audio.formats == tuple(str(c.payload_type) for c in codecs)
+    assert f"a=fmtp:{codecs[0].payload_type} minptime=10;useinbandfec=1\r\n" in reply
+    # What the client's side of our own house makes of it.
+    read = parse_answer(reply)
+    assert read.remote == LOCAL
+    assert read.fingerprints == (OURS,)
+    assert read.dtls_role is DtlsRole.ACTIVE
+    assert read.lite
+    assert read.candidates == RELAYS
+    assert read.audio.sends == agreement.audio.receives
+    assert read.audio.receives == agreement.audio.sends
+
+
+def test_peer_of_a_media_level_and_a_session_level_offer() -> None:
+    chromium, firefox = agree(offer()).peer, agree(offer("firefox-audio-data")).peer
+    assert len(chromium.credentials.password) == 24
+    assert firefox.credentials.ufrag == "5fc4a8b2"
+    for peer in (chromium, firefox):
+        assert peer.setup == "actpass"
+        assert [f.algorithm for f in peer.fingerprints] == ["sha-256"]
+    assert len(agree(offer("aiortc-audio-data")).peer.fingerprints) == 3
+
+
+def test_everything_at_session_level() -> None:
+    text = offer("chromium-audio")
+    moved = [line for line in text.splitlines() if re.match("a=(ice-|fingerprint|setup)", line)]
+    text = without(text, "a=(ice-|fingerprint|setup)")
+    text = text.replace("t=0 0\r\n", "t=0 0\r\n" + "\r\n".join(moved) + "\r\n")
+    assert agree(text).peer == agree(offer("chromium-audio")).peer
+
+
+def test_attributes_of_the_bundle_in_its_tagged_section_only() -> None:
+    text = offer("chromium-audio-data")
+    head, audio, data = re.split("(?=m=)", text)
+    bundled = (
+        head.replace("BUNDLE 0 1", "BUNDLE 1 0")
+        + data
+        + without(audio, "a=(ice-|fingerprint|setup)")
+    )
+    agreement = agree(bundled)
+    assert agreement.peer == agree(text).peer
+    reply = parse_description(answer(bundled))
+    assert [s.kind for s in reply.sections] == ["application", "audio"]
+    assert [s.port for s in reply.sections] == [0, 3478]
+
+
+def test_candidates_rank_by_order_of_advertisement() -> None:
+    lines = re.findall(r"a=candidate:.*", answer(offer()))
+    parts = [line.strip().split() for line in lines]
+    assert [p[4] for p in parts] == [r.host for r in RELAYS]
+    priorities = [int(p[3]) for p in parts]
+    assert priorities == sorted(priorities, reverse=True)
+    assert len(set(priorities)) == len(priorities)
+    assert priorities[0] == 2130706431
+    assert len({p[0] for p in parts}) == 3
+    assert all(p[-2:] == ["typ", "host"] for p in parts)
+
+
+def test_ipv6_default_destination() -> None:
+    assert "c=IN IP6 2001:db8::1\r\n" in answer(offer(), RELAYS[2:])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "sends", "receives"),
+    [
+        ("sendrecv", "sendrecv", True, True),
+        ("sendonly", "recvonly", False, True),
+        ("recvonly", "sendonly", True, False),
+        ("inactive", "inactive", False, False),
+    ],
+)
+def test_direction_is_mirrored(theirs: str, ours: str, sends: bool, receives: bool) -> None:
+    text = offer("chromium-audio").replace("a=sendrecv", f"a={theirs}")
+    audio = agree(text).audio
+    assert (audio.sends, audio.receives) == (sends, receives)
+    reply = answer(text)
+    assert f"a={ours}\r\n" in reply
+    assert ("a=msid:" in reply) is sends
+
+
+def test_direction_at_session_level_and_by_default() -> None:
+    bare = offer("chromium-audio").replace("a=sendrecv\r\n", "")
+    assert agree(bare).audio.sends
+    assert agree(bare).audio.receives
+    session = bare.replace("t=0 0\r\n", "t=0 0\r\na=sendonly\r\n")
+    assert not agree(session).audio.sends
+
+
+@pytest.mark.parametrize(
+    ("setup", "role"),
+    [
+        ("a=setup:actpass\r\n", DtlsRole.PASSIVE),
+        ("a=setup:active\r\n", DtlsRole.PASSIVE),
+        ("a=setup:passive\r\n", DtlsRole.ACTIVE),
+        ("", DtlsRole.PASSIVE),
+    ],
+)
+def test_setup(setup: str, role: DtlsRole) -> None:
+    text = offer("chromium-audio").replace("a=setup:actpass\r\n", setup)
+    assert dtls_role(agree(text)) is role
+    assert f"a=setup:{role.value}\r\n" in answer(text)
+
+
+def test_payload_types_are_the_offerers_and_opus_comes_first() -> None:
+    text = offer("chromium-audio").replace("SAVPF 111 63 9 0 8", "SAVPF 8 0 63 9 45")
+    text = text.replace(":111 ", ":45 ")
+    assert [(c.name, c.payload_type) for c in agree(text).audio.codecs] == [
+        ("opus", 45),
+        ("pcma", 8),
+        ("pcmu", 0),
+    ]
+
+
+def test_static_payload_types_need_no_rtpmap() -> None:
+    text = without(offer("chromium-audio"), "a=rtpmap")
+    assert [c.name for c in agree(text).audio.codecs] == ["pcmu", "pcma"]
+
+
+def test_payload_types_that_look_like_rtcp_are_not_used() -> None:
+    text = offer("chromium-audio").replace("SAVPF 111 ", "SAVPF 72 ").replace(":111 ", ":72 ")
+    assert [c.name for c in agree(text).audio.codecs] == ["pcmu", "pcma"]
+
+
+def test_only_the_first_audio_section_is_accepted() -> None:
+    text = offer("chromium-audio")
+    audio = text[text.index("m=") :]
+    text = text.replace("BUNDLE 0", "BUNDLE 0 1") + audio.replace("a=mid:0", "a=mid:1")
+    assert [s.port for s in parse_description(answer(text)).sections] == [3478, 0]
+
+
+def test_without_a_bundle_and_without_a_mid() -> None:
+    text = without(offer("chromium-audio"), "a=(group|mid)")
+    reply = answer(text)
+    assert "a=group" not in reply
+    assert "a=mid" not in reply
+
+
+def test_bundle_only_section_is_offered_though_its_port_is_0() -> None:
+    text = offer("chromium-audio").replace("m=audio 9 ", "m=audio 0 ")
+    with pytest.raises(NothingInCommon, match=r"audio \(port 0\)"):
+        agree(text)
+    assert agree(text + "a=bundle-only\r\n").bundled
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("m=audio 9 UDP/TLS/RTP/SAVPF", "m=audio 9 RTP/AVP", "audio over RTP/AVP"),
+        ("m=audio", "m=text", "offered: text with opus"),
+        ("opus/48000/2", "opus/44100/2", None),
+        ("a=rtcp-mux\r\n", "", "rtcp-mux"),
+        ("t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n", "lite"),
+        ("a=setup:actpass", "a=setup:holdconn", "holdconn"),
+        ("a=fingerprint:sha-256", "a=fingerprint:md5", "offered: md5"),
+    ],
+)
+def test_nothing_in_common_names_what_was_offered(old: str, new: str, why: str | None) -> None:
+    text = offer("chromium-audio").replace(old, new)
+    if why is None:  # G.711 is still common
+        assert [c.name for c in agree(text).audio.codecs] == ["pcmu", "pcma"]
+        return
+    with pytest.raises(NothingInCommon, match=why):
+        agree(text)
+
+
+def test_an_offer_of_data_or_video_alone() -> None:
+    with pytest.raises(NothingInCommon, match="application with webrtc-datachannel"):
+        agree(offer("chromium-data"))
+    text = offer("chromium-audio-video")
+    with pytest.raises(NothingInCommon, match=r"audio with G722; .*video with VP8, .*Served: one"):
+        agree(
+            without(text, "a=rtpmap:(111|0|8|63|13|110|126) ").replace(
+                "SAVPF 111 63 9 0 8 13 110 126", "SAVPF 9"
+            )
+        )
+    with pytest.raises(NothingInCommon, match="no media section"):
+        agree(text[: text.index("m=")])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new", "why"),
+    [
+        ("a=ice-ufrag:.*", "a=ice-ufrag:abc", "4-256 ICE characters"),
+        ("a=ice-ufrag:.*", "a=ice-ufrag:ab cd", "4-256 ICE characters"),
+        ("a=ice-pwd:.*", "a=ice-pwd:" + "x" * 21, "22-256 ICE characters"),
+        ("a=ice-pwd:.*", "a=ice-pwd:" + "x" * 257, "22-256 ICE characters"),
+        ("a=setup:.*", "a=setup:later", "'later' is unknown"),
+        ("a=fingerprint:.*", "a=fingerprint:sha-256 AA:BB", "32 bytes"),
+        ("a=fingerprint:.*", "a=fingerprint:sha-256 zz", "<hash>"),
+        ("a=rtpmap:111.*", "a=rtpmap:111 opus", "rtpmap"),
+    ],
+)
+def test_malformed_values_name_their_line(pattern: str, new: str, why: str) -> None:
+    text = re.sub(pattern, lambda _: new + "\r", offer("chromium-audio"))
+    line = text.splitlines().index(new) + 1
+    with pytest.raises(SdpError, match=why) as caught:
+        agree(text)
+    assert caught.value.line == line
+
+
+@pytest.mark.parametrize("name", ["ice-ufrag", "ice-pwd", "fingerprint"])
+def test_missing_attributes_name_the_section(name: str) -> None:
+    text = without(offer("chromium-audio"), f"a={name}")
+    with pytest.raises(SdpError, match=f"no a={name}") as caught:
+        agree(text)
+    assert text.splitlines()[caught.value.line - 1].startswith("m=audio")
+
+
+def test_bad_payload_type_and_repeated_mid() -> None:
+    with pytest.raises(SdpError, match="'x' is not a payload type"):
+        agree(offer("chromium-audio").replace("SAVPF 111", "SAVPF x"))
+    with pytest.raises(SdpError, match="mid '0' is used twice"):
+        agree(offer("chromium-audio-data").replace("a=mid:1", "a=mid:0"))
+
+
+@given(
+    name=st.sampled_from([p.stem for p in OFFERS.glob("*.sdp")]),
+    edits=st.lists(
+        st.tuples(
+            st.integers(0, 120),
+            st.sampled_from(["drop", "double", "cut", "swap"]),
+            st.text("a1:/ =", max_size=9),
+        ),
+        max_size=5,
+    ),
+)
+def test_a_mutated_offer_is_answered_or_refused(
+    name: str, edits: list[tuple[int, str, str]]
+) -> None:
+    lines = offer(name).split("\r\n")
+    for index, edit, text in edits:
+        at = index % len(lines)
+        match edit:
+            case "drop":
+                lines = lines[:at] + lines[at + 1 :] or [""]
+            case "double":
+                lines.insert(at, lines[at])
+            case "cut":
+                lines[at] = lines[at][: len(lines[at]) // 2] + text
+            case _:
+                lines[at], lines[-at] = lines[-at], lines[at]
+    try:
+        reply = answer("\r\n".join(lines))
+    except (SdpError, NothingInCommon):
+        return
+    parse_answer(reply)

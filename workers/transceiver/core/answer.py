@@ -1,0 +1,114 @@
+"""The answer to an offer: one accepted audio section, ICE lite, every candidate in it.
+
+No `a=ice-options:trickle`: all our candidates are here and `end-of-candidates` says so, and a lite
+end needs none of the client's. `ice2` says that we follow RFC 8445.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from config.ids import Endpoint
+from workers.transceiver.core.interface import Codec, DtlsRole, Fingerprint, IceCredentials
+from workers.transceiver.core.negotiation import Agreement, direction_name
+from workers.transceiver.core.sdp import Section
+
+HOST_TYPE_PREFERENCE: Final = 126
+MAX_LOCAL_PREFERENCE: Final = 65_535
+OPUS_PARAMETERS: Final = "minptime=10;useinbandfec=1"
+STREAM: Final = "tandem"
+"""The media stream our track belongs to, so that a browser's `ontrack` has a stream."""
+_ENCODINGS: Final = {"opus": "opus/48000/2", "pcmu": "PCMU/8000", "pcma": "PCMA/8000"}
+
+
+def dtls_role(agreement: Agreement) -> DtlsRole:
+    """Ours: passive, unless the offerer can only be that (RFC 8842, 5.3)."""
+    return DtlsRole.ACTIVE if agreement.peer.setup == "passive" else DtlsRole.PASSIVE
+
+
+def encode_answer(
+    agreement: Agreement,
+    *,
+    local: IceCredentials,
+    fingerprint: Fingerprint,
+    advertise: Sequence[Endpoint],
+    origin: int,
+) -> str:
+    """The answer's text. `origin` is its session id, 63 bits; `advertise` has at least one address."""
+    accepted = agreement.section
+    lines = [
+        "v=0",
+        f"o=- {origin} 1 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+    ]
+    if agreement.bundled:
+        lines.append(f"a=group:BUNDLE {accepted.mid}")
+    lines += ["a=ice-lite", "a=ice-options:ice2", "a=msid-semantic: WMS *"]
+    for section in agreement.offer.sections:
+        if section is not accepted:
+            lines += _rejected(section)
+            continue
+        lines += _audio(agreement, advertise[0])
+        lines += [
+            f"a=ice-ufrag:{local.ufrag}",
+            f"a=ice-pwd:{local.password}",
+            encode_fingerprint(fingerprint),
+            f"a=setup:{dtls_role(agreement).value}",
+            *encode_candidates(advertise),
+            "a=end-of-candidates",
+        ]
+    return "\r\n".join(lines) + "\r\n"
+
+
+def encode_candidates(advertise: Sequence[Endpoint]) -> Iterator[str]:
+    """One UDP host candidate per address, the first preferred (RFC 8445, 5.1.1.3 and 5.1.2.1)."""
+    foundations: dict[str, int] = {}
+    for index, endpoint in enumerate(advertise):
+        foundation = foundations.setdefault(endpoint.host, len(foundations) + 1)
+        local_preference = MAX_LOCAL_PREFERENCE - index
+        priority = HOST_TYPE_PREFERENCE << 24 | local_preference << 8 | 255
+        yield f"a=candidate:{foundation} 1 udp {priority} {endpoint.host} {endpoint.port} typ host"
+
+
+def encode_fingerprint(fingerprint: Fingerprint) -> str:
+    """The attribute line of RFC 8122."""
+    return f"a=fingerprint:{fingerprint.algorithm} {fingerprint.digest.hex(':').upper()}"
+
+
+def encode_codecs(codecs: Sequence[Codec]) -> Iterator[str]:
+    """`rtpmap` and `fmtp` lines."""
+    for codec in codecs:
+        yield f"a=rtpmap:{codec.payload_type} {_ENCODINGS[codec.name]}"
+        if codec.name == "opus":
+            yield f"a=fmtp:{codec.payload_type} {OPUS_PARAMETERS}"
+
+
+def connection_line(endpoint: Endpoint) -> str:
+    """The `c=` line of a default destination."""
+    return f"c=IN {'IP6' if endpoint.is_ipv6 else 'IP4'} {endpoint.host}"
+
+
+def _audio(agreement: Agreement, default: Endpoint) -> list[str]:
+    section, audio = agreement.section, agreement.audio
+    formats = " ".join(str(codec.payload_type) for codec in audio.codecs)
+    lines = [f"m=audio {default.port} {section.protocol} {formats}", connection_line(default)]
+    if section.mid:
+        lines.append(f"a=mid:{section.mid}")
+    lines.append(f"a={direction_name(audio.sends, audio.receives)}")
+    if audio.sends:
+        lines.append(f"a=msid:{STREAM} {STREAM}-audio")
+    lines += ["a=rtcp-mux", *encode_codecs(audio.codecs), "a=ptime:20"]
+    return lines
+
+
+def _rejected(section: Section) -> list[str]:
+    """RFC 9429, 5.3.1: same kind, protocol, formats and mid; port 0; not in the bundle."""
+    lines = [
+        f"m={section.kind} 0 {section.protocol} {' '.join(section.formats)}",
+        "c=IN IP4 0.0.0.0",
+    ]
+    if section.mid:
+        lines.append(f"a=mid:{section.mid}")
+    return [*lines, "a=inactive"]
