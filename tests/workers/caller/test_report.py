@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+
+from workers.caller.histogram import Histogram
+from workers.caller.report import PHASES, CallReport, Report
+
+
+def round_trips(*values: float) -> Histogram:
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+    return histogram
+
+
+def test_calls_are_summed() -> None:
+    report = Report.of(
+        [
+            CallReport(
+                "", {"http": 0.010}, 100, 98, 2, 1, 1, 0, 0.001, round_trips(0.002), {"x": 1}
+            ),
+            CallReport("", {"http": 0.020}, 100, 100, 0, jitter=0.003, drops={"x": 2}),
+            CallReport("no answer to ICE checks", {"http": 0.030}),
+        ]
+    )
+    fields = report.fields()
+    assert json.loads(json.dumps(fields)) == fields
+    assert (fields["sessions_ok"], fields["sessions_failed"]) == (2, 1)
+    assert (fields["packets_sent"], fields["packets_received"], fields["packets_lost"]) == (
+        200,
+        198,
+        2,
+    )
+    assert (fields["packets_duplicated"], fields["packets_reordered"]) == (1, 1)
+    assert fields["errors"] == [{"error": "no answer to ICE checks", "count": 1}]
+    assert fields["drops"] == {"x": 3}
+    assert (fields["http_min_ms"], fields["http_max_ms"]) == (10.0, 30.0)
+    assert fields["rtt_p50_ms"] == 2.0
+    assert fields["ice_p50_ms"] is None
+
+
+def test_every_phase_is_in_the_object_even_without_calls() -> None:
+    fields = Report().fields()
+    assert {
+        f"{phase}_{label}_ms" for phase in PHASES for label in ("min", "p50", "p99", "max")
+    } <= set(fields)
+    assert Report().rows() == []
+
+
+def test_rows_show_only_what_was_measured() -> None:
+    rows = Report.of([CallReport("", {"http": 0.010}, round_trips=round_trips(0.002))]).rows()
+    assert rows == [("http", ("10.0",) * 4), ("round trip", ("2.0",) * 4)]

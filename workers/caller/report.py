@@ -1,0 +1,128 @@
+"""What a run of calls has shown, as a value, as JSON and as rows of a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from workers.caller.histogram import Histogram
+
+PHASES: Final = {
+    "http": "offer to answer",
+    "ice": "first check to first answered check",
+    "dtls": "from there to the handshake's end",
+    "connected": "answer to connected (ice + dtls)",
+    "first_packet": "first frame sent to first frame back",
+    "setup": "everything: offer to first frame back",
+}
+"""The parts of a set-up, in order, and what each spans."""
+PERCENTILES: Final = {"min": 0.0, "p50": 50.0, "p99": 99.0, "max": 100.0}
+
+
+class CallReport(msgspec.Struct, frozen=True):
+    """One call. Phases that were not reached are absent; `error` is empty if all went well."""
+
+    error: str
+    phases: dict[str, float]
+    """Phase -> seconds."""
+    sent: int = 0
+    received: int = 0
+    lost: int = 0
+    duplicates: int = 0
+    reordered: int = 0
+    foreign: int = 0
+    jitter: float = 0.0
+    round_trips: Histogram | None = None
+    drops: dict[str, int] = {}
+    """By DropReason: datagrams this side did not accept."""
+
+
+class Report:
+    """Sums up calls as they end."""
+
+    def __init__(self) -> None:
+        self.sessions_ok = 0
+        self.errors: Counter[str] = Counter()
+        self.drops: Counter[str] = Counter()
+        self.sent = self.received = self.lost = 0
+        self.duplicates = self.reordered = self.foreign = 0
+        self.phases = {phase: Histogram() for phase in PHASES}
+        self.jitter = Histogram()
+        self.round_trips = Histogram()
+
+    @classmethod
+    def of(cls, calls: Iterable[CallReport]) -> Report:
+        """The sum of these calls."""
+        report = cls()
+        for call in calls:
+            report.add(call)
+        return report
+
+    @property
+    def sessions_failed(self) -> int:
+        """Calls that did not go as they should."""
+        return self.errors.total()
+
+    def add(self, call: CallReport) -> None:
+        """Count one more call."""
+        if call.error:
+            self.errors[call.error] += 1
+        else:
+            self.sessions_ok += 1
+        for phase, seconds in call.phases.items():
+            self.phases[phase].add(seconds)
+        self.sent += call.sent
+        self.received += call.received
+        self.lost += call.lost
+        self.duplicates += call.duplicates
+        self.reordered += call.reordered
+        self.foreign += call.foreign
+        self.drops.update(call.drops)
+        if call.received > 1:
+            self.jitter.add(call.jitter)
+        if call.round_trips is not None:
+            self.round_trips.merge(call.round_trips)
+
+    def fields(self) -> dict[str, Any]:
+        """One flat object for `--json`; times in milliseconds, null where there is nothing."""
+        return {
+            "sessions_ok": self.sessions_ok,
+            "sessions_failed": self.sessions_failed,
+            "packets_sent": self.sent,
+            "packets_received": self.received,
+            "packets_lost": self.lost,
+            "packets_duplicated": self.duplicates,
+            "packets_reordered": self.reordered,
+            "packets_foreign": self.foreign,
+            **_spread("rtt", self.round_trips),
+            **_spread("jitter", self.jitter),
+            **{
+                name: value
+                for phase, histogram in self.phases.items()
+                for name, value in _spread(phase, histogram).items()
+            },
+            "errors": [{"error": e, "count": n} for e, n in self.errors.most_common()],
+            "drops": dict(self.drops),
+        }
+
+    def rows(self) -> list[tuple[str, tuple[str, ...]]]:
+        """(name, (min, p50, p99, max)) in milliseconds, of all that was measured."""
+        measured = [*self.phases.items(), ("round trip", self.round_trips), ("jitter", self.jitter)]
+        return [
+            (name.replace("_", " "), tuple(f"{value:.1f}" for value in spread))
+            for name, histogram in measured
+            if None not in (spread := tuple(_spread(name, histogram).values()))
+        ]
+
+
+def _spread(name: str, histogram: Histogram) -> dict[str, float | None]:
+    spread = {}
+    for label, percent in PERCENTILES.items():
+        seconds = histogram.percentile(percent)
+        if seconds is not None and label == "min":
+            seconds = histogram.minimum
+        spread[f"{name}_{label}_ms"] = None if seconds is None else round(seconds * 1000, 2)
+    return spread
