@@ -1,0 +1,403 @@
+"""ZeroMQ under trio. The only file that knows ZeroMQ.
+
+What is peculiar, and what follows from it here:
+
+- The descriptor of a ZeroMQ socket (ZMQ_FD) is edge-triggered and says only "look at EVENTS". It is
+  waited on for *readable* whatever one waits for, and every send, receive and look at EVENTS may eat the
+  edge that another task sleeps on. So one task (the leader) waits on the descriptor, the others
+  (followers) are parked, and whoever touched the socket looks at EVENTS on behalf of all of them.
+- A message that was taken out of the socket is returned without a checkpoint in between: cancellation
+  can come before or after, never lose one.
+- High-water marks are always set, linger is zero, frames are bounded, routers say when a peer is gone.
+- libzmq's own `bind` removes a socket file that another process listens on, and its `close` removes the
+  file some time later, maybe the successor's. So the listening socket is made here, under a lock, put in
+  place by a rename with its mode already right, and handed to libzmq (ZMQ_USE_FD), which then leaves the
+  file alone.
+- A process must not fork once a context exists; ours never fork, they exec.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Collection, Sequence
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import trio
+import zmq
+
+from ipc.codec import MAX_MESSAGE
+
+Frames = list[bytes]
+"""One ZeroMQ message."""
+
+MAX_PATH: Final = 107
+"""Bytes of an ipc path (sun_path without its NUL)."""
+DEFAULT_HWM: Final = 1000
+"""Messages queued per direction and peer."""
+_BACKLOG: Final = 128
+_RECONNECT_MS: Final = 50
+_RECONNECT_MAX_MS: Final = 1000
+_NOWAIT: Final = zmq.DONTWAIT
+_IN: Final = int(zmq.POLLIN)
+_OUT: Final = int(zmq.POLLOUT)
+
+
+class EndpointError(Exception):
+    """The end point cannot be bound or connected; the text says which and why."""
+
+
+class EndpointInUse(EndpointError):
+    """Another living process (or socket of this one) serves that path."""
+
+
+class Unreachable(Exception):
+    """Nobody answers on that end point."""
+
+
+class Pattern(Enum):
+    """The ZeroMQ socket types in use."""
+
+    DEALER = zmq.DEALER
+    ROUTER = zmq.ROUTER
+    PUSH = zmq.PUSH
+    PULL = zmq.PULL
+
+
+class _Threads:
+    """The one context of this process, made with the first socket."""
+
+    def __init__(self) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] | None = None
+        self.cpus: tuple[int, ...] = ()
+
+    def socket(self, pattern: Pattern) -> zmq.Socket[bytes]:
+        if self.context is None:
+            self.context = zmq.Context(io_threads=1)
+            for cpu in self.cpus:
+                self.context.set(zmq.THREAD_AFFINITY_CPU_ADD, cpu)
+        raw = self.context.socket(pattern.value)
+        raw.setsockopt(zmq.LINGER, 0)
+        raw.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+        raw.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        raw.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+        return raw
+
+
+_threads: Final = _Threads()
+
+
+def pin_io_thread(cpus: Collection[int]) -> None:
+    """Keep ZeroMQ's threads on these CPUs. Only before the first socket; RuntimeError afterwards.
+
+    libzmq aborts the process if it cannot: pass only CPUs that this process may use.
+    """
+    if _threads.context is not None:
+        raise RuntimeError("ZeroMQ's threads run already")
+    _threads.cpus = tuple(sorted(cpus))
+
+
+def shut_down(linger: float = 0.0) -> None:
+    """Close every socket and end ZeroMQ's threads; `linger` seconds for what is still to be sent.
+
+    The last act of a process. A later socket would start a new context.
+    """
+    context, _threads.context = _threads.context, None
+    if context is not None:
+        context.destroy(linger=int(linger * 1000))
+
+
+class ZmqSocket:
+    """A ZeroMQ socket for any number of concurrent trio tasks.
+
+    `immediate`: queue only to peers that are connected now, so that nothing stale is delivered to a
+    successor. `identity`: the routing id that a router sees. `handover`: a router lets a new connection
+    of an identity take over from the old one.
+    """
+
+    def __init__(
+        self,
+        pattern: Pattern,
+        *,
+        hwm: int = DEFAULT_HWM,
+        identity: bytes = b"",
+        immediate: bool = False,
+        handover: bool = False,
+    ) -> None:
+        if hwm < 1:
+            raise ValueError("a high-water mark of 0 would be unbounded")
+        self.overflowed = 0
+        """`send_nowait` calls that found the queue full or nobody connected."""
+        self.unreachable = 0
+        """`send_nowait` calls of a router to a peer that is gone."""
+        self._pattern = pattern
+        self._raw = raw = _threads.socket(pattern)
+        raw.setsockopt(zmq.SNDHWM, hwm)
+        raw.setsockopt(zmq.RCVHWM, hwm)
+        if identity:
+            raw.setsockopt(zmq.ROUTING_ID, identity)
+        if immediate:
+            raw.setsockopt(zmq.IMMEDIATE, 1)
+        if pattern is Pattern.ROUTER:
+            raw.setsockopt(zmq.ROUTER_MANDATORY, 1)
+            raw.setsockopt(zmq.ROUTER_HANDOVER, int(handover))
+        self._fd = int(raw.getsockopt(zmq.FD))
+        self._receivers = trio.lowlevel.ParkingLot()
+        self._senders = trio.lowlevel.ParkingLot()
+        self._leader: trio.CancelScope | None = None
+        self._leader_wants = 0
+        self._closed = False
+        self._places: list[_Place] = []
+
+    # -- where --------------------------------------------------------------------------------------
+
+    def bind(self, endpoint: str, *, mode: int = 0o600) -> None:
+        """Listen on `ipc://PATH` (the file gets `mode`) or any other ZeroMQ end point.
+
+        Raises EndpointInUse if somebody alive serves that path, else EndpointError.
+        """
+        try:
+            if (path := _ipc_path(endpoint)) is None:
+                self._raw.bind(endpoint)
+                return
+            place = _Place(path, mode)
+            self._places.append(place)
+            self._raw.setsockopt(zmq.USE_FD, place.listener.fileno())
+            self._raw.bind(endpoint)
+            place.listener.detach()  # libzmq's from now on
+            self._raw.setsockopt(zmq.USE_FD, -1)
+        except (zmq.ZMQError, OSError) as error:
+            raise EndpointError(f"{endpoint}: {error}") from error
+
+    def connect(self, endpoint: str) -> None:
+        """Connect, now or when somebody binds it, and again whenever the connection breaks."""
+        _ipc_path(endpoint)
+        try:
+            self._raw.connect(endpoint)
+        except zmq.ZMQError as error:
+            raise EndpointError(f"{endpoint}: {error}") from error
+
+    # -- messages -----------------------------------------------------------------------------------
+
+    async def receive(self) -> Frames:
+        """The next message. Raises trio.ClosedResourceError when closed."""
+        await trio.lowlevel.checkpoint()
+        while (frames := self.receive_nowait()) is None:
+            await self._wait(_IN)
+        return frames
+
+    async def receive_batch(self, limit: int = 64) -> list[Frames]:
+        """At least one message and at most `limit`: what is there, in order."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            batch: list[Frames] = []
+            self._check_open()
+            try:
+                while len(batch) < limit:
+                    batch.append(self._raw.recv_multipart(_NOWAIT))
+            except zmq.Again:
+                pass
+            if batch:
+                self._look_for_others()
+                return batch
+            await self._wait(_IN)
+
+    def receive_nowait(self) -> Frames | None:
+        """The next message if there is one."""
+        self._check_open()
+        try:
+            frames = self._raw.recv_multipart(_NOWAIT)
+        except zmq.Again:
+            return None
+        self._look_for_others()
+        return frames
+
+    async def send(self, frames: Sequence[bytes]) -> None:
+        """Queue a message, waiting for room (and, if `immediate`, for a connection).
+
+        Not for routers: they cannot wait for one peer while another one has room.
+        """
+        assert self._pattern is not Pattern.ROUTER
+        await trio.lowlevel.checkpoint()
+        while not self._try_send(frames):
+            await self._wait(_OUT)
+
+    def send_nowait(self, frames: Sequence[bytes]) -> bool:
+        """Queue a message now. False, and counted, if there is no room or no such peer."""
+        try:
+            sent = self._try_send(frames)
+        except Unreachable:
+            self.unreachable += 1
+            return False
+        if not sent:
+            self.overflowed += 1
+        return sent
+
+    def close(self) -> None:
+        """Close; tasks that wait on the socket get trio.ClosedResourceError. Never blocks."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._leader is not None:
+            trio.lowlevel.notify_closing(self._fd)
+        self._receivers.unpark_all()
+        self._senders.unpark_all()
+        for place in self._places:
+            place.leave()
+        self._raw.close()
+
+    def __enter__(self) -> ZmqSocket:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- readiness ----------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError("this ZeroMQ socket is closed")
+
+    def _try_send(self, frames: Sequence[bytes]) -> bool:
+        self._check_open()
+        try:
+            self._raw.send_multipart(frames, _NOWAIT)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EHOSTUNREACH:
+                raise Unreachable("no such peer") from None
+            raise
+        finally:
+            self._look_for_others()
+        return True
+
+    def _look_for_others(self) -> None:
+        """After any operation: it may have eaten the edge that somebody sleeps on."""
+        if self._leader is not None or self._receivers or self._senders:
+            self._wake(self._events())
+
+    def _events(self) -> int:
+        return int(self._raw.getsockopt(zmq.EVENTS))
+
+    def _wake(self, events: int) -> None:
+        # One of each kind: whoever proceeds looks again on behalf of the rest.
+        if events & _IN:
+            self._receivers.unpark()
+        if events & _OUT:
+            self._senders.unpark()
+        if self._leader is not None and events & self._leader_wants:
+            self._leader.cancel()
+
+    async def _wait(self, wanted: int) -> None:
+        """Return when EVENTS show one of `wanted`; then the caller tries at once, without a checkpoint."""
+        while True:
+            self._check_open()
+            events = self._events()
+            self._wake(events)
+            if events & wanted:
+                return
+            if self._leader is not None:
+                await (self._receivers if wanted & _IN else self._senders).park()
+                continue
+            with trio.CancelScope() as self._leader:
+                self._leader_wants = wanted
+                try:
+                    await trio.lowlevel.wait_readable(self._fd)
+                finally:
+                    # Cancelled or not: somebody else must wait on the descriptor from now on.
+                    self._leader = None
+                    self._receivers.unpark()
+                    self._senders.unpark()
+
+
+class _Place:
+    """A socket file: locked, listening, with the right mode before anyone can see it."""
+
+    def __init__(self, path: Path, mode: int) -> None:
+        self._path = path
+        self._lock = os.open(
+            f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        fresh = f"{path}.new"
+        try:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise EndpointInUse(f"ipc://{path} is in use by a running process") from None
+            Path(fresh).unlink(missing_ok=True)
+            self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                self.listener.setblocking(False)
+                # The mode of a socket file is that of its descriptor at bind time, less the umask.
+                os.fchmod(self.listener.fileno(), mode)
+                self.listener.bind(fresh)
+                Path(fresh).chmod(mode)
+                self.listener.listen(_BACKLOG)
+                Path(fresh).rename(path)
+            except BaseException:
+                self.listener.close()
+                raise
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def leave(self) -> None:
+        """Remove the file, then let others in. The lock file stays: removing it would race."""
+        self.listener.close()
+        self._path.unlink(missing_ok=True)
+        os.close(self._lock)
+
+
+def _ipc_path(endpoint: str) -> Path | None:
+    """The file of an ipc end point; None for other transports. Raises EndpointError if too long."""
+    scheme, separator, path = endpoint.partition("://")
+    if not separator or not path:
+        raise EndpointError(f"{endpoint!r} is not TRANSPORT://ADDRESS")
+    if scheme != "ipc" or path.startswith(("@", "*")):
+        return None
+    if (size := len(os.fsencode(path)) + len(".new")) > MAX_PATH:
+        raise EndpointError(
+            f"{endpoint}: the path has {size - 4} bytes, at most {MAX_PATH - 4} fit into a socket"
+            " address; choose a shorter runtime directory"
+        )
+    return Path(path)
+
+
+def request_blocking(endpoint: str, frames: Sequence[bytes], within: float) -> Frames:
+    """Send one request and wait for one reply, without trio. For command-line programs.
+
+    Raises Unreachable at once if nobody listens, TimeoutError after `within` seconds.
+    """
+    path = _ipc_path(endpoint)
+    if path is not None:
+        # libzmq would retry in silence; a plain connect tells what is wrong.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(within)
+            try:
+                probe.connect(os.fspath(path))
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise Unreachable(f"{path}: {error.strerror or error}") from None
+    deadline = time.monotonic() + within
+    with _threads.socket(Pattern.DEALER) as raw:
+        raw.setsockopt(zmq.IMMEDIATE, 1)
+        raw.connect(endpoint)
+        for event in (zmq.POLLOUT, zmq.POLLIN):
+            left = max(0, int((deadline - time.monotonic()) * 1000))
+            if not raw.poll(left, event):
+                raise TimeoutError(f"{endpoint}: no reply within {within:g} s")
+            if event is zmq.POLLOUT:
+                raw.send_multipart(frames)
+        return raw.recv_multipart()
