@@ -1,0 +1,131 @@
+"""Where the appliance keeps its sockets and its state, and that only one uses a place at a time.
+
+<runtime>/supervisor.lock     held while a supervisor lives; has its pid
+<runtime>/admin.sock          for operators
+<runtime>/workers/            0700: sockets between supervisor and workers
+<state>/ufrag.key             the host's own key, if the configuration names none
+<state>/epoch                 the last boot number that was given to a transceiver
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from appliance.supervisor.problems import EXIT_UNAVAILABLE, CannotStart
+from config.model import SupervisorSection
+
+ADMIN_SOCKET: Final = "admin.sock"
+WORKERS: Final = "workers"
+_LOCK: Final = "supervisor.lock"
+_MAX_SOCKET_PATH: Final = 107
+_LONGEST_SOCKET: Final = "workers/transceiver-255-9999999.rpc"
+_SYSTEM: Final = Path("/run/tandem")
+
+
+def runtime_directory(section: SupervisorSection, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a supervisor started now would keep its sockets."""
+    return _runtime_candidates(section, environ)[0]
+
+
+def find_admin_socket(section: SupervisorSection, environ: Mapping[str, str] = os.environ) -> Path:
+    """The operators' socket of a running appliance: the first that exists, else the likeliest."""
+    candidates = [d / ADMIN_SOCKET for d in (*_runtime_candidates(section, environ), _SYSTEM)]
+    if section.runtime_directory:
+        return candidates[0]
+    return next((path for path in candidates if path.is_socket()), candidates[0])
+
+
+def state_directory(section: SupervisorSection, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where things are kept that survive a reboot."""
+    if section.state_directory:
+        return Path(section.state_directory).absolute()
+    if given := environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    if given := environ.get("XDG_STATE_HOME"):
+        return Path(given) / "tandem"
+    return Path("~/.local/state/tandem").expanduser()
+
+
+def _runtime_candidates(section: SupervisorSection, environ: Mapping[str, str]) -> list[Path]:
+    if section.runtime_directory:
+        return [Path(section.runtime_directory).absolute()]
+    if given := environ.get("RUNTIME_DIRECTORY"):
+        return [Path(given.split(":")[0])]
+    if os.geteuid() == 0:
+        return [_SYSTEM]
+    if given := environ.get("XDG_RUNTIME_DIR"):
+        return [Path(given) / "tandem"]
+    return [Path(tempfile.gettempdir()) / f"tandem-{os.geteuid()}"]
+
+
+def prepare_runtime(directory: Path) -> Path:
+    """Make the runtime directory and its `workers/`, which is returned. Raises CannotStart."""
+    longest = len(os.fsencode(directory / _LONGEST_SOCKET))
+    if longest > _MAX_SOCKET_PATH:
+        raise CannotStart(
+            [
+                f"supervisor.runtime_directory: {directory} is {longest - _MAX_SOCKET_PATH} bytes too long "
+                "for the sockets in it"
+            ]
+        )
+    _make_private(directory, "supervisor.runtime_directory", 0o750)
+    workers = directory / WORKERS
+    _make_private(workers, "supervisor.runtime_directory", 0o700)
+    if stat.S_IMODE(workers.stat().st_mode) != 0o700:
+        workers.chmod(0o700)
+    return workers
+
+
+def prepare_state(directory: Path) -> None:
+    """Make the state directory. Raises CannotStart."""
+    _make_private(directory, "supervisor.state_directory", 0o700)
+
+
+def _make_private(directory: Path, path: str, mode: int) -> None:
+    """Make a directory that nobody else can write to, or check that it is one."""
+    try:
+        directory.mkdir(mode, parents=True, exist_ok=True)
+        found = directory.stat(follow_symlinks=True)
+    except OSError as error:
+        raise CannotStart([f"{path}: {directory} cannot be made: {error.strerror}"]) from None
+    if found.st_uid not in (os.geteuid(), 0):
+        raise CannotStart([f"{path}: {directory} belongs to user {found.st_uid}, not to us"])
+    if found.st_mode & stat.S_IWOTH:
+        raise CannotStart([f"{path}: everybody may write to {directory}; it must be ours alone"])
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise CannotStart([f"{path}: {directory} is not writable for us"])
+
+
+class SupervisorLock:
+    """Held by the one supervisor of a runtime directory; let go by the kernel when it dies."""
+
+    def __init__(self, directory: Path) -> None:
+        """Take the lock. Raises CannotStart if another supervisor has it."""
+        self._file = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(self._file, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._file)
+            raise CannotStart(
+                [
+                    f"another supervisor (process {owner}) already runs in {directory}; "
+                    "stop it, or give this one another supervisor.runtime_directory"
+                ],
+                EXIT_UNAVAILABLE,
+            ) from None
+        self.predecessor_died = bool(os.read(self._file, 1))
+        """The last supervisor here did not end in order: its workers may still be about."""
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, b"%d\n" % os.getpid(), 0)
+
+    def release(self) -> None:
+        """Let go, leaving word that everything ended in order."""
+        os.ftruncate(self._file, 0)
+        os.close(self._file)

@@ -1,0 +1,104 @@
+"""The keys that seal routes into ufrags: from the operator's files, or the host's own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from appliance.supervisor.problems import CannotStart
+from config.model import UfragSection
+
+KEY_LENGTH: Final = 16
+OWN_KEY_ID: Final = "0"
+_OWN_KEY: Final = "ufrag.key"
+_MAX_FILE: Final = 256
+_FORBIDDEN: Final = stat.S_IRWXO | stat.S_IWGRP
+
+
+class UfragKeys(NamedTuple):
+    """Key id -> 16 bytes, and the id that new sessions use."""
+
+    keys: dict[str, bytes]
+    mint_with: str
+
+    def __repr__(self) -> str:
+        return f"UfragKeys(ids={sorted(self.keys)}, mint_with={self.mint_with!r})"
+
+
+def load_keys(section: UfragSection, state: Path) -> UfragKeys:
+    """Read the operator's keys, or the host's own, made at first use.
+
+    Raises CannotStart with every problem.
+    """
+    if not section.keys:
+        if section.mint_with not in ("", OWN_KEY_ID):
+            raise CannotStart([f"ufrag.mint_with: there is no key {section.mint_with!r}"])
+        return UfragKeys({OWN_KEY_ID: _own_key(state / _OWN_KEY)}, OWN_KEY_ID)
+    keys: dict[str, bytes] = {}
+    problems: list[str] = []
+    for key_id, file in section.keys.items():
+        path = f"ufrag.keys.{key_id}"
+        if not (len(key_id) == 1 and key_id.isascii() and key_id.isalnum()):
+            problems.append(f"{path}: a key id is one character of 0-9A-Za-z")
+        try:
+            keys[key_id] = _read_key(Path(file))
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            problems.append(f"{path}: {file}: {why}")
+    mint_with = section.mint_with
+    if not mint_with and len(section.keys) > 1:
+        problems.append("ufrag.mint_with: there are several keys; name the one for new sessions")
+    elif mint_with and mint_with not in section.keys:
+        problems.append(f"ufrag.mint_with: there is no key {mint_with!r}")
+    if problems:
+        raise CannotStart(problems)
+    return UfragKeys(keys, mint_with or next(iter(keys)))
+
+
+def _read_key(path: Path) -> bytes:
+    """16 bytes, written as 32 hex digits. Raises OSError, or ValueError with what is wrong."""
+    with path.open("rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("is not a file")
+        if found.st_mode & _FORBIDDEN:
+            mode = stat.S_IMODE(found.st_mode)
+            raise ValueError(f"others may use it (mode {mode:04o}); chmod 0600")
+        text = file.read(_MAX_FILE)
+    try:
+        key = bytes.fromhex(text.decode("ascii").strip())
+    except ValueError:
+        raise ValueError("does not hold hex digits") from None
+    if len(key) != KEY_LENGTH:
+        raise ValueError(f"holds {len(key)} bytes instead of {KEY_LENGTH}")
+    return key
+
+
+def _own_key(path: Path) -> bytes:
+    """The host's own key. Two first starts at the same time agree on one."""
+    try:
+        if not path.exists():
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            write_private(draft, secrets.token_hex(KEY_LENGTH) + "\n")
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return _read_key(path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise CannotStart([f"{path}: {why}"]) from None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only we may read, and that is on disk when this returns."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
