@@ -68,10 +68,10 @@ def prepare_runtime(directory: Path) -> Path:
     """Make the runtime directory and its `workers/`, which is returned. Raises CannotStart."""
     longest = len(os.fsencode(directory / _LONGEST_SOCKET))
     if longest > _MAX_SOCKET_PATH:
+        excess = longest - _MAX_SOCKET_PATH
         raise CannotStart(
             [
-                f"supervisor.runtime_directory: {directory} is {longest - _MAX_SOCKET_PATH} bytes too long "
-                "for the sockets in it"
+                f"supervisor.runtime_directory: {directory} is {excess} bytes too long for its sockets"
             ]
         )
     _make_private(directory, "supervisor.runtime_directory", 0o750)
@@ -113,13 +113,11 @@ class SupervisorLock:
         except BlockingIOError:
             owner = os.read(self._file, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(self._file)
-            raise CannotStart(
-                [
-                    f"another supervisor (process {owner}) already runs in {directory}; "
-                    "stop it, or give this one another supervisor.runtime_directory"
-                ],
-                EXIT_UNAVAILABLE,
-            ) from None
+            why = (
+                f"another supervisor (process {owner}) already runs in {directory}; "
+                "stop it, or give this one another supervisor.runtime_directory"
+            )
+            raise CannotStart([why], EXIT_UNAVAILABLE) from None
         self.predecessor_died = bool(os.read(self._file, 1))
         """The last supervisor here did not end in order: its workers may still be about."""
         os.ftruncate(self._file, 0)

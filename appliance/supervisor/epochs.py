@@ -1,7 +1,7 @@
 """Boot numbers of transceivers: a ufrag of an earlier boot must not be routable.
 
-One counter for the host, drawn from at every start of a transceiver and kept across restarts of the appliance.
-It wraps after 65 536 starts; even workers that die all the time do not come round within hours.
+One counter for the host, drawn from at every start of a transceiver and kept when the appliance restarts. It
+wraps after 65 536 starts; even workers that die all the time do not come round within hours.
 """
 
 from __future__ import annotations
