@@ -210,7 +210,24 @@ class ForSession(msgspec.Struct, frozen=True, gc=False):
     event: SendAudio | CloseSession
 
 
-SessionsEvent: TypeAlias = RecordReceived | Create | ForSession
+class BackendCrashed(msgspec.Struct, frozen=True):
+    """A bug: the back end of this session failed at something the session told it."""
+
+    session: SessionId
+    error: Exception
+
+
+class Drain(msgspec.Struct, frozen=True):
+    """Refuse new sessions from now on; those that live go on."""
+
+
+class CloseAll(msgspec.Struct, frozen=True):
+    """End every session, telling each peer."""
+
+    reason: CloseReason
+
+
+SessionsEvent: TypeAlias = RecordReceived | Create | ForSession | BackendCrashed | Drain | CloseAll
 
 # --- the table of sessions: outputs ---------------------------------------------------------------
 
