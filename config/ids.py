@@ -74,9 +74,8 @@ class Endpoint(NamedTuple):
             raise ValueError(f"{host!r} is not an IP address") from None
         if not (port_text.isascii() and port_text.isdigit()):
             raise ValueError(f"{port_text!r} is not a port number")
-        port = int(port_text)
-        if port > MAX_PORT:
-            raise ValueError(f"port {port} is not in 1-65535")
+        if len(port_text) > 5 or (port := int(port_text)) > MAX_PORT:
+            raise ValueError(f"port {port_text[:20]} is not in 1-65535")
         return cls(str(address), port)
 
     @classmethod

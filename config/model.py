@@ -8,18 +8,28 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict
 
 from config.ids import ClusterId, Endpoint
 
 
-def _endpoint(value: object) -> object:
-    return Endpoint.parse(value) if isinstance(value, str) else value
+def _endpoint(value: object) -> Endpoint:
+    if isinstance(value, Endpoint):
+        return value
+    if isinstance(value, str):
+        return Endpoint.parse(value)
+    raise ValueError('must be text like "192.0.2.1:3478" or "[2001:db8::1]:3478"')
 
 
 EndpointField = Annotated[
     Endpoint, BeforeValidator(_endpoint), PlainSerializer(str, return_type=str)
 ]
+
+
+# TOML has types: `workers = "4"` and `workers = true` are mistakes, not four and one.
+_Whole = Annotated[int, Strict()]
+_Number = Annotated[float, Strict()]
+_Text = Annotated[str, Strict()]
 
 
 class _Section(BaseModel):
@@ -46,7 +56,7 @@ class LogFormat(StrEnum):
 class ClusterSection(_Section):
     """Who this host is in a fleet; a single host needs nothing here."""
 
-    id: Annotated[ClusterId, Field(ge=0, le=65535)] = ClusterId(0)
+    id: Annotated[ClusterId, Strict(), Field(ge=0, le=65535)] = ClusterId(0)
     """Cluster number, the part of a route that names the site."""
 
 
@@ -57,37 +67,37 @@ class RelaySection(_Section):
     """Addresses and port to listen on. A wildcard stands for every address this host has at start."""
     advertise: tuple[EndpointField, ...] = ()
     """Addresses put into answers. Empty: the host's own, loopback only if it has no other."""
-    workers: Annotated[int, Field(ge=0, le=256)] = 0
+    workers: Annotated[_Whole, Field(ge=0, le=256)] = 0
     """Relay workers; 0 is one per CPU, each pinned to its own."""
-    receive_buffer: Annotated[int, Field(ge=65536, le=268_435_456)] = 4_194_304
+    receive_buffer: Annotated[_Whole, Field(ge=65536, le=268_435_456)] = 4_194_304
     """Bytes of kernel receive buffer per socket: what arrives while a worker is replaced."""
-    max_flows: Annotated[int, Field(ge=16, le=16_777_215)] = 65_536
+    max_flows: Annotated[_Whole, Field(ge=16, le=16_777_215)] = 65_536
     """Flows per worker, pending and assured."""
-    max_pending: Annotated[int, Field(ge=16, le=1_048_576)] = 4_096
+    max_pending: Annotated[_Whole, Field(ge=16, le=1_048_576)] = 4_096
     """Flows per worker that no transceiver has vouched for yet."""
-    flow_idle: Annotated[float, Field(ge=35, le=3600)] = 60.0
+    flow_idle: Annotated[_Number, Field(ge=35, le=3600)] = 60.0
     """Seconds of silence after which a flow is forgotten; clients check consent every 2.5-6 s."""
 
 
 class LinkSection(_Section):
     """Between relay and transceiver."""
 
-    address: str = "127.0.0.1"
+    address: _Text = "127.0.0.1"
     """Exact address of the link sockets; never a wildcard."""
-    mtu: Annotated[int, Field(ge=1280, le=65_000)] = 65_000
+    mtu: Annotated[_Whole, Field(ge=1280, le=65_000)] = 65_000
     """Most bytes in one link datagram. 1372 between hosts (fits inside WireGuard)."""
 
 
 class TransceiverSection(_Section):
     """Where sessions live."""
 
-    workers: Annotated[int, Field(ge=0, le=256)] = 0
+    workers: Annotated[_Whole, Field(ge=0, le=256)] = 0
     """Transceiver workers; 0 is one per CPU."""
-    max_sessions: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    max_sessions: Annotated[_Whole, Field(ge=1, le=100_000)] = 1_000
     """Sessions per worker; beyond that new ones are answered 503."""
-    connect_timeout: Annotated[float, Field(ge=1, le=300)] = 30.0
+    connect_timeout: Annotated[_Number, Field(ge=1, le=300)] = 30.0
     """Seconds from the answer until ICE and DTLS must be done."""
-    consent_timeout: Annotated[float, Field(ge=5, le=300)] = 30.0
+    consent_timeout: Annotated[_Number, Field(ge=5, le=300)] = 30.0
     """Seconds without a valid check after which a session ends (RFC 7675, 5.1)."""
 
 
@@ -96,35 +106,35 @@ class SignalingSection(_Section):
 
     listen: tuple[EndpointField, ...] = (Endpoint("127.0.0.1", 8080),)
     """Addresses of the HTTP server."""
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[_Text, ...] = ()
     """Origins allowed to call from a browser; `*` allows all. The demo page needs none."""
-    max_body: Annotated[int, Field(ge=4096, le=1_048_576)] = 65_536
+    max_body: Annotated[_Whole, Field(ge=4096, le=1_048_576)] = 65_536
     """Bytes of a request body; larger ones are answered 413."""
-    max_connections: Annotated[int, Field(ge=16, le=100_000)] = 2_000
+    max_connections: Annotated[_Whole, Field(ge=16, le=100_000)] = 2_000
     """Open HTTP connections; more wait in the kernel's backlog."""
-    request_timeout: Annotated[float, Field(ge=1, le=300)] = 10.0
+    request_timeout: Annotated[_Number, Field(ge=1, le=300)] = 10.0
     """Seconds a client may take to send a request, and a transceiver to answer it."""
 
 
 class UfragSection(_Section):
     """Keys of the routes inside ufrags. One character per key id, `0-9A-Za-z`."""
 
-    keys: dict[str, str] = {}
+    keys: dict[_Text, _Text] = {}
     """Key id -> file with 16 bytes in hex. Empty: this host makes its own key at first start."""
-    mint_with: str = ""
+    mint_with: _Text = ""
     """Key id for new sessions; empty takes the only one."""
 
 
 class SupervisorSection(_Section):
     """Processes and where they keep their things."""
 
-    runtime_directory: str = ""
+    runtime_directory: _Text = ""
     """Sockets of the appliance. Empty: $RUNTIME_DIRECTORY, else /run/tandem or a per-user one."""
-    state_directory: str = ""
+    state_directory: _Text = ""
     """What survives a reboot (the host's key). Empty: $STATE_DIRECTORY or a per-user one."""
-    drain_timeout: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    drain_timeout: Annotated[_Number, Field(ge=0, le=86_400)] = 30.0
     """Seconds that live sessions may go on after SIGTERM."""
-    orphan_timeout: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    orphan_timeout: Annotated[_Number, Field(ge=1, le=86_400)] = 300.0
     """Seconds a worker serves without a supervisor before it drains."""
 
 

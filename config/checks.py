@@ -1,0 +1,169 @@
+"""What no single value can tell: addresses that collide, keys that do not exist, limits that cross.
+
+Each check yields findings; adding one is adding a function to the list at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+
+from config.ids import Endpoint
+from config.model import Config
+from config.problems import KeyPath, show_value
+
+_KEY_ID: Final = re.compile(r"[0-9A-Za-z]")
+_ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?::\d{1,5})?")
+_MAX_DIRECTORY: Final = 72
+"""A socket path has at most 107 bytes (unix(7)), and the longest name we put into a directory has 34."""
+
+
+class Finding(NamedTuple):
+    """A problem that does not know its file yet."""
+
+    path: KeyPath
+    what: str
+    also: tuple[KeyPath, ...] = ()
+    """Other keys whose values it was concluded from."""
+
+    def rests_on(self, path: KeyPath) -> bool:
+        """True if the value at `path`, or one inside it, was used to reach this finding."""
+        return any(
+            all(ours == theirs for ours, theirs in zip(used, path, strict=False))
+            for used in (self.path, *self.also)
+        )
+
+
+def find_contradictions(config: Config) -> Iterator[Finding]:
+    """Everything that is wrong although each value is allowed by itself."""
+    for check in _CHECKS:
+        yield from check(config)
+
+
+def _is_wildcard(host: str) -> bool:
+    return ip_address(host).is_unspecified
+
+
+def _listeners(path: KeyPath, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
+    if not endpoints:
+        yield Finding(path, "must have at least one address")
+    wildcards = {(e.is_ipv6, e.port): e for e in endpoints if _is_wildcard(e.host) and e.port}
+    seen: set[Endpoint] = set()
+    for index, endpoint in enumerate(endpoints):
+        here = (*path, index)
+        wildcard = wildcards.get((endpoint.is_ipv6, endpoint.port))
+        if endpoint.port and endpoint in seen:
+            yield Finding(here, f"{endpoint} is there twice")
+        elif wildcard is not None and endpoint != wildcard:
+            yield Finding(here, f"{endpoint} is already covered by {wildcard}")
+        elif ip_address(endpoint.host).is_multicast:
+            yield Finding(here, f"{endpoint.host} is a multicast address")
+        seen.add(endpoint)
+
+
+def _relay_listen(config: Config) -> Iterator[Finding]:
+    path: KeyPath = ("relay", "listen")
+    yield from _listeners(path, config.relay.listen)
+    for index, endpoint in enumerate(config.relay.listen):
+        if not endpoint.port:
+            # Every relay worker must bind the same port; the kernel would give each its own.
+            yield Finding((*path, index), "port 0 is not in 1-65535")
+
+
+def _relay_advertise(config: Config) -> Iterator[Finding]:
+    path: KeyPath = ("relay", "advertise")
+    repeated = {e for e, times in Counter(config.relay.advertise).items() if times > 1}
+    for index, endpoint in enumerate(config.relay.advertise):
+        here = (*path, index)
+        if not endpoint.port:
+            yield Finding(here, "port 0 is not in 1-65535")
+        if _is_wildcard(endpoint.host):
+            yield Finding(here, f"{endpoint.host} is no address a client could send to")
+        elif endpoint in repeated:
+            repeated.remove(endpoint)
+            yield Finding(here, f"{endpoint} is there twice")
+
+
+def _relay_limits(config: Config) -> Iterator[Finding]:
+    relay = config.relay
+    if relay.max_pending > relay.max_flows:
+        yield Finding(
+            ("relay", "max_pending"),
+            f"must not exceed relay.max_flows ({relay.max_flows}), got {relay.max_pending}",
+            (("relay", "max_flows"),),
+        )
+
+
+def _link_address(config: Config) -> Iterator[Finding]:
+    path, address = ("link", "address"), config.link.address
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        yield Finding(path, f"{show_value(address)} is not an IP address")
+        return
+    if parsed.is_unspecified:
+        yield Finding(path, f"{address} is a wildcard; name the exact address")
+    elif parsed.is_multicast:
+        yield Finding(path, f"{address} is a multicast address")
+
+
+def _signaling_listen(config: Config) -> Iterator[Finding]:
+    yield from _listeners(("signaling", "listen"), config.signaling.listen)
+
+
+def _cors_origins(config: Config) -> Iterator[Finding]:
+    for index, origin in enumerate(config.signaling.cors_origins):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            yield Finding(
+                ("signaling", "cors_origins", index),
+                f"{show_value(origin)} is neither * nor an origin like https://app.example"
+                " (no path, no slash at the end)",
+            )
+
+
+def _ufrag_keys(config: Config) -> Iterator[Finding]:
+    keys, mint_with = config.ufrag.keys, config.ufrag.mint_with
+    for key_id, file in keys.items():
+        path: KeyPath = ("ufrag", "keys", key_id)
+        if not _KEY_ID.fullmatch(key_id):
+            yield Finding(path, f"key id {show_value(key_id)} is not one of 0-9, A-Z, a-z")
+        if not file:
+            yield Finding(path, "must name a file")
+    path = ("ufrag", "mint_with")
+    also: tuple[KeyPath, ...] = (("ufrag", "keys"),)
+    if mint_with and mint_with not in keys:
+        known = f"there is {', '.join(map(show_value, keys))}" if keys else "ufrag.keys is empty"
+        yield Finding(path, f"{show_value(mint_with)} names no key; {known}", also)
+    elif not mint_with and len(keys) > 1:
+        known = ", ".join(map(show_value, keys))
+        yield Finding(path, f"must say which of {known} new sessions get", also)
+
+
+def _directories(config: Config) -> Iterator[Finding]:
+    supervisor = config.supervisor
+    for name, value in (
+        ("runtime_directory", supervisor.runtime_directory),
+        ("state_directory", supervisor.state_directory),
+    ):
+        path = ("supervisor", name)
+        if value and not value.startswith("/"):
+            yield Finding(path, f"must be an absolute path, got {show_value(value)}")
+        elif "\0" in value:
+            yield Finding(path, "must not contain a zero byte")
+        elif name == "runtime_directory" and len(value.encode()) > _MAX_DIRECTORY:
+            yield Finding(path, f"must have at most {_MAX_DIRECTORY} bytes: sockets live there")
+
+
+_CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
+    _relay_listen,
+    _relay_advertise,
+    _relay_limits,
+    _link_address,
+    _signaling_listen,
+    _cors_origins,
+    _ufrag_keys,
+    _directories,
+)
