@@ -115,10 +115,7 @@ async def test_closing_wakes_everyone_who_waits(directory: Path) -> None:
     async def wait(receive: bool) -> None:
         nonlocal woken
         with pytest.raises(trio.ClosedResourceError):
-            if receive:
-                await sock.receive()
-            else:
-                await sock.send([b"x"])
+            await (sock.receive() if receive else sock.send([b"x"]))
         woken += 1
 
     with trio.fail_after(5):

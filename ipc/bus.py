@@ -1,0 +1,96 @@
+"""One way, many to one: statistics and events of the workers, to whoever binds.
+
+PUSH and PULL rather than PUB and SUB: a full queue or a missing subscriber is seen by the sender, so
+what is dropped can be counted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+from typing import Final
+
+from ipc.codec import CodecError, decode, encode
+from ipc.messages import Message
+from ipc.zmq_trio import Pattern, ZmqSocket
+
+QUEUE: Final = 1000
+"""Messages that wait per direction and connection."""
+
+
+class Publisher:
+    """Connects and publishes; never waits for anybody."""
+
+    def __init__(self, endpoint: str, *, queue: int = QUEUE) -> None:
+        self.published = 0
+        self._oversize = 0
+        self._socket = ZmqSocket(Pattern.PUSH, hwm=queue, immediate=True)
+        try:
+            self._socket.connect(endpoint)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    @property
+    def dropped(self) -> int:
+        """Messages that nobody will see: no subscriber, a full queue, too big."""
+        return self._socket.overflowed + self._oversize
+
+    def publish(self, message: Message) -> bool:
+        """Queue a message. False, and counted, if it was dropped."""
+        try:
+            data = encode(message)
+        except CodecError:
+            self._oversize += 1
+            return False
+        if not self._socket.send_nowait([data]):
+            return False
+        self.published += 1
+        return True
+
+    def close(self) -> None:
+        """Close; what is queued is lost."""
+        self._socket.close()
+
+
+class Subscriber:
+    """Binds and iterates over what all publishers say: `async for message in subscriber`."""
+
+    def __init__(self, endpoint: str, *, queue: int = QUEUE) -> None:
+        self.endpoint = endpoint
+        self.malformed = 0
+        """Messages that were none."""
+        self._waiting: deque[Message] = deque()
+        self._socket = ZmqSocket(Pattern.PULL, hwm=queue)
+        try:
+            self._socket.bind(endpoint)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __aiter__(self) -> Subscriber:
+        return self
+
+    async def __anext__(self) -> Message:
+        while not self._waiting:
+            for frames in await self._socket.receive_batch():
+                try:
+                    self._waiting.append(decode(frames[0] if len(frames) == 1 else b""))
+                except CodecError:
+                    self.malformed += 1
+        return self._waiting.popleft()
+
+    def close(self) -> None:
+        """Stop listening; whoever iterates gets trio.ClosedResourceError."""
+        self._socket.close()
+
+    def __enter__(self) -> Subscriber:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

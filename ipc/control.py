@@ -1,0 +1,116 @@
+"""The line between supervisor and workers: one ROUTER, one DEALER per worker.
+
+Both ends may vanish and come back. Nothing is queued for a peer that is not connected, and there are no
+acknowledgements here: a worker says Hello to every new supervisor, and the supervisor then tells the
+whole truth again.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final
+
+from ipc.codec import CodecError, decode, encode
+from ipc.messages import Message
+from ipc.zmq_trio import Pattern, ZmqSocket
+
+QUEUE: Final = 1000
+"""Messages that wait per direction and peer."""
+
+
+def identity(name: str, generation: int, pid: int) -> bytes:
+    """What the supervisor knows a worker process by. Two processes never have the same one."""
+    return f"{name}:{generation}:{pid}".encode()
+
+
+class ControlServer:
+    """The supervisor's end. Raises EndpointInUse if another supervisor serves that path."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.malformed = 0
+        """Messages that were none."""
+        # Handover: a worker that reconnects is served although its old connection lingers.
+        self._socket = ZmqSocket(Pattern.ROUTER, hwm=QUEUE, handover=True)
+        try:
+            self._socket.bind(endpoint)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    @property
+    def undelivered(self) -> int:
+        """Messages to peers that were gone or did not read."""
+        return self._socket.unreachable + self._socket.overflowed
+
+    async def receive(self) -> tuple[bytes, Message]:
+        """The next message and the identity of who sent it; malformed ones are counted and skipped."""
+        while True:
+            frames = await self._socket.receive()
+            try:
+                if len(frames) == 2:
+                    return frames[0], decode(frames[1])
+            except CodecError:
+                pass
+            self.malformed += 1
+
+    def send(self, peer: bytes, message: Message) -> bool:
+        """Queue a message for that identity; False, and counted, if it is gone or does not read."""
+        return self._socket.send_nowait([peer, encode(message)])
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+    def __enter__(self) -> ControlServer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class ControlClient:
+    """A worker's end. Connects again by itself when a supervisor binds the same path."""
+
+    def __init__(self, endpoint: str, identity: bytes) -> None:
+        self.malformed = 0
+        """Messages that were none."""
+        self._socket = ZmqSocket(Pattern.DEALER, hwm=QUEUE, identity=identity, immediate=True)
+        try:
+            self._socket.connect(endpoint)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    @property
+    def undelivered(self) -> int:
+        """Messages for which there was no supervisor."""
+        return self._socket.overflowed
+
+    async def receive(self) -> Message:
+        """The next message of the supervisor; malformed ones are counted and skipped."""
+        while True:
+            frames = await self._socket.receive()
+            try:
+                if len(frames) == 1:
+                    return decode(frames[0])
+            except CodecError:
+                pass
+            self.malformed += 1
+
+    async def send(self, message: Message) -> None:
+        """Queue a message, waiting until a supervisor is connected."""
+        await self._socket.send([encode(message)])
+
+    def send_nowait(self, message: Message) -> bool:
+        """Queue a message; False, and counted, if no supervisor is connected."""
+        return self._socket.send_nowait([encode(message)])
+
+    def close(self) -> None:
+        """Disconnect; what is queued is lost."""
+        self._socket.close()
