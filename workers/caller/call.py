@@ -116,6 +116,10 @@ class Call:
             self._finish()
         return sends
 
+    def stop_talking(self) -> None:
+        """Send no more frames; wait for those in flight."""
+        self._frames = min(self._frames, self.echoes.sent)
+
     def hang_up(self, now: Instant) -> list[SendDatagram]:
         """End the session from here; harmless if it has ended already."""
         self._finish()

@@ -115,7 +115,7 @@ class Line:
             self.over.set()
 
 
-class Switchboard:
+class Lines:
     """Reads and ticks all lines; run `read` and `pace` in a nursery."""
 
     def __init__(self) -> None:

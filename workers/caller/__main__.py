@@ -1,0 +1,153 @@
+"""`python -m workers.caller URL`, reached as `tandem call URL`: a probe and a load generator."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import trio
+
+from workers.caller.phone import Phone, Plan
+from workers.caller.source import WavSource
+
+_PROGRESS_PERIOD: Final = 0.25
+_BRAKE: Final = 0.02
+"""Seconds of delay of our own tick from which the numbers are about us, not about the server."""
+
+
+class _Wav(click.ParamType[WavSource]):
+    name = "file"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> WavSource:
+        try:
+            return WavSource.parse(Path(value).read_bytes())
+        except OSError as error:
+            self.fail(f"{value}: {error.strerror}", param, ctx)
+        except ValueError as error:
+            self.fail(f"{value}: {error}", param, ctx)
+
+
+@click.command(name="tandem call", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("url")
+@click.option(
+    "--count", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Calls."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.02, 1e6),
+    default=5.0,
+    show_default=True,
+    help="How long each call talks.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1e5),
+    default=50.0,
+    show_default=True,
+    help="New calls a second; 0 is as fast as they are answered.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 300),
+    default=10.0,
+    show_default=True,
+    help="Seconds a call may take to connect.",
+)
+@click.option(
+    "--wav", type=_Wav(), help="Speak this 16-bit PCM file, as G.711, instead of silence."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def main(
+    url: str,
+    count: int,
+    seconds: float,
+    rate: float,
+    timeout: float,
+    wav: WavSource | None,
+    as_json: bool,
+) -> None:
+    """Call a WebRTC server, talk, and measure what comes back.
+
+    URL is where to POST the offer: .../v1/realtime/calls or .../whip/NAME. The exit code is 0 if
+    every call went as it should, 1 if not, 2 on wrong usage.
+    """
+    _allow_descriptors(3 * count + 100)
+    phone = trio.run(_run, Plan(url, count, seconds, rate, timeout, wav))
+    fields = phone.report.fields() | _about_us(phone)
+    if as_json:
+        print(json.dumps(fields))  # noqa: T201
+    else:
+        from workers.caller.table import show
+
+        show(phone.report, fields)
+    sys.exit(0 if phone.report.sessions_ok == count else 1)
+
+
+async def _run(plan: Plan) -> Phone:
+    phone = Phone(plan)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_at_signal, phone)
+        if sys.stderr.isatty():
+            nursery.start_soon(_progress, phone, plan.count)
+        await phone.run()
+        nursery.cancel_scope.cancel()
+    return phone
+
+
+async def _stop_at_signal(phone: Phone) -> None:
+    """The first signal ends the calls politely; the second one ends us."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            phone.stop()
+            break
+    # Outside the block the default handlers are back.
+    await trio.sleep_forever()
+
+
+async def _progress(phone: Phone, count: int) -> None:
+    """One line on the terminal, again and again in its place."""
+    try:
+        while True:
+            talking = [line.call for line in phone.lines.lines if line.call and line.call.connected]
+            sent = phone.report.sent + sum(call.echoes.sent for call in talking)
+            back = phone.report.received + sum(call.echoes.received for call in talking)
+            sys.stderr.write(
+                f"\r\x1b[K{phone.started} of {count} calls started, {len(talking)} talking, "
+                f"{phone.report.sessions_ok} done, {phone.report.sessions_failed} failed; "
+                f"{sent} frames sent, {back} back"
+            )
+            sys.stderr.flush()
+            await trio.sleep(_PROGRESS_PERIOD)
+    finally:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
+def _about_us(phone: Phone) -> dict[str, Any]:
+    """What the caller itself did: how fast it set up, what it cost, and whether it kept pace."""
+    warnings = []
+    if phone.lines.latest > _BRAKE:
+        warnings.append("this machine did not keep pace: see tick_late_max_ms")
+    return {
+        "sessions_per_second": phone.sessions_per_second,
+        "tick_late_max_ms": round(phone.lines.latest * 1000, 2),
+        "cpu_seconds": round(time.process_time(), 3),
+        "warnings": warnings,
+    }
+
+
+def _allow_descriptors(count: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        enough = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, enough), hard))
+
+
+if __name__ == "__main__":
+    main()

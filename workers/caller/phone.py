@@ -1,0 +1,193 @@
+"""Places calls, many at a time: the trio side of the caller."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+import trio
+
+from workers.caller.call import Call
+from workers.caller.exchange import Exchange, Placed
+from workers.caller.http import HttpFailed
+from workers.caller.lines import Line, Lines
+from workers.caller.report import CallReport, Report
+from workers.caller.source import FRAME_SECONDS, SilentOpus, Source, WavSource
+from workers.transceiver.core.interface import (
+    IceCredentials,
+    IceRole,
+    SessionParameters,
+)
+from workers.transceiver.core.negotiation import NothingInCommon
+from workers.transceiver.core.offer import OPUS, PCMU, Answer, build_offer, parse_answer
+from workers.transceiver.core.sdp import SdpError
+from workers.transceiver.core.session import Session
+
+AT_ONCE: Final = 64
+"""Calls that may be in set-up at the same time."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to do."""
+
+    url: str
+    count: int = 1
+    seconds: float = 5.0
+    """How long each call talks."""
+    rate: float = 50.0
+    """New calls a second; 0 is as fast as they are answered."""
+    connect_timeout: float = 10.0
+    wav: WavSource | None = None
+    """Speak this instead of silence."""
+
+
+class Phone:
+    """Carries out a plan and sums up what it was like."""
+
+    def __init__(self, plan: Plan, now: Callable[[], float] = trio.current_time) -> None:
+        self._plan = plan
+        self._now = now
+        self._exchange = Exchange(plan.url)
+        self._identity = DtlsIdentity(secrets.token_bytes)
+        self._setting_up = trio.CapacityLimiter(AT_ONCE)
+        self._stopping = trio.Event()
+        self.lines = Lines()
+        self.report = Report()
+        self.started = 0
+        self.connected = 0
+        self.first_start: float | None = None
+        self.last_connected: float | None = None
+
+    async def run(self) -> None:
+        """Place all calls and wait for their ends."""
+        try:
+            async with trio.open_nursery() as service:
+                service.start_soon(self.lines.read)
+                service.start_soon(self.lines.pace)
+                async with trio.open_nursery() as calls:
+                    await self._start_all(calls)
+                service.cancel_scope.cancel()
+        finally:
+            self.lines.close()
+
+    @property
+    def sessions_per_second(self) -> float | None:
+        """Calls connected a second, from the first offer to the last connection; None without one."""
+        if self.first_start is None or self.last_connected is None:
+            return None
+        return round(self.connected / (self.last_connected - self.first_start), 2)
+
+    def stop(self) -> None:
+        """No new calls; those that talk end as if they had said everything."""
+        self._stopping.set()
+        for line in self.lines.lines:
+            if line.call is not None:
+                line.call.stop_talking()
+
+    async def _start_all(self, calls: trio.Nursery) -> None:
+        due = self.first_start = self._now()
+        for number in range(self._plan.count):
+            if self._stopping.is_set():
+                return
+            calls.start_soon(self._one, number)
+            if self._plan.rate:
+                due += 1 / self._plan.rate
+                with trio.move_on_at(due):
+                    await self._stopping.wait()
+
+    async def _one(self, number: int) -> None:
+        try:
+            async with self._setting_up:
+                if self._stopping.is_set():
+                    return
+                self.started += 1
+                line, placed, http = await self._set_up(number)
+            report = await self._talk(line, placed, http)
+        except (HttpFailed, SdpError, NothingInCommon, OSError) as error:
+            report = CallReport(error=_why(error), phases={})
+        self.report.add(report)
+
+    async def _set_up(self, number: int) -> tuple[Line, Placed, float]:
+        """A line that is connected or has failed, the call's resource, and seconds of HTTP."""
+        source: Source = self._plan.wav or SilentOpus(number)
+        codec = PCMU if self._plan.wav else OPUS
+        local = IceCredentials(secrets.token_hex(4), secrets.token_hex(16))
+        offer = build_offer(
+            local, self._identity.fingerprint, origin=secrets.randbits(62), codecs=(codec,)
+        )
+        start = self._now()
+        placed = await self._exchange.place(offer)
+        http = self._now() - start
+        try:
+            answer = parse_answer(placed.answer)
+            line = Line(answer.candidates)
+            line.call = self._call(line, local, answer, source)
+        except (SdpError, NothingInCommon, OSError):
+            await self._hang_up_quietly(placed)
+            raise
+        self.lines.plug(line)
+        await line.connected.wait()
+        if line.call.connected:
+            self.connected += 1
+            self.last_connected = self._now()
+        return line, placed, http
+
+    async def _talk(self, line: Line, placed: Placed, http: float) -> CallReport:
+        call, error = line.call, ""
+        assert call is not None
+        try:
+            await line.over.wait()
+            if call.failure:
+                await self._hang_up_quietly(placed)
+            else:
+                await self._exchange.hang_up(placed.resource)
+        except HttpFailed as failed:
+            error = str(failed)
+        finally:
+            self.lines.unplug(line)
+        if not call.connected and line.refused:
+            error = f"{call.failure}; the machine says: {', '.join(line.refused)}"
+        return call.report(http, error)
+
+    def _call(self, line: Line, local: IceCredentials, answer: Answer, source: Source) -> Call:
+        codec = next((c for c in answer.audio.codecs if c.name == source.codec), None)
+        if codec is None:
+            raise NothingInCommon(f"the answer does not accept {source.codec}")
+        now = self._now()
+        session = Session(
+            SessionParameters(
+                ice_role=IceRole.CONTROLLING,
+                dtls_role=answer.dtls_role,
+                local=local,
+                remote=answer.remote,
+                remote_fingerprints=answer.fingerprints,
+                audio=answer.audio,
+                remote_endpoints=tuple(line.paths.values()),
+                connect_timeout=self._plan.connect_timeout,
+            ),
+            self._identity,
+            secrets.token_bytes,
+            now,
+        )
+        return Call(
+            session,
+            source,
+            codec,
+            frames=max(1, round(self._plan.seconds / FRAME_SECONDS)),
+            first_timestamp=secrets.randbits(32),
+            now=now,
+        )
+
+    async def _hang_up_quietly(self, placed: Placed) -> None:
+        # The call has failed already, and that is the error to report.
+        with suppress(HttpFailed):
+            await self._exchange.hang_up(placed.resource)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, SdpError):
+        return f"the answer is not usable, {error}"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,44 @@
+"""The report as a table for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from workers.caller.report import PERCENTILES, PHASES, Report
+
+
+def show(report: Report, fields: dict[str, Any]) -> None:
+    """Print it to standard output."""
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("milliseconds")
+    for name in PERCENTILES:
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for name, values in report.rows():
+        table.add_row(name, *values, PHASES.get(name.replace(" ", "_"), ""))
+    if table.row_count:
+        console.print(table)
+        console.print()
+    console.print(
+        f"{report.sent} frames sent, {report.received} back, "
+        f"{_marked(report.lost, 'lost')}, {_marked(report.duplicates, 'twice')}, "
+        f"{_marked(report.reordered, 'late')}, {_marked(report.foreign, 'not ours')}"
+    )
+    failed = report.sessions_failed
+    console.print(
+        f"{report.sessions_ok} call{'' if report.sessions_ok == 1 else 's'} ok"
+        + (f", [bold red]{failed} failed[/]" if failed else "")
+    )
+    for error, count in report.errors.most_common():
+        console.print(f"  [red]{count} x[/] ", end="")
+        console.print(error, markup=False)
+    for warning in fields["warnings"]:
+        console.print(f"[yellow]{warning}[/]")
+
+
+def _marked(count: int, what: str) -> str:
+    return f"[bold yellow]{count} {what}[/]" if count else f"0 {what}"
