@@ -17,8 +17,6 @@ from config.problems import KeyPath, show_value
 
 _KEY_ID: Final = re.compile(r"[0-9A-Za-z]")
 _ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?::\d{1,5})?")
-_MAX_DIRECTORY: Final = 72
-"""A socket path has at most 107 bytes (unix(7)), and the longest name we put into a directory has 34."""
 
 
 class Finding(NamedTuple):
@@ -153,8 +151,6 @@ def _directories(config: Config) -> Iterator[Finding]:
             yield Finding(path, f"must be an absolute path, got {show_value(value)}")
         elif "\0" in value:
             yield Finding(path, "must not contain a zero byte")
-        elif name == "runtime_directory" and len(value.encode()) > _MAX_DIRECTORY:
-            yield Finding(path, f"must have at most {_MAX_DIRECTORY} bytes: sockets live there")
 
 
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (

@@ -64,22 +64,22 @@ class LineIndex:
         is_array = self._token.text == "["
         if is_array:
             self._advance()
-        table = self._resolve(self._key(until="]"))
+        table = self._resolve(self._key(until="]"), line)
         self._advance()
         if is_array:
             self._advance()
             index = self._arrays.get(table, -1) + 1
             self._arrays[table] = index
-            self._lines.setdefault(table, line)
             table = (*table, index)
         self._lines[table] = line
         return table
 
-    def _resolve(self, key: KeyPath) -> KeyPath:
+    def _resolve(self, key: KeyPath, line: int) -> KeyPath:
         """`[a.b]` after `[[a]]` is a table in the newest element of `a`."""
         path: KeyPath = ()
         for depth, part in enumerate(key):
             path = (*path, part)
+            self._lines.setdefault(path, line)
             if depth < len(key) - 1 and path in self._arrays:
                 path = (*path, self._arrays[path])
         return path

@@ -73,5 +73,5 @@ def _syntax_problem(error: ValueError, text: str, source: str) -> Problem:
         if position[1]:
             return Problem(source, int(position[1]), (), f"{what} (column {position[2]})")
         last = text.count("\n", 0, len(text.rstrip())) + 1
-        return Problem(source, last, (), f"{what} (the file ends here)")
+        return Problem(source, last, (), what)
     return Problem(source, None, (), message)

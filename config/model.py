@@ -74,7 +74,7 @@ class RelaySection(_Section):
     max_flows: Annotated[_Whole, Field(ge=16, le=16_777_215)] = 65_536
     """Flows per worker, pending and assured."""
     max_pending: Annotated[_Whole, Field(ge=16, le=1_048_576)] = 4_096
-    """Flows per worker that no transceiver has vouched for yet."""
+    """Flows per worker that no transceiver has vouched for yet: what a flood of strangers may occupy."""
     flow_idle: Annotated[_Number, Field(ge=35, le=3600)] = 60.0
     """Seconds of silence after which a flow is forgotten; clients check consent every 2.5-6 s."""
 

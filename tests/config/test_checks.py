@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from config.checks import Finding, find_contradictions
+from config.model import Config
+from config.problems import show_path
+
+
+def findings(**sections: dict[str, Any]) -> list[str]:
+    config = Config.model_validate(sections)
+    return [f"{show_path(f.path)}: {f.what}" for f in find_contradictions(config)]
+
+
+def test_the_defaults_contradict_nothing() -> None:
+    assert not findings()
+
+
+def test_tests_may_ask_for_any_http_port() -> None:
+    assert not findings(signaling={"listen": ["127.0.0.1:0", "127.0.0.1:0"]})
+
+
+def test_a_fleet_with_keys() -> None:
+    assert not findings(
+        ufrag={"keys": {"a": "/a", "B": "/b"}, "mint_with": "B"},
+        signaling={"cors_origins": ["https://app.example", "http://[::1]:8000", "*"]},
+        supervisor={"runtime_directory": "/run/tandem"},
+        relay={"advertise": ["203.0.113.7:443"]},
+        link={"address": "fd00::1"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "finding"),
+    [
+        ("relay", {"listen": []}, "relay.listen: must have at least one address"),
+        ("relay", {"listen": ["127.0.0.1:0"]}, "relay.listen[0]: port 0 is not in 1-65535"),
+        ("relay", {"listen": ["[::1]:5", "[::1]:5"]}, "relay.listen[1]: [::1]:5 is there twice"),
+        (
+            "relay",
+            {"listen": ["10.0.0.1:5", "0.0.0.0:5"]},
+            "relay.listen[0]: 10.0.0.1:5 is already covered by 0.0.0.0:5",
+        ),
+        ("relay", {"listen": ["224.0.0.1:5"]}, "relay.listen[0]: 224.0.0.1 is a multicast address"),
+        ("relay", {"advertise": ["1.2.3.4:0"]}, "relay.advertise[0]: port 0 is not in 1-65535"),
+        (
+            "relay",
+            {"advertise": ["[::]:5"]},
+            "relay.advertise[0]: :: is no address a client could send to",
+        ),
+        (
+            "relay",
+            {"advertise": ["1.2.3.4:5", "1.2.3.4:5"]},
+            "relay.advertise[0]: 1.2.3.4:5 is there twice",
+        ),
+        (
+            "relay",
+            {"max_flows": 16, "max_pending": 17},
+            "relay.max_pending: must not exceed relay.max_flows (16), got 17",
+        ),
+        ("link", {"address": "0.0.0.0"}, "link.address: 0.0.0.0 is a wildcard; name the exact"),
+        ("link", {"address": "::"}, "link.address: :: is a wildcard"),
+        ("link", {"address": "localhost"}, "link.address: 'localhost' is not an IP address"),
+        ("link", {"address": "ff02::1"}, "link.address: ff02::1 is a multicast address"),
+        ("signaling", {"listen": []}, "signaling.listen: must have at least one address"),
+        (
+            "signaling",
+            {"cors_origins": ["https://a.example/"]},
+            "signaling.cors_origins[0]: 'https",
+        ),
+        ("signaling", {"cors_origins": ["a.example"]}, "signaling.cors_origins[0]: 'a.example' is"),
+        ("ufrag", {"keys": {"ab": "/x"}, "mint_with": "ab"}, "ufrag.keys.ab: key id 'ab' is not"),
+        ("ufrag", {"keys": {"a": ""}}, "ufrag.keys.a: must name a file"),
+        ("ufrag", {"mint_with": "a"}, "ufrag.mint_with: 'a' names no key; ufrag.keys is empty"),
+        (
+            "ufrag",
+            {"keys": {"a": "/a", "b": "/b"}},
+            "ufrag.mint_with: must say which of 'a', 'b' new sessions get",
+        ),
+        (
+            "supervisor",
+            {"state_directory": "var"},
+            "supervisor.state_directory: must be an absolute path, got 'var'",
+        ),
+        (
+            "supervisor",
+            {"state_directory": "/a\0b"},
+            "supervisor.state_directory: must not contain a zero byte",
+        ),
+    ],
+)
+def test_a_contradiction(section: str, values: dict[str, Any], finding: str) -> None:
+    (found,) = findings(**{section: values})
+    assert found.startswith(finding)
+
+
+def test_a_finding_knows_what_it_rests_on() -> None:
+    finding = Finding(("ufrag", "mint_with"), "", (("ufrag", "keys"),))
+    assert finding.rests_on(("ufrag", "keys", "a"))
+    assert finding.rests_on(("ufrag",))
+    assert finding.rests_on(("ufrag", "mint_with"))
+    assert not finding.rests_on(("relay", "listen"))
