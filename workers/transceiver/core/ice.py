@@ -1,0 +1,270 @@
+"""ICE for one session, both roles (RFC 8445, RFC 7675).
+
+The controlled side says `a=ice-lite`: it answers like a lite agent, on one address and without
+candidates of its own. But it verifies like a full one: each path that passed MESSAGE-INTEGRITY is sent
+a Binding request of ours, and its answer proves that the peer is there (see paths.py). The
+controlling side checks the addresses of the answer, nominates the first that works and keeps consent.
+
+Everything that is not signed with the right password ends as a counted drop and gets no reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
+
+from aioice import stun
+
+from config.ids import Instant
+from workers.transceiver.core import checks
+from workers.transceiver.core.checks import Binding, parse_binding
+from workers.transceiver.core.interface import (
+    Dropped,
+    IceRole,
+    Path,
+    PathSelected,
+    SendDatagram,
+    SessionParameters,
+)
+from workers.transceiver.core.paths import MAX_PATHS, Check, Paths, PathState
+from workers.wire.types import DropReason, Malformed
+
+PACING: Final = 0.05
+"""Ta: seconds between the first checks of two paths (RFC 8445, 14.2)."""
+FIRST_RETRY: Final = 0.1
+"""Seconds from a check to its first repetition; doubles up to MAX_RETRY_INTERVAL."""
+MAX_RETRY_INTERVAL: Final = 1.6
+MAX_PROOF_ATTEMPTS: Final = 7
+"""Requests that try to prove one path; the peer's next check begins anew."""
+CONSENT_INTERVAL: Final = 5.0
+"""Seconds between consent checks, +-20 % (RFC 7675, 5.1)."""
+
+_PEER_REFLEXIVE_PRIORITY: Final = 110 << 24 | 65535 << 8 | 255
+
+
+class PathProven(NamedTuple):
+    """The peer is where the path says."""
+
+    path: Path
+
+
+IceOutput: TypeAlias = SendDatagram | PathSelected | PathProven | Dropped
+
+
+class Ice:
+    """Checks, nomination and consent of one session."""
+
+    def __init__(
+        self, parameters: SessionParameters, entropy: Callable[[int], bytes], now: Instant
+    ) -> None:
+        local, remote = parameters.local, parameters.remote
+        self.paths = Paths()
+        self.round_trip: float | None = None
+        """Seconds, of the last check of ours that was answered at the first try."""
+        self.round_trips = 0
+        """How many were measured."""
+        self.consent_at = now
+        """When the peer last agreed to receive (RFC 7675)."""
+        self._controlling = parameters.ice_role is IceRole.CONTROLLING
+        self._entropy = entropy
+        self._tie_breaker = int.from_bytes(entropy(8), "big")
+        self._expected_username = f"{local.ufrag}:{remote.ufrag}"
+        self._username = f"{remote.ufrag}:{local.ufrag}"
+        self._local_key, self._remote_key = local.password.encode(), remote.password.encode()
+        self._nominated = False
+        if self._controlling:
+            for index, path in enumerate(parameters.remote_endpoints[:MAX_PATHS]):
+                state = self.paths.admit(path, now)
+                if state is not None:
+                    state.next_check = now + index * PACING
+
+    # --- the peer's messages ----------------------------------------------------------------------
+
+    def handle(self, path: Path, datagram: bytes, now: Instant) -> list[IceOutput]:
+        """Take one STUN datagram."""
+        state = self.paths.get(path)
+        if state is not None:
+            state.bytes_received += len(datagram)
+        try:
+            message = parse_binding(datagram)
+        except Malformed as error:
+            return [Dropped(error.reason)]
+        if message.kind == stun.Class.REQUEST:
+            return self._on_request(path, message, len(datagram), now)
+        if message.kind == stun.Class.INDICATION:
+            return [Dropped(DropReason.UNSUPPORTED)]
+        return self._on_reply(state, message, now)
+
+    def _on_request(self, path: Path, request: Binding, size: int, now: Instant) -> list[IceOutput]:
+        if request.attributes.get("USERNAME") != self._expected_username:
+            return [Dropped(DropReason.UNKNOWN_UFRAG)]
+        if not request.signed_with(self._local_key):
+            return [Dropped(DropReason.BAD_INTEGRITY)]
+        # An error is not longer than what it answers and makes no path: nothing to amplify.
+        if request.unknown:
+            return [
+                self._error(path, request, checks.UNKNOWN_ATTRIBUTE),
+                Dropped(DropReason.UNSUPPORTED),
+            ]
+        if ("ICE-CONTROLLING" if self._controlling else "ICE-CONTROLLED") in request.attributes:
+            # RFC 8445, 7.3.1.1 lets the higher tie-breaker win; our role follows from the SDP.
+            return [
+                self._error(path, request, checks.ROLE_CONFLICT),
+                Dropped(DropReason.ROLE_CONFLICT),
+            ]
+        state = self.paths.get(path)
+        if state is None:
+            state = self.paths.admit(path, now)
+            if state is None:
+                return [Dropped(DropReason.PATHS_FULL)]
+            state.bytes_received = size
+        return self._on_valid_request(state, request, now)
+
+    def _on_valid_request(
+        self, state: PathState, request: Binding, now: Instant
+    ) -> list[IceOutput]:
+        self.paths.verify(state)
+        state.active_at = now
+        if state.proven or not self.paths.connected:
+            # On any other path it may be an old check, sent again by somebody else.
+            self.consent_at = now
+        outputs: list[IceOutput] = []
+        response = checks.encode_success(request.transaction, state.path.remote, self._local_key)
+        if state.permits(len(response)):
+            state.bytes_sent += len(response)
+            outputs.append(SendDatagram(state.path, response, assured=True, proven=state.proven))
+        else:
+            outputs.append(Dropped(DropReason.AMPLIFICATION_LIMIT))
+        if not self._controlling and "USE-CANDIDATE" in request.attributes:
+            self.paths.nominate(state)
+        if not state.proven and state.check is None:
+            outputs.extend(self._begin_check(state, now))
+        return outputs + self._select(now)
+
+    def _error(self, path: Path, request: Binding, code: int) -> SendDatagram:
+        return SendDatagram(
+            path, checks.encode_error(request.transaction, code, self._local_key, request.unknown)
+        )
+
+    def _on_reply(self, state: PathState | None, reply: Binding, now: Instant) -> list[IceOutput]:
+        """A response counts only on the path its request was sent on."""
+        check = state.check if state is not None else None
+        if state is None or check is None or check.transaction != reply.transaction:
+            return [Dropped(DropReason.UNKNOWN_TRANSACTION)]
+        if not reply.signed_with(self._remote_key):
+            return [Dropped(DropReason.BAD_INTEGRITY)]
+        if reply.kind == stun.Class.ERROR:
+            state.check = None
+            conflict = reply.message.error_code == checks.ROLE_CONFLICT
+            return [Dropped(DropReason.ROLE_CONFLICT if conflict else DropReason.UNSUPPORTED)]
+        state.check = None
+        if check.attempts == 1:
+            self.round_trip = now - check.sent_at
+            self.round_trips += 1
+        state.active_at = self.consent_at = now
+        self.paths.verify(state)
+        outputs = self._prove(state)
+        if self._controlling:
+            if check.nominates:
+                self.paths.nominate(state)
+            elif not self._nominated:
+                self._nominated = True
+                outputs.extend(self._begin_check(state, now, nominates=True))
+        outputs.extend(self._select(now))
+        self._schedule_consent(state, now)
+        return outputs
+
+    # --- what the session learns elsewhere --------------------------------------------------------
+
+    def connect(self, state: PathState | None, now: Instant) -> list[IceOutput]:
+        """DTLS is done; the handshake itself has proven `state`, if it is one."""
+        outputs: list[IceOutput] = [] if state is None else self._prove(state)
+        self.paths.connected = True
+        return outputs + self._select(now)
+
+    def media_elsewhere(self, state: PathState, now: Instant) -> list[IceOutput]:
+        """An authenticated SRTP packet came on a path that is not the selected one."""
+        state.media_at = now
+        return self._select(now)
+
+    def _prove(self, state: PathState) -> list[IceOutput]:
+        if state.proven:
+            return []
+        state.proven = True
+        return [PathProven(state.path)]
+
+    def _select(self, now: Instant) -> list[IceOutput]:
+        if not self.paths.select(now) or self.paths.selected is None:
+            return []
+        self._schedule_consent(self.paths.selected, now)
+        return [PathSelected(self.paths.selected.path)]
+
+    # --- our own checks ---------------------------------------------------------------------------
+
+    def next_timeout(self) -> Instant | None:
+        """When the next check is due."""
+        dues = [
+            due
+            for state in self.paths.values()
+            if (due := state.check.due if state.check is not None else state.next_check) is not None
+        ]
+        return min(dues, default=None)
+
+    def handle_timeout(self, now: Instant) -> list[IceOutput]:
+        """Send what is due."""
+        outputs: list[IceOutput] = []
+        for state in self.paths.values():
+            check = state.check
+            if check is None:
+                if state.next_check is not None and state.next_check <= now:
+                    outputs.extend(self._begin_check(state, now))
+            elif check.due <= now:
+                outputs.extend(self._repeat_check(state, check, now))
+        return outputs
+
+    def _begin_check(
+        self, state: PathState, now: Instant, *, nominates: bool = False
+    ) -> list[IceOutput]:
+        # Consent: no repetition, the next check is a new one (RFC 7675, 5.1).
+        wait = self._consent_interval() if state.proven and not nominates else FIRST_RETRY
+        transaction = self._entropy(checks.TRANSACTION_LENGTH)
+        state.check = Check(transaction, now, now + wait, wait, nominates=nominates)
+        state.next_check = None
+        return self._send_check(state, state.check)
+
+    def _repeat_check(self, state: PathState, check: Check, now: Instant) -> list[IceOutput]:
+        if state.proven and not check.nominates:
+            state.check = None
+            consents = self._controlling and state is self.paths.selected
+            return self._begin_check(state, now) if consents else []
+        if not self._controlling and check.attempts >= MAX_PROOF_ATTEMPTS:
+            state.check = None
+            return []
+        check.attempts += 1
+        check.interval = min(check.interval * 2, MAX_RETRY_INTERVAL)
+        check.sent_at, check.due = now, now + check.interval
+        return self._send_check(state, check)
+
+    def _send_check(self, state: PathState, check: Check) -> list[IceOutput]:
+        attributes: dict[str, object] = {
+            "USERNAME": self._username,
+            "PRIORITY": _PEER_REFLEXIVE_PRIORITY,
+            "ICE-CONTROLLING" if self._controlling else "ICE-CONTROLLED": self._tie_breaker,
+        }
+        if check.nominates or (self._controlling and state.nomination):
+            attributes["USE-CANDIDATE"] = None
+        request = checks.encode_request(check.transaction, attributes, self._remote_key)
+        # A configured address is the operator's or the answer's word, not a stranger's.
+        if not (self._controlling or state.permits(len(request))):
+            return []
+        state.bytes_sent += len(request)
+        return [SendDatagram(state.path, request, proven=state.proven)]
+
+    def _schedule_consent(self, state: PathState, since: Instant) -> None:
+        """The controlling side keeps consent on the selected path."""
+        if self._controlling and state is self.paths.selected and state.check is None:
+            state.next_check = since + self._consent_interval()
+
+    def _consent_interval(self) -> float:
+        spread = int.from_bytes(self._entropy(2), "big") / 65535
+        return CONSENT_INTERVAL * (0.8 + 0.4 * spread)

@@ -1,0 +1,381 @@
+"""One client's life: ICE finds and keeps a path, DTLS makes keys on it, SRTP carries audio.
+
+    datagram --first byte (RFC 7983)--> STUN  --> Ice    answers, proven paths, the selected one
+                                        DTLS  --> Dtls   flights, keys; only from verified paths
+                                        SRTP  --> Srtp   AudioReceived; only from verified paths
+
+The same class stands on both ends; the parameters say who controls and who sends the ClientHello.
+Whatever the peer sends, `handle` does not raise: bad input is a `Dropped`, a dead peer a
+`SessionClosed`. See states.py for the table of transitions that every change goes through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, assert_never
+
+from config.ids import Instant
+from ipc.messages.sessions import CloseReason
+from workers.transceiver.core.dtls import Dtls, DtlsIdentity, DtlsState
+from workers.transceiver.core.ice import Ice, IceOutput, PathProven
+from workers.transceiver.core.interface import (
+    AudioReceived,
+    CloseSession,
+    Codec,
+    DatagramReceived,
+    Dropped,
+    DtlsRole,
+    Path,
+    SendAudio,
+    SendDatagram,
+    SessionClosed,
+    SessionEvent,
+    SessionOutput,
+    SessionParameters,
+    StateChanged,
+)
+from workers.transceiver.core.paths import PathState
+from workers.transceiver.core.reception import Reception
+from workers.transceiver.core.srtp import MAX_PACKET, Srtp
+from workers.transceiver.core.states import TRANSITIONS, SessionState
+from workers.wire.rtp import (
+    HEADER_LENGTH,
+    RtcpType,
+    RtpPacket,
+    encode_rtp,
+    is_rtcp,
+    parse_rtcp,
+    parse_rtp,
+)
+from workers.wire.types import DropReason, Malformed
+
+MAX_SOURCES: Final = 16
+"""SSRCs that a peer may use in one session; libsrtp keeps a stream for each."""
+
+# RFC 7983: what the first byte of a datagram says.
+_LAST_STUN: Final = 3
+_FIRST_DTLS: Final = 20
+_LAST_DTLS: Final = 63
+_FIRST_RTP: Final = 128
+_LAST_RTP: Final = 191
+
+
+class Session:
+    """Sans-IO: `now` is passed in, what is to be done comes out as a list of outputs."""
+
+    def __init__(
+        self,
+        parameters: SessionParameters,
+        identity: DtlsIdentity,
+        entropy: Callable[[int], bytes],
+        now: Instant,
+    ) -> None:
+        self.state = SessionState.WAITING
+        self.created_at: Final = now
+        self.packets_out = 0
+        self.rtcp_in = 0
+        self.peer_left = False
+        """The peer has said RTCP BYE; it may still hang up by DTLS or go silent."""
+        self.reception: Final = Reception()
+        self._parameters = parameters
+        self._ice = Ice(parameters, entropy, now)
+        self._paths = self._ice.paths
+        self._dtls = Dtls(identity, parameters.dtls_role, parameters.remote_fingerprints)
+        self._dtls_path: PathState | None = None
+        """Where our last flight went."""
+        self._flight_held = False
+        """The path would not carry all of it: send it again when the path is proven."""
+        self._confirmed = False
+        self._srtp: Srtp | None = None
+        audio = parameters.audio
+        codecs = {codec.payload_type: codec for codec in audio.codecs} if audio else {}
+        self._receivable = codecs if audio and audio.receives else {}
+        self._sendable = codecs if audio and audio.sends else {}
+        self._codec: Codec | None = None
+        self._sources: set[bytes] = set()
+        self._ssrc = int.from_bytes(entropy(4), "big")
+        # RFC 3711, 3.3.1: begin low, so that loss around the first wrap cannot upset the rollover.
+        self._sequence = int.from_bytes(entropy(2), "big") >> 1
+        self._connect_by = now + parameters.connect_timeout
+        self._timeout = self._earliest_timeout()
+
+    # --- for summaries ----------------------------------------------------------------------------
+
+    @property
+    def selected_path(self) -> Path | None:
+        """Where media goes."""
+        selected = self._paths.selected
+        return None if selected is None else selected.path
+
+    @property
+    def codec(self) -> Codec | None:
+        """Codec of the last packet that came."""
+        return self._codec
+
+    @property
+    def packets_in(self) -> int:
+        """Authenticated RTP packets of negotiated codecs."""
+        return self.reception.packets
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds from our last answered check to its answer."""
+        return self._ice.round_trip
+
+    @property
+    def round_trips(self) -> int:
+        """How many round trips were measured: a change means that `round_trip` is new."""
+        return self._ice.round_trips
+
+    # --- the one door -----------------------------------------------------------------------------
+
+    def handle(self, event: SessionEvent, now: Instant) -> list[SessionOutput]:
+        """Take one event."""
+        match event:
+            case DatagramReceived():
+                return self._on_datagram(event.path, event.datagram, now)
+            case SendAudio():
+                return self._send_audio(event)
+            case CloseSession():
+                return self._close(event.reason)
+            case _:
+                assert_never(event)
+
+    def next_timeout(self) -> Instant | None:
+        """When `handle_timeout` has something to do; None once closed."""
+        return self._timeout
+
+    def handle_timeout(self, now: Instant) -> list[SessionOutput]:
+        """Send checks and flights that are due; end what has waited too long."""
+        if self.state is SessionState.CLOSED:
+            return []
+        if self.state is not SessionState.CONNECTED and now >= self._connect_by:
+            waiting = self.state is SessionState.WAITING
+            return self._close(
+                CloseReason.CONNECT_TIMEOUT, "no valid check" if waiting else "DTLS not finished"
+            )
+        if self.state is not SessionState.WAITING and now >= self._consent_until():
+            return self._close(CloseReason.CONSENT_EXPIRED)
+        outputs = self._after_ice(self._ice.handle_timeout(now), now)
+        outputs.extend(self._send_flight(self._dtls.handle_timeout(now), self._flight_path()))
+        self._timeout = self._earliest_timeout()
+        return outputs
+
+    def _earliest_timeout(self) -> Instant | None:
+        if self.state is SessionState.CLOSED:
+            return None
+        deadlines = [
+            deadline
+            for deadline in (self._ice.next_timeout(), self._dtls.next_timeout())
+            if deadline is not None
+        ]
+        if self.state is not SessionState.CONNECTED:
+            deadlines.append(self._connect_by)
+        if self.state is not SessionState.WAITING:
+            deadlines.append(self._consent_until())
+        return min(deadlines)
+
+    def _consent_until(self) -> Instant:
+        return self._ice.consent_at + self._parameters.consent_timeout
+
+    # --- datagrams --------------------------------------------------------------------------------
+
+    def _on_datagram(
+        self, path: Path, datagram: bytes | memoryview, now: Instant
+    ) -> list[SessionOutput]:
+        if self.state is SessionState.CLOSED:
+            return [Dropped(DropReason.UNEXPECTED_STATE)]
+        length = len(datagram)
+        if not length:
+            return [Dropped(DropReason.EMPTY)]
+        if length > MAX_PACKET:
+            return [Dropped(DropReason.OVERSIZE)]
+        first = datagram[0]
+        if _FIRST_RTP <= first <= _LAST_RTP:
+            return self._on_media(path, datagram, now)
+        if first <= _LAST_STUN:
+            outputs = self._after_ice(self._ice.handle(path, bytes(datagram), now), now)
+        elif _FIRST_DTLS <= first <= _LAST_DTLS:
+            outputs = self._on_dtls(path, bytes(datagram), now)
+        else:
+            return [Dropped(DropReason.UNKNOWN_KIND)]
+        self._timeout = self._earliest_timeout()
+        return outputs
+
+    def _on_media(
+        self, path: Path, datagram: bytes | memoryview, now: Instant
+    ) -> list[SessionOutput]:
+        state = self._paths.get(path)
+        if state is None or not state.verified:
+            return [Dropped(DropReason.UNVERIFIED_PATH)]
+        state.bytes_received += len(datagram)
+        if self._srtp is None:
+            return [Dropped(DropReason.UNEXPECTED_STATE)]
+        if len(datagram) < HEADER_LENGTH:
+            return [Dropped(DropReason.MALFORMED_RTP)]
+        rtcp = is_rtcp(datagram)
+        source = bytes(datagram[4:8] if rtcp else datagram[8:12])
+        if source not in self._sources and len(self._sources) >= MAX_SOURCES:
+            return [Dropped(DropReason.SOURCE_LIMIT)]
+        unprotect = self._srtp.unprotect_rtcp if rtcp else self._srtp.unprotect
+        packet = unprotect(datagram)
+        if isinstance(packet, DropReason):
+            return [Dropped(packet)]
+        self._sources.add(source)
+        state.active_at = now
+        if not self._confirmed:
+            self._confirm()
+        outputs = self._on_rtcp(packet) if rtcp else self._on_rtp(packet, now)
+        if state is not self._paths.selected:
+            outputs.extend(self._after_ice(self._ice.media_elsewhere(state, now), now))
+        return outputs
+
+    def _on_rtp(self, packet: bytes, now: Instant) -> list[SessionOutput]:
+        try:
+            payload_type, marker, sequence, timestamp, ssrc, payload = parse_rtp(packet)
+        except Malformed as error:
+            return [Dropped(error.reason)]
+        codec = self._receivable.get(payload_type)
+        if codec is None:
+            return [Dropped(DropReason.UNKNOWN_PAYLOAD_TYPE)]
+        self._codec = codec
+        self.reception.count(ssrc, sequence, timestamp, codec.clock_rate, now)
+        return [AudioReceived(payload, payload_type, sequence, timestamp, marker, ssrc)]
+
+    def _on_rtcp(self, packet: bytes) -> list[SessionOutput]:
+        self.rtcp_in += 1
+        try:
+            for block in parse_rtcp(packet):
+                self.peer_left |= block.type == RtcpType.BYE
+        except Malformed as error:
+            return [Dropped(error.reason)]
+        return []
+
+    def _confirm(self) -> None:
+        """The peer's media says that it has our last flight."""
+        self._confirmed = True
+        self._dtls.confirm()
+        self._timeout = self._earliest_timeout()
+
+    def _send_audio(self, event: SendAudio) -> list[SessionOutput]:
+        path = self._paths.selected
+        if self._srtp is None or path is None or self.state is not SessionState.CONNECTED:
+            return [Dropped(DropReason.UNEXPECTED_STATE)]
+        if event.payload_type not in self._sendable:
+            return [Dropped(DropReason.UNKNOWN_PAYLOAD_TYPE)]
+        packet = self._srtp.protect(
+            encode_rtp(
+                RtpPacket(
+                    event.payload_type,
+                    event.marker,
+                    self._sequence,
+                    event.timestamp & 0xFFFFFFFF,
+                    self._ssrc,
+                    event.payload,
+                )
+            )
+        )
+        if isinstance(packet, DropReason):
+            return [Dropped(packet)]
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        if not path.permits(len(packet)):
+            return [Dropped(DropReason.AMPLIFICATION_LIMIT)]
+        path.bytes_sent += len(packet)
+        self.packets_out += 1
+        return [SendDatagram(path.path, packet)]
+
+    # --- ICE --------------------------------------------------------------------------------------
+
+    def _after_ice(self, results: Iterable[IceOutput], now: Instant) -> list[SessionOutput]:
+        """Pass on what ICE wants done, and draw our conclusions."""
+        outputs: list[SessionOutput] = []
+        for result in results:
+            if isinstance(result, PathProven):
+                if self._flight_held:
+                    outputs.extend(self._send_flight(self._dtls.repeat(now), self._flight_path()))
+            else:
+                outputs.append(result)
+        if self.state is SessionState.WAITING and self._paths.selected is not None:
+            outputs.append(self._enter(SessionState.CHECKING))
+            if self._parameters.dtls_role is DtlsRole.ACTIVE:
+                outputs.extend(self._send_flight(self._dtls.start(now), self._paths.selected))
+        return outputs
+
+    # --- DTLS -------------------------------------------------------------------------------------
+
+    def _on_dtls(self, path: Path, datagram: bytes, now: Instant) -> list[SessionOutput]:
+        state = self._paths.get(path)
+        if state is None or not state.verified:
+            return [Dropped(DropReason.UNVERIFIED_PATH)]
+        state.bytes_received += len(datagram)
+        # A finished handshake proves the address that the flight before it went to.
+        proven_by_finish = state if state is self._dtls_path else None
+        before = self._dtls.state
+        try:
+            result = self._dtls.handle(datagram, now)
+        except Malformed as error:
+            return [Dropped(error.reason)]
+        outputs = self._send_flight(result.datagrams, state)
+        outputs.extend(Dropped(DropReason.UNSUPPORTED) for _ in result.messages)
+        after = self._dtls.state
+        if before is DtlsState.HANDSHAKE and after in (DtlsState.CONNECTED, DtlsState.CLOSED):
+            outputs.extend(self._on_connected(proven_by_finish, now))
+        if after is DtlsState.CLOSED:
+            outputs.extend(self._close(CloseReason.PEER_CLOSED))
+        elif after is DtlsState.FAILED:
+            mismatch = self._dtls.mismatch
+            outputs.extend(
+                self._close(
+                    CloseReason.FINGERPRINT_MISMATCH if mismatch else CloseReason.DTLS_FAILED,
+                    self._dtls.failure,
+                )
+            )
+        return outputs
+
+    def _on_connected(self, proven: PathState | None, now: Instant) -> list[SessionOutput]:
+        if self._dtls.keys is not None:
+            self._srtp = Srtp(self._dtls.keys)
+        elif self._parameters.audio is not None:
+            return self._close(CloseReason.DTLS_FAILED, "no SRTP profile in common")
+        outputs = self._after_ice(self._ice.connect(proven, now), now)
+        outputs.append(self._enter(SessionState.CONNECTED))
+        return outputs
+
+    def _flight_path(self) -> PathState | None:
+        """Passive answers where it was asked; active asks on the best path it has."""
+        if self._parameters.dtls_role is DtlsRole.ACTIVE:
+            return self._paths.selected
+        return self._dtls_path
+
+    def _send_flight(
+        self, datagrams: Sequence[bytes], path: PathState | None
+    ) -> list[SessionOutput]:
+        outputs: list[SessionOutput] = []
+        if path is None or not datagrams:
+            return outputs
+        self._dtls_path, self._flight_held = path, False
+        for datagram in datagrams:
+            if path.permits(len(datagram)):
+                path.bytes_sent += len(datagram)
+                outputs.append(SendDatagram(path.path, datagram))
+            else:
+                self._flight_held = True
+                outputs.append(Dropped(DropReason.AMPLIFICATION_LIMIT))
+        return outputs
+
+    # --- life -------------------------------------------------------------------------------------
+
+    def _enter(self, state: SessionState) -> StateChanged:
+        if state not in TRANSITIONS[self.state]:
+            raise AssertionError(f"{self.state} -> {state}")
+        self.state = state
+        return StateChanged(state)
+
+    def _close(self, reason: CloseReason, detail: str = "") -> list[SessionOutput]:
+        if self.state is SessionState.CLOSED:
+            return [Dropped(DropReason.UNEXPECTED_STATE)]
+        outputs = self._send_flight(self._dtls.close(), self._paths.selected)
+        outputs.append(self._enter(SessionState.CLOSED))
+        outputs.append(SessionClosed(reason, detail))
+        self._timeout = None
+        return outputs
