@@ -1,7 +1,8 @@
 """All that enters and leaves the supervisor's core, and nothing else does.
 
-A worker process is named by (name, generation): the name is a place in the appliance, the generation
-counts the processes that have held it, so that news of a dead process is never taken for its successor's.
+A worker process is named by (name, generation): the name is a place in the appliance; the generation is a
+number that no process of this host has had, so that news of a dead process is never taken for its
+successor's. Its low 16 bits are the epoch of a transceiver's boot.
 """
 
 from __future__ import annotations
@@ -43,8 +44,6 @@ class Started(msgspec.Struct, frozen=True):
 
     process: ProcessId
     pid: int
-    route: Route | None = None
-    """A transceiver's route: its epoch is drawn when it is started."""
 
 
 class SpawnFailed(msgspec.Struct, frozen=True):
@@ -89,6 +88,8 @@ class Spawn(msgspec.Struct, frozen=True):
 
     spec: WorkerSpec
     process: ProcessId
+    route: Route | None
+    """A transceiver's route of this boot."""
 
 
 class Send(msgspec.Struct, frozen=True):

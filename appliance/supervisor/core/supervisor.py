@@ -19,6 +19,7 @@ from appliance.supervisor.core.interface import (
     Finished,
     Kill,
     Output,
+    ProcessId,
     Received,
     Reject,
     Spawn,
@@ -32,7 +33,7 @@ from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_st
 from appliance.supervisor.core.routes import RouteTable
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
-from config.ids import Instant, Role
+from config.ids import Epoch, Instant, Role, Route, TransceiverId, WorkerName
 from config.model import Config
 from ipc.messages.admin import WorkerStatus
 from ipc.messages.lifecycle import (
@@ -49,9 +50,12 @@ from ipc.messages.lifecycle import (
 from ipc.messages.routes import RoutesApplied, TransceiverEntry, Transceivers
 
 EXIT_FAILED: Final = 70
+EPOCHS: Final = 1 << 16
 TRANSCEIVERS_EVERY: Final = 1.0
 STOP_GRACE: Final = 3.0
-"""Seconds between being told to end (or the end of a drain) and SIGKILL."""
+"""Seconds between Stop and SIGKILL."""
+DRAIN_GRACE: Final = 7.0
+"""Seconds between the end of a drain and SIGKILL; a worker cancels what is left after 5."""
 SIGNALING_DRAIN: Final = 3.0
 """Seconds that open HTTP requests may take once the last session is over."""
 LATE: Final = 2.0
@@ -61,8 +65,16 @@ LATE: Final = 2.0
 class Supervisor:
     """Decides which workers run. Never looks at a clock, starts nothing, sends nothing."""
 
-    def __init__(self, config: Config, specs: tuple[WorkerSpec, ...], supervisor_pid: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        specs: tuple[WorkerSpec, ...],
+        *,
+        supervisor_pid: int,
+        next_generation: int,
+    ) -> None:
         self._config = config
+        self._first_generation = self._next_generation = next_generation
         self._welcome = Welcome(supervisor_pid)
         self._workers = {spec.name: Worker(spec) for spec in specs}
         self._routes = RouteTable()
@@ -88,6 +100,10 @@ class Supervisor:
         """All transceivers that have sessions or may get some."""
         return tuple(e for w in self._of(Role.TRANSCEIVER) if (e := self._entry(w)) is not None)
 
+    def session_owners(self) -> dict[WorkerName, str]:
+        """The rpc end points of the transceivers that serve."""
+        return {w.name: w.rpc for w in self._of(Role.TRANSCEIVER) if w.serves and w.rpc}
+
     # --- the door -------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: Instant) -> list[Output]:
@@ -99,7 +115,7 @@ class Supervisor:
                 self._next_tick = now + TRANSCEIVERS_EVERY
             case Started():
                 if worker := self._current(event):
-                    worker.pid, worker.route = event.pid, event.route
+                    worker.pid = event.pid
             case SpawnFailed():
                 if worker := self._current(event):
                     self._gone(worker, f"could not be started: {event.why}", None, now)
@@ -110,9 +126,11 @@ class Supervisor:
                 self._received(event, now, outputs)
             case DrainRequested():
                 if self._stage is Stage.RUN:
-                    self._stage = Stage.DRAIN_TRANSCEIVERS
+                    self._stage = Stage.DRAIN_TRANSCEIVERS if self._running else Stage.STOP_ALL
+                    self._running = True
             case StopRequested():
                 if self._stage is not Stage.DONE:
+                    self._running = True
                     self._stage = Stage.STOP_ALL
             case _:
                 assert_never(event)
@@ -163,6 +181,8 @@ class Supervisor:
 
     def _received(self, event: Received, now: Instant, outputs: list[Output]) -> None:
         worker = self._current(event)
+        if worker is None and self._was_ours(event.process):
+            return  # its last words were still on their way when it was gone
         refusal = self._refusal(worker, event)
         if refusal or worker is None:
             outputs.append(Reject(event.process, event.pid, refusal))
@@ -187,6 +207,9 @@ class Supervisor:
                 worker.farewell = farewell.why
             case _:
                 assert_never(event.message)
+
+    def _was_ours(self, process: ProcessId) -> bool:
+        return self._first_generation <= process.generation < self._next_generation
 
     def _refusal(self, worker: Worker | None, event: Received) -> str:
         """Why this peer is none of ours; empty if it is the process we started."""
@@ -241,13 +264,15 @@ class Supervisor:
         due = life.deadline is not None and now >= life.deadline
         match plan(goal, life.state, worker.asked, due=due):
             case Action.SPAWN:
-                worker.begin_process()
+                generation = self._next_generation
+                self._next_generation += 1
+                worker.begin_process(generation, self._route(worker.spec, generation))
                 life.spawn(now)
-                outputs.append(Spawn(worker.spec, worker.process))
+                outputs.append(Spawn(worker.spec, worker.process, worker.route))
             case Action.DRAIN:
                 worker.asked = Goal.DRAIN
                 within = self._patience(worker.spec.role)
-                life.drain(now, until=now + within + STOP_GRACE)
+                life.drain(now, until=now + within + DRAIN_GRACE)
                 outputs.append(worker.send(Drain(within)))
             case Action.STOP:
                 worker.asked = Goal.STOP
@@ -261,6 +286,12 @@ class Supervisor:
                 life.retire(now)
             case None:
                 pass
+
+    def _route(self, spec: WorkerSpec, generation: int) -> Route | None:
+        if spec.role is not Role.TRANSCEIVER:
+            return None
+        epoch = Epoch(generation % EPOCHS)
+        return Route(self._config.cluster.id, TransceiverId(spec.index), epoch)
 
     def _patience(self, role: Role) -> float:
         """Seconds that workers of this role get to drain."""

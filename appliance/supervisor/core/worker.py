@@ -45,11 +45,12 @@ class Worker:
         """Its process has said Ready and has not ended."""
         return self.life.state in (WorkerState.READY, WorkerState.DRAINING)
 
-    def begin_process(self) -> None:
+    def begin_process(self, generation: int, route: Route | None) -> None:
         """Forget the last process: a new one is coming."""
-        self.generation += 1
+        self.generation = generation
         self.asked = Goal.RUN
         self._forget()
+        self.route = route
 
     def end_process(self) -> str:
         """Forget what only held for the process that ended; gives the reason it left, if it did."""

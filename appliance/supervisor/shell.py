@@ -1,0 +1,174 @@
+"""Carries out what the core decides: starts and kills processes, sends messages, writes log lines."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Final, assert_never
+
+import trio
+
+from appliance.supervisor.core.health import ApplianceState
+from appliance.supervisor.core.interface import (
+    ApplianceChanged,
+    Event,
+    Exited,
+    Finished,
+    FromWorker,
+    Kill,
+    Output,
+    ProcessId,
+    Received,
+    Reject,
+    Send,
+    Spawn,
+    SpawnFailed,
+    Started,
+    WorkerChanged,
+)
+from appliance.supervisor.core.lifecycle import WorkerState
+from appliance.supervisor.core.supervisor import Supervisor
+from appliance.supervisor.outfit import Outfitter
+from appliance.supervisor.process import WorkerProcess, start_worker
+from config.ids import WorkerName
+from ipc.control import ControlServer, identity
+from ipc.handover import HandoverError
+from ipc.log import Logger
+from ipc.messages.lifecycle import Rejected
+
+_LOUD: Final = {WorkerState.BACKOFF: "warning", WorkerState.FAILED: "error"}
+
+
+class Shell:
+    """The core's hands and ears."""
+
+    def __init__(
+        self,
+        core: Supervisor,
+        control: ControlServer,
+        outfitter: Outfitter,
+        nursery: trio.Nursery,
+        log: Logger,
+    ) -> None:
+        self.state = trio.Event()
+        """Set, and replaced, at every change of the appliance's state."""
+        self.finished = trio.Event()
+        self.outcome = Finished(0, "")
+        self._core = core
+        self._control = control
+        self._outfitter = outfitter
+        self._nursery = nursery
+        self._log = log
+        self._processes: dict[ProcessId, WorkerProcess] = {}
+        self._events: deque[Event] = deque()
+        self._busy = False
+        self._moved = trio.Event()
+
+    def feed(self, event: Event) -> None:
+        """Give the core an event and carry out what follows; events that this causes come after it."""
+        self._events.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._events:
+                following = self._events.popleft()
+                for output in self._core.handle(following, trio.current_time()):
+                    self._carry_out(output)
+        finally:
+            self._busy = False
+        self._moved.set()
+
+    async def keep_time(self) -> None:
+        """Call the core's timer when it is due."""
+        while True:
+            self._moved = trio.Event()
+            due = self._core.next_timeout()
+            with trio.move_on_at(math.inf if due is None else due):
+                await self._moved.wait()
+                continue
+            for output in self._core.handle_timeout(trio.current_time()):
+                self._carry_out(output)
+            while self._events:
+                self.feed(self._events.popleft())
+
+    async def listen(self) -> None:
+        """Take what workers say."""
+        while True:
+            peer, message = await self._control.receive()
+            process, pid = parse_identity(peer)
+            if isinstance(message, FromWorker):
+                self.feed(Received(process, pid, message))
+
+    def _carry_out(self, output: Output) -> None:
+        match output:
+            case Spawn():
+                self._spawn(output)
+            case Send():
+                self._control.send(_peer(output), output.message)
+            case Reject():
+                self._log.warning("worker rejected", who=str(output.process), why=output.why)
+                self._control.send(_peer(output), Rejected(output.why))
+            case Kill():
+                self._log.warning("worker killed", who=str(output.process), why=output.why)
+                if process := self._processes.get(output.process):
+                    process.kill()
+            case WorkerChanged():
+                self._tell(output)
+            case ApplianceChanged():
+                self._log.info("appliance", state=output.state.value)
+                self.state.set()
+                self.state = trio.Event()
+            case Finished():
+                self.outcome = output
+                self.finished.set()
+            case _:
+                assert_never(output)
+
+    def _spawn(self, spawn: Spawn) -> None:
+        try:
+            with self._outfitter.outfit(spawn) as outfit:
+                process = start_worker(spawn.spec.role, outfit.assignment, outfit.sockets)
+        except (OSError, HandoverError) as error:
+            self._events.append(SpawnFailed(spawn.process, str(error)))
+            return
+        self._processes[spawn.process] = process
+        self._events.append(Started(spawn.process, process.pid))
+        self._nursery.start_soon(self._watch, spawn.process, process)
+
+    async def _watch(self, name: ProcessId, process: WorkerProcess) -> None:
+        code = await process.wait()
+        del self._processes[name]
+        self.feed(Exited(name, code))
+
+    def _tell(self, change: WorkerChanged) -> None:
+        details = {"of": change.process.name, "state": change.state.value}
+        if change.pid:
+            details |= {"process": str(change.pid)}
+        if change.why:
+            details |= {"why": change.why}
+        match _LOUD.get(change.state):
+            case "warning":
+                self._log.warning("worker", **details)
+            case "error":
+                self._log.error("worker", **details)
+            case _:
+                self._log.info("worker", **details)
+
+    async def until_started(self) -> None:
+        """Wait until the appliance is no longer starting."""
+        while self._core.state is ApplianceState.STARTING:
+            await self.state.wait()
+
+
+def parse_identity(peer: bytes) -> tuple[ProcessId, int]:
+    """Process and pid that a peer of the control socket claims to be; nobody's if it is not one of ours."""
+    try:
+        name, generation, pid = peer.decode("ascii").split(":")
+        return ProcessId(WorkerName(name), int(generation)), int(pid)
+    except ValueError:
+        return ProcessId(WorkerName("?"), 0), 0
+
+
+def _peer(output: Send | Reject) -> bytes:
+    return identity(output.process.name, output.process.generation, output.pid)

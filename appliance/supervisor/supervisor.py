@@ -1,0 +1,250 @@
+"""The appliance's first process: holds what must outlive workers, and keeps them running.
+
+    lock, keys, sockets for messages -> addresses bound -> workers started -> ready -> SIGTERM: drain -> end
+
+The decisions are made in core/, carried out in shell.py; here is what both stand on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from appliance.supervisor.addresses import advertised, own_addresses
+from appliance.supervisor.core.health import ApplianceState
+from appliance.supervisor.core.interface import DrainRequested, StartRequested, StopRequested
+from appliance.supervisor.core.spec import HostFacts, desired_workers
+from appliance.supervisor.core.supervisor import Supervisor
+from appliance.supervisor.directories import (
+    ADMIN_SOCKET,
+    SupervisorLock,
+    prepare_runtime,
+    prepare_state,
+    runtime_directory,
+    state_directory,
+)
+from appliance.supervisor.generations import Generations
+from appliance.supervisor.keys import load_keys
+from appliance.supervisor.notify import notify
+from appliance.supervisor.outfit import Outfitter
+from appliance.supervisor.problems import EXIT_BUG, EXIT_UNAVAILABLE, CannotStart
+from appliance.supervisor.shell import Shell
+from appliance.supervisor.sockets import Sockets, open_sockets, usable_cpus
+from appliance.supervisor.status import AdminDesk, version
+from config.ids import Endpoint, Role
+from config.model import Config
+from ipc import zmq_trio
+from ipc.bus import Subscriber
+from ipc.control import ControlServer
+from ipc.log import Logger, open_log
+from ipc.messages.admin import StatusReply
+from ipc.rpc import RpcServer
+from ipc.zmq_trio import EndpointError
+
+STALE_WORKERS_LEAVE: Final = 10.0
+"""Seconds to wait for addresses that the workers of a dead supervisor may still hold."""
+_BIND_AGAIN: Final = 0.2
+_CONTROL: Final = "control.sock"
+_BUS: Final = "bus.sock"
+
+
+def run(
+    config: Config,
+    *,
+    config_path: Path | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> int:
+    """Be the appliance until it is told to end; gives the exit code.
+
+    `on_ready` is called once with the URL of the page, when everything serves.
+    """
+    log = open_log(config.log, "supervisor")
+    log.info("starting", version=version(), config=str(config_path or "defaults"))
+    runtime = runtime_directory(config.supervisor)
+    state = state_directory(config.supervisor)
+    lock: SupervisorLock | None = None
+    try:
+        workers = prepare_runtime(runtime)
+        prepare_state(state)
+        lock = SupervisorLock(runtime)
+        appliance = _Appliance(config, runtime, workers, state, lock, log, on_ready or _greet)
+        code = trio.run(appliance.run)
+    except* CannotStart as group:
+        problem = _first(group)
+        for why in problem.problems:
+            log.error("cannot start", why=why)
+        code = problem.code
+    except* Exception:  # the workers serve on; the next supervisor takes their place
+        log.exception("supervisor failed")
+        code = EXIT_BUG
+    finally:
+        zmq_trio.shut_down()
+    if lock is not None and code != EXIT_BUG:
+        lock.release()
+    log.info("ended", code=code)
+    return code
+
+
+def _first(group: BaseExceptionGroup[CannotStart]) -> CannotStart:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _greet(page: str) -> None:
+    if sys.stdout.isatty():
+        sys.stdout.write(
+            f"\n  Tandem is ready: {page}\n  Ctrl-C drains it, a second one stops it.\n\n"
+        )
+        sys.stdout.flush()
+
+
+class _Appliance:
+    """One run of the appliance."""
+
+    def __init__(
+        self,
+        config: Config,
+        runtime: Path,
+        workers: Path,
+        state: Path,
+        lock: SupervisorLock,
+        log: Logger,
+        on_ready: Callable[[str], None],
+    ) -> None:
+        self._config = config
+        self._patience = STALE_WORKERS_LEAVE if lock.predecessor_died else 0.0
+        self._log = log
+        self._on_ready = on_ready
+        self._since = 0.0
+        self._warnings: list[str] = []
+        self._control = f"ipc://{workers / _CONTROL}"
+        self._bus = f"ipc://{workers / _BUS}"
+        self._admin = f"ipc://{runtime / ADMIN_SOCKET}"
+        generations = Generations(state)
+        if generations.was_lost:
+            self._warn("the count of processes was damaged and began anew")
+        specs = desired_workers(config, HostFacts(usable_cpus()))
+        self._relays = sum(spec.role is Role.RELAY for spec in specs)
+        self._core = Supervisor(
+            config, specs, supervisor_pid=os.getpid(), next_generation=generations.next
+        )
+        self._outfitter = Outfitter(
+            config,
+            load_keys(config.ufrag, state),
+            generations,
+            workers,
+            control=self._control,
+            bus=self._bus,
+        )
+
+    async def run(self) -> int:
+        self._since = trio.current_time()
+        with ExitStack() as stack:
+            signals = stack.enter_context(
+                trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+            )
+            try:
+                control = stack.enter_context(ControlServer(self._control))
+                bus = stack.enter_context(Subscriber(self._bus))
+                admin = stack.enter_context(RpcServer(self._admin, log=self._log, mode=0o660))
+            except EndpointError as error:
+                raise CannotStart([str(error)], EXIT_UNAVAILABLE) from None
+            stack.callback(self._outfitter.close)
+            async with trio.open_nursery() as nursery:
+                shell = Shell(self._core, control, self._outfitter, nursery, self._log)
+                desk = AdminDesk(self._status, self._core.session_owners, self._log)
+                nursery.start_soon(self._hear_signals, signals, shell)
+                nursery.start_soon(shell.listen)
+                nursery.start_soon(shell.keep_time)
+                nursery.start_soon(self._collect, bus, desk)
+                nursery.start_soon(admin.serve, desk.answer)
+                nursery.start_soon(self._start, shell)
+                await shell.finished.wait()
+                nursery.cancel_scope.cancel()
+        if shell.outcome.why:
+            self._log.error("gave up", why=shell.outcome.why)
+        return shell.outcome.code
+
+    async def _start(self, shell: Shell) -> None:
+        """Bind, start the workers, and tell when they serve."""
+        sockets = await self._bind()
+        self._outfitter.sockets = sockets
+        self._outfitter.advertise = advertised(self._config.relay.advertise, sockets.listening())
+        for warning in sockets.warnings:
+            self._warn(warning)
+        shell.feed(StartRequested())
+        await shell.until_started()
+        if self._core.state is ApplianceState.DRAINING:
+            return  # told to end, or gave up
+        page = page_url([bound.endpoint for bound in sockets.http])
+        seconds = round(trio.current_time() - self._since, 3)
+        self._log.info("serving", page=page, state=self._core.state.value, after=seconds)
+        notify("READY=1", f"STATUS={self._core.state.value}, {page}")
+        self._on_ready(page)
+
+    async def _bind(self) -> Sockets:
+        """Bind everything; wait a little where a dead supervisor's workers may be in the way.
+
+        They find us on the control socket, are rejected and leave.
+        """
+        give_up = trio.current_time() + self._patience
+        told = False
+        while True:
+            try:
+                return open_sockets(self._config, own_addresses(), self._relays)
+            except CannotStart as error:
+                if error.code != EXIT_UNAVAILABLE or trio.current_time() >= give_up:
+                    raise
+                if not told:
+                    told = True
+                    self._log.warning("waiting for addresses", why="; ".join(error.problems))
+            await trio.sleep(_BIND_AGAIN)
+
+    async def _hear_signals(self, signals: AsyncIterator[int], shell: Shell) -> None:
+        draining = False
+        async for number in signals:
+            what = "stop" if draining else "drain"
+            self._log.info(what, because=signal.Signals(number).name)
+            notify("STOPPING=1")
+            shell.feed(StopRequested() if draining else DrainRequested())
+            draining = True
+
+    async def _collect(self, bus: Subscriber, desk: AdminDesk) -> None:
+        async for message in bus:
+            desk.keep_stats(message)
+
+    def _status(self) -> StatusReply:
+        now = trio.current_time()
+        return StatusReply(
+            version=version(),
+            pid=os.getpid(),
+            state=self._core.state.value,
+            uptime=now - self._since,
+            page=page_url([bound.endpoint for bound in self._outfitter.sockets.http]),
+            listen=self._outfitter.sockets.listening(),
+            advertise=self._outfitter.advertise,
+            workers=self._core.workers(now),
+            warnings=tuple(self._warnings),
+        )
+
+    def _warn(self, warning: str) -> None:
+        self._warnings.append(warning)
+        self._log.warning("note", why=warning)
+
+
+def page_url(http: list[Endpoint]) -> str:
+    """URL of the demo page as somebody on this machine would open it; empty if there is none."""
+    if not http:
+        return ""
+    first = http[0]
+    if ip_address(first.host).is_unspecified:
+        first = Endpoint("::1" if first.is_ipv6 else "127.0.0.1", first.port)
+    return f"http://{first}/"
