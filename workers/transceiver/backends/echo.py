@@ -1,0 +1,18 @@
+"""The back end that says back what it hears: every frame at once, without a codec in between."""
+
+from __future__ import annotations
+
+from config.ids import Instant
+from workers.transceiver.core.interface import AudioReceived, ForSession, FromSession, SendAudio
+
+
+class Echo:
+    """Payload types mean the same in both directions, so a frame goes back as it came."""
+
+    def handle(self, event: FromSession, now: Instant) -> list[ForSession]:
+        """Audio gives audio; everything else is of no interest."""
+        audio = event.output
+        if not isinstance(audio, AudioReceived):
+            return []
+        frame = SendAudio(audio.payload, audio.timestamp, audio.payload_type, audio.marker)
+        return [ForSession(event.session, frame)]

@@ -1,0 +1,86 @@
+"""From an offer to all that a session is born with: its route, its secrets and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from config.ids import Endpoint, Route, SessionId
+from ipc.messages.sessions import Problem
+from workers.transceiver.core.answer import dtls_role, encode_answer
+from workers.transceiver.core.interface import (
+    Create,
+    Fingerprint,
+    IceCredentials,
+    IceRole,
+    Refused,
+    SessionParameters,
+)
+from workers.transceiver.core.negotiation import NothingInCommon, negotiate
+from workers.transceiver.core.sdp import SdpError, parse_description
+from workers.wire.ufrag import NONCE_LENGTH, UfragKeys
+
+PASSWORD_BYTES: Final = 16
+"""128 random bits (RFC 8445, 5.3), as 32 hexadecimal ICE characters."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What all sessions of a transceiver share."""
+
+    route: Route
+    keys: UfragKeys
+    fingerprint: Fingerprint
+    """Of our DTLS certificate."""
+    advertise: tuple[Endpoint, ...]
+    """Relay addresses for answers, the preferred one first; at least one."""
+    backends: frozenset[str]
+    max_sessions: int
+    connect_timeout: float = 30.0
+    consent_timeout: float = 30.0
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A session that may be made."""
+
+    session: SessionId
+    parameters: SessionParameters
+    answer: str
+
+
+def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) -> Admitted | Refused:
+    """Judge back end and offer. The refusal names what was wrong, for the person who reads it."""
+    if event.backend not in settings.backends:
+        there_are = ", ".join(sorted(settings.backends)) or "none"
+        detail = f"no back end {event.backend[:40]!r}; there are: {there_are}"
+        return Refused(event.ticket, Problem.UNKNOWN_BACKEND, detail)
+    try:
+        agreement = negotiate(parse_description(event.offer))
+    except SdpError as error:
+        return Refused(event.ticket, Problem.MALFORMED_SDP, str(error))
+    except NothingInCommon as error:
+        return Refused(event.ticket, Problem.NOTHING_IN_COMMON, str(error))
+
+    def mint() -> str:
+        return settings.keys.mint(settings.route, entropy(NONCE_LENGTH))
+
+    local = IceCredentials(mint(), entropy(PASSWORD_BYTES).hex())
+    answer = encode_answer(
+        agreement,
+        local=local,
+        fingerprint=settings.fingerprint,
+        advertise=settings.advertise,
+        origin=int.from_bytes(entropy(8), "big") >> 1,
+    )
+    parameters = SessionParameters(
+        ice_role=IceRole.CONTROLLED,
+        dtls_role=dtls_role(agreement),
+        local=local,
+        remote=agreement.peer.credentials,
+        remote_fingerprints=agreement.peer.fingerprints,
+        audio=agreement.audio,
+        connect_timeout=settings.connect_timeout,
+        consent_timeout=settings.consent_timeout,
+    )
+    return Admitted(SessionId(f"rtc_{settings.route.cluster}_{mint()}"), parameters, answer)

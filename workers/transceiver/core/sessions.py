@@ -1,0 +1,432 @@
+"""All sessions of a transceiver behind one door: births, lookups, bindings, timers, isolation.
+
+A session knows paths; relays know labels. This table stands between the two, decides which session a
+record belongs to, and sees to it that a bug met by one client costs that client's session only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Final, Protocol, assert_never
+
+from config.ids import Instant, SessionId
+from ipc.messages.sessions import CloseReason, Problem, SessionSummary
+from workers.transceiver.core.admission import Settings, admit
+from workers.transceiver.core.counters import Counters
+from workers.transceiver.core.interface import (
+    AudioReceived,
+    BackendCrashed,
+    CloseAll,
+    CloseSession,
+    Codec,
+    Crashed,
+    Create,
+    Created,
+    DatagramReceived,
+    Drain,
+    Dropped,
+    ForSession,
+    FromSession,
+    Path,
+    PathSelected,
+    RecordReceived,
+    Refused,
+    SendAudio,
+    SendDatagram,
+    SendRecord,
+    SessionClosed,
+    SessionEvent,
+    SessionOutput,
+    SessionParameters,
+    SessionsEvent,
+    SessionsOutput,
+    StateChanged,
+)
+from workers.transceiver.core.labels import Labels, LinkLabel
+from workers.transceiver.core.reception import Reception
+from workers.transceiver.core.states import SessionState
+from workers.transceiver.core.timers import Timers
+from workers.wire.demux import KINDS, Kind
+from workers.wire.link import FLAG_ASSURED, FLAG_PROVEN, RecordType, parse_intro
+from workers.wire.stun import StunClass, parse_stun
+from workers.wire.types import DropReason, Malformed
+
+UNKNOWN_PER_SECOND: Final = 256
+"""Replies to records with labels that we do not know; beyond that they are dropped silently."""
+MIN_TIMER: Final = 0.001
+"""A session that wants to be woken in the past is woken this much later, so it cannot spin."""
+
+
+class SessionCore(Protocol):
+    """What this table needs of a session; `Session` is one."""
+
+    @property
+    def codec(self) -> Codec | None: ...  # noqa: D102
+    @property
+    def reception(self) -> Reception: ...  # noqa: D102
+    def handle(self, event: SessionEvent, now: Instant) -> list[SessionOutput]: ...  # noqa: D102
+    def next_timeout(self) -> Instant | None: ...  # noqa: D102
+    def handle_timeout(self, now: Instant) -> list[SessionOutput]: ...  # noqa: D102
+
+
+NewSession = Callable[[SessionParameters, Instant], SessionCore]
+
+
+class _Entry:
+    """One session and what the table knows of it."""
+
+    __slots__ = (
+        "audio_in", "audio_out", "core", "created_at", "id", "parameters", "path", "state",
+    )  # fmt: skip
+
+    def __init__(
+        self, id_: SessionId, parameters: SessionParameters, core: SessionCore, now: Instant
+    ) -> None:
+        self.id = id_
+        self.parameters = parameters
+        self.core = core
+        self.created_at = now
+        self.state = SessionState.WAITING
+        self.path: Path | None = None
+        self.audio_in = 0
+        self.audio_out = 0
+
+
+class Sessions:
+    """The table. Never raises on peer input, nor on a bug inside a session."""
+
+    def __init__(
+        self, settings: Settings, new_session: NewSession, entropy: Callable[[int], bytes]
+    ) -> None:
+        self.counters = Counters()
+        self._settings = settings
+        self._new_session = new_session
+        self._entropy = entropy
+        self._entries: dict[SessionId, _Entry] = {}
+        self._by_ufrag: dict[str, _Entry] = {}
+        self._labels: Labels[_Entry] = Labels()
+        self._timers: Timers[_Entry] = Timers()
+        self._connected = 0
+        self._draining = False
+        self._unknown_since: Instant = 0.0
+        self._unknown_sent = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def connected(self) -> int:
+        """Sessions that are CONNECTED."""
+        return self._connected
+
+    # --- the one door -------------------------------------------------------------------------
+
+    def handle(self, event: SessionsEvent, now: Instant) -> list[SessionsOutput]:
+        """Take one event; the outputs are to be carried out in order."""
+        match event:
+            case RecordReceived():
+                return self._record(event, now)
+            case ForSession():
+                return self._for_session(event, now)
+            case Create():
+                return self._create(event, now)
+            case BackendCrashed():
+                entry = self._entries.get(event.session)
+                return [] if entry is None else self._crash(entry, event.error)
+            case Drain():
+                self._draining = True
+                return []
+            case CloseAll():
+                close = CloseSession(event.reason)
+                entries = list(self._entries.values())
+                return [output for entry in entries for output in self._run(entry, close, now)]
+            case _ as never:
+                assert_never(never)
+
+    def next_timeout(self) -> Instant | None:
+        """When `handle_timeout` is next worth calling."""
+        return self._timers.next()
+
+    def handle_timeout(self, now: Instant) -> list[SessionsOutput]:
+        """Give every session whose time has come its turn."""
+        outputs: list[SessionsOutput] = []
+        for entry in self._timers.due(now):
+            outputs += self._run(entry, None, now)
+        return outputs
+
+    def summaries(self, limit: int, now: Instant) -> tuple[SessionSummary, ...]:
+        """The `limit` oldest sessions."""
+        return tuple(_summary(entry, now) for entry in islice(self._entries.values(), limit))
+
+    # --- births -------------------------------------------------------------------------------
+
+    def _create(self, event: Create, now: Instant) -> list[SessionsOutput]:
+        """The number of sessions is ours to judge, the offer is `admission`'s."""
+        if self._draining:
+            return [Refused(event.ticket, Problem.DRAINING, "this transceiver is draining")]
+        if len(self._entries) >= self._settings.max_sessions:
+            detail = f"all {self._settings.max_sessions} sessions of this transceiver are taken"
+            return [Refused(event.ticket, Problem.FULL, detail)]
+        admitted = admit(event, self._settings, self._entropy)
+        if isinstance(admitted, Refused):
+            return [admitted]
+        session, parameters = admitted.session, admitted.parameters
+        try:
+            core = self._new_session(parameters, now)
+        except Exception as error:  # session isolation
+            detail = "the session could not be made"
+            return [
+                Crashed(session, error),
+                Refused(event.ticket, Problem.INTERNAL_ERROR, detail),
+            ]
+        entry = _Entry(session, parameters, core, now)
+        self._entries[session] = entry
+        self._by_ufrag[parameters.local.ufrag] = entry
+        self._arm(entry, now)
+        self.counters.created += 1
+        return [Created(event.ticket, session, admitted.answer, event.backend)]
+
+    # --- records of relays --------------------------------------------------------------------
+
+    def _record(self, event: RecordReceived, now: Instant) -> list[SessionsOutput]:
+        self.counters.records_in += 1
+        at = LinkLabel(event.relay, event.label)
+        match event.type:
+            case RecordType.DATA:
+                bound = self._labels.receiver(at)
+                if bound is None:
+                    return self._unknown(at, now)
+                entry = bound.owner
+                produced = self._attempt(entry, DatagramReceived(bound.path, event.payload), now)
+                return self._settle(entry, produced, now)
+            case RecordType.INTRO:
+                return self._intro(at, event.payload, now)
+            case RecordType.UNKNOWN | RecordType.FORGET:
+                self._labels.unbind(at)
+                self.counters.controls += 1
+                return []
+            case _ as never:
+                assert_never(never)
+
+    def _intro(
+        self, at: LinkLabel, payload: memoryview | bytes, now: Instant
+    ) -> list[SessionsOutput]:
+        try:
+            key, view = parse_intro(payload)
+            path, datagram = Path(*key), bytes(view)
+            if not datagram:
+                return self._drop(DropReason.EMPTY)
+            if KINDS[datagram[0]] is not Kind.STUN:
+                return self._recovered(at, path, datagram, now)
+            stun = parse_stun(datagram)
+        except Malformed as error:
+            return self._drop(error.reason)
+        if stun.stun_class is not StunClass.REQUEST:
+            return self._response(at, path, datagram, now)
+        entry = self._by_ufrag.get(stun.ours)
+        if entry is None:
+            return self._drop(DropReason.UNKNOWN_UFRAG)
+        return self._check(entry, at, path, datagram, now)
+
+    def _check(
+        self, entry: _Entry, at: LinkLabel, path: Path, datagram: bytes, now: Instant
+    ) -> list[SessionsOutput]:
+        """A Binding request for this session, from anywhere."""
+        produced = self._attempt(entry, DatagramReceived(path, datagram), now)
+        if not isinstance(produced, Exception):
+            for output in produced:
+                if isinstance(output, SendDatagram) and output.assured and output.path == path:
+                    self._labels.bind(entry, path, at, proven=output.proven)
+        return self._settle(entry, produced, now, via=(path, at))
+
+    def _response(
+        self, at: LinkLabel, path: Path, datagram: bytes, now: Instant
+    ) -> list[SessionsOutput]:
+        """It names no session: whoever asked on that path will know. An answer proves the path."""
+        for entry in self._labels.sharers(path):
+            produced = self._attempt(entry, DatagramReceived(path, datagram), now)
+            if isinstance(produced, Exception):
+                return self._settle(entry, produced, now)
+            if not any(isinstance(output, Dropped) for output in produced):
+                self._labels.bind(entry, path, at, proven=True)
+                return self._settle(entry, produced, now)
+            self._arm(entry, now)
+        return self._drop(DropReason.UNKNOWN_TRANSACTION)
+
+    def _recovered(
+        self, at: LinkLabel, path: Path, datagram: bytes, now: Instant
+    ) -> list[SessionsOutput]:
+        """Not STUN: from a relay that has recovered the flow. Its address must be a path of ours."""
+        sharers = self._labels.sharers(path)
+        if not sharers:
+            return self._unknown(at, now)
+        entry = sharers[0]
+        produced = self._attempt(entry, DatagramReceived(path, datagram), now)
+        if not isinstance(produced, Exception) and any(
+            isinstance(output, AudioReceived) for output in produced
+        ):
+            self._labels.bind(entry, path, at, proven=False)
+        return self._settle(entry, produced, now)
+
+    def _unknown(self, at: LinkLabel, now: Instant) -> list[SessionsOutput]:
+        """Tell the relay, within bounds, that the label means nothing here."""
+        outputs = self._drop(DropReason.UNKNOWN_FLOW)
+        if now - self._unknown_since >= 1.0:
+            self._unknown_since, self._unknown_sent = now, 0
+        if self._unknown_sent < UNKNOWN_PER_SECOND:
+            self._unknown_sent += 1
+            self.counters.records_out += 1
+            outputs.append(SendRecord(at.relay, RecordType.UNKNOWN, 0, at.label, b""))
+        return outputs
+
+    def _drop(self, reason: DropReason) -> list[SessionsOutput]:
+        self.counters.dropped[reason] += 1
+        return [Dropped(reason)]
+
+    # --- a session's turn ---------------------------------------------------------------------
+
+    def _attempt(
+        self, entry: _Entry, event: SessionEvent | None, now: Instant
+    ) -> list[SessionOutput] | Exception:
+        """Let the session handle an event, or its time-out; a bug in it ends here."""
+        try:
+            return (
+                entry.core.handle_timeout(now) if event is None else entry.core.handle(event, now)
+            )
+        except Exception as error:  # session isolation
+            return error
+
+    def _settle(
+        self,
+        entry: _Entry,
+        produced: list[SessionOutput] | Exception,
+        now: Instant,
+        via: tuple[Path, LinkLabel] | None = None,
+    ) -> list[SessionsOutput]:
+        """Count the fate of a record and pass on what the session made of it."""
+        if isinstance(produced, Exception):
+            self.counters.delivered += 1
+            return self._crash(entry, produced)
+        outputs: list[SessionsOutput] = []
+        dropped = self._pass_on(entry, produced, outputs, via)
+        if dropped is None:
+            self.counters.delivered += 1
+        else:
+            self.counters.dropped[dropped] += 1
+        self._arm(entry, now)
+        return outputs
+
+    def _run(self, entry: _Entry, event: SessionEvent | None, now: Instant) -> list[SessionsOutput]:
+        """As `_settle`, for what is no record: a command, or a time-out (None)."""
+        produced = self._attempt(entry, event, now)
+        if isinstance(produced, Exception):
+            return self._crash(entry, produced)
+        outputs: list[SessionsOutput] = []
+        dropped = self._pass_on(entry, produced, outputs, None)
+        if dropped is not None:
+            self.counters.refused[dropped] += 1
+        self._arm(entry, now)
+        return outputs
+
+    def _for_session(self, event: ForSession, now: Instant) -> list[SessionsOutput]:
+        entry = self._entries.get(event.session)
+        if entry is None:
+            self.counters.refused[DropReason.UNKNOWN_SESSION] += 1
+            return [Dropped(DropReason.UNKNOWN_SESSION)]
+        outputs = self._run(entry, event.event, now)
+        if isinstance(event.event, SendAudio) and outputs and isinstance(outputs[0], SendRecord):
+            entry.audio_out += 1
+            self.counters.audio_out += 1
+        return outputs
+
+    def _pass_on(
+        self,
+        entry: _Entry,
+        produced: Iterable[SessionOutput],
+        outputs: list[SessionsOutput],
+        via: tuple[Path, LinkLabel] | None,
+    ) -> DropReason | None:
+        """Translate a session's outputs; the reason if one of them was a drop."""
+        dropped: DropReason | None = None
+        for output in produced:
+            match output:
+                case SendDatagram():
+                    way = self._labels.way(entry, output.path)
+                    if way is None and via is not None and via[0] == output.path:
+                        way = via[1]  # an error response: nothing was accepted, so nothing is bound
+                    if way is None:
+                        self.counters.refused[DropReason.UNKNOWN_FLOW] += 1
+                        continue
+                    flags = output.assured * FLAG_ASSURED | output.proven * FLAG_PROVEN
+                    self.counters.records_out += 1
+                    outputs.append(
+                        SendRecord(way.relay, RecordType.DATA, flags, way.label, output.datagram)
+                    )
+                case AudioReceived():
+                    entry.audio_in += 1
+                    self.counters.audio_in += 1
+                    outputs.append(FromSession(entry.id, output))
+                case Dropped():
+                    dropped = output.reason
+                    outputs.append(output)
+                case StateChanged():
+                    self._enter(entry, output.state)
+                    outputs.append(FromSession(entry.id, output))
+                case PathSelected():
+                    entry.path = output.path
+                    outputs.append(FromSession(entry.id, output))
+                case SessionClosed():
+                    outputs += self._close(entry, output)
+                case _ as never:
+                    assert_never(never)
+        return dropped
+
+    # --- deaths -------------------------------------------------------------------------------
+
+    def _crash(self, entry: _Entry, error: Exception) -> list[SessionsOutput]:
+        """The session's state cannot be trusted any more: it does not get to say goodbye."""
+        closed = SessionClosed(CloseReason.INTERNAL_ERROR, type(error).__name__)
+        return [Crashed(entry.id, error), *self._close(entry, closed)]
+
+    def _close(self, entry: _Entry, closed: SessionClosed) -> list[SessionsOutput]:
+        if self._entries.pop(entry.id, None) is None:
+            return []
+        del self._by_ufrag[entry.parameters.local.ufrag]
+        self._timers.remove(entry)
+        self._enter(entry, SessionState.CLOSED)
+        self.counters.closed[closed.reason] += 1
+        outputs: list[SessionsOutput] = [FromSession(entry.id, closed)]
+        for at in self._labels.remove(entry):
+            self.counters.records_out += 1
+            outputs.append(SendRecord(at.relay, RecordType.FORGET, 0, at.label, b""))
+        return outputs
+
+    def _enter(self, entry: _Entry, state: SessionState) -> None:
+        self._connected += (state is SessionState.CONNECTED) - (
+            entry.state is SessionState.CONNECTED
+        )
+        entry.state = state
+
+    def _arm(self, entry: _Entry, now: Instant) -> None:
+        if entry.state is SessionState.CLOSED:
+            return
+        deadline = entry.core.next_timeout()
+        if deadline is not None:
+            self._timers.set(entry, max(deadline, now + MIN_TIMER))
+
+
+def _summary(entry: _Entry, now: Instant) -> SessionSummary:
+    audio = entry.parameters.audio
+    codec = entry.core.codec or (audio.codecs[0] if audio else None)
+    return SessionSummary(
+        session=entry.id,
+        state=entry.state.value,
+        age=now - entry.created_at,
+        path=str(entry.path) if entry.path is not None else "",
+        codec=codec.name if codec else "",
+        packets_in=entry.audio_in,
+        packets_out=entry.audio_out,
+        lost=entry.core.reception.lost,
+        jitter_ms=entry.core.reception.jitter * 1000,
+    )
