@@ -30,8 +30,7 @@ class ControlServer:
         self.endpoint = endpoint
         self.malformed = 0
         """Messages that were none."""
-        # Handover: a worker that reconnects is served although its old connection lingers.
-        self._socket = ZmqSocket(Pattern.ROUTER, hwm=QUEUE, handover=True)
+        self._socket = ZmqSocket(Pattern.ROUTER, hwm=QUEUE)
         try:
             self._socket.bind(endpoint)
         except BaseException:
@@ -82,6 +81,7 @@ class ControlClient:
         """Messages that were none."""
         self._socket = ZmqSocket(Pattern.DEALER, hwm=QUEUE, identity=identity, immediate=True)
         try:
+            self._socket.count_connections()
             self._socket.connect(endpoint)
         except BaseException:
             self._socket.close()
@@ -91,6 +91,11 @@ class ControlClient:
     def undelivered(self) -> int:
         """Messages for which there was no supervisor."""
         return self._socket.overflowed
+
+    @property
+    def connection(self) -> int:
+        """The number of the connection, from 1: when it changes, the supervisor may be another one."""
+        return self._socket.count_connections()
 
     async def receive(self) -> Message:
         """The next message of the supervisor; malformed ones are counted and skipped."""

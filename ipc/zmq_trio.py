@@ -116,8 +116,8 @@ class ZmqSocket:
     """A ZeroMQ socket for any number of concurrent trio tasks.
 
     `immediate`: queue only to peers that are connected now, so that nothing stale is delivered to a
-    successor. `identity`: the routing id that a router sees. `handover`: a router lets a new connection
-    of an identity take over from the old one.
+    successor. `identity`: the routing id that a router sees; of two living peers with the same one it
+    serves the first.
     """
 
     def __init__(
@@ -127,7 +127,6 @@ class ZmqSocket:
         hwm: int = DEFAULT_HWM,
         identity: bytes = b"",
         immediate: bool = False,
-        handover: bool = False,
     ) -> None:
         if hwm < 1:
             raise ValueError("a high-water mark of 0 would be unbounded")
@@ -145,13 +144,14 @@ class ZmqSocket:
             raw.setsockopt(zmq.IMMEDIATE, 1)
         if pattern is Pattern.ROUTER:
             raw.setsockopt(zmq.ROUTER_MANDATORY, 1)
-            raw.setsockopt(zmq.ROUTER_HANDOVER, int(handover))
         self._fd = int(raw.getsockopt(zmq.FD))
         self._receivers = trio.lowlevel.ParkingLot()
         self._senders = trio.lowlevel.ParkingLot()
         self._leader: trio.CancelScope | None = None
         self._leader_wants = 0
         self._closed = False
+        self._connections = 0
+        self._monitor: zmq.Socket[bytes] | None = None
         self._places: list[_Place] = []
 
     # -- where --------------------------------------------------------------------------------------
@@ -181,6 +181,17 @@ class ZmqSocket:
             self._raw.connect(endpoint)
         except zmq.ZMQError as error:
             raise EndpointError(f"{endpoint}: {error}") from error
+
+    def count_connections(self) -> int:
+        """Connections made so far, counted from the first call on: another number, another peer."""
+        self._check_open()
+        if self._monitor is None:
+            self._monitor = self._raw.get_monitor_socket(int(zmq.EVENT_HANDSHAKE_SUCCEEDED))
+            self._monitor.setsockopt(zmq.LINGER, 0)
+        while self._monitor.poll(0):
+            self._monitor.recv_multipart(_NOWAIT)
+            self._connections += 1
+        return self._connections
 
     # -- messages -----------------------------------------------------------------------------------
 
@@ -249,6 +260,9 @@ class ZmqSocket:
         self._senders.unpark_all()
         for place in self._places:
             place.leave()
+        if self._monitor is not None:
+            self._raw.disable_monitor()
+            self._monitor.close()
         self._raw.close()
 
     def __enter__(self) -> ZmqSocket:

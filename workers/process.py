@@ -1,0 +1,431 @@
+"""The life of any worker process: assignment, Hello, Ready, a heartbeat a second, drain, exit code.
+
+A role's `__main__` is two lines, `main(Role.RELAY, serve)`; everything that is not the role's own work
+is here. A worker outlives its supervisor on purpose: live sessions go on while the supervisor is
+replaced. It says once that it is orphaned, says Hello until somebody answers, and drains by itself when
+nobody has for `supervisor.orphan_timeout`.
+
+Exit codes: 0 it drained or was stopped, 70 a bug (the traceback is in the log) or nobody wants it,
+78 the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from pathlib import Path
+from typing import Final, NoReturn, TypeAlias
+
+import msgspec
+import trio
+from pydantic import ValidationError
+
+from config.ids import Endpoint, Instant, Role
+from config.model import Config
+from ipc import zmq_trio
+from ipc.bus import Publisher
+from ipc.control import ControlClient, identity
+from ipc.handover import HandoverError, receive_assignment
+from ipc.log import Logger, open_log
+from ipc.messages import Message
+from ipc.messages.lifecycle import (
+    PROTOCOL_VERSION,
+    Assignment,
+    DescriptorKind,
+    Drain,
+    Farewell,
+    Heartbeat,
+    Hello,
+    Ready,
+    Rejected,
+    Stop,
+    Welcome,
+    WorkerPhase,
+)
+from ipc.messages.routes import Routes, Transceivers
+from ipc.messages.stats import (
+    ProcessUsage,
+    RelayStats,
+    SignalingStats,
+    TransceiverStats,
+)
+
+EXIT_DONE: Final = 0
+EXIT_BUG: Final = 70
+EXIT_CONFIG: Final = 78
+
+BEAT: Final = 1.0
+"""Seconds between heartbeats and between statistics."""
+ORPHANED_AFTER: Final = 5.0
+"""Seconds without an answer after which it says in the log that it has no supervisor."""
+WELCOME_WITHIN: Final = 30.0
+"""Seconds a new process waits to be welcomed before it gives up."""
+DRAIN_GRACE: Final = 5.0
+"""Seconds after the drain deadline until `serve` is cancelled."""
+FAREWELL_LINGER: Final = 0.3
+"""Seconds that the last messages may take to leave."""
+_COMMANDS: Final = 16
+_MAX_WHY: Final = 2000
+
+Command: TypeAlias = Routes | Transceivers
+Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats
+Serve: TypeAlias = Callable[["Worker"], Awaitable[None]]
+
+
+class Unwanted(Exception):
+    """The supervisor rejected this process, or none was there to welcome it."""
+
+
+class Beat(Enum):
+    """What the life sign of this second is."""
+
+    HEARTBEAT = "heartbeat"
+    HELLO = "hello"
+
+
+class Tether:
+    """Is there a supervisor? Decides from what was heard and when; reads no clock."""
+
+    def __init__(self, orphan_timeout: float, now: Instant) -> None:
+        self.supervisor_pid = 0
+        """Who welcomed this process last; 0 before the first time."""
+        self.orphaned = False
+        """Nobody has answered for ORPHANED_AFTER seconds."""
+        self._orphan_timeout = orphan_timeout
+        self._connection = -1
+        self._heard = now
+
+    def welcomed(self, pid: int, connection: int, now: Instant) -> bool:
+        """A Welcome came on that connection; true if it is from another supervisor than before."""
+        changed = self.supervisor_pid not in (0, pid)
+        self.supervisor_pid = pid
+        self._connection = connection
+        self._heard = now
+        return changed
+
+    def answered(self, now: Instant) -> None:
+        """The supervisor answered a heartbeat."""
+        self._heard = now
+
+    def knows(self, connection: int) -> bool:
+        """Whether a supervisor has welcomed us on this connection: before that, only Hello is said."""
+        return connection == self._connection
+
+    def beat(self, connection: int) -> Beat:
+        """Which life sign to send."""
+        return Beat.HEARTBEAT if self.knows(connection) and not self.orphaned else Beat.HELLO
+
+    def changed(self, now: Instant) -> bool:
+        """Update `orphaned`; true if it changed."""
+        before = self.orphaned
+        limit = min(ORPHANED_AFTER, self._orphan_timeout)
+        self.orphaned = bool(self.supervisor_pid) and now - self._heard >= limit
+        return self.orphaned is not before
+
+    def gave_up(self, now: Instant) -> bool:
+        """No supervisor has answered for the whole orphan timeout."""
+        return bool(self.supervisor_pid) and now - self._heard >= self._orphan_timeout
+
+
+class Worker:
+    """What a role's `serve` gets: its assignment, its sockets and the way to its supervisor."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        config: Config,
+        log: Logger,
+        sockets: list[socket.socket],
+        control: ControlClient,
+        bus: Publisher,
+    ) -> None:
+        self.assignment = assignment
+        self.config = config
+        self.log = log
+        self.draining = trio.Event()
+        """Take nothing new; return from `serve` when the rest is done."""
+        self.drain_deadline: float | None = None
+        """When to be done, in trio time; set before `draining`."""
+        self.commands: trio.MemoryReceiveChannel[Command]
+        """What the supervisor says to this role, each the whole truth: of more than 16 the oldest go."""
+        self._inbox, self.commands = trio.open_memory_channel[Command](_COMMANDS)
+        self._sockets = sockets
+        self._control = control
+        self._tether = Tether(config.supervisor.orphan_timeout, trio.current_time())
+        self._bus = bus
+        self._ready: Ready | None = None
+        self._load: Callable[[], int] = int
+        self._stats: Callable[[], Stats] | None = None
+        self._serving = trio.CancelScope()
+        self._stopped = False
+
+    def sockets(self, kind: DescriptorKind) -> list[tuple[Endpoint, socket.socket]]:
+        """The non-blocking sockets of that kind, each with what it is bound to."""
+        return [
+            (descriptor.endpoint, sock)
+            for descriptor, sock in zip(self.assignment.descriptors, self._sockets, strict=True)
+            if descriptor.kind is kind
+        ]
+
+    async def ready(self, ready: Ready) -> None:
+        """Say that this worker serves now; said again to every later supervisor."""
+        self._ready = ready
+        self.log.info("ready", **msgspec.structs.asdict(ready))
+        await self.send(ready)
+
+    async def send(self, message: Message) -> None:
+        """Tell the supervisor. Lost if there is none: the next one is told the whole truth anyway."""
+        await trio.lowlevel.checkpoint()
+        if self._tether.knows(self._control.connection):
+            self._control.send_nowait(message)
+
+    def publish(self, message: Message) -> bool:
+        """Put a message on the bus; never waits. False, and counted, if it was dropped."""
+        return self._bus.publish(message)
+
+    def set_load(self, load: Callable[[], int]) -> None:
+        """Where the heartbeat's `sessions` comes from."""
+        self._load = load
+
+    def set_stats(self, stats: Callable[[], Stats]) -> None:
+        """What to publish once a second."""
+        self._stats = stats
+
+    def usage(self) -> ProcessUsage:
+        """CPU and memory of this process so far."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return ProcessUsage(
+            cpu_seconds=used.ru_utime + used.ru_stime, rss_bytes=pages * resource.getpagesize()
+        )
+
+    @property
+    def phase(self) -> WorkerPhase:
+        """What this worker says of itself."""
+        if self.draining.is_set():
+            return WorkerPhase.DRAINING
+        return WorkerPhase.STARTING if self._ready is None else WorkerPhase.READY
+
+    def drain(self, within: float, why: str) -> None:
+        """Begin to drain, or bring the deadline forward."""
+        deadline = trio.current_time() + within
+        if self.drain_deadline is None or deadline < self.drain_deadline:
+            self.drain_deadline = deadline
+            self._serving.deadline = deadline + DRAIN_GRACE
+            self.log.info("draining", why=why, within=within)
+        self.draining.set()
+
+    def stop(self, why: str) -> None:
+        """Cancel `serve`."""
+        if not self._stopped:
+            self._stopped = True
+            self.log.info("stopping", why=why)
+            self._serving.cancel()
+
+    def _offer(self, command: Command) -> None:
+        while True:
+            try:
+                self._inbox.send_nowait(command)
+            except trio.WouldBlock:
+                self.commands.receive_nowait()
+            except trio.BrokenResourceError:
+                return
+            else:
+                return
+
+
+class _Life:
+    """The tasks beside `serve`."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._control = worker._control
+        self._log = worker.log
+        self._tether = worker._tether
+        self._welcomed = trio.Event()
+
+    async def run(self, serve: Serve) -> None:
+        worker = self._worker
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._hear_signals)
+            nursery.start_soon(self._hear_supervisor)
+            nursery.start_soon(self._beat)
+            with worker._serving:
+                with trio.move_on_after(WELCOME_WITHIN):
+                    await self._welcomed.wait()
+                if not self._welcomed.is_set():
+                    raise Unwanted(f"no supervisor answered within {WELCOME_WITHIN:g} s")
+                await serve(worker)
+            nursery.cancel_scope.cancel()
+        if worker._serving.cancelled_caught and not worker._stopped:
+            self._log.warning("not done at the drain deadline")
+        if not (worker.draining.is_set() or worker._stopped):
+            raise RuntimeError("serve returned though nobody asked for an end")
+
+    async def _hear_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                if self._worker.draining.is_set():
+                    self._worker.stop("second SIGTERM")
+                else:
+                    self._worker.drain(self._worker.config.supervisor.drain_timeout, "SIGTERM")
+
+    async def _hear_supervisor(self) -> None:
+        while True:
+            self._hear(await self._control.receive())
+
+    def _hear(self, message: Message) -> None:
+        worker, now = self._worker, trio.current_time()
+        match message:
+            case Welcome(supervisor_pid=pid):
+                if self._tether.welcomed(pid, self._control.connection, now):
+                    self._log.info("a new supervisor", supervisor_pid=pid)
+                if worker._ready is not None:
+                    self._control.send_nowait(worker._ready)
+                self._welcomed.set()
+            case Heartbeat():
+                self._tether.answered(now)
+            case Rejected(why=why):
+                raise Unwanted(why)
+            case Drain(within=within):
+                worker.drain(within, "told by the supervisor")
+            case Stop():
+                worker.stop("told by the supervisor")
+            case Routes() | Transceivers():
+                worker._offer(message)
+            case _:
+                self._log.warning("unexpected message", message=type(message).__name__)
+
+    async def _beat(self) -> None:
+        worker, tether = self._worker, self._tether
+        at = trio.current_time()
+        if not self._control.send_nowait(self._hello()):
+            with trio.move_on_after(
+                BEAT
+            ):  # not connected yet: the first Hello need not wait a beat
+                await self._control.send(self._hello())
+        while True:
+            at = max(at + BEAT, trio.current_time())
+            await trio.sleep_until(at)
+            now = trio.current_time()
+            if tether.changed(now):
+                if tether.orphaned:
+                    self._log.warning("orphaned", supervisor_pid=tether.supervisor_pid)
+                else:
+                    self._log.info("no longer orphaned", supervisor_pid=tether.supervisor_pid)
+            if tether.gave_up(now) and not worker.draining.is_set():
+                worker.drain(worker.config.supervisor.drain_timeout, "no supervisor")
+            if tether.beat(self._control.connection) is Beat.HELLO:
+                self._control.send_nowait(self._hello())
+            else:
+                self._control.send_nowait(Heartbeat(phase=worker.phase, sessions=worker._load()))
+            if worker._stats is not None:
+                worker.publish(worker._stats())
+
+    def _hello(self) -> Hello:
+        assignment = self._worker.assignment
+        return Hello(
+            version=PROTOCOL_VERSION,
+            name=assignment.name,
+            role=assignment.role,
+            generation=assignment.generation,
+            pid=os.getpid(),
+            phase=self._worker.phase,
+        )
+
+
+def main(role: Role, serve: Serve) -> NoReturn:
+    """Be a worker of that role until done; ends the process with the exit code."""
+    faulthandler.enable()
+    # The terminal's Ctrl-C reaches the whole process group; the supervisor decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m workers.{role.label}", description="Started by the supervisor only."
+    )
+    parser.add_argument("--assignment-fd", type=int, required=True)
+    fd: int = parser.parse_args().assignment_fd
+    try:
+        with socket.socket(fileno=fd) as sock:
+            assignment, fds = receive_assignment(sock)
+        if assignment.version != PROTOCOL_VERSION:
+            raise HandoverError(
+                f"the supervisor speaks version {assignment.version}, this worker {PROTOCOL_VERSION}"
+            )
+        if assignment.role is not role:
+            raise HandoverError(f"this is a {role.label}, not a {assignment.role.label}")
+    except (HandoverError, OSError) as error:
+        print(f"{role.label}: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
+        sys.exit(EXIT_BUG)
+    try:
+        config = Config.model_validate_json(assignment.config)
+    except ValidationError as error:
+        print(f"{assignment.name}: configuration: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_CONFIG)
+    sys.exit(_live(assignment, config, fds, serve))
+
+
+def _live(assignment: Assignment, config: Config, fds: list[int], serve: Serve) -> int:
+    log = open_log(config.log, assignment.name)
+    sockets = [socket.socket(fileno=fd) for fd in fds]
+    for sock in sockets:
+        sock.setblocking(False)
+    _pin(assignment.cpu, log)
+    # What is imported by now stays for ever: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    who = identity(assignment.name, assignment.generation, os.getpid())
+    control = ControlClient(assignment.control, who)
+    bus = Publisher(assignment.bus)
+    code, why = EXIT_DONE, "done"
+    try:
+        trio.run(_run, assignment, config, log, sockets, control, bus, serve)
+    except* Unwanted as group:
+        code, why = EXIT_BUG, str(_first(group))
+        log.error("unwanted", why=why)
+    except* Exception as group:  # whatever it is, the log and the supervisor learn it
+        error = _first(group)
+        code, why = EXIT_BUG, f"{type(error).__name__}: {error}"
+        log.exception("worker failed", why=why)
+    log.info("farewell", why=why, code=code)
+    control.send_nowait(Farewell(why=why[:_MAX_WHY]))
+    zmq_trio.shut_down(FAREWELL_LINGER)
+    return code
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _run(
+    assignment: Assignment,
+    config: Config,
+    log: Logger,
+    sockets: list[socket.socket],
+    control: ControlClient,
+    bus: Publisher,
+    serve: Serve,
+) -> None:
+    worker = Worker(assignment, config, log, sockets, control, bus)
+    await _Life(worker).run(serve)
+
+
+def _pin(cpu: int | None, log: Logger) -> None:
+    """This thread to its CPU, ZeroMQ's threads to the others."""
+    if cpu is None:
+        return
+    allowed = os.sched_getaffinity(0)
+    if cpu not in allowed:
+        log.warning("not pinned", cpu=cpu, allowed=sorted(allowed))
+        return
+    zmq_trio.pin_io_thread(allowed - {cpu})
+    os.sched_setaffinity(0, {cpu})
