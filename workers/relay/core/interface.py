@@ -44,7 +44,7 @@ class LinkRecord(msgspec.Struct, frozen=True):
     label: int
     payload: bytes
     flow: FlowKey | None
-    """The assured flow of that label, if slot and generation match one."""
+    """The assured flow of that label, if slot and generation match one and the peer owns it."""
 
 
 class RouteAdded(msgspec.Struct, frozen=True):
@@ -61,7 +61,10 @@ class RouteRemoved(msgspec.Struct, frozen=True):
 
 
 class FlowExpired(msgspec.Struct, frozen=True):
-    """The datapath's sweep removed an idle assured flow: its slot rests, then is free."""
+    """An assured flow has left the datapath, for whatever reason: its slot rests, then is free.
+
+    Every InstallFlow is followed, sooner or later, by exactly one of these for its label.
+    """
 
     label: int
 

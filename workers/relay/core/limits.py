@@ -1,0 +1,73 @@
+"""How many unverified introductions a second may reach the transceivers.
+
+Whoever holds one valid ufrag can send checks from any number of spoofed addresses, and each costs a
+transceiver an HMAC. So they are counted by ufrag, by source and by transceiver. The three bounds are
+far above what clients do (a browser with a dozen candidate pairs sends about 20 checks a second) and
+far below what hurts. Datagrams of assured flows are not counted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from ipaddress import IPv6Address
+from typing import Final, Generic, TypeVar
+
+from config.ids import Endpoint, Instant, Route
+from workers.wire.types import DropReason
+
+PER_UFRAG: Final = 64
+PER_SOURCE: Final = 2048
+"""By IPv4 address or IPv6 /64: an office or a carrier's NAT may bring in hundreds of clients at once."""
+PER_ROUTE: Final = 8192
+MAX_KEYS: Final = 8192
+WINDOW: Final = 1.0
+
+K = TypeVar("K", bound=Hashable)
+
+
+class WindowLimit(Generic[K]):
+    """At most `limit` in each window of a second for each key, and at most MAX_KEYS keys in one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._counts: dict[K, int] = {}
+        self._ends: Instant | None = None
+
+    def admit(self, key: K, now: Instant) -> bool:
+        """Count one and say whether it is within the limit; a key too many is not."""
+        counts = self._counts
+        if self._ends is None or now >= self._ends:
+            counts.clear()
+            self._ends = now + WINDOW
+        count = counts.get(key)
+        if count is None:
+            if len(counts) >= MAX_KEYS:
+                return False
+            count = 0
+        if count >= self._limit:
+            return False
+        counts[key] = count + 1
+        return True
+
+
+class IntroductionLimits:
+    """The three limits as one question."""
+
+    def __init__(self) -> None:
+        self._ufrags: WindowLimit[str] = WindowLimit(PER_UFRAG)
+        self._sources: WindowLimit[str | bytes] = WindowLimit(PER_SOURCE)
+        self._routes: WindowLimit[Route] = WindowLimit(PER_ROUTE)
+
+    def refuse(self, ufrag: str, source: Endpoint, route: Route, now: Instant) -> DropReason | None:
+        """Why this introduction must not be made; None, and counted, if it may.
+
+        The ufrag goes first: only valid ones get here, so what follows cannot be filled at will.
+        """
+        if not self._ufrags.admit(ufrag, now):
+            return DropReason.UFRAG_LIMIT
+        host = source.host
+        if not self._sources.admit(IPv6Address(host).packed[:8] if ":" in host else host, now):
+            return DropReason.SOURCE_LIMIT
+        if not self._routes.admit(route, now):
+            return DropReason.ROUTE_LIMIT
+        return None

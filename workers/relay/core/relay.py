@@ -1,0 +1,314 @@
+"""The relay's one door: what to do with all that the datapath does not know by itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from config.ids import Endpoint, Instant, Route
+from workers.relay.core.classify import Answer, Check, Media, classify
+from workers.relay.core.flow import FlowState, PendingFlow
+from workers.relay.core.flowtable import FlowTable
+from workers.relay.core.interface import (
+    Dropped,
+    Event,
+    FlowAssured,
+    FlowExpired,
+    InstallFlow,
+    KnownFlow,
+    LinkRecord,
+    Output,
+    RemoveFlow,
+    RemoveRoute,
+    RouteAdded,
+    RouteRemoved,
+    SendDatagram,
+    SendRecord,
+    Upcall,
+)
+from workers.relay.core.limits import IntroductionLimits
+from workers.relay.core.pending import LIFE, MAX_ROUTES_PER_KEY, PendingFlows
+from workers.relay.core.routes import RouteTable
+from workers.wire.link import FLAG_ASSURED, FLAG_PROVEN, RecordType, encode_intro
+from workers.wire.types import DropReason, Malformed
+from workers.wire.ufrag import UfragKeys
+
+_DROPPED: Final = {reason: [Dropped(reason)] for reason in DropReason}
+
+
+@dataclass(slots=True)
+class RelayCounters:
+    """What the core has done. Law: upcalls == introduced + sum(upcalls_dropped)."""
+
+    upcalls: int = 0
+    introduced: int = 0
+    """Upcalls that went on to a transceiver."""
+    records: int = 0
+    assured: int = 0
+    expired: int = 0
+    """Pending flows that no transceiver vouched for in time."""
+    upcalls_dropped: Counter[DropReason] = field(default_factory=Counter)
+    records_dropped: Counter[DropReason] = field(default_factory=Counter)
+
+    def conserved(self) -> bool:
+        """Whether every upcall so far has ended in exactly one way."""
+        return self.upcalls == self.introduced + self.upcalls_dropped.total()
+
+
+class Relay:
+    """Decides where datagrams go. Never raises on peer input. Never looks at a clock.
+
+    It holds what is not settled: live routes, pending flows, and which slots are taken. Assured flows
+    are in the datapath; what it knows of them comes in with each event.
+    """
+
+    def __init__(
+        self,
+        keys: UfragKeys,
+        entropy: Callable[[int], bytes],
+        *,
+        max_flows: int,
+        max_pending: int,
+    ) -> None:
+        self._keys = keys
+        self._max_pending = max_pending
+        self._routes = RouteTable()
+        self._table = FlowTable(max_flows, entropy)
+        self._pending = PendingFlows()
+        self._limits = IntroductionLimits()
+        self.counters = RelayCounters()
+
+    @property
+    def pending(self) -> int:
+        """Flows that wait for their transceiver's word."""
+        return self._table.pending
+
+    @property
+    def assured(self) -> int:
+        """Flows in the datapath."""
+        return self._table.assured
+
+    def handle(self, event: Event, now: Instant) -> list[Output]:
+        """Take in one event. The outputs are to be carried out in order."""
+        match event:
+            case Upcall():
+                return self._upcall(event, now)
+            case LinkRecord():
+                return self._record(event, now)
+            case RouteAdded(route=route, link=link):
+                return self._add_route(route, link, now)
+            case RouteRemoved(route=route):
+                return self._remove_route(route, now)
+            case FlowExpired(label=label):
+                if self._table.state(label) is FlowState.ASSURED:
+                    self._table.end(label, now)
+                return []
+            case _:
+                assert_never(event)
+
+    def next_timeout(self) -> Instant | None:
+        """When `handle_timeout` has something to do, at the earliest."""
+        return self._pending.next_timeout()
+
+    def handle_timeout(self, now: Instant) -> list[Output]:
+        """Let pending flows go that nobody vouched for."""
+        for flow in self._pending.expired(now):
+            self._table.end(flow.label, now)
+            self.counters.expired += 1
+        return []
+
+    # --- from clients -----------------------------------------------------------------------------
+
+    def _upcall(self, event: Upcall, now: Instant) -> list[Output]:
+        self.counters.upcalls += 1
+        try:
+            meaning = classify(event.datagram, self._keys)
+        except Malformed as malformed:
+            return self._drop_upcall(malformed.reason)
+        known = event.flow
+        if known is not None and self._table.state(known.label) is not FlowState.ASSURED:
+            known = None
+        match meaning:
+            case Check():
+                return self._check(event, known, meaning, now)
+            case Answer():
+                return self._answer(event, known, now)
+            case Media():
+                return self._media(event, known)
+            case _:
+                assert_never(meaning)
+
+    def _check(
+        self, event: Upcall, known: KnownFlow | None, check: Check, now: Instant
+    ) -> list[Output]:
+        """A check always decides by its ufrag, whatever its source has talked to before."""
+        link = self._routes.link(check.route)
+        if link is None:
+            return self._drop_upcall(self._routes.why_not(check.route))
+        if known is not None and known.route == check.route:
+            self.counters.introduced += 1
+            return [_introduction(event, link, known.label)]
+        flow = self._pending_flow(event, check, now)
+        if isinstance(flow, DropReason):
+            return self._drop_upcall(flow)
+        flow.expires = now + LIFE
+        flow.received += len(event.datagram)
+        flow.rival = known.label if known is not None else flow.rival
+        self.counters.introduced += 1
+        return [_introduction(event, link, flow.label)]
+
+    def _pending_flow(self, event: Upcall, check: Check, now: Instant) -> PendingFlow | DropReason:
+        siblings = self._pending.of_key(event.key)
+        found = next((flow for flow in siblings if flow.route == check.route), None)
+        if found is None and (
+            len(siblings) >= MAX_ROUTES_PER_KEY or len(self._pending) >= self._max_pending
+        ):
+            return DropReason.PENDING_FULL
+        limit = self._limits.refuse(check.ufrag, event.key.client, check.route, now)
+        if limit is not None:
+            return limit
+        if found is not None:
+            return found
+        label = self._table.reserve(now)
+        if label is None:
+            return DropReason.SLOTS_FULL
+        return self._pending.add(event.key, label, check.route, check.ufrag, now)
+
+    def _answer(self, event: Upcall, known: KnownFlow | None, now: Instant) -> list[Output]:
+        """It names nobody, so it goes to all that its source talks to; who asked will know it."""
+        outputs: list[Output] = []
+        refusal = DropReason.UNKNOWN_FLOW
+        if known is not None and (link := self._routes.link(known.route)) is not None:
+            outputs.append(_introduction(event, link, known.label))
+        for flow in self._pending.of_key(event.key):
+            link = self._routes.link(flow.route)
+            limit = self._limits.refuse(flow.ufrag, event.key.client, flow.route, now)
+            if link is None or limit is not None:
+                refusal = limit or refusal
+                continue
+            flow.received += len(event.datagram)
+            outputs.append(_introduction(event, link, flow.label))
+        if not outputs:
+            return self._drop_upcall(refusal)
+        self.counters.introduced += 1
+        return outputs
+
+    def _media(self, event: Upcall, known: KnownFlow | None) -> list[Output]:
+        if known is None:
+            pending = self._pending.of_key(event.key)
+            return self._drop_upcall(
+                DropReason.PENDING_FLOW if pending else DropReason.UNKNOWN_FLOW
+            )
+        # It waited in the ring while its flow was installed.
+        link = self._routes.link(known.route)
+        if link is None:
+            return self._drop_upcall(self._routes.why_not(known.route))
+        self.counters.introduced += 1
+        return [SendRecord(link, RecordType.DATA, 0, known.label, event.datagram)]
+
+    def _drop_upcall(self, reason: DropReason) -> list[Output]:
+        self.counters.upcalls_dropped[reason] += 1
+        return list[Output](_DROPPED[reason])
+
+    # --- from transceivers ------------------------------------------------------------------------
+
+    def _record(self, event: LinkRecord, now: Instant) -> list[Output]:
+        self.counters.records += 1
+        match self._table.state(event.label):
+            case FlowState.PENDING:
+                flow = self._pending.with_label(event.label)
+                if flow is None or self._routes.link(flow.route) != event.peer:
+                    return self._drop_record(DropReason.UNKNOWN_PEER)
+                return self._record_of_pending(event, flow, now)
+            case FlowState.ASSURED:
+                if event.flow is None:
+                    return self._drop_record(DropReason.UNKNOWN_PEER)
+                return self._record_of_assured(event)
+            case FlowState.FREE | FlowState.RESTING | None:
+                return self._drop_record(DropReason.STALE_LABEL)
+
+    def _record_of_pending(
+        self, event: LinkRecord, flow: PendingFlow, now: Instant
+    ) -> list[Output]:
+        match event.type:
+            case RecordType.DATA:
+                if event.flags & FLAG_ASSURED and self._may_install(flow, event.flags):
+                    return self._assure(flow, event)
+                if not event.payload:
+                    return self._drop_record(DropReason.EMPTY)
+                if not flow.may_return(len(event.payload)):
+                    return self._drop_record(DropReason.AMPLIFICATION_LIMIT)
+                flow.returned += len(event.payload)
+                return [SendDatagram(flow.key, event.payload)]
+            case RecordType.FORGET | RecordType.UNKNOWN:
+                self._end(flow, now)
+                return []
+            case RecordType.INTRO:
+                return self._drop_record(DropReason.UNSUPPORTED)
+            case _:
+                assert_never(event.type)
+
+    def _record_of_assured(self, event: LinkRecord) -> list[Output]:
+        match event.type:
+            case RecordType.DATA:
+                if event.flow is None or not event.payload:
+                    return self._drop_record(DropReason.EMPTY)
+                return [SendDatagram(event.flow, event.payload)]
+            case RecordType.FORGET | RecordType.UNKNOWN:
+                return [RemoveFlow(event.label)]
+            case RecordType.INTRO:
+                return self._drop_record(DropReason.UNSUPPORTED)
+            case _:
+                assert_never(event.type)
+
+    def _may_install(self, flow: PendingFlow, flags: int) -> bool:
+        """A signed check may be replayed from a spoofed source, so it takes no other session's flow."""
+        if flags & FLAG_PROVEN or flow.rival is None:
+            return True
+        return self._table.state(flow.rival) is not FlowState.ASSURED
+
+    def _assure(self, flow: PendingFlow, event: LinkRecord) -> list[Output]:
+        self._pending.remove(flow)
+        self._table.assure(flow.label)
+        for sibling in self._pending.of_key(flow.key):
+            sibling.rival = flow.label
+        self.counters.assured += 1
+        # The flow first: its client sends as soon as it has the response.
+        outputs: list[Output] = [
+            InstallFlow(flow.key, flow.label, flow.route, event.peer),
+            FlowAssured(flow.key, flow.route),
+        ]
+        if event.payload:
+            outputs.append(SendDatagram(flow.key, event.payload))
+        return outputs
+
+    def _drop_record(self, reason: DropReason) -> list[Output]:
+        self.counters.records_dropped[reason] += 1
+        return list[Output](_DROPPED[reason])
+
+    # --- from the supervisor ----------------------------------------------------------------------
+
+    def _add_route(self, route: Route, link: Endpoint, now: Instant) -> list[Output]:
+        outputs: list[Output] = []
+        if self._routes.link(route) not in (None, link):
+            outputs = self._remove_route(route, now)
+        self._routes.add(route, link)
+        return outputs
+
+    def _remove_route(self, route: Route, now: Instant) -> list[Output]:
+        if not self._routes.remove(route):
+            return []
+        for flow in self._pending.of_route(route):
+            self._end(flow, now)
+        return [RemoveRoute(route)]
+
+    def _end(self, flow: PendingFlow, now: Instant) -> None:
+        self._pending.remove(flow)
+        self._table.end(flow.label, now)
+
+
+def _introduction(event: Upcall, link: Endpoint, label: int) -> SendRecord:
+    payload = encode_intro(event.key, event.datagram)
+    return SendRecord(link, RecordType.INTRO, 0, label, payload)

@@ -1,0 +1,140 @@
+"""What a datapath is: the part of a relay that moves datagrams without understanding them.
+
+The Python one is the specification in code; any other must be indistinguishable from it by events,
+bytes and counters. In prose:
+
+**From clients.** A datagram of an installed flow whose first byte says DTLS or SRTP (RFC 7983) becomes
+a DATA record with the flow's label and leaves for the flow's transceiver, packed with others of the
+same batch; packing never waits. Every other datagram goes up as an event: of installed flows through
+one bounded ring, of strangers through another. An empty datagram, one longer than MAX_PAYLOAD, one for
+which the ring has no room, and one that is not STUN and whose source has a tombstone end here, counted.
+An installed flow has at most FLOW_UPCALLS datagrams in its ring, so that no client crowds out another.
+
+**From transceivers.** A DATA record with bytes in it, whose label is installed and which came from the
+link address that owns the label, goes to the flow's client from the flow's local address. Flags are for
+pending flows and mean nothing here. Every other record goes up as an event through a third ring.
+
+**Events** come one at a time from `next_event`: ended flows first, then records, then installed flows,
+then strangers. What an event says of a flow is what the table knows when the event is taken, not when
+its datagram came: a client's first datagrams may wait behind the install of their own flow.
+
+**The table** changes only by install and remove. Whatever makes a flow leave it (a removal, a removed
+route, silence, another flow with its key), `FlowExpired` follows exactly once. A removal leaves a
+tombstone until the client has been silent for TOMBSTONE_SILENCE; an install clears it.
+
+**Laws**, true whenever no call is running:
+`received == forwarded + upcalled + sum(dropped)` and `records == returned + raised + sum(records_dropped)`.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from config.ids import Instant
+from workers.relay.core.interface import (
+    Event,
+    InstallFlow,
+    RemoveFlow,
+    RemoveRoute,
+    SendDatagram,
+    SendRecord,
+)
+from workers.wire.types import DropReason
+
+UPCALL_RING: Final = 1024
+"""Datagrams in each of the two rings of upcalls."""
+RECORD_RING: Final = 4096
+FLOW_UPCALLS: Final = 8
+TOMBSTONE_SILENCE: Final = 30.0
+
+SEND_ERRORS: Final = {
+    errno.EAGAIN: DropReason.SEND_WOULD_BLOCK,
+    errno.ENOBUFS: DropReason.SEND_NO_BUFFERS,
+    errno.ENOMEM: DropReason.SEND_NO_BUFFERS,
+    errno.ECONNREFUSED: DropReason.SEND_REFUSED,
+    errno.EPERM: DropReason.SEND_REFUSED,  # a firewall rule
+    errno.EACCES: DropReason.SEND_REFUSED,  # a broadcast address, which a source may pretend to be
+    errno.EINVAL: DropReason.SEND_UNREACHABLE,  # port 0, which a source may pretend to have
+    errno.EADDRNOTAVAIL: DropReason.SEND_UNREACHABLE,
+    errno.EHOSTUNREACH: DropReason.SEND_UNREACHABLE,
+    errno.ENETUNREACH: DropReason.SEND_UNREACHABLE,
+    errno.EMSGSIZE: DropReason.SEND_TOO_BIG,
+}
+"""The ways a send may fail that are the network's or the peer's doing. Any other is our own bug."""
+
+
+@dataclass(slots=True)
+class DatapathCounters:
+    """Plain totals since the start."""
+
+    received: int = 0
+    """Datagrams from clients."""
+    forwarded: int = 0
+    """Of them, sent on to a transceiver."""
+    upcalled: int = 0
+    """Of them, put into a ring."""
+    dropped: Counter[DropReason] = field(default_factory=Counter)
+    records: int = 0
+    """Records from transceivers; a malformed rest of a link datagram counts as one."""
+    returned: int = 0
+    """Of them, sent to their client."""
+    raised: int = 0
+    """Of them, put into the ring of records."""
+    records_dropped: Counter[DropReason] = field(default_factory=Counter)
+    sent: int = 0
+    """Datagrams and records that were sent because the core said so."""
+    unsent: Counter[DropReason] = field(default_factory=Counter)
+
+    def conserved(self) -> bool:
+        """Whether both laws hold."""
+        return (
+            self.received == self.forwarded + self.upcalled + self.dropped.total()
+            and self.records == self.returned + self.raised + self.records_dropped.total()
+        )
+
+
+class Datapath(Protocol):
+    """See the module. No method blocks; every one does a bounded amount of work."""
+
+    counters: DatapathCounters
+
+    @property
+    def flows(self) -> int:
+        """Installed flows."""
+
+    @property
+    def waiting(self) -> int:
+        """Events that `next_event` has in store."""
+
+    def pump_public(self, index: int, budget: int, now: Instant) -> int:
+        """Read up to `budget` datagrams from a public socket and forward them. How many were read."""
+
+    def pump_link(self, budget: int) -> int:
+        """Read link datagrams until `budget` records have come. How many records were read."""
+
+    def next_event(self) -> Event | None:
+        """The next thing for the core to decide."""
+
+    def install(self, flow: InstallFlow, now: Instant) -> None:
+        """Forward this flow from now on, in place of any other of its key."""
+
+    def remove(self, flow: RemoveFlow, now: Instant) -> None:
+        """Forward it no longer; a label that is not installed is ignored."""
+
+    def remove_route(self, route: RemoveRoute, now: Instant) -> None:
+        """Forward no flow of this route any longer."""
+
+    def send_record(self, record: SendRecord) -> None:
+        """Queue a record until `flush`."""
+
+    def send_datagram(self, datagram: SendDatagram) -> None:
+        """Send a datagram to a client at once."""
+
+    def flush(self) -> None:
+        """Send the queued records, packed."""
+
+    def sweep(self, now: Instant) -> None:
+        """Look at a part of the table for flows and tombstones whose clients have gone silent."""
