@@ -42,7 +42,7 @@ def ask(socket: Path, question: Message, expected: type[Reply]) -> Reply:
     try:
         reply = call_blocking(f"ipc://{socket}", question, WITHIN)
     except Unreachable as error:
-        raise Failed(_nobody(socket, str(error)), EXIT_UNAVAILABLE) from None
+        raise Failed(_nobody(error), EXIT_UNAVAILABLE) from None
     except RpcTimeout:
         raise Failed(
             [f"tandem: the appliance at {socket} did not answer within {WITHIN:g} s"],
@@ -56,9 +56,9 @@ def ask(socket: Path, question: Message, expected: type[Reply]) -> Reply:
     return reply
 
 
-def _nobody(socket: Path, why: str) -> list[str]:
+def _nobody(error: Unreachable) -> list[str]:
     return [
-        f"tandem: no appliance answers at {socket} ({why})",
+        f"tandem: no appliance answers: {error}",
         "Is it running? Start it with: tandem run",
         "Has it a configuration or directory of its own? Name it: -c FILE, --runtime-directory DIR",
     ]
