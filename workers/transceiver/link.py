@@ -1,0 +1,92 @@
+"""The transceiver's end of the link: one UDP socket, drained and written in batches."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from config.ids import Endpoint
+from workers.transceiver.core.interface import RecordReceived, SendRecord
+from workers.wire.link import encode_record, pack_records, parse_records
+from workers.wire.types import DropReason, Malformed
+
+BUDGET: Final = 256
+"""Datagrams of one turn, so that timers and other tasks get theirs under load."""
+MAX_PEERS: Final = 1024
+_BUFFER: Final = 65_536
+
+# What a send may meet on a healthy host; anything else is a reason to end.
+_REFUSALS: Final = {
+    errno.EAGAIN: DropReason.SEND_WOULD_BLOCK,
+    errno.ENOBUFS: DropReason.SEND_NO_BUFFERS,
+    errno.ECONNREFUSED: DropReason.SEND_REFUSED,
+    errno.EHOSTUNREACH: DropReason.SEND_UNREACHABLE,
+    errno.ENETUNREACH: DropReason.SEND_UNREACHABLE,
+    errno.EMSGSIZE: DropReason.SEND_TOO_BIG,
+}
+
+
+class Link:
+    """Records in and out. What is queued leaves at `flush`, packed by relay, in order."""
+
+    def __init__(self, sock: socket.socket, mtu: int) -> None:
+        """`sock`: bound, non-blocking. `mtu`: most bytes in a datagram we send."""
+        self.socket = sock
+        self.dropped: Counter[DropReason] = Counter()
+        """Link datagrams, received or to be sent, that came to nothing."""
+        self._mtu = mtu
+        self._buffer = bytearray(_BUFFER)
+        self._view = memoryview(self._buffer)
+        self._peers: dict[tuple[str, int], Endpoint] = {}
+        self._queue: defaultdict[Endpoint, list[bytes]] = defaultdict(list)
+
+    def receive(self) -> Iterator[RecordReceived]:
+        """The records that wait, of at most BUDGET datagrams.
+
+        Payloads are views of the one receive buffer: they hold until the next record is asked for.
+        """
+        receive_into, buffer, view = self.socket.recvfrom_into, self._buffer, self._view
+        for _ in range(BUDGET):
+            try:
+                length, address = receive_into(buffer)
+            except BlockingIOError:
+                return
+            relay = self._peers.get(address) or self._peer(address)
+            try:
+                for type_, flags, label, payload in parse_records(view[:length]):
+                    yield RecordReceived(relay, type_, flags, label, payload)
+            except Malformed as error:
+                self.dropped[error.reason] += 1
+
+    def queue(self, record: SendRecord) -> None:
+        """Send it with the next flush."""
+        self._queue[record.relay].append(
+            encode_record(record.type, record.flags, record.label, record.payload)
+        )
+
+    def flush(self) -> None:
+        """Send what is queued."""
+        if not self._queue:
+            return
+        for relay, records in self._queue.items():
+            for datagram in pack_records(records, self._mtu):
+                self._send(datagram, relay)
+        self._queue.clear()
+
+    def _send(self, datagram: bytes, relay: Endpoint) -> None:
+        try:
+            self.socket.sendto(datagram, relay)
+        except OSError as error:
+            reason = _REFUSALS.get(error.errno or 0)
+            if reason is None:
+                raise
+            self.dropped[reason] += 1
+
+    def _peer(self, address: tuple[str, int]) -> Endpoint:
+        if len(self._peers) >= MAX_PEERS:
+            self._peers.clear()
+        relay = self._peers[address] = Endpoint(address[0], address[1])
+        return relay

@@ -1,0 +1,231 @@
+"""The transceiver's tasks: one pumps the link and the timers, one answers rpc. They decide nothing."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Final, assert_never
+
+import trio
+
+from config.ids import Endpoint
+from ipc.messages import Message
+from ipc.messages.admin import Failure
+from ipc.messages.lifecycle import DescriptorKind, Ready
+from ipc.messages.sessions import (
+    CloseReason,
+    CreateSession,
+    EndSession,
+    ListSessions,
+    SessionCreated,
+    SessionEnded,
+    SessionList,
+    SessionRefused,
+    SessionUnknown,
+)
+from ipc.messages.stats import SessionEvent, TransceiverStats
+from ipc.rpc import RpcServer
+from workers.process import Worker
+from workers.transceiver.backends.base import Backend
+from workers.transceiver.backends.echo import Echo
+from workers.transceiver.backends.exchange import Exchange
+from workers.transceiver.core.admission import Settings
+from workers.transceiver.core.dtls import DtlsIdentity
+from workers.transceiver.core.interface import (
+    AudioReceived,
+    CloseAll,
+    CloseSession,
+    Crashed,
+    Create,
+    Created,
+    Drain,
+    Dropped,
+    ForSession,
+    FromSession,
+    PathSelected,
+    Refused,
+    SendRecord,
+    SessionClosed,
+    SessionParameters,
+    SessionsEvent,
+    SessionsOutput,
+    StateChanged,
+)
+from workers.transceiver.core.session import Session
+from workers.transceiver.core.sessions import Sessions
+from workers.transceiver.core.states import SessionState
+from workers.transceiver.link import Link
+from workers.wire.ufrag import UfragKeys
+
+DRAIN_LOOK: Final = 0.25
+"""Seconds between two looks at a drain deadline, which may be brought forward."""
+
+
+def make_exchange(worker: Worker, backends: dict[str, Backend]) -> Exchange:
+    """The sessions of this worker: who it is, what it may, and its DTLS certificate."""
+    assignment, config = worker.assignment, worker.config.transceiver
+    if assignment.route is None or not assignment.advertise:
+        raise ValueError("a transceiver needs a route and relay addresses")
+    identity = DtlsIdentity(os.urandom)
+    settings = Settings(
+        route=assignment.route,
+        keys=UfragKeys(assignment.ufrag_keys, assignment.mint_with),
+        fingerprint=identity.fingerprint,
+        advertise=assignment.advertise,
+        backends=frozenset(backends),
+        max_sessions=config.max_sessions,
+        connect_timeout=config.connect_timeout,
+        consent_timeout=config.consent_timeout,
+    )
+
+    def new_session(parameters: SessionParameters, now: float) -> Session:
+        return Session(parameters, identity, os.urandom, now)
+
+    return Exchange(Sessions(settings, new_session, os.urandom), backends)
+
+
+class Transceiver:
+    """Carries out what the cores want."""
+
+    def __init__(self, worker: Worker, exchange: Exchange, link: Link) -> None:
+        self._worker = worker
+        self._exchange = exchange
+        self._sessions = exchange.sessions
+        self._link = link
+        self._sleep = trio.CancelScope()
+        self._emptied = trio.Event()
+
+    async def pump(self) -> None:
+        """Move records and wake sessions for ever. One wake-up serves all that have work."""
+        link, exchange = self._link, self._exchange
+        while True:
+            with trio.CancelScope(deadline=self._next_wake()) as self._sleep:
+                await trio.lowlevel.wait_readable(link.socket)
+            now = trio.current_time()
+            for event in link.receive():
+                self._carry_out(exchange.handle(event, now))
+            if self._next_wake() <= now:
+                self._carry_out(exchange.handle_timeout(now))
+            link.flush()
+
+    def handle(self, event: SessionsEvent) -> list[SessionsOutput]:
+        """Take an event that came from elsewhere than the link."""
+        outputs = self._exchange.handle(event, trio.current_time())
+        self._carry_out(outputs)
+        self._link.flush()
+        self._sleep.deadline = self._next_wake()
+        return outputs
+
+    async def answer(self, request: Message) -> Message:
+        """The rpc of signaling and supervisor."""
+        match request:
+            case CreateSession(offer=offer, backend=backend):
+                return self._create(Create(ticket=0, offer=offer, backend=backend))
+            case EndSession(session=session, reason=reason):
+                outputs = self.handle(ForSession(session, CloseSession(reason)))
+                ended = any(isinstance(output, FromSession) for output in outputs)
+                return SessionEnded(session) if ended else SessionUnknown(session)
+            case ListSessions(limit=limit):
+                rows = self._sessions.summaries(max(0, limit), trio.current_time())
+                return SessionList(rows, len(self._sessions))
+            case _:
+                return Failure(f"a transceiver does not answer {type(request).__name__}")
+
+    async def drain(self) -> None:
+        """Wait to be told, then until the last session has ended or time is up."""
+        worker = self._worker
+        await worker.draining.wait()
+        self.handle(Drain())
+        while len(self._sessions) and trio.current_time() < (worker.drain_deadline or math.inf):
+            with trio.move_on_after(DRAIN_LOOK):
+                await self._emptied.wait()
+
+    def stats(self) -> TransceiverStats:
+        """A snapshot."""
+        counters = self._sessions.counters
+        dropped = counters.dropped + counters.refused + self._link.dropped
+        return TransceiverStats(
+            worker=self._worker.assignment.name,
+            usage=self._worker.usage(),
+            sessions=len(self._sessions),
+            connected=self._sessions.connected,
+            created_total=counters.created,
+            closed={reason.value: count for reason, count in counters.closed.items()},
+            records_in=counters.records_in,
+            records_out=counters.records_out,
+            audio_in=counters.audio_in,
+            audio_out=counters.audio_out,
+            dropped={reason.value: count for reason, count in dropped.items()},
+        )
+
+    def _next_wake(self) -> float:
+        deadline = self._exchange.next_timeout()
+        return math.inf if deadline is None else deadline
+
+    def _create(self, event: Create) -> SessionCreated | SessionRefused:
+        for output in self.handle(event):
+            if isinstance(output, Created):
+                return SessionCreated(output.session, output.answer)
+            if isinstance(output, Refused):
+                return SessionRefused(output.problem, output.detail)
+        raise AssertionError("a Create gives Created or Refused")
+
+    def _carry_out(self, outputs: list[SessionsOutput]) -> None:
+        for output in outputs:
+            match output:
+                case SendRecord():
+                    self._link.queue(output)
+                case FromSession():
+                    if not isinstance(output.output, AudioReceived):
+                        self._report(output)
+                case Crashed():
+                    self._worker.log.error(
+                        "session crashed", session=output.session, exc_info=output.error
+                    )
+                case Dropped() | Created() | Refused():
+                    pass
+                case _ as never:
+                    assert_never(never)
+
+    def _report(self, event: FromSession) -> None:
+        match event.output:
+            case StateChanged(state=SessionState.CONNECTED):
+                self._publish(event, "connected")
+            case PathSelected(path=path):
+                self._publish(event, "path", str(path))
+            case SessionClosed(reason=reason, detail=detail):
+                self._publish(event, "closed", f"{reason.value} {detail}".rstrip())
+                if not len(self._sessions):
+                    self._emptied.set()
+                    self._emptied = trio.Event()
+            case _:
+                pass
+
+    def _publish(self, event: FromSession, what: str, detail: str = "") -> None:
+        name = self._worker.assignment.name
+        self._worker.publish(SessionEvent(name, event.session, what, detail))
+
+
+async def serve(worker: Worker) -> None:
+    """Be a transceiver until drained."""
+    ((address, sock),) = worker.sockets(DescriptorKind.LINK)
+    exchange = make_exchange(worker, {"echo": Echo()})
+    transceiver = Transceiver(worker, exchange, Link(sock, worker.config.link.mtu))
+    with RpcServer(_rpc_endpoint(worker), log=worker.log) as rpc:
+        worker.set_load(lambda: len(exchange.sessions))
+        worker.set_stats(transceiver.stats)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(transceiver.pump)
+            nursery.start_soon(rpc.serve, transceiver.answer)
+            await worker.ready(Ready(link=Endpoint(*address), rpc=rpc.endpoint))
+            try:
+                await transceiver.drain()
+            finally:
+                # Also when stopped: the peers learn it now instead of by a time-out.
+                transceiver.handle(CloseAll(CloseReason.DRAINED))
+                nursery.cancel_scope.cancel()
+
+
+def _rpc_endpoint(worker: Worker) -> str:
+    assignment = worker.assignment
+    return f"ipc://{assignment.runtime_directory}/{assignment.name}-{assignment.generation}.rpc"
