@@ -335,6 +335,7 @@ class PythonDatapath:
         """Forward this flow from now on, in place of any other of its key."""
         port = self._port_of[flow.key.local]
         leg = self._leg(flow.link)
+        leg.flows += 1
         new = _Flow(flow, port, leg, now)
         old = port.flows.get(new.address)
         if old is not None:
@@ -344,7 +345,6 @@ class PythonDatapath:
         self._by_label[new.label] = new
         self._by_route.setdefault(new.route, {})[new.label] = new
         self._rounds.append(new)
-        leg.flows += 1
 
     def remove(self, flow: RemoveFlow, now: Instant) -> None:
         """Forward it no longer; a label that is not installed is ignored."""
@@ -370,8 +370,8 @@ class PythonDatapath:
                 rounds.append(flow)
         for port in self._ports:
             tombstones = port.tombstones
-            over = [a for a, hit in _oldest(tombstones) if now - hit > TOMBSTONE_SILENCE]
-            for address in over:
+            oldest = islice(tombstones.items(), SWEEP_LEAST + len(tombstones) // SWEEP_SHARE)
+            for address in [a for a, hit in oldest if now - hit > TOMBSTONE_SILENCE]:
                 del tombstones[address]
 
     def _bury(self, flow: _Flow, now: Instant) -> None:
@@ -401,7 +401,3 @@ def _reason(error: OSError) -> DropReason:
     if reason is None:
         raise error
     return reason
-
-
-def _oldest(tombstones: dict[SockAddress, Instant]) -> list[tuple[SockAddress, Instant]]:
-    return list(islice(tombstones.items(), SWEEP_LEAST))

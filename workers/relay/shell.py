@@ -1,0 +1,193 @@
+"""The relay's tasks: one per socket that pumps, one for timers, one for routes. They decide nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Final, assert_never
+
+import trio
+
+from config.ids import Endpoint, Route
+from ipc.messages.lifecycle import DescriptorKind, Ready
+from ipc.messages.routes import Routes, RoutesApplied
+from ipc.messages.stats import RelayStats
+from workers.process import Worker
+from workers.relay.core.interface import (
+    Dropped,
+    Event,
+    FlowAssured,
+    InstallFlow,
+    Output,
+    RemoveFlow,
+    RemoveRoute,
+    SendDatagram,
+    SendRecord,
+)
+from workers.relay.core.relay import Relay
+from workers.relay.core.routes import route_changes
+from workers.relay.datapath.base import Datapath
+from workers.relay.datapath.python import PythonDatapath
+from workers.wire.ufrag import UfragKeys
+
+PUMP_BUDGET: Final = 256
+"""Datagrams, or records, of one socket before the others have their turn."""
+EVENT_BUDGET: Final = 32
+"""Events for the core in a turn: an event costs as much as eight datagrams, and media go first."""
+TICK: Final = 0.25
+"""Seconds between two sweeps of the flow table."""
+
+
+class RelayShell:
+    """Moves events from the datapath to the core and carries out what the core says."""
+
+    def __init__(self, core: Relay, datapath: Datapath) -> None:
+        self._core = core
+        self._datapath = datapath
+        self._links: dict[Route, Endpoint] = {}
+        self._conserved = True
+
+    async def pump(self, sock: socket.socket, pump: Callable[[], int]) -> None:
+        """Serve one socket for ever."""
+        while True:
+            # With events left over from the last turn, only let the others run in between.
+            if self._datapath.waiting:
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.wait_readable(sock)
+            pump()
+            self._handle_waiting()
+
+    async def pump_public(self, index: int, sock: socket.socket) -> None:
+        """Serve a public socket for ever."""
+        datapath = self._datapath
+        await self.pump(sock, lambda: datapath.pump_public(index, PUMP_BUDGET, _now()))
+
+    async def pump_link(self, sock: socket.socket) -> None:
+        """Serve the link socket for ever."""
+        datapath = self._datapath
+        await self.pump(sock, lambda: datapath.pump_link(PUMP_BUDGET))
+
+    async def tick(self) -> None:
+        """Let pending and silent flows go, for ever."""
+        while True:
+            await trio.sleep(TICK)
+            now = _now()
+            due = self._core.next_timeout()
+            if due is not None and due <= now:
+                self._carry_out(self._core.handle_timeout(now))
+            self._datapath.sweep(now)
+            self._handle_waiting()
+
+    async def follow_routes(self, worker: Worker) -> None:
+        """Make each whole truth of the supervisor ours and acknowledge it."""
+        async for command in worker.commands:
+            if isinstance(command, Routes):
+                self.apply_routes(command)
+                await worker.send(RoutesApplied(command.serial))
+
+    def apply_routes(self, routes: Routes) -> None:
+        """Route by this from now on."""
+        links = {live.route: live.link for live in routes.routes}
+        for change in route_changes(self._links, links):
+            self._handle(change)
+        self._links = links
+        self._datapath.flush()
+
+    @property
+    def flows(self) -> int:
+        """Assured and pending flows."""
+        return self._core.assured + self._core.pending
+
+    def stats(self, worker: Worker) -> RelayStats:
+        """A snapshot of all counters, and whether the laws held at every one so far."""
+        path, core = self._datapath.counters, self._core.counters
+        self._conserved = self._conserved and path.conserved() and core.conserved()
+        refused = core.upcalls_dropped + core.records_dropped + path.records_dropped + path.unsent
+        return RelayStats(
+            worker=worker.assignment.name,
+            usage=worker.usage(),
+            received=path.received,
+            forwarded=path.forwarded,
+            upcalled=path.upcalled,
+            returned=path.returned,
+            dropped={reason.value: count for reason, count in path.dropped.items()},
+            refused={reason.value: count for reason, count in refused.items()},
+            flows=self._datapath.flows,
+            pending=self._core.pending,
+            assured_total=core.assured,
+            conserved=self._conserved,
+        )
+
+    def _handle_waiting(self) -> None:
+        for _ in range(EVENT_BUDGET):
+            event = self._datapath.next_event()
+            if event is None:
+                break
+            self._handle(event)
+        self._datapath.flush()
+
+    def _handle(self, event: Event) -> None:
+        self._carry_out(self._core.handle(event, _now()))
+
+    def _carry_out(self, outputs: list[Output]) -> None:
+        datapath = self._datapath
+        for output in outputs:
+            match output:
+                case SendRecord():
+                    datapath.send_record(output)
+                case SendDatagram():
+                    datapath.send_datagram(output)
+                case InstallFlow():
+                    datapath.install(output, _now())
+                case RemoveFlow():
+                    datapath.remove(output, _now())
+                case RemoveRoute():
+                    datapath.remove_route(output, _now())
+                case FlowAssured() | Dropped():
+                    pass  # counted by the core
+                case _:
+                    assert_never(output)
+
+
+def _now() -> float:
+    return trio.current_time()
+
+
+async def serve(worker: Worker) -> None:
+    """Relay until drained."""
+    config, assignment = worker.config, worker.assignment
+    public = worker.sockets(DescriptorKind.PUBLIC)
+    links = worker.sockets(DescriptorKind.LINK)
+    if not public or not links:
+        raise ValueError("a relay needs public sockets and a link socket")
+    link_endpoint, link = links[0]
+    core = Relay(
+        UfragKeys(assignment.ufrag_keys, assignment.mint_with),
+        os.urandom,
+        max_flows=config.relay.max_flows,
+        max_pending=config.relay.max_pending,
+    )
+    datapath = PythonDatapath(
+        public,
+        link,
+        mtu=config.link.mtu,
+        idle=config.relay.flow_idle,
+        max_flows=config.relay.max_flows,
+    )
+    shell = RelayShell(core, datapath)
+    worker.set_load(lambda: shell.flows)
+    worker.set_stats(lambda: shell.stats(worker))
+    async with trio.open_nursery() as nursery:
+        for index, (_, sock) in enumerate(public):
+            nursery.start_soon(shell.pump_public, index, sock)
+        nursery.start_soon(shell.pump_link, link)
+        nursery.start_soon(shell.tick)
+        nursery.start_soon(shell.follow_routes, worker)
+        await worker.ready(Ready(link=link_endpoint, datapath="python (no native one is built)"))
+        await worker.draining.wait()
+        # Its transceivers end their sessions, or their clients fall silent, and the flows go with them.
+        while shell.flows and trio.current_time() < (worker.drain_deadline or 0.0):
+            await trio.sleep(TICK)
+        nursery.cancel_scope.cancel()
