@@ -1,0 +1,126 @@
+"""The machine of one worker: the table is complete, and nothing moves beside it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.supervisor.core.lifecycle import (
+    BACKOFF_CAP,
+    FAILED_RETRY,
+    HAS_PROCESS,
+    TRANSITIONS,
+    Lifecycle,
+    WorkerState,
+)
+from appliance.supervisor.core.plan import Goal, Stage, next_stage, plan
+from config.ids import Role
+
+
+def test_the_table_names_every_state() -> None:
+    assert set(TRANSITIONS) == set(WorkerState)
+    reachable = {WorkerState.STOPPED}.union(*TRANSITIONS.values())
+    assert reachable == set(WorkerState)
+
+
+def test_every_state_without_a_process_leads_to_a_start() -> None:
+    for state in set(WorkerState) - HAS_PROCESS:
+        assert WorkerState.STARTING in TRANSITIONS[state]
+
+
+def test_a_reason_to_kill_is_given_once() -> None:
+    life = Lifecycle()
+    life.spawn(0.0)
+    assert life.overdue(19.9) == ""
+    assert life.overdue(20.0) == "not ready within 20 s"
+    assert life.overdue(21.0) == ""
+    assert life.deadline is None
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["ready", "exit", "config", "heard", "drain", "overdue", "act"]),
+        st.floats(0, 100),
+        st.sampled_from(Goal),
+    ),
+    max_size=60,
+)
+
+
+@given(steps)
+def test_moves_only_along_the_table_and_never_waits_for_ever(
+    script: list[tuple[str, float, Goal]],
+) -> None:
+    """`_enter` asserts the table; here any order of events and goals is tried against it."""
+    life, now, asked = Lifecycle(), 0.0, Goal.RUN
+    for what, seconds, goal in script:
+        now += seconds
+        match what:
+            case "ready" if life.state is WorkerState.STARTING:
+                life.ready(now)
+            case "exit":
+                life.exited("gone", 70, now, wanted=goal is Goal.RUN)
+            case "config":
+                life.exited("gone", 78, now, wanted=goal is Goal.RUN)
+            case "heard":
+                life.heard(now)
+            case "drain" if life.state in (WorkerState.READY, WorkerState.DRAINING):
+                life.drain(now, until=None)
+            case "overdue":
+                life.overdue(now)
+            case "act":
+                due = life.deadline is not None and now >= life.deadline
+                action = plan(goal, life.state, asked, due=due)
+                if action is not None and action.value == "spawn":
+                    life.spawn(now)
+                    asked = Goal.RUN
+                elif action is not None and action.value == "retire":
+                    life.retire(now)
+                elif action is not None:
+                    life.drain(now, until=now + 3)
+                    asked = goal
+            case _:
+                pass
+        match life.state:
+            case WorkerState.BACKOFF:
+                assert life.deadline is not None
+                assert life.deadline <= now + BACKOFF_CAP
+            case WorkerState.FAILED:
+                assert life.why
+                assert life.misconfigured or life.deadline is not None
+                assert life.deadline is None or life.deadline <= now + FAILED_RETRY
+            case WorkerState.STOPPED:
+                assert life.deadline is None
+            case _:
+                pass
+
+
+@given(st.sampled_from(Stage), st.sets(st.sampled_from(Role)))
+def test_stages_only_go_forward(stage: Stage, running: set[Role]) -> None:
+    order = [
+        Stage.RUN,
+        Stage.DRAIN_TRANSCEIVERS,
+        Stage.DRAIN_SIGNALING,
+        Stage.STOP_RELAYS,
+        Stage.DONE,
+    ]
+    following = next_stage(stage, running)
+    if stage is Stage.STOP_ALL:
+        assert following in (Stage.STOP_ALL, Stage.DONE)
+    else:
+        assert order.index(following) - order.index(stage) in (0, 1)
+    if following is Stage.DONE and stage is not Stage.DONE:
+        assert not running
+
+
+@given(st.sampled_from(Goal), st.sampled_from(WorkerState), st.sampled_from(Goal), st.booleans())
+def test_nothing_is_started_that_should_not_run(
+    goal: Goal, state: WorkerState, asked: Goal, due: bool
+) -> None:
+    action = plan(goal, state, asked, due=due)
+    if action is not None and action.value == "spawn":
+        assert goal is Goal.RUN
+        assert state not in HAS_PROCESS
+    if action is not None and action.value in ("drain", "stop", "kill"):
+        assert goal is not Goal.RUN
+        assert state in HAS_PROCESS

@@ -1,0 +1,151 @@
+"""The supervisor's core on a table: its outputs are carried out by a world that a test can break."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from appliance.supervisor.core.interface import (
+    DrainRequested,
+    Event,
+    Exited,
+    Output,
+    ProcessId,
+    Received,
+    Send,
+    Spawn,
+    Started,
+    StartRequested,
+    WorkerChanged,
+)
+from appliance.supervisor.core.lifecycle import WorkerState
+from appliance.supervisor.core.spec import HostFacts, desired_workers
+from appliance.supervisor.core.supervisor import Supervisor
+from config.ids import Endpoint, Role
+from config.model import Config
+from ipc.messages.lifecycle import Heartbeat, Hello, Ready, WorkerPhase
+from ipc.messages.routes import Routes, RoutesApplied
+
+FIRST = 1000
+SUPERVISOR_PID = 42
+Kind = TypeVar("Kind")
+
+
+class Table:
+    """A core, a clock and imaginary processes. `outputs` has everything since the last `take`."""
+
+    def __init__(self, config: Config | None = None, cpus: int = 2) -> None:
+        self.config = config or Config()
+        specs = desired_workers(self.config, HostFacts(tuple(range(cpus))))
+        self.core = Supervisor(
+            self.config, specs, supervisor_pid=SUPERVISOR_PID, next_generation=FIRST
+        )
+        self.now = 100.0
+        self.outputs: list[Output] = []
+        self.roles: dict[ProcessId, Role] = {}
+        self.pids: dict[ProcessId, int] = {}
+        """Living processes."""
+        self.current: dict[str, ProcessId] = {}
+        self.states = {spec.name: WorkerState.STOPPED for spec in specs}
+
+    def feed(self, event: Event) -> None:
+        """An event; Spawn is answered with Started."""
+        self._take_in(self.core.handle(event, self.now))
+
+    def _take_in(self, outputs: list[Output]) -> None:
+        self.outputs += outputs
+        for output in outputs:
+            match output:
+                case Spawn():
+                    self.roles[output.process] = output.spec.role
+                    self.pids[output.process] = 10_000 + output.process.generation
+                    self.current[output.process.name] = output.process
+                case WorkerChanged():
+                    self.states[output.process.name] = output.state
+                case _:
+                    pass
+        for output in outputs:
+            if isinstance(output, Spawn):
+                self.feed(Started(output.process, self.pids[output.process]))
+
+    def say(self, name: str, *messages: Hello | Ready | Heartbeat | RoutesApplied) -> None:
+        """The present process of that name says something."""
+        process = self.current[name]
+        for message in messages:
+            self.feed(Received(process, self.pids[process], message))
+
+    def hello(self, name: str) -> None:
+        """It connects."""
+        process = self.current[name]
+        role = self.roles[process]
+        self.say(name, Hello(1, process.name, role, process.generation, self.pids[process]))
+
+    def ready(self, name: str) -> None:
+        """It connects and becomes ready; a relay applies the routes it is given."""
+        self.hello(name)
+        link = Endpoint("127.0.0.1", 40_000 + self.current[name].generation % 1000)
+        self.say(name, Ready(link=link, rpc=f"ipc:///x/{name}"))
+
+    def apply_routes(self) -> None:
+        """Every connected relay acknowledges the newest routes it was sent."""
+        newest: dict[ProcessId, int] = {}
+        for output in self.outputs:
+            if isinstance(output, Send) and isinstance(output.message, Routes):
+                newest[output.process] = output.message.serial
+        for process, serial in newest.items():
+            if process in self.pids:
+                self.feed(Received(process, self.pids[process], RoutesApplied(serial)))
+
+    def start(self) -> None:
+        """Bring everything up."""
+        self.feed(StartRequested())
+        for name in list(self.current):
+            self.ready(name)
+        self.apply_routes()
+
+    def die(self, name: str, code: int = -9) -> None:
+        """Its process ends."""
+        process = self.current[name]
+        del self.pids[process]
+        self.feed(Exited(process, code))
+
+    def drain(self) -> None:
+        """SIGTERM."""
+        self.feed(DrainRequested())
+
+    def sleep(self, seconds: float, *, beating: bool = True) -> None:
+        """Let time pass; ready workers send heartbeats unless told otherwise."""
+        end = self.now + seconds
+        while self.now < end:
+            due = self.core.next_timeout()
+            step = self.now + 1.0
+            self.now = min(end, step, due if due is not None else end)
+            if beating and self.now >= step:
+                self.beat()
+            self._take_in(self.core.handle_timeout(self.now))
+
+    def beat(self, *, but: str = "") -> None:
+        """One heartbeat of every connected process."""
+        for name, process in self.current.items():
+            serving = self.states[process.name] in (WorkerState.READY, WorkerState.DRAINING)
+            if name != but and process in self.pids and serving:
+                draining = self.states[process.name] is WorkerState.DRAINING
+                phase = WorkerPhase.DRAINING if draining else WorkerPhase.READY
+                self.say(name, Heartbeat(phase))
+
+    def take(self, kind: type[Kind], where: Callable[[Kind], bool] | None = None) -> list[Kind]:
+        """The outputs of that kind; forgets all outputs so far."""
+        found: list[Kind] = [
+            o for o in self.outputs if isinstance(o, kind) and (where is None or where(o))
+        ]
+        self.outputs.clear()
+        return found
+
+    def sent(self, name: str) -> list[object]:
+        """What that worker was sent since the last `take`."""
+        return [o.message for o in self.outputs if isinstance(o, Send) and o.process.name == name]
+
+    def accepting(self) -> list[bool]:
+        """Per transceiver that signaling knows, as it was told last."""
+        entries = self.core.transceivers()
+        return [entry.accepting for entry in entries]
