@@ -16,6 +16,7 @@ from workers.caller.http import HttpFailed
 from workers.caller.lines import Line, Lines
 from workers.caller.report import CallReport, Report
 from workers.caller.source import FRAME_SECONDS, SilentOpus, Source, WavSource
+from workers.transceiver.core.dtls import DtlsIdentity
 from workers.transceiver.core.interface import (
     IceCredentials,
     IceRole,

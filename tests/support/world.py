@@ -1,0 +1,407 @@
+"""The whole house in one process and virtual time: callers, a relay and a transceiver, all cores real.
+
+    Client --wan--> RelayHost (Relay core, DictDatapath) --link--> TransceiverHost (Sessions core, echo)
+
+`with World() as world:` asserts at its end what must hold after every scenario: the laws of
+conservation, and that no session met a bug.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final, Self, assert_never
+
+from config.ids import (
+    ClusterId,
+    Endpoint,
+    Epoch,
+    FlowKey,
+    Route,
+    SessionId,
+    TransceiverId,
+    Transport,
+)
+from ipc.messages.sessions import CloseReason
+from tests.support.datapath import DictDatapath
+from tests.support.network import Leg, Network, Transit
+from workers.caller.call import Call, Stage
+from workers.caller.echoes import Echoes
+from workers.caller.source import FRAME_SECONDS, SilentOpus
+from workers.relay.core import interface as relay_core
+from workers.relay.core.relay import Relay
+from workers.transceiver.core.admission import Settings
+from workers.transceiver.core.dtls import DtlsIdentity
+from workers.transceiver.core.interface import (
+    AudioReceived,
+    CloseSession,
+    Crashed,
+    Create,
+    Created,
+    Dropped,
+    ForSession,
+    FromSession,
+    IceCredentials,
+    IceRole,
+    Path,
+    PathSelected,
+    RecordReceived,
+    Refused,
+    SendAudio,
+    SendDatagram,
+    SendRecord,
+    SessionClosed,
+    SessionParameters,
+    SessionsEvent,
+    SessionsOutput,
+    StateChanged,
+)
+from workers.transceiver.core.offer import OPUS, Answer, build_offer, parse_answer
+from workers.transceiver.core.session import Session
+from workers.transceiver.core.sessions import Sessions
+from workers.transceiver.core.states import SessionState
+from workers.wire.link import encode_record, parse_records
+from workers.wire.ufrag import UfragKeys
+
+PUBLIC: Final = Endpoint("192.0.2.1", 3478)
+PUBLIC_V6: Final = Endpoint("2001:db8::1", 3478)
+RELAY_LINK: Final = Endpoint("127.0.0.1", 7000)
+KEYS: Final = UfragKeys({"k": bytes(range(16))}, "k")
+FOR_EVER: Final = 10**9
+"""Frames of a call that talks until it is told to stop."""
+
+
+class World:
+    """One relay, one transceiver, and what clients there come to be."""
+
+    def __init__(
+        self, seed: int = 0, *, delay: float = 0.02, consent_timeout: float = 30.0
+    ) -> None:
+        self.network = Network(seed)
+        self.wan = Leg("wan", delay)
+        self.link = Leg("link", 0.0001)
+        self.consent_timeout = consent_timeout
+        self.server_identity = DtlsIdentity(self.network.entropy)
+        self.client_identity = DtlsIdentity(self.network.entropy)
+        self.clients: list[Client] = []
+        self.relays: list[RelayHost] = []
+        self.transceivers: list[TransceiverHost] = []
+        self.relay = RelayHost(self)
+        self.transceiver = TransceiverHost(self, Epoch(1))
+        self.relay.handle(relay_core.RouteAdded(self.transceiver.route, self.transceiver.address))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.check_laws()
+
+    @property
+    def now(self) -> float:
+        return self.network.now
+
+    def check_laws(self) -> None:
+        for relay in self.relays:
+            assert relay.datapath.conserved
+        for transceiver in self.transceivers:
+            assert transceiver.sessions.counters.conserved
+
+    def call(self, address: str = "198.51.100.7:40000", *, frames: int = FOR_EVER) -> Client:
+        """A client that has an answer and begins to check."""
+        client = Client(self, Endpoint.parse(address), frames)
+        client.dial()
+        return client
+
+    def connected_call(
+        self, address: str = "198.51.100.7:40000", *, frames: int = FOR_EVER
+    ) -> Client:
+        """A client whose audio comes back."""
+        client = self.call(address, frames=frames)
+        self.network.run_until(lambda: client.echoes.received > 0, within=10)
+        return client
+
+    def run(self, seconds: float) -> None:
+        self.network.run(seconds)
+
+    def restart_relay(self) -> None:
+        """A new process with the same sockets that knows nothing but the routes."""
+        self.network.remove(self.relay)
+        self.relay = RelayHost(self)
+        self.relay.handle(relay_core.RouteAdded(self.transceiver.route, self.transceiver.address))
+
+    def restart_transceiver(self) -> None:
+        """A new boot with a new epoch and link socket; all sessions are gone."""
+        old = self.transceiver
+        self.network.remove(old)
+        self.network.close("link", old.address)
+        self.transceiver = TransceiverHost(self, Epoch(old.route.epoch + 1))
+        self.relay.handle(relay_core.RouteRemoved(old.route))
+        self.relay.handle(relay_core.RouteAdded(self.transceiver.route, self.transceiver.address))
+
+
+class Client:
+    """A caller behind a NAT, of which only the outside is seen."""
+
+    HOME: Final = Endpoint("198.51.100.7", 40000)
+
+    def __init__(self, world: World, outside: Endpoint, frames: int) -> None:
+        self._world = world
+        self._network = world.network
+        self._inside = Endpoint("::" if outside.is_ipv6 else "0.0.0.0", 40000)
+        self._frames = frames
+        self.outside = outside
+        self.number = len(world.clients)
+        self.session_id = SessionId("")
+        self.local = IceCredentials(self._network.entropy(4).hex(), self._network.entropy(16).hex())
+        self.remote = IceCredentials("", "")
+        self.call: Call
+        world.clients.append(self)
+        self._network.listen("wan", outside, self._receive)
+
+    @property
+    def echoes(self) -> Echoes:
+        return self.call.echoes
+
+    def offer(self) -> str:
+        return build_offer(
+            self.local, self._world.client_identity.fingerprint, origin=1, codecs=(OPUS,)
+        )
+
+    def dial(self) -> None:
+        """Offer, answer, first check."""
+        session_id, answer = self._world.transceiver.create(self.offer())
+        self.session_id = session_id
+        self.begin(parse_answer(answer))
+
+    def begin(self, answer: Answer) -> None:
+        """First check, by this answer."""
+        self.remote = answer.remote
+        same_family = [c for c in answer.candidates if c.is_ipv6 == self.outside.is_ipv6]
+        now = self._network.now
+        session = Session(
+            SessionParameters(
+                ice_role=IceRole.CONTROLLING,
+                dtls_role=answer.dtls_role,
+                local=self.local,
+                remote=answer.remote,
+                remote_fingerprints=answer.fingerprints,
+                audio=answer.audio,
+                remote_endpoints=tuple(Path(Transport.UDP, c, self._inside) for c in same_family),
+                consent_timeout=self._world.consent_timeout,
+            ),
+            self._world.client_identity,
+            self._network.entropy,
+            now,
+        )
+        self.call = Call(
+            session,
+            SilentOpus(self.number),
+            OPUS,
+            frames=self._frames,
+            first_timestamp=2**32 - 100_000,
+            now=now,
+        )
+        self._tick()
+
+    def rebind(self, address: str) -> None:
+        """The NAT gives it another outside address; what comes to the old one is lost."""
+        self._network.close("wan", self.outside)
+        self.outside = Endpoint.parse(address)
+        self._network.listen("wan", self.outside, self._receive)
+
+    def hang_up(self) -> None:
+        self._send(self.call.hang_up(self._network.now))
+
+    def stop_talking(self) -> None:
+        self.call.stop_talking()
+
+    def vanish(self) -> None:
+        """Gone without a word."""
+        self.call.stage = Stage.OVER
+        self._network.close("wan", self.outside)
+
+    def _tick(self) -> None:
+        if self.call.stage is not Stage.OVER:
+            self._send(self.call.tick(self._network.now))
+            self._network.after(FRAME_SECONDS, self._tick)
+
+    def _receive(self, transit: Transit) -> None:
+        path = Path(Transport.UDP, transit.source, self._inside)
+        self._send(self.call.receive(path, transit.datagram, self._network.now))
+
+    def _send(self, sends: list[SendDatagram]) -> None:
+        for send in sends:
+            self._network.send(self._world.wan, self.outside, send.path.remote, send.datagram)
+
+
+class RelayHost:
+    """The relay core between its datapath and the network."""
+
+    SWEEP: Final = 1.0
+
+    def __init__(self, world: World) -> None:
+        self._network = world.network
+        self._next_sweep = world.now + self.SWEEP
+        self.core = Relay(KEYS, world.network.entropy, max_flows=4096, max_pending=512)
+        self.datapath = DictDatapath(
+            to_link=lambda to, data: world.network.send(world.link, RELAY_LINK, to, data),
+            to_client=lambda key, data: world.network.send(world.wan, key.local, key.client, data),
+            idle=60.0,
+        )
+        self.refused: list[relay_core.Dropped] = []
+        for public in (PUBLIC, PUBLIC_V6):
+            world.network.listen("wan", public, self._from_client)
+        world.network.listen("link", RELAY_LINK, self._from_link)
+        world.network.add(self)
+        world.relays.append(self)
+        self._world = world
+
+    def handle(self, event: relay_core.Event) -> None:
+        self._carry_out(self.core.handle(event, self._network.now))
+
+    def next_timeout(self) -> float:
+        core = self.core.next_timeout()
+        return self._next_sweep if core is None else min(core, self._next_sweep)
+
+    def handle_timeout(self, now: float) -> None:
+        self._carry_out(self.core.handle_timeout(now))
+        if now >= self._next_sweep:
+            self._next_sweep = now + self.SWEEP
+            for expired in self.datapath.sweep(now):
+                self.handle(expired)
+
+    def _from_client(self, transit: Transit) -> None:
+        key = FlowKey(Transport.UDP, transit.source, transit.destination)
+        upcall = self.datapath.from_client(key, transit.datagram, self._network.now)
+        if upcall is not None:
+            self.handle(upcall)
+
+    def _from_link(self, transit: Transit) -> None:
+        for record in self.datapath.from_link(transit.source, transit.datagram, self._network.now):
+            self.handle(record)
+
+    def _carry_out(self, outputs: list[relay_core.Output]) -> None:
+        world, now = self._world, self._network.now
+        for output in outputs:
+            match output:
+                case relay_core.SendRecord():
+                    record = encode_record(output.type, output.flags, output.label, output.payload)
+                    self._network.send(world.link, RELAY_LINK, output.to, record)
+                case relay_core.SendDatagram(key, datagram):
+                    self._network.send(world.wan, key.local, key.client, datagram)
+                case relay_core.InstallFlow():
+                    self.datapath.install(output, now)
+                case relay_core.RemoveFlow():
+                    self.datapath.remove(output, now)
+                case relay_core.RemoveRoute():
+                    for expired in self.datapath.remove_route(output, now):
+                        self.handle(expired)
+                case relay_core.Dropped():
+                    self.refused.append(output)
+                case relay_core.FlowAssured():
+                    pass
+                case _:
+                    assert_never(output)
+
+
+class TransceiverHost:
+    """The table of sessions with an echo behind it."""
+
+    def __init__(self, world: World, epoch: Epoch) -> None:
+        self._world = world
+        self._network = world.network
+        self._tickets = 0
+        self._answers: dict[int, Created | Refused] = {}
+        self.route = Route(ClusterId(0), TransceiverId(0), epoch)
+        self.address = Endpoint("127.0.0.1", 8000 + epoch)
+        self.states: dict[SessionId, SessionState] = {}
+        self.paths: dict[SessionId, list[Path]] = {}
+        self.closed: dict[SessionId, CloseReason] = {}
+        self.sessions = Sessions(
+            Settings(
+                route=self.route,
+                keys=KEYS,
+                fingerprint=world.server_identity.fingerprint,
+                advertise=(PUBLIC, PUBLIC_V6),
+                backends=frozenset({"echo"}),
+                max_sessions=1000,
+                connect_timeout=30.0,
+                consent_timeout=world.consent_timeout,
+            ),
+            lambda parameters, now: Session(
+                parameters, world.server_identity, world.network.entropy, now
+            ),
+            world.network.entropy,
+        )
+        world.network.listen("link", self.address, self._from_link)
+        world.network.add(self)
+        world.transceivers.append(self)
+
+    def create(self, offer: str) -> tuple[SessionId, str]:
+        """Answer an offer that cannot be refused."""
+        self._tickets += 1
+        self.handle(Create(self._tickets, offer, "echo"))
+        created = self._answers.pop(self._tickets)
+        assert isinstance(created, Created), created
+        return created.session, created.answer
+
+    def hang_up(self, session: SessionId) -> None:
+        """As signaling does."""
+        self.handle(ForSession(session, CloseSession(CloseReason.HANGUP)))
+
+    def handle(self, event: SessionsEvent) -> None:
+        self._carry_out(self.sessions.handle(event, self._network.now))
+
+    def next_timeout(self) -> float | None:
+        return self.sessions.next_timeout()
+
+    def handle_timeout(self, now: float) -> None:
+        self._carry_out(self.sessions.handle_timeout(now))
+
+    def _from_link(self, transit: Transit) -> None:
+        for record in parse_records(transit.datagram):
+            self.handle(
+                RecordReceived(
+                    transit.source, record.type, record.flags, record.label, record.payload
+                )
+            )
+
+    def _carry_out(self, outputs: list[SessionsOutput]) -> None:
+        for output in outputs:
+            match output:
+                case SendRecord():
+                    record = encode_record(output.type, output.flags, output.label, output.payload)
+                    self._network.send(self._world.link, self.address, output.relay, record)
+                case Created(ticket) | Refused(ticket):
+                    self._answers[ticket] = output
+                case FromSession(session, news):
+                    self._tell(session, news)
+                case Crashed(_, error):
+                    raise error
+                case Dropped():
+                    pass
+                case _:
+                    assert_never(output)
+
+    def _tell(
+        self,
+        session: SessionId,
+        news: AudioReceived | StateChanged | PathSelected | SessionClosed,
+    ) -> None:
+        match news:
+            case AudioReceived():
+                echo = SendAudio(news.payload, news.timestamp, news.payload_type, news.marker)
+                self.handle(ForSession(session, echo))
+            case StateChanged(state):
+                self.states[session] = state
+            case PathSelected(path):
+                self.paths.setdefault(session, []).append(path)
+            case SessionClosed(reason):
+                self.closed[session] = reason
+            case _:
+                assert_never(news)
