@@ -194,8 +194,13 @@ class Dtls:
         return self._drain()
 
     def confirm(self) -> None:
-        """The peer has our last flight (it sends with the keys): stop repeating it."""
+        """The peer has our last flight (it sends with the keys): never send it again.
+
+        Not even as an echo: a late ClientHello on this path is another session's, whose client uses
+        the port again, and our old flight would upset its handshake for good.
+        """
         self._resend_at = None
+        self._flight = ()
 
     def close(self) -> Sequence[bytes]:
         """Say close_notify, if there is anybody to say it to."""
@@ -221,9 +226,10 @@ class Dtls:
         self._resend_at = now + self._interval if self._resends < MAX_RESENDS else None
         return self._flight
 
-    def repeat(self, now: Instant) -> Sequence[bytes]:
-        """The last flight again, now: the path would not carry it before."""
-        return self._echo(now)
+    @property
+    def flight(self) -> Sequence[bytes]:
+        """The last flight: to be sent again if a path would not carry it before."""
+        return self._flight
 
     def _echo(self, now: Instant) -> Sequence[bytes]:
         if now < self._echo_after or self._echoes >= MAX_ECHOES:

@@ -8,9 +8,9 @@ the sender is where the source address says: it can be captured and sent again f
 A path that is not proven gets at most three times the bytes that came on it, and never the media of
 a connected session.
 
-Media goes on the path nominated last; before any nomination on the newest. A path that has been
-silent loses its nomination to a proven one that is not: after a NAT has rebound, most clients never
-nominate again.
+Of the proven paths (of all, while none is) media goes on the one nominated last; before any
+nomination on the newest. A path that has been silent loses its nomination to a proven one that is
+not: after a NAT has rebound, most clients never nominate again.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Paths:
         usable = [s for s in self._states.values() if s.usable(connected=self.connected)]
         if not usable:
             return self.selected
-        chosen = max(usable, key=lambda state: (state.nomination, state.order))
+        chosen = max(usable, key=lambda state: (state.proven, state.nomination, state.order))
         successors = [
             s for s in usable if s.proven and s is not chosen and _takes_over(s, chosen, now)
         ]

@@ -92,7 +92,8 @@ class Session:
         self._receivable = codecs if audio and audio.receives else {}
         self._sendable = codecs if audio and audio.sends else {}
         self._codec: Codec | None = None
-        self._sources: set[bytes] = set()
+        self._source = -1
+        self._sources: set[int] = set()
         self._ssrc = int.from_bytes(entropy(4), "big")
         # RFC 3711, 3.3.1: begin low, so that loss around the first wrap cannot upset the rollover.
         self._sequence = int.from_bytes(entropy(2), "big") >> 1
@@ -214,14 +215,11 @@ class Session:
         if len(datagram) < HEADER_LENGTH:
             return [Dropped(DropReason.MALFORMED_RTP)]
         rtcp = is_rtcp(datagram)
-        source = bytes(datagram[4:8] if rtcp else datagram[8:12])
-        if source not in self._sources and len(self._sources) >= MAX_SOURCES:
+        if len(self._sources) >= MAX_SOURCES and _source(datagram, rtcp=rtcp) not in self._sources:
             return [Dropped(DropReason.SOURCE_LIMIT)]
-        unprotect = self._srtp.unprotect_rtcp if rtcp else self._srtp.unprotect
-        packet = unprotect(datagram)
+        packet = (self._srtp.unprotect_rtcp if rtcp else self._srtp.unprotect)(datagram)
         if isinstance(packet, DropReason):
             return [Dropped(packet)]
-        self._sources.add(source)
         state.active_at = now
         if not self._confirmed:
             self._confirm()
@@ -235,6 +233,9 @@ class Session:
             payload_type, marker, sequence, timestamp, ssrc, payload = parse_rtp(packet)
         except Malformed as error:
             return [Dropped(error.reason)]
+        if ssrc != self._source:
+            self._source = ssrc
+            self._sources.add(ssrc)
         codec = self._receivable.get(payload_type)
         if codec is None:
             return [Dropped(DropReason.UNKNOWN_PAYLOAD_TYPE)]
@@ -244,6 +245,7 @@ class Session:
 
     def _on_rtcp(self, packet: bytes) -> list[SessionOutput]:
         self.rtcp_in += 1
+        self._sources.add(_source(packet, rtcp=True))
         try:
             for block in parse_rtcp(packet):
                 self.peer_left |= block.type == RtcpType.BYE
@@ -292,7 +294,7 @@ class Session:
         for result in results:
             if isinstance(result, PathProven):
                 if self._flight_held:
-                    outputs.extend(self._send_flight(self._dtls.repeat(now), self._flight_path()))
+                    outputs.extend(self._send_flight(self._dtls.flight, self._flight_path()))
             else:
                 outputs.append(result)
         if self.state is SessionState.WAITING and self._paths.selected is not None:
@@ -320,6 +322,8 @@ class Session:
         after = self._dtls.state
         if before is DtlsState.HANDSHAKE and after in (DtlsState.CONNECTED, DtlsState.CLOSED):
             outputs.extend(self._on_connected(proven_by_finish, now))
+        if self.state is SessionState.CLOSED:
+            return outputs
         if after is DtlsState.CLOSED:
             outputs.extend(self._close(CloseReason.PEER_CLOSED))
         elif after is DtlsState.FAILED:
@@ -360,7 +364,6 @@ class Session:
                 outputs.append(SendDatagram(path.path, datagram))
             else:
                 self._flight_held = True
-                outputs.append(Dropped(DropReason.AMPLIFICATION_LIMIT))
         return outputs
 
     # --- life -------------------------------------------------------------------------------------
@@ -379,3 +382,8 @@ class Session:
         outputs.append(SessionClosed(reason, detail))
         self._timeout = None
         return outputs
+
+
+def _source(packet: bytes | memoryview, *, rtcp: bool) -> int:
+    """SSRC of an RTP or RTCP packet of at least 12 bytes, in the clear in both."""
+    return int.from_bytes(packet[4:8] if rtcp else packet[8:12], "big")
