@@ -1,0 +1,142 @@
+"""A signaling server on an ephemeral port, with transceivers that answer at once."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+import structlog
+import trio
+
+from config.ids import ClusterId, Epoch, Route, SessionId, TransceiverId
+from ipc.messages.routes import TransceiverEntry, Transceivers
+from ipc.messages.sessions import (
+    CreateSession,
+    EndSession,
+    Problem,
+    SessionCreated,
+    SessionEnded,
+    SessionRefused,
+    SessionUnknown,
+)
+from workers.signaling.app import make_application
+from workers.signaling.http1 import Limits
+from workers.signaling.server import HttpServer
+from workers.signaling.switchboard import NoAnswer, Reply, Request, Switchboard
+from workers.wire.ufrag import UfragKeys
+
+OFFER: Final = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + "a=x:padding\r\n" * 200
+ANSWER: Final = "v=0\r\no=- 2 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=ice-lite\r\n" + "a=x\r\n" * 200
+KEYS: Final = UfragKeys({"k": bytes(range(16))}, "k")
+LIMITS: Final = Limits(request_timeout=10.0, max_body=65_536, max_connections=2_000)
+
+
+def route(transceiver: int) -> Route:
+    """Route of the n-th fake transceiver."""
+    return Route(ClusterId(7), TransceiverId(transceiver), Epoch(1))
+
+
+def entry(
+    transceiver: int, *, sessions: int = 0, max_sessions: int = 100, accepting: bool = True
+) -> TransceiverEntry:
+    """Its row in the supervisor's table."""
+    return TransceiverEntry(
+        route=route(transceiver),
+        rpc=f"fake-{transceiver}",
+        sessions=sessions,
+        max_sessions=max_sessions,
+        accepting=accepting,
+    )
+
+
+class FakeTransceivers:
+    """The line to transceivers that mint real session ids and know what was said to them."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[SessionId, CreateSession] = {}
+        self.asked: Counter[str] = Counter()
+        self.silent: set[str] = set()
+        self.refusing: dict[str, SessionRefused] = {}
+        self.kept: frozenset[str] = frozenset()
+
+    async def call(self, rpc: str, request: Request, *, within: float) -> Reply:
+        """One request, one reply."""
+        await trio.lowlevel.checkpoint()
+        self.asked[rpc] += 1
+        if rpc in self.silent:
+            raise NoAnswer(f"{rpc} did not answer in {within:g} s")
+        if isinstance(request, EndSession):
+            known = self.sessions.pop(request.session, None) is not None
+            return (SessionEnded if known else SessionUnknown)(session=request.session)
+        if rpc in self.refusing:
+            return self.refusing[rpc]
+        if request.backend not in ("echo", "other"):
+            return SessionRefused(Problem.UNKNOWN_BACKEND, f"there is no {request.backend!r}")
+        if not request.offer.startswith("v=0"):
+            return SessionRefused(Problem.MALFORMED_SDP, "line 1: 'v=0' is missing")
+        token = KEYS.mint(route(int(rpc.partition("-")[2])), len(self.sessions).to_bytes(6, "big"))
+        session = SessionId(f"rtc_7_{token}")
+        self.sessions[session] = request
+        return SessionCreated(session, ANSWER)
+
+    def keep(self, rpcs: frozenset[str]) -> None:
+        """Remember what may stay."""
+        self.kept = rpcs
+
+
+class Running:
+    """What a test needs to know of a running server."""
+
+    def __init__(
+        self, server: HttpServer, switchboard: Switchboard, line: FakeTransceivers
+    ) -> None:
+        self.server = server
+        self.switchboard = switchboard
+        self.transceivers = line
+        self.draining = trio.Event()
+        self.done = trio.Event()
+        self.port = 0
+
+    async def connect(self) -> trio.SocketStream:
+        """A new TCP connection."""
+        return await trio.open_tcp_stream("127.0.0.1", self.port)
+
+
+def switchboard_with(line: FakeTransceivers, *entries: TransceiverEntry) -> Switchboard:
+    """A switchboard that knows these transceivers."""
+    switchboard = Switchboard(KEYS, line, answer_within=10.0)
+    switchboard.update(Transceivers(entries=entries))
+    return switchboard
+
+
+@asynccontextmanager
+async def running_server(
+    *, limits: Limits = LIMITS, cors_origins: tuple[str, ...] = ()
+) -> AsyncIterator[Running]:
+    """Serve on an ephemeral port of the loopback until the block ends."""
+    line = FakeTransceivers()
+    switchboard = switchboard_with(line, entry(0), entry(1))
+    application = make_application(switchboard, cors_origins)
+    server = HttpServer(application, limits, structlog.get_logger())
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listening.setblocking(False)
+    running = Running(server, switchboard, line)
+    running.port = listening.getsockname()[1]
+
+    async def serve(task_status: trio.TaskStatus[None]) -> None:
+        await server.serve([listening], running.draining, task_status)
+        running.done.set()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve)
+        yield running
+        nursery.cancel_scope.cancel()
+
+
+def with_limits(**changes: float) -> Limits:
+    """The usual limits, some of them smaller."""
+    return msgspec.structs.replace(LIMITS, **changes)

@@ -1,0 +1,39 @@
+"""`/v1/realtime/calls`: an offer in, an answer out, in the shape of the Realtime API.
+
+A browser SDK written for that API works with another base URL. What it puts into `session` (model,
+voice, instructions) is checked to be JSON and otherwise left to back ends.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from workers.signaling.offers import SDP, read_offer
+from workers.signaling.switchboard import Switchboard
+
+PATH: Final = "/v1/realtime/calls"
+BACKEND: Final = "echo"
+"""Where calls go that name no back end."""
+
+
+def routes(switchboard: Switchboard) -> list[Route]:
+    """The two addresses of a call."""
+
+    async def create(request: Request) -> Response:
+        offer = await read_offer(request)
+        created = await switchboard.create(offer.sdp, BACKEND)
+        headers = {"location": f"{PATH}/{created.session}", "cache-control": "no-store"}
+        return Response(created.answer, 201, headers, media_type=SDP)
+
+    async def hang_up(request: Request) -> Response:
+        await switchboard.end(request.path_params["session"])
+        return Response(status_code=200, headers={"cache-control": "no-store"})
+
+    return [
+        Route(PATH, create, methods=["POST"]),
+        Route(PATH + "/{session}/hangup", hang_up, methods=["POST"]),
+    ]

@@ -1,0 +1,308 @@
+"""One HTTP/1.1 connection: h11 on one side, an ASGI application on the other, in one task.
+
+Every wait has a deadline, so a connection ends by itself whatever the peer does:
+
+    first byte      request_timeout on a new connection, IDLE_TIMEOUT on one kept alive
+    head and body   request_timeout from the first byte, however they trickle
+    response        request_timeout per write, for a peer that does not read
+
+There are no child tasks and no shielded waits: cancelling the task closes the connection. HTTP/2,
+CONNECT and protocol upgrades are not spoken (docs/adr: the HTTP server).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from email.utils import formatdate
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+import h11
+import msgspec
+import trio
+
+from workers.signaling.problems import OF_STATUS, ProblemKind, Refused
+
+AsgiMessage: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
+Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
+Application: TypeAlias = Callable[[AsgiMessage, Receive, Send], Awaitable[None]]
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+IDLE_TIMEOUT: Final = 30.0
+"""Seconds a kept-alive connection may be silent."""
+LINGER: Final = 1.0
+"""Seconds to read on after an early answer, so that a reset does not overtake it."""
+MAX_HEAD: Final = 16_384
+MAX_PIECES: Final = 2_048
+"""Pieces one body may come in: a chunk of one byte costs us as much as one of 16 KB."""
+_RECEIVE_SIZE: Final = 16_384
+_VERSIONS: Final = (b"1.1", b"1.0")
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a client may take; seconds and bytes."""
+
+    request_timeout: float
+    max_body: int
+    max_connections: int
+
+
+class PeerGone(Exception):
+    """The peer closed, reset, or stopped reading. No one is left to tell."""
+
+
+class HttpConnection:
+    """Serves requests one after another until either side has enough."""
+
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        application: Application,
+        limits: Limits,
+        *,
+        answered: Callable[[int], None],
+        keep_alive: Callable[[], bool],
+    ) -> None:
+        """`answered` gets each final status; `keep_alive` says if connections may stay open now."""
+        self._stream = stream
+        self._application = application
+        self._limits = limits
+        self._answered = answered
+        self._keep_alive = keep_alive
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._idle: trio.CancelScope | None = None
+        self._deadline = 0.0
+
+    async def run(self) -> None:
+        """Return when the connection is over. Raises only what the application raised."""
+        try:
+            if not await self._request_begins(self._limits.request_timeout):
+                return
+            while await self._serve_request():
+                if not await self._request_begins(IDLE_TIMEOUT):
+                    return
+            await self._linger()
+        except PeerGone:
+            pass
+
+    def stop_waiting(self) -> None:
+        """Close now if no request is under way."""
+        if self._idle is not None:
+            self._idle.cancel()
+
+    # --- one request ------------------------------------------------------------------------------
+
+    async def _request_begins(self, within: float) -> bool:
+        if self._http.trailing_data[0]:
+            return True
+        data = b""
+        with trio.move_on_after(within) as self._idle:
+            data = await self._receive_some()
+        self._idle = None
+        self._http.receive_data(data)
+        return bool(data)
+
+    async def _serve_request(self) -> bool:
+        """True if the connection can take another request."""
+        self._deadline = trio.current_time() + self._limits.request_timeout
+        exchange = None
+        try:
+            request = await self._read_head()
+            if request is None:
+                return False
+            exchange = Exchange(self, request)
+            await exchange.run(self._application)
+        except Refused as refused:
+            if exchange is None or not exchange.started:
+                await self._refuse(refused)
+            return False
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            return False
+        self._http.start_next_cycle()
+        return True
+
+    async def _read_head(self) -> h11.Request | None:
+        event = await self.next_event()
+        if not isinstance(event, h11.Request):
+            return None
+        if event.http_version not in _VERSIONS:
+            raise Refused(ProblemKind.HTTP_VERSION, f"not {event.http_version.decode('ascii')}")
+        if event.method == b"CONNECT":
+            raise Refused(ProblemKind.METHOD_NOT_ALLOWED, "this is not a proxy")
+        return event
+
+    async def _refuse(self, refused: Refused) -> None:
+        """Answer without the application: the request never became one."""
+        if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return
+        body = refused.encode()
+        headers = [
+            *((name.encode(), value.encode()) for name, value in refused.response_headers.items()),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        await self.respond(refused.kind.status, headers, body, last=True)
+
+    # --- bytes ------------------------------------------------------------------------------------
+
+    async def next_event(self) -> h11.Event | type[h11.PAUSED]:
+        """The next event of this request. Raises Refused (malformed, too slow) and PeerGone."""
+        try:
+            with trio.fail_at(self._deadline):
+                while (event := self._http.next_event()) is h11.NEED_DATA:
+                    if self._http.they_are_waiting_for_100_continue:
+                        go_on = h11.InformationalResponse(status_code=100, headers=[])
+                        await self._send_all(self._http.send(go_on) or b"")
+                    self._http.receive_data(await self._receive_some())
+        except h11.RemoteProtocolError as error:
+            kind = OF_STATUS.get(error.error_status_hint, ProblemKind.MALFORMED_REQUEST)
+            raise Refused(kind, str(error)) from None
+        except trio.TooSlowError:
+            within = f"{self._limits.request_timeout:g} s"
+            raise Refused(ProblemKind.REQUEST_TIMEOUT, f"not complete in {within}") from None
+        return event  # type: ignore[return-value]  # h11's sentinels are their own types
+
+    async def respond(self, status: int, headers: Headers, body: bytes, *, last: bool) -> None:
+        """Write the response head and its first (often only) piece of body in one go."""
+        headers = [*headers, (b"date", formatdate(usegmt=True).encode())]
+        unread = self._http.their_state in (h11.SEND_BODY, h11.ERROR, h11.IDLE)
+        if unread or not self._keep_alive():
+            headers.append((b"connection", b"close"))
+        head = self._http.send(h11.Response(status_code=status, headers=headers)) or b""
+        self._answered(status)
+        await self.write(body, last=last, before=head)
+
+    async def write(self, body: bytes, *, last: bool, before: bytes = b"") -> None:
+        """Write a piece of the response body, and its end if `last`."""
+        data = before
+        if body:
+            data += self._http.send(h11.Data(data=body)) or b""
+        if last:
+            data += self._http.send(h11.EndOfMessage()) or b""
+        await self._send_all(data)
+
+    async def _send_all(self, data: bytes) -> None:
+        try:
+            with trio.fail_after(self._limits.request_timeout):
+                await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            raise PeerGone from None
+
+    async def _receive_some(self) -> bytes:
+        try:
+            return bytes(await self._stream.receive_some(_RECEIVE_SIZE))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise PeerGone from None
+
+    async def _linger(self) -> None:
+        """Close our half and read what is still on its way (RFC 9112, 9.6)."""
+        with trio.move_on_after(LINGER):
+            try:
+                await self._stream.send_eof()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            for _ in range(self._limits.max_body // _RECEIVE_SIZE + 1):
+                if not await self._receive_some():
+                    return
+
+    @property
+    def max_body(self) -> int:
+        """Bytes a request body may have."""
+        return self._limits.max_body
+
+
+class Exchange:
+    """One request and its response, as ASGI sees them."""
+
+    def __init__(self, connection: HttpConnection, request: h11.Request) -> None:
+        self._connection = connection
+        self._request = request
+        self._head_only = request.method == b"HEAD"
+        self._announced = 0
+        self._received = 0
+        self._pieces = 0
+        self._body_done = False
+        self._gone = False
+        self._start: tuple[int, Headers] | None = None
+        self.started = False
+
+    async def run(self, application: Application) -> None:
+        """Have the application answer. Raises what it raised; a missing answer is its bug."""
+        scope = self._scope()
+        if not self._has_body():
+            await self._connection.next_event()
+            self._body_done = True
+        await application(scope, self._receive, self._send)
+        if not self.started:
+            raise RuntimeError(f"no answer to {scope['method']} {scope['path']!r}")
+
+    def _has_body(self) -> bool:
+        for name, value in self._request.headers:
+            if name == b"transfer-encoding":
+                return True
+            if name == b"content-length":
+                self._announced = int(value)
+        return self._announced > 0
+
+    def _scope(self) -> AsgiMessage:
+        target = self._request.target
+        if target[:7].lower() == b"http://":  # absolute-form (RFC 9112, 3.2.2)
+            target = b"/" + target[7:].partition(b"/")[2]
+        if not target.startswith(b"/"):
+            raise Refused(ProblemKind.MALFORMED_REQUEST, "the request target is not a path")
+        raw_path, _, query = target.partition(b"?")
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": self._request.http_version.decode("ascii"),
+            "method": self._request.method.decode("ascii"),
+            "scheme": "http",
+            "path": unquote_to_bytes(raw_path).decode("utf-8", "replace"),
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": list(self._request.headers),
+            "client": None,
+            "server": None,
+            "state": {},
+        }
+
+    async def _receive(self) -> AsgiMessage:
+        if self._body_done:
+            await trio.sleep_forever()
+        if self._announced > self._connection.max_body:
+            raise self._too_large()
+        try:
+            event = await self._connection.next_event()
+        except PeerGone:
+            self._gone = True
+            raise
+        if isinstance(event, h11.Data):
+            self._received += len(event.data)
+            self._pieces += 1
+            if self._received > self._connection.max_body:
+                raise self._too_large()
+            if self._pieces > MAX_PIECES:
+                raise Refused(ProblemKind.MALFORMED_REQUEST, "the body comes in too many pieces")
+            return {"type": "http.request", "body": bytes(event.data), "more_body": True}
+        self._body_done = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def _send(self, message: AsgiMessage) -> None:
+        if self._gone:
+            raise PeerGone
+        if message["type"] == "http.response.start":
+            self._start = (message["status"], list(message.get("headers", ())))
+            return
+        body = b"" if self._head_only else bytes(message.get("body", b""))
+        last = not message.get("more_body", False)
+        if self._start is None:
+            await self._connection.write(body, last=last)
+            return
+        (status, headers), self._start = self._start, None
+        self.started = True
+        await self._connection.respond(status, headers, body, last=last)
+
+    def _too_large(self) -> Refused:
+        limit = self._connection.max_body
+        return Refused(ProblemKind.TOO_LARGE, f"a request body may have {limit} bytes")

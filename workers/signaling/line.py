@@ -1,0 +1,49 @@
+"""The rpc line to transceivers: one client per end point, kept while the supervisor's table has it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+
+import trio
+
+from ipc.messages.sessions import SessionCreated, SessionEnded, SessionRefused, SessionUnknown
+from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
+from workers.signaling.switchboard import NoAnswer, Reply, Request
+
+
+class RpcLine(AbstractContextManager["RpcLine"]):
+    """Opens clients when first needed and closes those of transceivers that are gone."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, RpcClient] = {}
+
+    async def call(self, rpc: str, request: Request, *, within: float) -> Reply:
+        """One request, one reply. Raises NoAnswer."""
+        client = self._clients.get(rpc)
+        if client is None:
+            client = self._clients[rpc] = RpcClient(rpc)
+        try:
+            reply = await client.call(request, within)
+        except (RpcTimeout, RpcFailed, trio.ClosedResourceError) as error:
+            raise NoAnswer(str(error) or "the transceiver is gone") from error
+        match reply:
+            case SessionCreated() | SessionRefused() | SessionEnded() | SessionUnknown():
+                return reply
+            case _:
+                raise NoAnswer(f"it answered {type(reply).__name__}")
+
+    def keep(self, rpcs: frozenset[str]) -> None:
+        """Close the clients of all other end points."""
+        for rpc in self._clients.keys() - rpcs:
+            self._clients.pop(rpc).close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with ExitStack() as stack:
+            for client in self._clients.values():
+                stack.callback(client.close)

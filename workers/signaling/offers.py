@@ -1,0 +1,92 @@
+"""Reads an SDP offer out of a request, whichever of the accepted shapes it has."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from workers.signaling.problems import ProblemKind, Refused
+
+SDP: Final = "application/sdp"
+_MULTIPART: Final = "multipart/form-data"
+_MAX_PARTS: Final = 8
+
+
+class Offer(NamedTuple):
+    """An offer and, in the multipart shape, the session the client asked for."""
+
+    sdp: str
+    session: dict[str, object]
+
+
+def media_type(request: Request) -> str:
+    """The content type without parameters, in lower case; empty if there is none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_sdp(request: Request) -> str:
+    """The body of an `application/sdp` request. Raises Refused."""
+    if media_type(request) != SDP:
+        raise _unsupported(request, SDP)
+    return _text(await request.body())
+
+
+async def read_offer(request: Request) -> Offer:
+    """`application/sdp`, or multipart with `sdp` and optionally `session` (JSON). Raises Refused."""
+    match media_type(request):
+        case "application/sdp":
+            return Offer(_text(await request.body()), {})
+        case "multipart/form-data":
+            return await _read_multipart(request)
+        case _:
+            raise _unsupported(request, f"{SDP} or {_MULTIPART}")
+
+
+async def _read_multipart(request: Request) -> Offer:
+    try:
+        async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS) as form:
+            sdp = await _part(form.get("sdp"))
+            session = await _part(form.get("session"))
+    except (HTTPException, KeyError, ValueError) as error:
+        detail = error.detail if isinstance(error, HTTPException) else str(error)
+        raise Refused(ProblemKind.MALFORMED_REQUEST, f"multipart: {detail}") from None
+    if sdp is None:
+        raise Refused(ProblemKind.MALFORMED_REQUEST, "multipart: there is no part named 'sdp'")
+    return Offer(_text(sdp), _session(session))
+
+
+async def _part(part: UploadFile | str | None) -> bytes | None:
+    if isinstance(part, UploadFile):
+        return await part.read()
+    return None if part is None else part.encode()
+
+
+def _session(text: bytes | None) -> dict[str, object]:
+    if text is None:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(ProblemKind.MALFORMED_REQUEST, f"the part 'session': {error}") from None
+
+
+def _text(body: bytes) -> str:
+    if not body.strip():
+        raise Refused(ProblemKind.MALFORMED_SDP, "the offer is empty")
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Refused(
+            ProblemKind.MALFORMED_SDP, f"the offer is not UTF-8 at byte {error.start}"
+        ) from None
+
+
+def _unsupported(request: Request, wanted: str) -> Refused:
+    got = media_type(request) or "no content type"
+    return Refused(
+        ProblemKind.UNSUPPORTED_MEDIA_TYPE, f"send {wanted}, not {got}", {"accept-post": wanted}
+    )

@@ -1,0 +1,78 @@
+"""Which transceiver gets the next session. Sans-IO.
+
+The supervisor's table is up to two seconds old: a heartbeat is sent once a second and passed on once a
+second. A burst placed by that table alone would all land on one transceiver, so what this worker has
+placed lately counts on top. That may count a session twice for a moment, which only tilts the balance;
+whether a transceiver is *full* is decided by its own word, never by this estimate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Container
+from typing import Final
+
+from config.ids import Instant, Route
+from ipc.messages.routes import TransceiverEntry, Transceivers
+from workers.signaling.problems import ProblemKind, Refused
+
+MEMORY: Final = 3.0
+"""Seconds that a placement counts; by then it is in the supervisor's table."""
+
+
+class Placement:
+    """The supervisor's table and our own recent placements on top."""
+
+    def __init__(self) -> None:
+        self._table = Transceivers(entries=())
+        self._recent: deque[tuple[Instant, Route]] = deque()
+        self._load: Counter[Route] = Counter()
+
+    def update(self, table: Transceivers) -> None:
+        """The supervisor's newest whole truth."""
+        self._table = table
+
+    @property
+    def ready(self) -> bool:
+        """A session offered now would find a transceiver."""
+        return not self._table.draining and any(entry.accepting for entry in self._table.entries)
+
+    @property
+    def draining(self) -> bool:
+        """The whole host drains."""
+        return self._table.draining
+
+    def choose(self, now: Instant, *, avoid: Container[Route] = ()) -> TransceiverEntry:
+        """The accepting transceiver with the fewest sessions, counted as placed from now on.
+
+        Raises Refused: DRAINING, NOT_READY or FULL.
+        """
+        self._forget(now)
+        if self._table.draining:
+            raise Refused(ProblemKind.DRAINING, "this host is being drained; try another one")
+        accepting = [entry for entry in self._table.entries if entry.accepting]
+        if not accepting:
+            raise Refused(ProblemKind.NOT_READY, "no transceiver accepts sessions yet")
+        free = [
+            entry
+            for entry in accepting
+            if entry.sessions < entry.max_sessions and entry.route not in avoid
+        ]
+        if not free:
+            sessions = sum(entry.sessions for entry in accepting)
+            raise Refused(ProblemKind.FULL, f"{sessions} sessions are live and no room is left")
+        chosen = min(free, key=lambda entry: entry.sessions + self._load[entry.route])
+        self._recent.append((now + MEMORY, chosen.route))
+        self._load[chosen.route] += 1
+        return chosen
+
+    def owner(self, route: Route) -> TransceiverEntry | None:
+        """The transceiver boot that a session id names, accepting or not; None if it is gone."""
+        return next((entry for entry in self._table.entries if entry.route == route), None)
+
+    def _forget(self, now: Instant) -> None:
+        while self._recent and self._recent[0][0] <= now:
+            _, route = self._recent.popleft()
+            self._load[route] -= 1
+            if not self._load[route]:
+                del self._load[route]

@@ -1,0 +1,58 @@
+"""The signaling worker: the HTTP server on its sockets, and the supervisor's table kept current."""
+
+from __future__ import annotations
+
+import trio
+
+from ipc.messages.lifecycle import DescriptorKind, Ready
+from ipc.messages.routes import Transceivers
+from ipc.messages.stats import SignalingStats
+from workers.process import Worker
+from workers.signaling.app import make_application
+from workers.signaling.http1 import Limits
+from workers.signaling.line import RpcLine
+from workers.signaling.server import HttpServer
+from workers.signaling.switchboard import Switchboard
+from workers.wire.ufrag import UfragKeys
+
+
+async def serve(worker: Worker) -> None:
+    """Serve until drained: accept no more, answer what is open, return."""
+    assignment, config = worker.assignment, worker.config.signaling
+    limits = Limits(
+        request_timeout=config.request_timeout,
+        max_body=config.max_body,
+        max_connections=config.max_connections,
+    )
+    with RpcLine() as line:
+        switchboard = Switchboard(
+            UfragKeys(assignment.ufrag_keys, assignment.mint_with),
+            line,
+            answer_within=config.request_timeout,
+        )
+        server = HttpServer(make_application(switchboard, config.cors_origins), limits, worker.log)
+        worker.set_load(lambda: server.connections)
+        worker.set_stats(lambda: _stats(worker, server))
+        sockets = [sock for _, sock in worker.sockets(DescriptorKind.HTTP)]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_follow, worker, switchboard)
+            async with trio.open_nursery() as serving:
+                await serving.start(server.serve, sockets, worker.draining)
+                await worker.ready(Ready())
+            nursery.cancel_scope.cancel()
+
+
+async def _follow(worker: Worker, switchboard: Switchboard) -> None:
+    async for command in worker.commands:
+        if isinstance(command, Transceivers):
+            switchboard.update(command)
+
+
+def _stats(worker: Worker, server: HttpServer) -> SignalingStats:
+    return SignalingStats(
+        worker=worker.assignment.name,
+        usage=worker.usage(),
+        connections=server.connections,
+        responses={str(status): count for status, count in server.responses.items()},
+        guarded=server.guarded,
+    )

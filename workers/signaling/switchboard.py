@@ -1,0 +1,131 @@
+"""Carries offers to transceivers and hang-ups to the one that owns the session."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol, TypeAlias
+
+import trio
+
+from config.ids import Route, SessionId
+from ipc.messages.routes import TransceiverEntry, Transceivers
+from ipc.messages.sessions import (
+    CreateSession,
+    EndSession,
+    SessionCreated,
+    SessionEnded,
+    SessionRefused,
+    SessionUnknown,
+)
+from workers.signaling.placement import Placement
+from workers.signaling.problems import ProblemKind, Refused
+from workers.wire.types import Malformed
+from workers.wire.ufrag import UfragKeys
+
+ATTEMPTS: Final = 2
+"""A transceiver that does not answer, or has just become full, costs one more try, not the session."""
+_SESSION_ID: Final = re.compile(r"rtc_([0-9]{1,5})_([0-9A-Za-z]{23})")
+
+Request: TypeAlias = CreateSession | EndSession
+Reply: TypeAlias = SessionCreated | SessionRefused | SessionEnded | SessionUnknown
+
+
+class NoAnswer(Exception):
+    """The transceiver did not answer in time, or answered what is no answer."""
+
+
+class Line(Protocol):
+    """How requests reach a transceiver's rpc end point."""
+
+    async def call(self, rpc: str, request: Request, *, within: float) -> Reply:
+        """One request, one reply. Raises NoAnswer."""
+        ...
+
+    def keep(self, rpcs: frozenset[str]) -> None:
+        """Connections to end points that are not in the set may go."""
+        ...
+
+
+class Switchboard:
+    """Knows who is there and asks them."""
+
+    def __init__(self, keys: UfragKeys, line: Line, *, answer_within: float) -> None:
+        """`answer_within`: seconds for all attempts together."""
+        self._keys = keys
+        self._line = line
+        self._attempt_within = answer_within / ATTEMPTS
+        self.placement = Placement()
+
+    def update(self, table: Transceivers) -> None:
+        """The supervisor's newest table."""
+        self.placement.update(table)
+        self._line.keep(frozenset(entry.rpc for entry in table.entries))
+
+    async def create(self, offer: str, backend: str) -> SessionCreated:
+        """A session for this offer. Raises Refused."""
+        tried: set[Route] = set()
+        refusal = Refused(ProblemKind.NO_ANSWER, "no transceiver was asked")
+        for _ in range(ATTEMPTS):
+            try:
+                entry = self.placement.choose(trio.current_time(), avoid=tried)
+            except Refused:
+                if tried:
+                    raise refusal from None
+                raise
+            tried.add(entry.route)
+            try:
+                return await self._offer(entry, CreateSession(offer=offer, backend=backend))
+            except Refused as refused:
+                if refused.kind not in _WORTH_ANOTHER:
+                    raise
+                refusal = refused
+        raise refusal
+
+    async def end(self, session: str) -> None:
+        """Hang up. Raises Refused (UNKNOWN_SESSION, NO_ANSWER)."""
+        entry = self._owner(session)
+        unknown = Refused(ProblemKind.UNKNOWN_SESSION, "the session is over, or never was")
+        if entry is None:
+            raise unknown
+        request = EndSession(session=SessionId(session))
+        match await self._ask(entry, request):
+            case SessionEnded():
+                return
+            case SessionUnknown():
+                raise unknown
+            case reply:
+                raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
+
+    async def _offer(self, entry: TransceiverEntry, request: CreateSession) -> SessionCreated:
+        match await self._ask(entry, request):
+            case SessionCreated() as created:
+                return created
+            case SessionRefused() as refused:
+                raise Refused.by_transceiver(refused)
+            case reply:
+                raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
+
+    async def _ask(self, entry: TransceiverEntry, request: Request) -> Reply:
+        try:
+            return await self._line.call(entry.rpc, request, within=self._attempt_within)
+        except NoAnswer as error:
+            raise Refused(ProblemKind.NO_ANSWER, str(error)) from None
+
+    def _owner(self, session: str) -> TransceiverEntry | None:
+        match = _SESSION_ID.fullmatch(session)
+        if match is None:
+            return None
+        try:
+            route = self._keys.decode(match[2])
+        except Malformed:
+            return None
+        return self.placement.owner(route) if route.cluster == int(match[1]) else None
+
+
+_WORTH_ANOTHER: Final = frozenset(
+    {
+        ProblemKind.NO_ANSWER,
+        ProblemKind.FULL,
+        ProblemKind.DRAINING,
+    }
+)
