@@ -57,6 +57,11 @@ UNKNOWN_PER_SECOND: Final = 256
 MIN_TIMER: Final = 0.001
 """A session that wants to be woken in the past is woken this much later, so it cannot spin."""
 
+# RFC 6347, 4.1: content type u8, version u16, epoch u16, ...
+DTLS_HANDSHAKE: Final = 22
+DTLS_EPOCH: Final = slice(3, 5)
+DTLS_FIRST_EPOCH: Final = b"\x00\x00"
+
 
 class SessionCore(Protocol):
     """What this table needs of a session; `Session` is one."""
@@ -197,7 +202,7 @@ class Sessions:
                 bound = self._labels.receiver(at)
                 if bound is None:
                     return self._unknown(at, now)
-                entry = bound.owner
+                entry = self._addressee(bound.owner, bound.path, event.payload)
                 produced = self._attempt(entry, DatagramReceived(bound.path, event.payload), now)
                 return self._settle(entry, produced, now)
             case RecordType.INTRO:
@@ -261,13 +266,31 @@ class Sessions:
         sharers = self._labels.sharers(path)
         if not sharers:
             return self._unknown(at, now)
-        entry = sharers[0]
+        entry = self._addressee(sharers[0], path, datagram)
         produced = self._attempt(entry, DatagramReceived(path, datagram), now)
         if not isinstance(produced, Exception) and any(
             isinstance(output, AudioReceived) for output in produced
         ):
             self._labels.bind(entry, path, at, proven=False)
         return self._settle(entry, produced, now)
+
+    def _addressee(self, owner: _Entry, path: Path, datagram: bytes | memoryview) -> _Entry:
+        """Who gets what is not STUN: the owner, except for the handshake of a session after it.
+
+        A client that uses its port anew sends the ClientHello before it answers the check that would
+        prove the path. The old session, its handshake done, has no use for it; and a stale flight in
+        reply would spoil the new handshake.
+        """
+        if (
+            owner.state is SessionState.CONNECTED
+            and len(datagram) > DTLS_EPOCH.stop
+            and datagram[0] == DTLS_HANDSHAKE
+            and datagram[DTLS_EPOCH] == DTLS_FIRST_EPOCH
+        ):
+            for sharer in reversed(self._labels.sharers(path)):
+                if sharer.state is SessionState.CHECKING:
+                    return sharer
+        return owner
 
     def _unknown(self, at: LinkLabel, now: Instant) -> list[SessionsOutput]:
         """Tell the relay, within bounds, that the label means nothing here."""
