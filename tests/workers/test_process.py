@@ -1,0 +1,408 @@
+"""The life of a worker: first its judgement about supervisors, then real processes from birth to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import trio
+
+from config.ids import Endpoint, Role, WorkerName
+from config.model import Config, LogFormat, LogSection, SupervisorSection
+from ipc.bus import Subscriber
+from ipc.control import ControlServer, identity
+from ipc.handover import assignment_pair, send_assignment
+from ipc.messages import Message
+from ipc.messages.lifecycle import (
+    PROTOCOL_VERSION,
+    Assignment,
+    Descriptor,
+    DescriptorKind,
+    Drain,
+    Farewell,
+    Heartbeat,
+    Hello,
+    Ready,
+    Rejected,
+    Stop,
+    Welcome,
+    WorkerPhase,
+)
+from ipc.messages.routes import Routes, RoutesApplied
+from ipc.messages.stats import SessionEvent, SignalingStats
+from tests.support.short_path import short_directory
+from workers.process import Beat, Tether
+
+directory = short_directory
+ROOT = Path(__file__).parents[2]
+M = TypeVar("M")
+
+
+# --- judgement: no clock, no process --------------------------------------------------------------
+
+
+def test_a_new_process_says_hello_until_it_is_welcomed() -> None:
+    tether = Tether(orphan_timeout=300, now=0)
+    assert tether.beat(connection=0) is Beat.HELLO
+    assert tether.beat(connection=1) is Beat.HELLO
+    assert not tether.changed(1000)
+    assert not tether.gave_up(1000)
+    assert not tether.welcomed(11, connection=1, now=1000)
+    assert tether.beat(connection=1) is Beat.HEARTBEAT
+
+
+def test_a_new_connection_is_greeted_first() -> None:
+    tether = Tether(orphan_timeout=300, now=0)
+    tether.welcomed(11, connection=1, now=0)
+    assert tether.beat(connection=2) is Beat.HELLO
+    assert not tether.knows(2)
+    assert tether.welcomed(12, connection=2, now=1), "another supervisor"
+    assert not tether.welcomed(12, connection=3, now=2), "the same one"
+    assert tether.beat(connection=3) is Beat.HEARTBEAT
+
+
+def test_silence_makes_an_orphan_once() -> None:
+    tether = Tether(orphan_timeout=300, now=0)
+    tether.welcomed(11, connection=1, now=0)
+    tether.answered(10)
+    assert not tether.changed(14.9)
+    assert tether.changed(15)
+    assert tether.orphaned
+    assert not tether.changed(16)
+    assert tether.beat(connection=1) is Beat.HELLO, "the silent one may have forgotten us"
+
+
+def test_an_answer_ends_the_orphanhood() -> None:
+    tether = Tether(orphan_timeout=300, now=0)
+    tether.welcomed(11, connection=1, now=0)
+    assert tether.changed(16)
+    tether.welcomed(11, connection=1, now=17)
+    assert tether.changed(17)
+    assert not tether.orphaned
+    assert tether.beat(connection=1) is Beat.HEARTBEAT
+
+
+def test_an_orphan_gives_up_after_its_timeout_since_the_last_answer() -> None:
+    tether = Tether(orphan_timeout=60, now=0)
+    tether.welcomed(11, connection=1, now=0)
+    tether.answered(100)
+    assert not tether.gave_up(159.9)
+    assert tether.gave_up(160)
+
+
+# --- real processes -------------------------------------------------------------------------------
+
+
+class Nursery:
+    """A supervisor's hands, for one worker at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.control_at = f"ipc://{directory}/control"
+        self.bus_at = f"ipc://{directory}/bus"
+        self.control = ControlServer(self.control_at)
+        self.bus = Subscriber(self.bus_at)
+        self.link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.link.bind(("127.0.0.1", 0))
+        self.peer = b""
+        self._log = (directory / "log").open("wb")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def assignment(self, orphan_timeout: float = 300, **changes: Any) -> Assignment:
+        config = Config(
+            log=LogSection(format=LogFormat.JSON),
+            supervisor=SupervisorSection(orphan_timeout=orphan_timeout, drain_timeout=1),
+        )
+        fields: dict[str, Any] = {
+            "version": PROTOCOL_VERSION,
+            "name": WorkerName("relay-0"),
+            "role": Role.RELAY,
+            "index": 0,
+            "generation": 1,
+            "config": config.model_dump_json(),
+            "control": self.control_at,
+            "bus": self.bus_at,
+            "runtime_directory": str(self.directory),
+            "descriptors": (
+                Descriptor(kind=DescriptorKind.LINK, endpoint=Endpoint(*self.link.getsockname())),
+            ),
+            "ufrag_keys": {},
+            "mint_with": "",
+        }
+        return Assignment(**(fields | changes))
+
+    def spawn(self, assignment: Assignment, habit: str = "serve") -> subprocess.Popen[bytes]:
+        ours, theirs = assignment_pair()
+        with ours, theirs:
+            self._process = process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.support.stand_in_worker",
+                    "--assignment-fd",
+                    str(theirs.fileno()),
+                ],
+                pass_fds=(theirs.fileno(),),
+                stderr=self._log,
+                start_new_session=True,
+                cwd=ROOT,
+                env=os.environ | {"STAND_IN": habit},
+            )
+            send_assignment(ours, assignment, [self.link] if assignment.descriptors else [])
+        self.peer = identity(assignment.name, assignment.generation, process.pid)
+        return process
+
+    async def hear(self, kind: type[M]) -> M:
+        """The next message of that kind; heartbeats are answered on the way, others skipped."""
+        while True:
+            peer, message = await self.control.receive()
+            assert peer == self.peer
+            if isinstance(message, Heartbeat):
+                self.say(message)
+            if isinstance(message, kind):
+                return message
+
+    def say(self, message: Message) -> None:
+        assert self.control.send(self.peer, message)
+
+    async def welcomed(self, assignment: Assignment, habit: str = "serve") -> Ready:
+        self.spawn(assignment, habit)
+        hello = await self.hear(Hello)
+        assert hello.phase is WorkerPhase.STARTING
+        self.say(Welcome(supervisor_pid=os.getpid()))
+        return await self.hear(Ready)
+
+    async def exit_code(self) -> int:
+        assert self._process is not None
+        return await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+
+    def lines(self) -> list[dict[str, Any]]:
+        text = (self.directory / "log").read_text()
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.lines()]
+
+    def new_supervisor(self) -> None:
+        self.control = ControlServer(self.control_at)
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self.control.close()
+        self.bus.close()
+        self.link.close()
+        self._log.close()
+
+
+@pytest.fixture
+def nursery(directory: Path) -> Iterator[Nursery]:
+    nursery = Nursery(directory)
+    yield nursery
+    nursery.close()
+
+
+pytestmark = pytest.mark.process
+
+
+async def test_a_life_from_birth_to_drain(nursery: Nursery) -> None:
+    with trio.fail_after(20):
+        ready = await nursery.welcomed(nursery.assignment())
+        assert ready.link == nursery.link.getsockname()
+        assert nursery.link.recv(100) == b"it works"
+        heartbeat = await nursery.hear(Heartbeat)
+        assert heartbeat == Heartbeat(phase=WorkerPhase.READY, sessions=7)
+        stats = await anext(nursery.bus)
+        assert isinstance(stats, SignalingStats)
+        assert stats.worker == "relay-0"
+        assert stats.usage.cpu_seconds > 0
+        assert stats.usage.rss_bytes > 1_000_000
+        nursery.say(Routes(serial=5, routes=()))
+        assert await nursery.hear(RoutesApplied) == RoutesApplied(serial=5)
+        nursery.say(Drain(within=10))
+        assert await nursery.hear(Farewell) == Farewell(why="done")
+        assert await nursery.exit_code() == 0
+    assert nursery.events() == ["ready", "draining", "farewell"]
+    assert {line["worker"] for line in nursery.lines()} == {"relay-0"}
+
+
+async def test_sigterm_drains_and_a_second_one_stops_and_sigint_means_nothing(
+    nursery: Nursery,
+) -> None:
+    with trio.fail_after(20):
+        await nursery.welcomed(nursery.assignment(), "slow")
+        process = nursery._process
+        assert process is not None
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        while (await nursery.hear(Heartbeat)).phase is not WorkerPhase.DRAINING:
+            pass
+        process.send_signal(signal.SIGTERM)
+        await nursery.hear(Farewell)
+        assert await nursery.exit_code() == 0
+    assert nursery.events() == ["ready", "draining", "stopping", "farewell"]
+
+
+async def test_told_to_stop_it_stops_at_once(nursery: Nursery) -> None:
+    with trio.fail_after(20):
+        await nursery.welcomed(nursery.assignment(), "stuck")
+        nursery.say(Stop())
+        await nursery.hear(Farewell)
+        assert await nursery.exit_code() == 0
+
+
+async def test_what_is_not_done_after_the_drain_deadline_is_cancelled(nursery: Nursery) -> None:
+    with trio.fail_after(20):
+        await nursery.welcomed(nursery.assignment(), "stuck")
+        nursery.say(Drain(within=0))
+        await nursery.hear(Farewell)
+        assert await nursery.exit_code() == 0
+    assert "not done at the drain deadline" in nursery.events()
+
+
+@pytest.mark.parametrize("habit", ["crash", "crash later"])
+async def test_a_bug_is_logged_with_its_traceback_and_told_to_the_supervisor(
+    nursery: Nursery, habit: str
+) -> None:
+    with trio.fail_after(20):
+        nursery.spawn(nursery.assignment(), habit)
+        await nursery.hear(Hello)
+        nursery.say(Welcome(supervisor_pid=1))
+        assert await nursery.hear(Farewell) == Farewell(why="ValueError: boom")
+        assert await nursery.exit_code() == 70
+    failed = next(line for line in nursery.lines() if line["event"] == "worker failed")
+    assert "stand_in_worker.py" in failed["exception"]
+    assert "ValueError: boom" in failed["exception"]
+
+
+async def test_to_return_unasked_is_a_bug(nursery: Nursery) -> None:
+    with trio.fail_after(20):
+        nursery.spawn(nursery.assignment(), "return")
+        await nursery.hear(Hello)
+        nursery.say(Welcome(supervisor_pid=1))
+        assert "nobody asked" in (await nursery.hear(Farewell)).why
+        assert await nursery.exit_code() == 70
+
+
+async def test_a_rejected_process_ends_with_the_reason(nursery: Nursery) -> None:
+    with trio.fail_after(20):
+        nursery.spawn(nursery.assignment())
+        await nursery.hear(Hello)
+        nursery.say(Rejected(why="wrong generation"))
+        assert await nursery.exit_code() == 70
+    assert nursery.lines()[0]["why"] == "wrong generation"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "why"),
+    [
+        ({"role": Role.SIGNALING}, 70, "this is a relay, not a signaling"),
+        ({"version": 99}, 70, "speaks version 99"),
+        ({"config": '{"relay": {"listen": ["nonsense"]}}'}, 78, "is not ADDRESS:PORT"),
+    ],
+)
+async def test_a_wrong_assignment_is_refused_with_a_reason(
+    nursery: Nursery, changes: dict[str, Any], code: int, why: str
+) -> None:
+    with trio.fail_after(20):
+        nursery.spawn(nursery.assignment(**changes))
+        assert await nursery.exit_code() == code
+    assert why in (nursery.directory / "log").read_text()
+
+
+async def test_it_is_pinned_to_its_cpu(nursery: Nursery) -> None:
+    cpu = max(os.sched_getaffinity(0))
+    with trio.fail_after(20):
+        ready = await nursery.welcomed(nursery.assignment(cpu=cpu))
+        assert ready.datapath == f"cpu {cpu}"
+        assert nursery._process is not None
+        tasks = Path(f"/proc/{nursery._process.pid}/task")
+        others = {
+            int(task.name): os.sched_getaffinity(int(task.name))
+            for task in tasks.iterdir()
+            if "ZMQ" in (task / "comm").read_text()
+        }
+        nursery.say(Stop())
+        await nursery.exit_code()
+    assert others
+    if len(os.sched_getaffinity(0)) > 1:
+        assert all(cpu not in allowed for allowed in others.values())
+
+
+async def test_it_serves_on_without_a_supervisor_and_greets_the_next_one(nursery: Nursery) -> None:
+    with trio.fail_after(30):
+        ready = await nursery.welcomed(nursery.assignment())
+        nursery.control.close()
+        while "orphaned" not in nursery.events():
+            await trio.sleep(0.05)
+        nursery.new_supervisor()
+        hello = await nursery.hear(Hello)
+        assert hello.phase is WorkerPhase.READY
+        nursery.say(Welcome(supervisor_pid=4711))
+        assert await nursery.hear(Ready) == ready
+        while "no longer orphaned" not in nursery.events():
+            await nursery.hear(Heartbeat)
+        nursery.say(Drain(within=5))
+        assert await nursery.exit_code() == 0
+    assert nursery.events() == [
+        "ready",
+        "orphaned",
+        "a new supervisor",
+        "no longer orphaned",
+        "draining",
+        "farewell",
+    ]
+
+
+async def test_a_quick_successor_hears_hello_first(nursery: Nursery) -> None:
+    with trio.fail_after(20):
+        await nursery.welcomed(nursery.assignment())
+        nursery.control.close()
+        nursery.new_supervisor()
+        peer, message = await nursery.control.receive()
+        assert peer == nursery.peer
+        assert isinstance(message, Hello)
+
+
+async def test_an_orphan_drains_after_its_timeout(nursery: Nursery) -> None:
+    with trio.fail_after(20):
+        await nursery.welcomed(nursery.assignment(orphan_timeout=2))
+        nursery.control.close()
+        while True:
+            message = await anext(nursery.bus)
+            if isinstance(message, SessionEvent):
+                assert message.what == "draining"
+                break
+        assert await nursery.exit_code() == 0
+    assert nursery.events() == ["ready", "orphaned", "draining", "farewell"]
+
+
+async def test_without_an_assignment_it_does_not_start(nursery: Nursery) -> None:
+    ours, theirs = assignment_pair()
+    with theirs:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tests.support.stand_in_worker",
+                "--assignment-fd",
+                str(theirs.fileno()),
+            ],
+            pass_fds=(theirs.fileno(),),
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        ours.close()
+    with process:
+        _, said = await trio.to_thread.run_sync(process.communicate)
+    assert process.returncode == 70
+    assert b"the supervisor went away" in said
