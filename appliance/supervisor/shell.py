@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Final, assert_never
 
 import trio
@@ -49,6 +50,8 @@ class Shell:
         outfitter: Outfitter,
         nursery: trio.Nursery,
         log: Logger,
+        *,
+        on_exit: Callable[[WorkerName], None],
     ) -> None:
         self.state = trio.Event()
         """Set, and replaced, at every change of the appliance's state."""
@@ -59,6 +62,7 @@ class Shell:
         self._outfitter = outfitter
         self._nursery = nursery
         self._log = log
+        self._on_exit = on_exit
         self._processes: dict[ProcessId, WorkerProcess] = {}
         self._events: deque[Event] = deque()
         self._busy = False
@@ -139,6 +143,7 @@ class Shell:
     async def _watch(self, name: ProcessId, process: WorkerProcess) -> None:
         code = await process.wait()
         del self._processes[name]
+        self._on_exit(name.name)
         self.feed(Exited(name, code))
 
     def _tell(self, change: WorkerChanged) -> None:

@@ -159,8 +159,15 @@ class _Appliance:
                 raise CannotStart([str(error)], EXIT_UNAVAILABLE) from None
             stack.callback(self._outfitter.close)
             async with trio.open_nursery() as nursery:
-                shell = Shell(self._core, control, self._outfitter, nursery, self._log)
                 desk = AdminDesk(self._status, self._core.session_owners, self._log)
+                shell = Shell(
+                    self._core,
+                    control,
+                    self._outfitter,
+                    nursery,
+                    self._log,
+                    on_exit=desk.forget_stats,
+                )
                 nursery.start_soon(self._hear_signals, signals, shell)
                 nursery.start_soon(shell.listen)
                 nursery.start_soon(shell.keep_time)

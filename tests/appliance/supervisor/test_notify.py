@@ -1,0 +1,31 @@
+"""A datagram for systemd."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from appliance.supervisor.notify import notify
+from tests.support.short_path import short_directory as short_directory
+
+
+def test_tells_whoever_listens(short_directory: Path) -> None:
+    path = str(short_directory / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(path)
+        assert notify("READY=1", "STATUS=ready", environ={"NOTIFY_SOCKET": path})
+        assert systemd.recv(100) == b"READY=1\nSTATUS=ready"
+
+
+def test_abstract_names(short_directory: Path) -> None:
+    name = f"@{short_directory}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind("\0" + name[1:])
+        assert notify("STOPPING=1", environ={"NOTIFY_SOCKET": name})
+        assert systemd.recv(100) == b"STOPPING=1"
+
+
+def test_nobody_listens(short_directory: Path) -> None:
+    assert not notify("READY=1", environ={})
+    assert not notify("READY=1", environ={"NOTIFY_SOCKET": str(short_directory / "gone")})
+    assert not notify("READY=1", environ={"NOTIFY_SOCKET": "vsock:2:1"})

@@ -1,0 +1,185 @@
+"""Real sockets on loopback: groups that never change, and clear words when something is taken."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.supervisor.addresses import own_addresses
+from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE, CannotStart
+from appliance.supervisor.sockets import Sockets, bind_link, open_sockets
+from config.ids import Endpoint
+from config.model import Config
+from tests.support.appliance import free_udp_port
+
+OWN = own_addresses()
+HAS_IPV6 = "::1" in OWN
+
+
+def config_of(*listen: str, http: tuple[str, ...] = ("127.0.0.1:0",)) -> Config:
+    return Config.model_validate(
+        {
+            "relay": {"listen": listen, "receive_buffer": 65536},
+            "signaling": {"listen": http},
+        }
+    )
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Sockets]]:
+    everything: list[Sockets] = []
+    yield everything
+    for sockets in everything:
+        sockets.close()
+
+
+def drain(sockets: list[socket.socket]) -> list[int]:
+    counts = []
+    for sock in sockets:
+        count = 0
+        try:
+            while sock.recv(64):
+                count += 1
+        except BlockingIOError:
+            counts.append(count)
+    return counts
+
+
+def test_every_relay_has_every_address_in_the_same_order(opened: list[Sockets]) -> None:
+    port = free_udp_port()
+    wanted = [f"127.0.0.1:{port}", *([f"[::1]:{port}"] if HAS_IPV6 else [])]
+    sockets = open_sockets(config_of(*wanted), OWN, relays=3)
+    opened.append(sockets)
+    assert [[str(b.endpoint) for b in row] for row in sockets.public] == [wanted] * 3
+    assert [str(e) for e in sockets.listening()] == wanted
+    for row in sockets.public:
+        for bound in row:
+            assert bound.socket.getsockname()[:2] == tuple(bound.endpoint)
+            assert not bound.socket.getblocking()
+            assert not os.get_inheritable(bound.socket.fileno())
+    assert len({bound.endpoint for bound in sockets.links}) == 3
+    assert sockets.http[0].socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+
+
+def test_the_sockets_of_one_address_share_its_datagrams(opened: list[Sockets]) -> None:
+    sockets = open_sockets(config_of("127.0.0.1:0"), OWN, relays=2)
+    opened.append(sockets)
+    group = [row[0].socket for row in sockets.public]
+    assert len({row[0].endpoint for row in sockets.public}) == 1
+    for _ in range(200):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"x", sockets.public[0][0].endpoint)
+    counts = drain(group)
+    assert sum(counts) == 200
+    assert min(counts) > 0
+
+
+def test_a_dead_worker_moves_no_flow_of_its_siblings(opened: list[Sockets]) -> None:
+    """The supervisor's copies keep the group as it is, and the kernel queues for the successor."""
+    sockets = open_sockets(config_of("127.0.0.1:0"), OWN, relays=2)
+    opened.append(sockets)
+    group = [row[0].socket for row in sockets.public]
+    endpoint = sockets.public[0][0].endpoint
+    clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(50)]
+    try:
+        for client in clients:
+            client.sendto(b"x", endpoint)
+        before = drain(group)
+        worker = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(60)"],
+            pass_fds=(group[0].fileno(),),
+        )
+        worker.kill()
+        worker.wait()
+        for client in clients:
+            client.sendto(b"x", endpoint)
+        assert drain(group) == before
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_a_second_instance_is_refused_with_the_address(opened: list[Sockets]) -> None:
+    """SO_REUSEPORT alone would share the port in silence."""
+    first = open_sockets(config_of("127.0.0.1:0"), OWN, relays=2)
+    opened.append(first)
+    taken = first.listening()[0]
+    with pytest.raises(CannotStart) as caught:
+        opened.append(open_sockets(config_of(str(taken)), OWN, relays=2))
+    assert caught.value.code == EXIT_UNAVAILABLE
+    (why,) = caught.value.problems
+    assert why.startswith(f"relay.listen[0]: {taken} is in use by another program")
+
+
+def test_all_problems_come_at_once(opened: list[Sockets]) -> None:
+    first = open_sockets(config_of("127.0.0.1:0"), OWN, relays=1)
+    opened.append(first)
+    udp, http = first.listening()[0], first.http[0].endpoint
+    config = config_of(str(udp), http=(str(http), "203.0.113.9:0"))
+    with pytest.raises(CannotStart) as caught:
+        opened.append(open_sockets(config, OWN, relays=1))
+    problems = caught.value.problems
+    assert [p.split(":")[0] for p in problems] == [
+        "relay.listen[0]",
+        "signaling.listen[0]",
+        "signaling.listen[1]",
+    ]
+    assert problems[2].endswith("this host has no such address")
+    assert caught.value.code == EXIT_CONFIG
+
+
+def test_nothing_stays_bound_after_a_failure() -> None:
+    port = free_udp_port()
+    with pytest.raises(CannotStart):
+        open_sockets(config_of(f"127.0.0.1:{port}", http=("203.0.113.9:0",)), OWN, relays=2)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", port))
+
+
+def test_an_address_that_may_come_later_is_bound_with_a_warning(opened: list[Sockets]) -> None:
+    sockets = open_sockets(config_of(f"203.0.113.9:{free_udp_port()}"), OWN, relays=1)
+    opened.append(sockets)
+    assert sockets.warnings == ["relay.listen[0]: 203.0.113.9 is not an address of this host now"]
+
+
+def test_a_host_without_ipv6_is_no_mistake_but_no_address_at_all_is(opened: list[Sockets]) -> None:
+    port = free_udp_port()
+    sockets = open_sockets(config_of(f"0.0.0.0:{port}", f"[::]:{port}"), ("127.0.0.1",), relays=1)
+    opened.append(sockets)
+    assert sockets.listening() == (Endpoint("127.0.0.1", port),)
+    assert sockets.warnings == []
+    with pytest.raises(CannotStart, match="no address"):
+        open_sockets(config_of(f"[::]:{port}"), ("127.0.0.1",), relays=1)
+
+
+def test_a_short_receive_buffer_is_said(
+    opened: list[Sockets], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.supervisor.sockets._SO_RCVBUFFORCE", socket.SO_RCVBUF)
+    limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    if limit >= 268_435_456:
+        pytest.skip("this host allows any buffer")
+    config = Config.model_validate(
+        {
+            "relay": {"listen": ["127.0.0.1:0"], "receive_buffer": 268_435_456, "workers": 1},
+            "signaling": {"listen": ["127.0.0.1:0"]},
+        }
+    )
+    sockets = open_sockets(config, OWN, relays=1)
+    opened.append(sockets)
+    assert "raise net.core.rmem_max" in sockets.warnings[0]
+
+
+def test_link_sockets_are_fresh_and_exact() -> None:
+    one, two = bind_link("127.0.0.1", 65536), bind_link("127.0.0.1", 65536)
+    with one.socket, two.socket:
+        assert one.endpoint != two.endpoint
+        assert one.endpoint.host == "127.0.0.1"
+    with pytest.raises(OSError, match="exact"):
+        bind_link("0.0.0.0", 65536)
