@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import Enum
+from typing import assert_never
 
 import msgspec
 from rich.box import SIMPLE_HEAD
@@ -53,38 +54,22 @@ def _plain(value: object) -> object:
 
 
 def status_view(status: StatusReply) -> RenderableType:
-    """The appliance in a few lines, then its workers, one a row."""
+    """The appliance in a few lines, its workers, one a row, and what there is to say about them."""
     style = _STATE_STYLES.get(status.state, "red")
+    state = f"[{style}]{escape(status.state)}[/] for {duration(status.uptime)}"
     head = Table.grid(padding=(0, 2))
-    head.add_row(
-        "tandem",
-        f"{escape(status.version)}, [{style}]{escape(status.state)}[/] for {duration(status.uptime)},"
-        f" process {status.pid}",
-    )
+    head.add_row("tandem", f"{escape(status.version)}, {state}, process {status.pid}")
     head.add_row("page", escape(status.page))
     head.add_row("relay", _endpoints(status.listen))
     head.add_row("in answers", _endpoints(status.advertise))
+    notes = [Text(f"{names}: {note}") for note, names in _notes(status.workers).items()]
     warnings = [Text(f"warning: {text}", style="yellow") for text in status.warnings]
-    return Group(head, _workers(status.workers), *warnings)
+    return Group(head, "", _workers(status.workers), "", *notes, *warnings)
 
 
 def _workers(workers: Sequence[WorkerStatus]) -> Table:
-    table = _table("worker", "state", note=True)
-    numbers = (
-        "pid",
-        "cpu",
-        "restarts",
-        "uptime",
-        "load",
-        "in",
-        "out",
-        "dropped",
-        "cpu %",
-        "memory",
-    )
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("note", overflow="fold")
+    numbers = ("pid", "cpu", "up", "load", "in", "out", "drop", "cpu %", "memory")
+    table = _table(("worker", "state"), numbers)
     for worker in workers:
         table.add_row(*_worker_row(worker))
     return table
@@ -102,47 +87,55 @@ def _worker_row(worker: WorkerStatus) -> list[str]:
         f"[{style}]{escape(worker.state)}[/]",
         str(worker.pid or _NONE),
         _NONE if worker.cpu is None else str(worker.cpu),
-        str(worker.restarts),
         duration(worker.uptime),
+        count(worker.sessions),
         *_traffic(worker),
         busy,
         memory,
-        escape(worker.note),
     ]
 
 
-def _traffic(worker: WorkerStatus) -> tuple[str, str, str, str]:
-    """Load, in, out, dropped: what these mean depends on the role."""
+def _traffic(worker: WorkerStatus) -> tuple[str, str, str]:
+    """In, out, dropped: datagrams (relay), records (transceiver), answers and crashes (signaling)."""
     match worker.stats:
         case RelayStats() as relay:
             dropped = sum(relay.dropped.values()) + sum(relay.refused.values())
-            load = f"{relay.flows} flows"
-            return load, count(relay.received), count(relay.returned), count(dropped)
+            return count(relay.received), count(relay.returned), count(dropped)
         case TransceiverStats() as transceiver:
             dropped = sum(transceiver.dropped.values())
-            load = f"{transceiver.sessions} sessions"
-            return (
-                load,
-                count(transceiver.records_in),
-                count(transceiver.records_out),
-                count(dropped),
-            )
+            return count(transceiver.records_in), count(transceiver.records_out), count(dropped)
         case SignalingStats() as signaling:
             answered = sum(signaling.responses.values())
-            load = f"{signaling.connections} connections"
-            return load, _NONE, count(answered), count(signaling.guarded)
+            return _NONE, count(answered), count(signaling.guarded)
         case None:
-            return str(worker.sessions), _NONE, _NONE, _NONE
+            return _NONE, _NONE, _NONE
+        case _ as never:
+            assert_never(never)
+
+
+def _notes(workers: Sequence[WorkerStatus]) -> dict[str, str]:
+    """What is to be said, and about whom: workers that share a note share its line."""
+    notes: dict[str, list[str]] = {}
+    for worker in workers:
+        if worker.note:
+            notes.setdefault(worker.note, []).append(worker.name)
+        if worker.restarts:
+            times = "once" if worker.restarts == 1 else f"{worker.restarts} times"
+            notes.setdefault(f"restarted {times}", []).append(worker.name)
+        if isinstance(worker.stats, RelayStats) and not worker.stats.conserved:
+            notes.setdefault("its counters do not add up; please report this", []).append(
+                worker.name
+            )
+    return {note: ", ".join(names) for note, names in notes.items()}
 
 
 def sessions_view(sessions: SessionList) -> RenderableType:
     """One session a row, and how many there are if not all are shown."""
     if not sessions.rows:
         return Text("no sessions")
-    table = _table("session", "worker", "state")
-    for name in ("age", "in", "out", "lost", "jitter"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("codec", no_wrap=True)
+    numbers = ("age", "in", "out", "lost", "jitter")
+    table = _table(("session", "worker", "state"), numbers)
+    table.add_column("codec")
     table.add_column("path", overflow="fold")
     for row in sessions.rows:
         table.add_row(
@@ -163,27 +156,34 @@ def sessions_view(sessions: SessionList) -> RenderableType:
 
 
 def duration(seconds: float) -> str:
-    """`7 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`."""
+    """Two units at most: `7s`, `3m05s`, `2h10m`, `4d03h`."""
     whole = max(0, int(seconds))
-    for unit, size, smaller, part in (
-        ("d", 86400, "h", 3600),
-        ("h", 3600, "min", 60),
-        ("min", 60, "s", 1),
+    for size, unit, part, smaller in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
     ):
         if whole >= size:
-            return f"{whole // size} {unit} {whole % size // part} {smaller}"
-    return f"{whole} s"
+            return f"{whole // size}{unit}{whole % size // part:02d}{smaller}"
+    return f"{whole}s"
 
 
 def count(number: int) -> str:
-    """Thousands apart: `12 345`."""
-    return f"{number:,}".replace(",", " ")
+    """Six characters at most: `12345`, `123.5k`, `1.235M`; the JSON output is exact."""
+    if number < 100_000:
+        return str(number)
+    for size, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M")):
+        if number >= size:
+            return f"{number / size:.4g}{unit}"
+    return f"{number / 1000:.4g}k"
 
 
-def _table(*columns: str, note: bool = False) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=False)
-    for name in columns:
+def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0, header_style="bold")
+    for name in words:
         table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console, RenderableType
+
+from appliance.cli.render import as_json, count, duration, sessions_view, status_view
+from config.ids import Endpoint, SessionId, WorkerName
+from ipc.messages.admin import StatusReply, WorkerStatus
+from ipc.messages.sessions import SessionList, SessionSummary
+from ipc.messages.stats import ProcessUsage, RelayStats, SignalingStats, TransceiverStats
+
+USAGE = ProcessUsage(cpu_seconds=5.0, rss_bytes=50 * 2**20)
+RELAY = RelayStats(
+    WorkerName("relay-0"),
+    USAGE,
+    received=1234567,
+    forwarded=1234000,
+    upcalled=500,
+    returned=7654321,
+    dropped={"empty": 60},
+    refused={"no_username": 7},
+    flows=12,
+    pending=1,
+    assured_total=40,
+    conserved=True,
+)
+TRANSCEIVER = TransceiverStats(
+    WorkerName("transceiver-0"),
+    USAGE,
+    sessions=11,
+    connected=10,
+    created_total=40,
+    closed={},
+    records_in=100,
+    records_out=200,
+    audio_in=90,
+    audio_out=180,
+    dropped={"srtp_replay": 3},
+)
+SIGNALING = SignalingStats(WorkerName("signaling-0"), USAGE, 4, {"201": 40, "415": 2}, guarded=1)
+STATUS = StatusReply(
+    version="0.1.0",
+    pid=4242,
+    state="ready",
+    uptime=7810.0,
+    page="http://127.0.0.1:8080/",
+    listen=(Endpoint("192.0.2.1", 3478), Endpoint("2001:db8::1", 3478)),
+    advertise=(),
+    workers=(
+        WorkerStatus("relay-0", "ready", 1, 0, 0, 100.0, 12, "python [no native one built]", RELAY),
+        WorkerStatus("transceiver-0", "draining", 2, None, 1, 100.0, 11, "", TRANSCEIVER),
+        WorkerStatus("signaling-0", "ready", 3, None, 0, 100.0, 4, "", SIGNALING),
+        WorkerStatus("relay-1", "back-off", 0, 1, 0, 0.0, 0, "exit code 70"),
+    ),
+    warnings=("receive buffer is 212992 bytes [asked for 4194304]",),
+)
+SESSION = SessionSummary(
+    session=SessionId("rtc_0_abc"),
+    state="connected",
+    age=65.0,
+    path="192.0.2.9:5>192.0.2.1:3478/udp",
+    codec="opus",
+    packets_in=3000,
+    packets_out=3001,
+    lost=2,
+    jitter_ms=1.25,
+    worker="transceiver-0",
+)
+
+
+def text_of(view: RenderableType, width: int = 200) -> str:
+    console = Console(width=width, highlight=False)
+    with console.capture() as captured:
+        console.print(view)
+    return captured.get()
+
+
+def row_of(text: str, name: str) -> str:
+    (row,) = (line for line in text.splitlines() if line.startswith(name))
+    return " ".join(row.split())
+
+
+def test_status_for_people() -> None:
+    text = text_of(status_view(STATUS))
+    assert "0.1.0, ready for 2h10m, process 4242" in text
+    assert "http://127.0.0.1:8080/" in text
+    assert "192.0.2.1:3478/udp, [2001:db8::1]:3478/udp" in text
+    assert row_of(text, "relay-0 ") == "relay-0 ready 1 0 1m40s 12 1.235M 7.654M 67 5.0 50 MB"
+    assert (
+        row_of(text, "transceiver-0 ") == "transceiver-0 draining 2 - 1m40s 11 100 200 3 5.0 50 MB"
+    )
+    assert row_of(text, "signaling-0 ") == "signaling-0 ready 3 - 1m40s 4 - 42 1 5.0 50 MB"
+    assert row_of(text, "relay-1 ") == "relay-1 back-off - 1 0s 0 - - - - -"
+    assert row_of(text, "relay-0:") == "relay-0: python [no native one built]"
+    assert row_of(text, "transceiver-0:") == "transceiver-0: restarted once"
+    assert row_of(text, "relay-1:") == "relay-1: exit code 70"
+    assert "warning: receive buffer is 212992 bytes [asked for 4194304]" in text
+
+
+def test_status_fits_a_small_terminal() -> None:
+    text = text_of(status_view(STATUS), width=80)
+    assert "50 MB" in row_of(text, "transceiver-0 ")
+    assert "…" not in text
+
+
+def test_a_broken_law_of_conservation_is_shouted() -> None:
+    broken = RelayStats(
+        **{f: getattr(RELAY, f) for f in RELAY.__struct_fields__} | {"conserved": False}
+    )
+    row = WorkerStatus("relay-0", "ready", 1, 0, 0, 100.0, 12, "", broken)
+    status = StatusReply("1", 1, "ready", 1.0, "", (), (), (row,))
+    assert "relay-0: its counters do not add up" in text_of(status_view(status))
+
+
+def test_status_for_programs() -> None:
+    found = json.loads(as_json(STATUS))
+    assert found["listen"] == ["192.0.2.1:3478", "[2001:db8::1]:3478"]
+    assert found["workers"][0]["stats"]["usage"] == {"cpu_seconds": 5.0, "rss_bytes": 52428800}
+    assert found["workers"][3]["stats"] is None
+    # Defaults are left off our own wire, but a program finds every key.
+    assert found["workers"][2]["note"] == ""
+
+
+def test_sessions_for_people() -> None:
+    text = text_of(sessions_view(SessionList((SESSION,), 1)))
+    assert row_of(text, "rtc_0_abc ") == (
+        "rtc_0_abc transceiver-0 connected 1m05s 3000 3001 2 1.2 ms opus"
+        " 192.0.2.9:5>192.0.2.1:3478/udp"
+    )
+    assert "shown" not in text
+
+
+def test_sessions_that_are_not_shown_are_counted() -> None:
+    assert "1 of 90 sessions shown" in text_of(sessions_view(SessionList((SESSION,), 90)))
+    assert text_of(sessions_view(SessionList((), 0))).strip() == "no sessions"
+
+
+def test_sessions_for_programs() -> None:
+    found = json.loads(as_json(SessionList((SESSION,), 1)))
+    assert found["rows"][0]["session"] == "rtc_0_abc"
+    assert found["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0s"),
+        (7.9, "7s"),
+        (185, "3m05s"),
+        (7800, "2h10m"),
+        (4 * 86400 + 3 * 3600 + 59, "4d03h"),
+    ],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (99_999, "99999"), (123_456, "123.5k"), (1_234_567, "1.235M"), (5 * 10**9, "5G")],
+)
+def test_count(number: int, text: str) -> None:
+    assert count(number) == text
+
+
+@given(st.integers(0, 2**53))
+def test_count_is_short(number: int) -> None:
+    assert len(count(number)) <= 6
