@@ -50,6 +50,7 @@ class DropReason(Enum):
     SRTP_REPLAY = "srtp_replay"
     UNKNOWN_PAYLOAD_TYPE = "unknown_payload_type"
     UNSUPPORTED = "unsupported"
+    CRASHED = "crashed"
     # the machine
     SEND_WOULD_BLOCK = "send_would_block"
     SEND_REFUSED = "send_refused"

@@ -11,6 +11,7 @@ that path. The two directions are apart on purpose:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from config.ids import Endpoint
@@ -40,18 +41,17 @@ class Labels(Generic[Owner]):
     """Labels, paths and the sessions that own them. Owners are compared by identity."""
 
     def __init__(self) -> None:
-        self._bound: dict[LinkLabel, Bound[Owner]] = {}
+        self._bound: dict[tuple[Endpoint, int], Bound[Owner]] = {}
         self._labels: dict[Owner, dict[LinkLabel, bool]] = {}
         """Labels that stand for an owner, oldest first; True once proven."""
         self._ways: dict[Owner, dict[Path, LinkLabel]] = {}
         self._sharers: dict[Path, list[Owner]] = {}
+        # Once per packet: the dictionary's own method, which takes a plain tuple as well.
+        self.receiver: Callable[[tuple[Endpoint, int]], Bound[Owner] | None] = self._bound.get
+        """Whose datagrams come with that (relay, label)."""
 
     def __len__(self) -> int:
         return len(self._bound)
-
-    def receiver(self, at: LinkLabel) -> Bound[Owner] | None:
-        """Whose datagrams come with that label."""
-        return self._bound.get(at)
 
     def way(self, owner: Owner, path: Path) -> LinkLabel | None:
         """The label that reaches that path now."""

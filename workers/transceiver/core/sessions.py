@@ -6,6 +6,7 @@ record belongs to, and sees to it that a bug met by one client costs that client
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final, Protocol, assert_never
@@ -83,6 +84,7 @@ class _Entry:
 
     __slots__ = (
         "audio_in", "audio_out", "core", "created_at", "id", "parameters", "path", "state",
+        "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +96,8 @@ class _Entry:
         self.created_at = now
         self.state = SessionState.WAITING
         self.path: Path | None = None
+        self.wanted: Instant | None = None
+        """What the timer was set to; None makes the next look set it again."""
         self.audio_in = 0
         self.audio_out = 0
 
@@ -157,6 +161,7 @@ class Sessions:
         """Give every session whose time has come its turn."""
         outputs: list[SessionsOutput] = []
         for entry in self._timers.due(now):
+            entry.wanted = None
             outputs += self._run(entry, None, now)
         return outputs
 
@@ -188,7 +193,7 @@ class Sessions:
         entry = _Entry(session, parameters, core, now)
         self._entries[session] = entry
         self._by_ufrag[parameters.local.ufrag] = entry
-        self._arm(entry, now)
+        self._arm(entry, core.next_timeout(), now)
         self.counters.created += 1
         return [Created(event.ticket, session, admitted.answer, event.backend)]
 
@@ -196,23 +201,22 @@ class Sessions:
 
     def _record(self, event: RecordReceived, now: Instant) -> list[SessionsOutput]:
         self.counters.records_in += 1
-        at = LinkLabel(event.relay, event.label)
-        match event.type:
-            case RecordType.DATA:
-                bound = self._labels.receiver(at)
-                if bound is None:
-                    return self._unknown(at, now)
-                entry = self._addressee(bound.owner, bound.path, event.payload)
-                produced = self._attempt(entry, DatagramReceived(bound.path, event.payload), now)
-                return self._settle(entry, produced, now)
-            case RecordType.INTRO:
-                return self._intro(at, event.payload, now)
-            case RecordType.UNKNOWN | RecordType.FORGET:
-                self._labels.unbind(at)
-                self.counters.controls += 1
-                return []
-            case _ as never:
-                assert_never(never)
+        at = (event.relay, event.label)
+        if event.type is RecordType.DATA:
+            bound = self._labels.receiver(at)
+            if bound is None:
+                return self._unknown(LinkLabel(*at), now)
+            entry, path = bound
+            payload = event.payload
+            if payload and payload[0] == DTLS_HANDSHAKE:
+                entry = self._addressee(entry, path, payload)
+            produced = self._attempt(entry, DatagramReceived(path, payload), now)
+            return self._settle(entry, produced, now, self.counters.dropped)
+        if event.type is RecordType.INTRO:
+            return self._intro(LinkLabel(*at), event.payload, now)
+        self._labels.unbind(LinkLabel(*at))  # UNKNOWN or FORGET
+        self.counters.controls += 1
+        return []
 
     def _intro(
         self, at: LinkLabel, payload: memoryview | bytes, now: Instant
@@ -243,7 +247,7 @@ class Sessions:
             for output in produced:
                 if isinstance(output, SendDatagram) and output.assured and output.path == path:
                     self._labels.bind(entry, path, at, proven=output.proven)
-        return self._settle(entry, produced, now, via=(path, at))
+        return self._settle(entry, produced, now, self.counters.dropped, via=(path, at))
 
     def _response(
         self, at: LinkLabel, path: Path, datagram: bytes, now: Instant
@@ -252,11 +256,10 @@ class Sessions:
         for entry in self._labels.sharers(path):
             produced = self._attempt(entry, DatagramReceived(path, datagram), now)
             if isinstance(produced, Exception):
-                return self._settle(entry, produced, now)
+                return self._settle(entry, produced, now, self.counters.dropped)
             if not any(isinstance(output, Dropped) for output in produced):
                 self._labels.bind(entry, path, at, proven=True)
-                return self._settle(entry, produced, now)
-            self._arm(entry, now)
+                return self._settle(entry, produced, now, self.counters.dropped)
         return self._drop(DropReason.UNKNOWN_TRANSACTION)
 
     def _recovered(
@@ -272,7 +275,7 @@ class Sessions:
             isinstance(output, AudioReceived) for output in produced
         ):
             self._labels.bind(entry, path, at, proven=False)
-        return self._settle(entry, produced, now)
+        return self._settle(entry, produced, now, self.counters.dropped)
 
     def _addressee(self, owner: _Entry, path: Path, datagram: bytes | memoryview) -> _Entry:
         """Who gets what is not STUN: the owner, except for the handshake of a session after it.
@@ -325,32 +328,28 @@ class Sessions:
         entry: _Entry,
         produced: list[SessionOutput] | Exception,
         now: Instant,
+        drops: Counter[DropReason],
         via: tuple[Path, LinkLabel] | None = None,
     ) -> list[SessionsOutput]:
-        """Count the fate of a record and pass on what the session made of it."""
+        """Pass on what the session made of its turn, count its fate and set its timer."""
         if isinstance(produced, Exception):
-            self.counters.delivered += 1
+            drops[DropReason.CRASHED] += 1
             return self._crash(entry, produced)
         outputs: list[SessionsOutput] = []
         dropped = self._pass_on(entry, produced, outputs, via)
-        if dropped is None:
+        if dropped is not None:
+            drops[dropped] += 1
+        elif drops is self.counters.dropped:
             self.counters.delivered += 1
-        else:
-            self.counters.dropped[dropped] += 1
-        self._arm(entry, now)
+        if entry.state is not SessionState.CLOSED:
+            deadline = entry.core.next_timeout()
+            if deadline != entry.wanted:  # media does not move it
+                self._arm(entry, deadline, now)
         return outputs
 
     def _run(self, entry: _Entry, event: SessionEvent | None, now: Instant) -> list[SessionsOutput]:
-        """As `_settle`, for what is no record: a command, or a time-out (None)."""
-        produced = self._attempt(entry, event, now)
-        if isinstance(produced, Exception):
-            return self._crash(entry, produced)
-        outputs: list[SessionsOutput] = []
-        dropped = self._pass_on(entry, produced, outputs, None)
-        if dropped is not None:
-            self.counters.refused[dropped] += 1
-        self._arm(entry, now)
-        return outputs
+        """A turn that no record gives: a command, or a time-out (None)."""
+        return self._settle(entry, self._attempt(entry, event, now), now, self.counters.refused)
 
     def _for_session(self, event: ForSession, now: Instant) -> list[SessionsOutput]:
         entry = self._entries.get(event.session)
@@ -431,10 +430,8 @@ class Sessions:
         )
         entry.state = state
 
-    def _arm(self, entry: _Entry, now: Instant) -> None:
-        if entry.state is SessionState.CLOSED:
-            return
-        deadline = entry.core.next_timeout()
+    def _arm(self, entry: _Entry, deadline: Instant | None, now: Instant) -> None:
+        entry.wanted = deadline
         if deadline is not None:
             self._timers.set(entry, max(deadline, now + MIN_TIMER))
 
