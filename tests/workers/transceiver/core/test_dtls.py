@@ -1,0 +1,242 @@
+"""DTLS over memory BIOs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.sessions import identity
+from workers.transceiver.core.dtls import (
+    FIRST_RESEND,
+    MAX_ECHOES,
+    MAX_RESENDS,
+    MTU,
+    Dtls,
+    DtlsIdentity,
+    DtlsState,
+)
+from workers.transceiver.core.interface import DtlsRole, Fingerprint
+from workers.transceiver.core.srtp import SrtpKeys, SrtpProfile
+from workers.wire.types import Malformed
+
+
+def both(
+    server: DtlsIdentity | None = None, client: DtlsIdentity | None = None
+) -> tuple[Dtls, Dtls]:
+    ours, theirs = server or identity("server"), client or identity("client")
+    return (
+        Dtls(theirs, DtlsRole.ACTIVE, [ours.fingerprint]),
+        Dtls(ours, DtlsRole.PASSIVE, [theirs.fingerprint]),
+    )
+
+
+def shake(client: Dtls, server: Dtls) -> list[Sequence[bytes]]:
+    flights: list[Sequence[bytes]] = [client.start(0.0)]
+    receiver, sender = server, client
+    while flights[-1]:
+        replies: list[bytes] = []
+        for datagram in flights[-1]:
+            replies.extend(receiver.handle(datagram, 0.0).datagrams)
+        flights.append(replies)
+        receiver, sender = sender, receiver
+    return flights
+
+
+@pytest.mark.parametrize("profile", list(SrtpProfile))
+def test_both_ends_have_the_same_keys(profile: SrtpProfile) -> None:
+    client, server = both(client=identity("picky", (profile,)))
+    shake(client, server)
+    assert client.state is server.state is DtlsState.CONNECTED
+    assert client.keys is not None
+    assert client.keys.profile is profile
+    assert len(client.keys.local) == profile.key_length + profile.salt_length
+    assert server.keys == SrtpKeys(profile, client.keys.remote, client.keys.local)
+
+
+def test_gcm_is_preferred() -> None:
+    client, server = both()
+    shake(client, server)
+    assert server.keys is not None
+    assert server.keys.profile is SrtpProfile.AEAD_AES_128_GCM
+
+
+@pytest.mark.parametrize("algorithm", ["sha-256", "sha-384", "sha-512"])
+def test_a_fingerprint_may_use_any_of_three_functions(algorithm: str) -> None:
+    theirs = identity("client")
+    certificate = theirs.connect(DtlsRole.ACTIVE, ()).get_certificate()
+    assert certificate is not None
+    text = certificate.digest(algorithm.replace("-", "")).decode().replace(":", "")
+    right = Fingerprint(algorithm, bytes.fromhex(text))
+    client, _ = both()
+    server = Dtls(identity("server"), DtlsRole.PASSIVE, [right])
+    shake(client, server)
+    assert server.state is DtlsState.CONNECTED
+
+
+def test_the_strongest_function_decides() -> None:
+    theirs = identity("client")
+    client, _ = both()
+    wrong = Fingerprint("sha-512", bytes(64))
+    server = Dtls(identity("server"), DtlsRole.PASSIVE, [theirs.fingerprint, wrong])
+    shake(client, server)
+    assert server.state is DtlsState.FAILED
+    assert server.mismatch
+    assert client.state is DtlsState.FAILED
+    assert not client.mismatch
+    assert client.failure
+
+
+def test_a_large_client_hello_in_two_datagrams_is_understood() -> None:
+    client, server = both()
+    client._connection.set_alpn_protos([b"%032d" % index for index in range(38)])
+    hello = client.start(0.0)
+    assert len(hello) == 2
+    assert max(map(len, hello)) <= MTU
+    assert sum(map(len, hello)) > 1400
+    flight = [reply for part in hello for reply in server.handle(part, 0.0).datagrams]
+    answers = [reply for part in flight for reply in client.handle(part, 0.0).datagrams]
+    for part in answers:
+        server.handle(part, 0.0)
+    assert server.state is DtlsState.CONNECTED
+
+
+def test_a_large_client_hello_may_come_in_disorder() -> None:
+    client, server = both()
+    client._connection.set_alpn_protos([b"%032d" % index for index in range(38)])
+    first, second = client.start(0.0)
+    assert not server.handle(second, 0.0).datagrams
+    assert server.handle(first, 0.0).datagrams
+
+
+def test_a_flight_is_sent_again_verbatim_with_back_off_and_not_for_ever() -> None:
+    client, _ = both()
+    flight = client.start(0.0)
+    dues: list[float] = []
+    while (due := client.next_timeout()) is not None:
+        assert not client.handle_timeout(due - 0.001)
+        assert client.handle_timeout(due) == flight
+        dues.append(due)
+    assert len(dues) == MAX_RESENDS
+    assert dues[0] == FIRST_RESEND
+    assert dues[1] == pytest.approx(3 * FIRST_RESEND)
+
+
+def test_a_repeated_hello_gets_the_same_flight_again_but_not_in_a_burst() -> None:
+    client, server = both()
+    (hello,) = client.start(0.0)
+    flight = server.handle(hello, 0.0).datagrams
+    assert flight
+    assert not server.handle(hello, 0.001).datagrams
+    assert server.handle(hello, 1.0).datagrams == flight
+    echoes = sum(bool(server.handle(hello, 2.0 + index).datagrams) for index in range(100))
+    assert echoes == MAX_ECHOES - 1
+
+
+def test_the_last_flight_is_repeated_until_the_peer_shows_it_has_keys() -> None:
+    client, server = both()
+    shake(client, server)
+    assert client.next_timeout() is None
+    assert server.next_timeout() is not None
+    server.confirm()
+    assert server.next_timeout() is None
+
+
+def test_a_repeated_flight_after_the_end_gets_the_last_one_again() -> None:
+    client, server = both()
+    flights = shake(client, server)
+    for datagram in flights[2]:
+        assert server.handle(datagram, 1.0).datagrams == flights[3]
+
+
+def test_application_data_goes_both_ways() -> None:
+    client, server = both()
+    shake(client, server)
+    (record,) = client.send(b"hello")
+    assert server.handle(record, 0.0).messages == [b"hello"]
+    (record,) = server.send(b"you")
+    assert client.handle(record, 0.0).messages == [b"you"]
+
+
+def test_data_that_overtakes_the_finished_is_not_lost() -> None:
+    client, server = both()
+    flights: list[Sequence[bytes]] = [client.start(0.0)]
+    flights.append([d for part in flights[0] for d in server.handle(part, 0.0).datagrams])
+    flights.append([d for part in flights[1] for d in client.handle(part, 0.0).datagrams])
+    last = [d for part in flights[2] for d in server.handle(part, 0.0).datagrams]
+    (early,) = server.send(b"early")
+    messages = list(client.handle(early, 0.0).messages)
+    for part in last:
+        messages.extend(client.handle(part, 0.0).messages)
+    assert messages in ([b"early"], [])
+    assert client.state is DtlsState.CONNECTED
+
+
+def test_close_notify_closes_the_other_end() -> None:
+    client, server = both()
+    shake(client, server)
+    (notify,) = server.close()
+    client.handle(notify, 0.0)
+    assert client.state is DtlsState.CLOSED
+    assert server.close() == ()
+
+
+def test_closing_before_the_end_of_the_handshake_says_nothing() -> None:
+    client, _ = both()
+    client.start(0.0)
+    assert client.close() == ()
+    assert client.next_timeout() is None
+
+
+def test_without_a_profile_in_common_there_are_no_keys() -> None:
+    gcm = identity("gcm", (SrtpProfile.AEAD_AES_128_GCM,))
+    cm = identity("cm", (SrtpProfile.AES128_CM_SHA1_80,))
+    client, server = both(server=gcm, client=cm)
+    shake(client, server)
+    assert client.keys is None
+    assert server.keys is None
+
+
+def test_junk_after_the_handshake_is_ignored() -> None:
+    client, server = both()
+    shake(client, server)
+    server.handle(bytes.fromhex("17fefd0001000000000009") + b"\x00\x20" + bytes(32), 0.0)
+    server.handle(bytes.fromhex("15fefd000000000000000900020228"), 0.0)
+    assert server.state is DtlsState.CONNECTED
+    (record,) = client.send(b"fine")
+    assert server.handle(record, 0.0).messages == [b"fine"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.binary(max_size=80)
+        | st.builds(
+            lambda type_, body: (
+                bytes((type_,)) + b"\xfe\xfd" + bytes(8) + bytes((0, len(body))) + body
+            ),
+            st.integers(20, 23),
+            st.binary(min_size=1, max_size=80),
+        ),
+        max_size=6,
+    ),
+    st.sampled_from(list(DtlsRole)),
+)
+def test_any_datagrams_give_a_state_or_malformed(datagrams: list[bytes], role: DtlsRole) -> None:
+    dtls = Dtls(identity("server"), role, [identity("client").fingerprint])
+    dtls.start(0.0) if role is DtlsRole.ACTIVE else ()
+    for index, datagram in enumerate(datagrams):
+        try:
+            result = dtls.handle(datagram, float(index))
+        except Malformed:
+            continue
+        assert not result.messages
+    assert dtls.state in (DtlsState.HANDSHAKE, DtlsState.FAILED, DtlsState.CLOSED)
+    dtls.close()
+
+
+def test_each_identity_has_a_certificate_of_its_own() -> None:
+    assert identity("client").fingerprint != identity("server").fingerprint
+    assert len(identity("client").fingerprint.digest) == 32
