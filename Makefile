@@ -2,6 +2,7 @@
 PYTHON ?= $(shell test -x /usr/bin/python3 && echo /usr/bin/python3 || echo python3)
 BIN := .venv/bin
 UV := $(BIN)/uv
+INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint fmt bench lock clean
@@ -9,8 +10,8 @@ UV := $(BIN)/uv
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-run: .venv/.runtime ## start the appliance with the echo back end and print the page's URL
-	@$(BIN)/tandem run
+run: .venv/.runtime ## start the appliance and print the page's URL; CONFIG=FILE for your own
+	@exec $(BIN)/tandem run $(if $(CONFIG),-c "$(CONFIG)")
 
 test: .venv/.test .venv/.peers lint ## everything a change must pass: style, types, rules, tests with real peers
 	$(BIN)/python -m pytest
@@ -46,16 +47,20 @@ $(UV):
 	@PYTHON="$(PYTHON)" .ci/bootstrap venv
 
 .venv/.runtime: $(UV) requirements/runtime.txt pyproject.toml
-	$(UV) pip install --quiet --require-hashes -r requirements/runtime.txt
-	$(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@echo "installing what running needs" >&2
+	@$(INSTALL) --require-hashes -r requirements/runtime.txt
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q appliance workers ipc config
 	@touch $@
 
 .venv/.test: .venv/.runtime requirements/test.txt
-	$(UV) pip install --quiet --require-hashes -r requirements/test.txt
+	@echo "installing what the tests need" >&2
+	@$(INSTALL) --require-hashes -r requirements/test.txt
 	@touch $@
 
 .venv/.bench: .venv/.runtime requirements/bench.txt
-	$(UV) pip install --quiet --require-hashes -r requirements/bench.txt
+	@echo "installing what the benches need" >&2
+	@$(INSTALL) --require-hashes -r requirements/bench.txt
 	@touch $@
 
 .venv/.peers: $(UV)
