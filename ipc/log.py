@@ -44,10 +44,16 @@ class LineWriter:
         self._own_fd = False
         self._polled: select.poll | None = None
         self._rest = b""
-        self._open(fd)
+        try:
+            mode = os.fstat(fd).st_mode
+        except OSError:  # started without a standard error: all lines are dropped
+            self._fd = -1
+            mode = 0
+        self.is_terminal = bool(mode) and os.isatty(fd)
+        """Whether people read along."""
+        self._open(fd, mode)
 
-    def _open(self, fd: int) -> None:
-        mode = os.fstat(fd).st_mode
+    def _open(self, fd: int, mode: int) -> None:
         if stat.S_ISSOCK(mode):
             self._socket = socket.socket(fileno=os.dup(fd))
         elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
@@ -107,7 +113,7 @@ def open_log(section: LogSection, worker: str, *, writer: LineWriter | None = No
     """A logger whose lines carry `worker` and `pid`; level and format from the configuration."""
     writer = writer or LineWriter()
     console = section.format is LogFormat.CONSOLE or (
-        section.format is LogFormat.AUTO and os.isatty(_STANDARD_ERROR)
+        section.format is LogFormat.AUTO and writer.is_terminal
     )
     processors: list[Processor] = [
         structlog.processors.add_log_level,
@@ -117,7 +123,7 @@ def open_log(section: LogSection, worker: str, *, writer: LineWriter | None = No
     if console:
         processors.append(
             structlog.dev.ConsoleRenderer(
-                colors=os.isatty(_STANDARD_ERROR),
+                colors=writer.is_terminal,
                 exception_formatter=structlog.dev.plain_traceback,
             )
         )

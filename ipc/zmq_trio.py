@@ -10,21 +10,18 @@ What is peculiar, and what follows from it here:
   can come before or after, never lose one.
 - High-water marks are always set, linger is zero, frames are bounded, routers say when a peer is gone.
 - libzmq's own `bind` removes a socket file that another process listens on, and its `close` removes the
-  file some time later, maybe the successor's. So the listening socket is made here, under a lock, put in
-  place by a rename with its mode already right, and handed to libzmq (ZMQ_USE_FD), which then leaves the
-  file alone.
+  file some time later, maybe the successor's. So the listening socket is made by `ipc.socket_file` and
+  handed to libzmq (ZMQ_USE_FD), which then leaves the file alone.
 - A process must not fork once a context exists; ours never fork, they exec.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import time
 from collections.abc import Collection, Sequence
 from enum import Enum
-from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -32,28 +29,20 @@ import trio
 import zmq
 
 from ipc.codec import MAX_MESSAGE
+from ipc.socket_file import EndpointError as EndpointError
+from ipc.socket_file import EndpointInUse as EndpointInUse
+from ipc.socket_file import SocketFile, ipc_path
 
 Frames = list[bytes]
 """One ZeroMQ message."""
 
-MAX_PATH: Final = 107
-"""Bytes of an ipc path (sun_path without its NUL)."""
 DEFAULT_HWM: Final = 1000
 """Messages queued per direction and peer."""
-_BACKLOG: Final = 128
 _RECONNECT_MS: Final = 50
 _RECONNECT_MAX_MS: Final = 1000
 _NOWAIT: Final = zmq.DONTWAIT
 _IN: Final = int(zmq.POLLIN)
 _OUT: Final = int(zmq.POLLOUT)
-
-
-class EndpointError(Exception):
-    """The end point cannot be bound or connected; the text says which and why."""
-
-
-class EndpointInUse(EndpointError):
-    """Another living process (or socket of this one) serves that path."""
 
 
 class Unreachable(Exception):
@@ -152,7 +141,7 @@ class ZmqSocket:
         self._closed = False
         self._connections = 0
         self._monitor: zmq.Socket[bytes] | None = None
-        self._places: list[_Place] = []
+        self._places: list[SocketFile] = []
 
     # -- where --------------------------------------------------------------------------------------
 
@@ -162,10 +151,10 @@ class ZmqSocket:
         Raises EndpointInUse if somebody alive serves that path, else EndpointError.
         """
         try:
-            if (path := _ipc_path(endpoint)) is None:
+            if (path := ipc_path(endpoint)) is None:
                 self._raw.bind(endpoint)
                 return
-            place = _Place(path, mode)
+            place = SocketFile(path, mode)
             self._places.append(place)
             self._raw.setsockopt(zmq.USE_FD, place.listener.fileno())
             self._raw.bind(endpoint)
@@ -176,7 +165,7 @@ class ZmqSocket:
 
     def connect(self, endpoint: str) -> None:
         """Connect, now or when somebody binds it, and again whenever the connection breaks."""
-        _ipc_path(endpoint)
+        ipc_path(endpoint)
         try:
             self._raw.connect(endpoint)
         except zmq.ZMQError as error:
@@ -335,65 +324,12 @@ class ZmqSocket:
                     self._senders.unpark()
 
 
-class _Place:
-    """A socket file: locked, listening, with the right mode before anyone can see it."""
-
-    def __init__(self, path: Path, mode: int) -> None:
-        self._path = path
-        self._lock = os.open(
-            f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
-        fresh = f"{path}.new"
-        try:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise EndpointInUse(f"ipc://{path} is in use by a running process") from None
-            Path(fresh).unlink(missing_ok=True)
-            self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                self.listener.setblocking(False)
-                # The mode of a socket file is that of its descriptor at bind time, less the umask.
-                os.fchmod(self.listener.fileno(), mode)
-                self.listener.bind(fresh)
-                Path(fresh).chmod(mode)
-                self.listener.listen(_BACKLOG)
-                Path(fresh).rename(path)
-            except BaseException:
-                self.listener.close()
-                raise
-        except BaseException:
-            os.close(self._lock)
-            raise
-
-    def leave(self) -> None:
-        """Remove the file, then let others in. The lock file stays: removing it would race."""
-        self.listener.close()
-        self._path.unlink(missing_ok=True)
-        os.close(self._lock)
-
-
-def _ipc_path(endpoint: str) -> Path | None:
-    """The file of an ipc end point; None for other transports. Raises EndpointError if too long."""
-    scheme, separator, path = endpoint.partition("://")
-    if not separator or not path:
-        raise EndpointError(f"{endpoint!r} is not TRANSPORT://ADDRESS")
-    if scheme != "ipc" or path.startswith(("@", "*")):
-        return None
-    if (size := len(os.fsencode(path)) + len(".new")) > MAX_PATH:
-        raise EndpointError(
-            f"{endpoint}: the path has {size - 4} bytes, at most {MAX_PATH - 4} fit into a socket"
-            " address; choose a shorter runtime directory"
-        )
-    return Path(path)
-
-
 def request_blocking(endpoint: str, frames: Sequence[bytes], within: float) -> Frames:
     """Send one request and wait for one reply, without trio. For command-line programs.
 
     Raises Unreachable at once if nobody listens, TimeoutError after `within` seconds.
     """
-    path = _ipc_path(endpoint)
+    path = ipc_path(endpoint)
     if path is not None:
         # libzmq would retry in silence; a plain connect tells what is wrong.
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

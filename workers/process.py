@@ -57,6 +57,7 @@ from ipc.messages.stats import (
     SignalingStats,
     TransceiverStats,
 )
+from ipc.zmq_trio import EndpointError
 
 EXIT_DONE: Final = 0
 EXIT_BUG: Final = 70
@@ -382,8 +383,12 @@ def _live(assignment: Assignment, config: Config, fds: list[int], serve: Serve) 
     gc.collect()
     gc.freeze()
     who = identity(assignment.name, assignment.generation, os.getpid())
-    control = ControlClient(assignment.control, who)
-    bus = Publisher(assignment.bus)
+    try:
+        control = ControlClient(assignment.control, who)
+        bus = Publisher(assignment.bus)
+    except EndpointError as error:
+        log.error("no way to the supervisor", why=str(error))
+        return EXIT_BUG
     code, why = EXIT_DONE, "done"
     try:
         trio.run(_run, assignment, config, log, sockets, control, bus, serve)
@@ -391,8 +396,8 @@ def _live(assignment: Assignment, config: Config, fds: list[int], serve: Serve) 
         code, why = EXIT_BUG, str(_first(group))
         log.error("unwanted", why=why)
     except* Exception as group:  # whatever it is, the log and the supervisor learn it
-        error = _first(group)
-        code, why = EXIT_BUG, f"{type(error).__name__}: {error}"
+        first = _first(group)
+        code, why = EXIT_BUG, f"{type(first).__name__}: {first}"
         log.exception("worker failed", why=why)
     log.info("farewell", why=why, code=code)
     control.send_nowait(Farewell(why=why[:_MAX_WHY]))

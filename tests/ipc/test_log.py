@@ -138,6 +138,16 @@ def test_a_reader_that_is_gone_is_no_error(kind: str) -> None:
     os.close(write)
 
 
+def test_without_a_standard_error_all_lines_are_dropped() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    os.close(write)
+    writer = LineWriter(write)
+    open_log(LogSection(), "relay-0", writer=writer).info("ready")
+    assert writer.dropped == 1
+    writer.close()
+
+
 def test_a_terminal_and_a_file(tmp_path: Path) -> None:
     leader, follower = pty.openpty()
     writer = LineWriter(follower)

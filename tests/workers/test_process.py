@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,8 +18,8 @@ import trio
 
 from config.ids import Endpoint, Role, WorkerName
 from config.model import Config, LogFormat, LogSection, SupervisorSection
-from ipc.bus import Subscriber
-from ipc.control import ControlServer, identity
+from ipc.bus import Publisher, Subscriber
+from ipc.control import ControlClient, ControlServer, identity
 from ipc.handover import assignment_pair, send_assignment
 from ipc.messages import Message
 from ipc.messages.lifecycle import (
@@ -38,8 +39,9 @@ from ipc.messages.lifecycle import (
 )
 from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import SessionEvent, SignalingStats
+from tests.support.quiet_log import LogLines
 from tests.support.short_path import short_directory
-from workers.process import Beat, Tether
+from workers.process import Beat, Tether, Worker
 
 directory = short_directory
 ROOT = Path(__file__).parents[2]
@@ -96,6 +98,44 @@ def test_an_orphan_gives_up_after_its_timeout_since_the_last_answer() -> None:
     tether.answered(100)
     assert not tether.gave_up(159.9)
     assert tether.gave_up(160)
+
+
+async def test_of_unread_commands_the_newest_are_kept(directory: Path) -> None:
+    assignment = Assignment(
+        version=1,
+        name=WorkerName("relay-0"),
+        role=Role.RELAY,
+        index=0,
+        generation=1,
+        config="{}",
+        control=f"ipc://{directory}/control",
+        bus=f"ipc://{directory}/bus",
+        runtime_directory=str(directory),
+        descriptors=(),
+        ufrag_keys={},
+        mint_with="",
+    )
+    control = ControlClient(assignment.control, b"relay-0:1:1")
+    bus = Publisher(assignment.bus)
+    lines = LogLines()
+    worker = Worker(assignment, Config(), lines.log, [], control, bus)
+    for serial in range(100):
+        worker._offer(Routes(serial=serial, routes=()))
+    kept = []
+    with contextlib.suppress(trio.WouldBlock):
+        while True:
+            kept.append(worker.commands.receive_nowait())
+    assert kept == [Routes(serial=serial, routes=()) for serial in range(84, 100)]
+    worker.commands.close()
+    worker._offer(Routes(serial=100, routes=()))
+    worker.drain(10, "first")
+    worker.drain(20, "later is no news")
+    assert lines.events() == ["draining"]
+    worker.drain(5, "sooner is")
+    assert lines.events() == ["draining", "draining"]
+    control.close()
+    bus.close()
+    lines.close()
 
 
 # --- real processes -------------------------------------------------------------------------------
@@ -307,6 +347,7 @@ async def test_a_rejected_process_ends_with_the_reason(nursery: Nursery) -> None
     [
         ({"role": Role.SIGNALING}, 70, "this is a relay, not a signaling"),
         ({"version": 99}, 70, "speaks version 99"),
+        ({"control": "ipc:///" + "x" * 200}, 70, "choose a shorter runtime directory"),
         ({"config": '{"relay": {"listen": ["nonsense"]}}'}, 78, "is not ADDRESS:PORT"),
     ],
 )
