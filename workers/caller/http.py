@@ -5,6 +5,7 @@ What runs in production carries no HTTP client library; h11 comes with the serve
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -73,10 +74,9 @@ async def request(
     except trio.TooSlowError:
         raise HttpFailed(f"no HTTP answer within {within:g} s") from None
     except trio.BrokenResourceError as error:
-        cause = error.__cause__
-        raise HttpFailed(f"HTTP connection broke: {cause or 'reset'}") from error
+        raise HttpFailed(f"{parts.netloc}: the connection broke: {_words(error)}") from error
     except OSError as error:
-        raise HttpFailed(f"{parts.netloc}: {error.strerror or error}") from error
+        raise HttpFailed(f"{parts.netloc}: {_words(error)}") from error
     except h11.RemoteProtocolError as error:
         raise HttpFailed(f"bad HTTP answer: {error}") from error
 
@@ -104,3 +104,16 @@ async def _exchange(stream: trio.abc.Stream, sent: h11.Request, body: bytes) -> 
                 raise HttpFailed(f"the answer is longer than {MAX_BODY} bytes")
         elif isinstance(event, h11.EndOfMessage):
             return Response(status, headers, bytes(received))
+
+
+def _words(error: BaseException) -> str:
+    """What the system said, from under trio's wrapping."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno)
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        else:
+            cause = cause.__cause__
+    return str(error) or type(error).__name__

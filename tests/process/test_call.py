@@ -1,0 +1,108 @@
+"""`tandem call` against a real appliance, as an operator probes one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import wave
+from array import array
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.support.appliance import TREE, Appliance, running_appliance
+
+pytestmark = pytest.mark.process
+
+
+async def tandem_call(*arguments: str) -> tuple[int, str, str]:
+    done = await trio.run_process(
+        [sys.executable, "-m", "appliance.cli.main", "call", *arguments],
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+        cwd=TREE,
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+async def measured(*arguments: str) -> dict[str, Any]:
+    code, output, errors = await tandem_call(*arguments, "--json")
+    fields = json.loads(output)
+    assert isinstance(fields, dict)
+    assert code == (0 if not fields["sessions_failed"] else 1), errors
+    return fields
+
+
+async def idle(appliance: Appliance) -> None:
+    """Wait until no worker has a session or flow left."""
+    await appliance.until(lambda status: all(not worker.sessions for worker in status.workers))
+
+
+async def test_twenty_calls_lose_nothing_and_leave_nothing(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        url = f"{appliance.url}/v1/realtime/calls"
+        fields = await measured(url, "--count", "20", "--seconds", "3")
+        assert (fields["sessions_ok"], fields["sessions_failed"]) == (20, 0), fields["errors"]
+        assert (fields["packets_sent"], fields["packets_lost"]) == (3000, 0)
+        assert (fields["packets_duplicated"], fields["packets_foreign"]) == (0, 0)
+        assert fields["setup_p50_ms"] > fields["connected_p50_ms"] > fields["dtls_p50_ms"] > 0
+        assert fields["rtt_p99_ms"] >= fields["rtt_p50_ms"] > 0
+        assert not fields["errors"]
+        await idle(appliance)
+
+
+async def test_whip_and_a_spoken_file(tmp_path: Path) -> None:
+    spoken = tmp_path / "tone.wav"
+    with wave.open(str(spoken), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(array("h", [(i * 977) % 20000 - 10000 for i in range(16000)]).tobytes())
+    async with running_appliance(tmp_path) as appliance:
+        url = f"{appliance.url}/whip/echo"
+        fields = await measured(url, "--count", "3", "--seconds", "1.5", "--wav", str(spoken))
+        assert fields["sessions_ok"] == 3, fields["errors"]
+        assert (fields["packets_received"], fields["packets_foreign"]) == (225, 0)
+        await idle(appliance)
+
+
+async def test_what_goes_wrong_is_said_and_counted(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path, {"transceiver": {"max_sessions": 2}}) as appliance:
+        url = f"{appliance.url}/v1/realtime/calls"
+        fields = await measured(url, "--count", "3", "--seconds", "2", "--rate", "0")
+        assert (fields["sessions_ok"], fields["sessions_failed"]) == (2, 1)
+        assert [error["count"] for error in fields["errors"]] == [1]
+        assert "HTTP 503" in fields["errors"][0]["error"]
+        code, output, _ = await tandem_call(f"{appliance.url}/whip/nobody")
+        assert code == 1
+        assert "HTTP 404" in output
+    code, output, _ = await tandem_call(url)
+    assert code == 1
+    assert "refused" in output.lower()
+
+
+async def test_the_first_signal_hangs_up_and_still_reports(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        url = f"{appliance.url}/v1/realtime/calls"
+        command = [sys.executable, "-m", "workers.caller", url, "--seconds", "600", "--json"]
+        with (tmp_path / "report").open("wb") as report:
+            caller = subprocess.Popen(command, stdout=report, cwd=TREE)
+            try:
+                await appliance.until(lambda status: any(w.sessions for w in status.workers))
+                while not (await appliance.sessions()).rows[0].packets_in:
+                    await trio.sleep(0.02)
+                caller.terminate()
+                with trio.fail_after(20):
+                    while caller.poll() is None:
+                        await trio.sleep(0.02)
+            finally:
+                caller.kill()
+                caller.wait()
+        fields = json.loads((tmp_path / "report").read_text())
+        assert fields["sessions_ok"] == 1
+        assert fields["packets_lost"] == 0
+        await idle(appliance)
