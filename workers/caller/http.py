@@ -112,8 +112,6 @@ def _words(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno)
-        if isinstance(cause, BaseExceptionGroup):
-            cause = cause.exceptions[0]
-        else:
-            cause = cause.__cause__
+        grouped = cause.exceptions if isinstance(cause, BaseExceptionGroup) else (cause.__cause__,)
+        cause = grouped[0]
     return str(error) or type(error).__name__
