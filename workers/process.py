@@ -20,7 +20,6 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from enum import Enum
 from pathlib import Path
 from typing import Final, NoReturn, TypeAlias
 
@@ -28,7 +27,7 @@ import msgspec
 import trio
 from pydantic import ValidationError
 
-from config.ids import Endpoint, Instant, Role
+from config.ids import Endpoint, Role
 from config.model import Config
 from ipc import zmq_trio
 from ipc.bus import Publisher
@@ -58,6 +57,7 @@ from ipc.messages.stats import (
     TransceiverStats,
 )
 from ipc.zmq_trio import EndpointError
+from workers.tether import Beat, Tether
 
 EXIT_DONE: Final = 0
 EXIT_BUG: Final = 70
@@ -65,8 +65,6 @@ EXIT_CONFIG: Final = 78
 
 BEAT: Final = 1.0
 """Seconds between heartbeats and between statistics."""
-ORPHANED_AFTER: Final = 5.0
-"""Seconds without an answer after which it says in the log that it has no supervisor."""
 WELCOME_WITHIN: Final = 30.0
 """Seconds a new process waits to be welcomed before it gives up."""
 DRAIN_GRACE: Final = 5.0
@@ -83,57 +81,6 @@ Serve: TypeAlias = Callable[["Worker"], Awaitable[None]]
 
 class Unwanted(Exception):
     """The supervisor rejected this process, or none was there to welcome it."""
-
-
-class Beat(Enum):
-    """What the life sign of this second is."""
-
-    HEARTBEAT = "heartbeat"
-    HELLO = "hello"
-
-
-class Tether:
-    """Is there a supervisor? Decides from what was heard and when; reads no clock."""
-
-    def __init__(self, orphan_timeout: float, now: Instant) -> None:
-        self.supervisor_pid = 0
-        """Who welcomed this process last; 0 before the first time."""
-        self.orphaned = False
-        """Nobody has answered for ORPHANED_AFTER seconds."""
-        self._orphan_timeout = orphan_timeout
-        self._connection = -1
-        self._heard = now
-
-    def welcomed(self, pid: int, connection: int, now: Instant) -> bool:
-        """A Welcome came on that connection; true if it is from another supervisor than before."""
-        changed = self.supervisor_pid not in (0, pid)
-        self.supervisor_pid = pid
-        self._connection = connection
-        self._heard = now
-        return changed
-
-    def answered(self, now: Instant) -> None:
-        """The supervisor answered a heartbeat."""
-        self._heard = now
-
-    def knows(self, connection: int) -> bool:
-        """Whether a supervisor has welcomed us on this connection: before that, only Hello is said."""
-        return connection == self._connection
-
-    def beat(self, connection: int) -> Beat:
-        """Which life sign to send."""
-        return Beat.HEARTBEAT if self.knows(connection) and not self.orphaned else Beat.HELLO
-
-    def changed(self, now: Instant) -> bool:
-        """Update `orphaned`; true if it changed."""
-        before = self.orphaned
-        limit = min(ORPHANED_AFTER, self._orphan_timeout)
-        self.orphaned = bool(self.supervisor_pid) and now - self._heard >= limit
-        return self.orphaned is not before
-
-    def gave_up(self, now: Instant) -> bool:
-        """No supervisor has answered for the whole orphan timeout."""
-        return bool(self.supervisor_pid) and now - self._heard >= self._orphan_timeout
 
 
 class Worker:
