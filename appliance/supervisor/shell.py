@@ -29,6 +29,7 @@ from appliance.supervisor.core.interface import (
 )
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.supervisor import Supervisor
+from appliance.supervisor.notify import notify
 from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.process import WorkerProcess, start_worker
 from config.ids import WorkerName
@@ -121,6 +122,7 @@ class Shell:
                 self._tell(output)
             case ApplianceChanged():
                 self._log.info("appliance", state=output.state.value)
+                notify(f"STATUS={output.state.value}")
                 self.state.set()
                 self.state = trio.Event()
             case Finished():

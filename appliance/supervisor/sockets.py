@@ -42,6 +42,8 @@ class Sockets:
         """One per relay worker."""
         self.http: list[BoundSocket] = []
         self.warnings: list[str] = []
+        self.short_buffer = 0
+        """Bytes of receive buffer that the kernel granted, if that is less than was asked for."""
 
     def listening(self) -> tuple[Endpoint, ...]:
         """The public end points."""
@@ -67,6 +69,12 @@ def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
                 failed.append(_Failure(f"relay.listen[{point.entry}]", point.endpoint, error))
             else:  # an address may vanish, or not be usable yet (IPv6 duplicate detection)
                 sockets.warnings.append(f"{point.endpoint} cannot be used now: {error.strerror}")
+    if sockets.short_buffer:
+        sockets.warnings.append(
+            f"relay.receive_buffer: the kernel grants {sockets.short_buffer} bytes of "
+            f"{config.relay.receive_buffer}; raise net.core.rmem_max, or datagrams are lost while a "
+            "worker is replaced"
+        )
     for _ in range(relays):
         try:
             sockets.links.append(bind_link(config.link.address, config.relay.receive_buffer))
@@ -152,10 +160,7 @@ def _bind_public(sockets: Sockets, point: ListenPoint, buffer: int, own: Iterabl
     for row, member in zip(sockets.public, members, strict=True):
         row.append(member)
     if got < buffer:
-        sockets.warnings.append(
-            f"{members[0].endpoint} has a receive buffer of {got} bytes instead of {buffer}: "
-            f"raise net.core.rmem_max, or datagrams are lost while a worker is replaced"
-        )
+        sockets.short_buffer = got
     if point.explicit and point.endpoint.host not in own:
         sockets.warnings.append(
             f"relay.listen[{point.entry}]: {point.endpoint.host} is not an address of this host now"
