@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,6 +43,8 @@ def _greeter(config: Config, given: Path | None) -> Callable[[str], None]:
 
 
 def _greet(page: str, *, config: Config, given: Path | None) -> None:
+    # Outside the virtual environment `tandem` is not on the path: show what was typed.
+    tandem = "tandem" if shutil.which("tandem") else shlex.quote(sys.argv[0])
     calls = f"{page}v1/realtime/calls"
     option = f" -c {shlex.quote(str(given))}" if given else ""
     patience = config.supervisor.drain_timeout
@@ -52,8 +55,8 @@ def _greet(page: str, *, config: Config, given: Path | None) -> None:
 
     page     {page}
     calls    {calls}
-    try      tandem call {calls}
-    watch    tandem status{option}
+    try      {tandem} call {calls}
+    watch    {tandem} status{option}
 
   Ctrl-C lets live sessions finish, {patience:g} s at most; a second one stops at once.
 """)

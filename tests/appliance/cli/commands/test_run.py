@@ -33,6 +33,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     stand_in = Supervisor()
     monkeypatch.setattr(supervisor, "run", stand_in.run)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.setattr("sys.argv", [".venv/bin/tandem", "run"])
+    monkeypatch.setattr("shutil.which", lambda name: None)
     return stand_in
 
 
@@ -45,8 +47,11 @@ def test_it_runs_the_file_and_greets_with_addresses(started: Supervisor, tmp_pat
     assert started.config.relay.workers == 3
     assert started.config_path == file
     assert "page     http://127.0.0.1:8080/\n" in result.stdout
-    assert "tandem call http://127.0.0.1:8080/v1/realtime/calls\n" in result.stdout
-    assert f"tandem status -c '{file}'" in result.stdout
+    assert (
+        "    try      .venv/bin/tandem call http://127.0.0.1:8080/v1/realtime/calls\n"
+        in result.stdout
+    )
+    assert f".venv/bin/tandem status -c '{file}'" in result.stdout
 
 
 def test_without_a_file_the_defaults_run(
@@ -57,7 +62,14 @@ def test_without_a_file_the_defaults_run(
     assert result.exit_code == 0
     assert started.config == Config()
     assert started.config_path is None
-    assert "tandem status\n" in result.stdout
+    assert "watch    .venv/bin/tandem status\n" in result.stdout
+
+
+def test_on_the_path_its_name_is_enough(
+    started: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert "watch    tandem status\n" in CliRunner().invoke(main, ["run"]).stdout
 
 
 @pytest.mark.parametrize("code", [0, 69, 70, 78])
