@@ -19,9 +19,12 @@ UNKNOWN_ATTRIBUTE: Final = 420
 ROLE_CONFLICT: Final = 487
 
 _COOKIE: Final = struct.pack(">I", stun.COOKIE)
+_TLV: Final = struct.Struct(">HH")
+_SHA1_LENGTH: Final = 20
 _MESSAGE_INTEGRITY: Final = 0x0008
 _MESSAGE_INTEGRITY_SHA256: Final = 0x001C
 _UNKNOWN_ATTRIBUTES: Final = 0x000A
+_FINGERPRINT: Final = 0x8028
 _FIRST_OPTIONAL: Final = 0x8000
 _MAX_UNKNOWN: Final = 8
 _REASONS: Final = {UNKNOWN_ATTRIBUTE: "Unknown Attribute", ROLE_CONFLICT: "Role Conflict"}
@@ -75,7 +78,7 @@ def _unknown_attributes(datagram: bytes) -> tuple[int, ...]:
     unknown: list[int] = []
     offset, end = stun.HEADER_LENGTH, len(datagram)
     while offset + 4 <= end and len(unknown) < _MAX_UNKNOWN:
-        type_, length = struct.unpack_from(">HH", datagram, offset)
+        type_, length = _TLV.unpack_from(datagram, offset)
         if type_ == _MESSAGE_INTEGRITY:
             break
         if (
@@ -107,6 +110,9 @@ def encode_error(transaction: bytes, code: int, key: bytes, unknown: tuple[int, 
 
 
 def _encode(kind: stun.Class, transaction: bytes, attributes: dict[str, Any], key: bytes) -> bytes:
-    message = stun.Message(stun.Method.BINDING, kind, transaction, attributes)
-    message.add_message_integrity(key)
-    return bytes(message)
+    # aioice's own signing packs every attribute three times; this packs them once.
+    unsigned = bytes(stun.Message(stun.Method.BINDING, kind, transaction, attributes))
+    signature = _TLV.pack(_MESSAGE_INTEGRITY, _SHA1_LENGTH) + stun.message_integrity(unsigned, key)
+    body_length = len(unsigned) - stun.HEADER_LENGTH + len(signature) + stun.FINGERPRINT_LENGTH
+    signed = stun.set_body_length(unsigned, body_length) + signature
+    return signed + _TLV.pack(_FINGERPRINT, 4) + stun.message_fingerprint(signed).to_bytes(4, "big")

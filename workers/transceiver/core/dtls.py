@@ -189,7 +189,9 @@ class Dtls:
         return self._advance(now) if self.state is DtlsState.HANDSHAKE else self._read()
 
     def send(self, message: bytes) -> Sequence[bytes]:
-        """Encrypt one piece of application data, at most about MTU - 40 bytes."""
+        """Encrypt one piece of application data, at most about MTU - 40 bytes, if CONNECTED."""
+        if self.state is not DtlsState.CONNECTED:
+            return ()
         self._connection.send(message)
         return self._drain()
 
@@ -284,6 +286,7 @@ class Dtls:
         while True:
             try:
                 messages.append(self._connection.recv(_READ_SIZE))
+                self.confirm()
             except SSL.WantReadError:
                 return DtlsResult(self._drain(), messages)
             except SSL.ZeroReturnError:
@@ -294,8 +297,12 @@ class Dtls:
 
     def _fail(self, error: SSL.Error) -> Sequence[bytes]:
         self.state, self._resend_at = DtlsState.FAILED, None
-        reasons = error.args[0] if error.args else ()
-        self.failure = "; ".join(str(reason[-1]) for reason in reasons) or "unknown"
+        # Usually one list of (library, function, reason); a SysCallError has (number, text).
+        first = error.args[0] if error.args else ()
+        reasons = (
+            [str(entry[-1]) for entry in first] if isinstance(first, list) else map(str, error.args)
+        )
+        self.failure = "; ".join(reasons) or "unknown"
         return self._drain()
 
     def _drain(self) -> list[bytes]:

@@ -226,6 +226,7 @@ class Session:
         outputs = self._on_rtcp(packet) if rtcp else self._on_rtp(packet, now)
         if state is not self._paths.selected:
             outputs.extend(self._after_ice(self._ice.media_elsewhere(state, now), now))
+            self._timeout = self._earliest_timeout()
         return outputs
 
     def _on_rtp(self, packet: bytes, now: Instant) -> list[SessionOutput]:

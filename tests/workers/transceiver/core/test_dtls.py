@@ -45,6 +45,15 @@ def shake(client: Dtls, server: Dtls) -> list[Sequence[bytes]]:
     return flights
 
 
+def shaken() -> tuple[Dtls, Dtls]:
+    client, server = both()
+    shake(client, server)
+    return client, server
+
+
+BYSTANDERS = [shaken()]
+
+
 @pytest.mark.parametrize("profile", list(SrtpProfile))
 def test_both_ends_have_the_same_keys(profile: SrtpProfile) -> None:
     client, server = both(client=identity("picky", (profile,)))
@@ -207,6 +216,41 @@ def test_junk_after_the_handshake_is_ignored() -> None:
     assert server.state is DtlsState.CONNECTED
     (record,) = client.send(b"fine")
     assert server.handle(record, 0.0).messages == [b"fine"]
+
+
+def test_a_failure_without_a_reason_from_openssl_is_a_failure_too() -> None:
+    client, server = both()
+    (hello,) = client.start(0.0)
+    absurd = hello[:14] + b"\xd0" + hello[15:]
+    server.handle(absurd, 0.0)
+    assert server.state is DtlsState.FAILED
+    assert server.failure
+    assert not server.mismatch
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(13, 600), st.integers(0, 255)), min_size=1, max_size=4))
+def test_what_kills_one_handshake_does_not_touch_another_association(
+    changes: list[tuple[int, int]],
+) -> None:
+    bystander = BYSTANDERS[0]
+    client, server = both()
+    hello = bytearray(client.start(0.0)[0])
+    for position, value in changes:
+        hello[13 + position % (len(hello) - 13)] = value
+    server.handle(bytes(hello), 0.0)
+    (record,) = bystander[0].send(b"x")
+    assert bystander[1].handle(record, 0.0).messages == [b"x"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(20, 23), st.integers(0, 1), st.binary(min_size=1, max_size=80))
+def test_no_junk_ends_a_finished_association(type_: int, epoch: int, body: bytes) -> None:
+    client, server = BYSTANDERS[0]
+    server.handle(bytes((type_, 0xFE, 0xFD, 0, epoch)) + bytes(7) + bytes((len(body),)) + body, 0.0)
+    assert server.state is DtlsState.CONNECTED
+    (record,) = client.send(b"y")
+    assert server.handle(record, 0.0).messages == [b"y"]
 
 
 @settings(max_examples=200, deadline=None)
