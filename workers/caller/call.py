@@ -88,6 +88,7 @@ class Call:
         self._first_back: Instant | None = None
         self._last_sent = now
         self._due: Instant | None = now
+        self._closed = False
         self._drops: Counter[str] = Counter()
         self.stage = Stage.SETTING_UP
         self.failure = ""
@@ -123,6 +124,8 @@ class Call:
     def hang_up(self, now: Instant) -> list[SendDatagram]:
         """End the session from here; harmless if it has ended already."""
         self._finish()
+        if self._closed:
+            return []
         return self._take(self._session.handle(CloseSession(CloseReason.HANGUP), now), now)
 
     def report(self, http: float, error: str = "") -> CallReport:
@@ -183,7 +186,7 @@ class Call:
                 case StateChanged(state):
                     self._entered(state, now)
                 case SessionClosed(reason, detail):
-                    self._closed(reason, detail)
+                    self._end(reason, detail)
                 case Dropped(reason):
                     self._drops[reason.value] += 1
                 case PathSelected():
@@ -212,7 +215,8 @@ class Call:
             case _:
                 assert_never(state)
 
-    def _closed(self, reason: CloseReason, detail: str) -> None:
+    def _end(self, reason: CloseReason, detail: str) -> None:
+        self._closed = True
         if self.stage is Stage.OVER:
             return
         self.failure = _explain(reason, detail, checked=self._checked is not None)

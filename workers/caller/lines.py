@@ -2,7 +2,7 @@
 
 Every call has sockets of its own, as a browser has (to a relay, a client's address *is* its flow). They
 share one epoll set, itself waited for by trio as a single descriptor, so that a wake-up serves every
-datagram that has come; and one clock of 1 ms slots over which the calls' 20 ms ticks are spread.
+datagram that has come; and one clock of 2 ms slots over which the calls' 20 ms ticks are spread.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from workers.caller.call import Call, Stage
 from workers.caller.source import FRAME_SECONDS
 from workers.transceiver.core.interface import Path, SendDatagram
 
-SLOTS: Final = 20
+SLOTS: Final = 10
 SLOT_SECONDS: Final = FRAME_SECONDS / SLOTS
 _MAX_DATAGRAM: Final = 2048
 _READY_AT_ONCE: Final = 64
 """Bounds the time for which reading keeps the tick waiting."""
-_READS_PER_SOCKET: Final = 8
 _ASLEEP: Final = 1.0
 """Seconds behind the clock after which missed ticks are left out: the machine was suspended."""
 
@@ -72,20 +71,18 @@ class Line:
         return self._sockets.values()
 
     def read(self, sock: socket.socket) -> None:
-        """Give the call what one socket has, up to a few datagrams."""
-        call = self.call
-        assert call is not None
-        for _ in range(_READS_PER_SOCKET):
-            try:
-                datagram, source = sock.recvfrom(_MAX_DATAGRAM)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                self.refused[error.strerror or str(error)] += 1
-                continue
-            path = self.paths.get(source[:2])
-            if path is not None:
-                self._act(call.receive(path, datagram, trio.current_time()))
+        """Give the call one datagram; if there are more, the socket stays ready."""
+        assert self.call is not None
+        try:
+            datagram, source = sock.recvfrom(_MAX_DATAGRAM)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.refused[error.strerror or str(error)] += 1
+            return
+        path = self.paths.get(source[:2])
+        if path is not None:
+            self._act(self.call.receive(path, datagram, trio.current_time()))
 
     def tick(self, now: float) -> None:
         """Let the call do what is due."""
@@ -159,7 +156,7 @@ class Lines:
                 line.read(sock)
 
     async def pace(self) -> None:
-        """For ever: one slot a millisecond; late ones are caught up."""
+        """For ever: one slot after the other; late ones are caught up."""
         due = trio.current_time()
         while True:
             due += SLOT_SECONDS
