@@ -36,6 +36,8 @@ LINGER: Final = 1.0
 MAX_HEAD: Final = 16_384
 MAX_PIECES: Final = 2_048
 """Pieces one body may come in: a chunk of one byte costs us as much as one of 16 KB."""
+_PATIENCE: Final = 4
+"""Request timeouts until an application that does not return counts as a bug."""
 _RECEIVE_SIZE: Final = 16_384
 _VERSIONS: Final = (b"1.1", b"1.0")
 
@@ -112,7 +114,8 @@ class HttpConnection:
             if request is None:
                 return False
             exchange = Exchange(self, request)
-            await exchange.run(self._application)
+            with trio.fail_after(_PATIENCE * self._limits.request_timeout):
+                await exchange.run(self._application)
         except Refused as refused:
             if exchange is None or not exchange.started:
                 await self._refuse(refused)
@@ -221,7 +224,8 @@ class Exchange:
         self._announced = 0
         self._received = 0
         self._pieces = 0
-        self._body_done = False
+        self._body_read = False
+        self._body_told = False
         self._gone = False
         self._start: tuple[int, Headers] | None = None
         self.started = False
@@ -231,7 +235,7 @@ class Exchange:
         scope = self._scope()
         if not self._has_body():
             await self._connection.next_event()
-            self._body_done = True
+            self._body_read = True
         await application(scope, self._receive, self._send)
         if not self.started:
             raise RuntimeError(f"no answer to {scope['method']} {scope['path']!r}")
@@ -268,8 +272,10 @@ class Exchange:
         }
 
     async def _receive(self) -> AsgiMessage:
-        if self._body_done:
+        if self._body_told:
             await trio.sleep_forever()
+        if self._body_read:
+            return self._end_of_body()
         if self._announced > self._connection.max_body:
             raise self._too_large()
         try:
@@ -285,7 +291,11 @@ class Exchange:
             if self._pieces > MAX_PIECES:
                 raise Refused(ProblemKind.MALFORMED_REQUEST, "the body comes in too many pieces")
             return {"type": "http.request", "body": bytes(event.data), "more_body": True}
-        self._body_done = True
+        self._body_read = True
+        return self._end_of_body()
+
+    def _end_of_body(self) -> AsgiMessage:
+        self._body_told = True
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def _send(self, message: AsgiMessage) -> None:

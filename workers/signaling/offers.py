@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,6 +15,9 @@ from workers.signaling.problems import ProblemKind, Refused
 SDP: Final = "application/sdp"
 _MULTIPART: Final = "multipart/form-data"
 _MAX_PARTS: Final = 8
+
+# It writes a warning for each form that is not one: a line per request, for whoever likes to send many.
+logging.getLogger("python_multipart.multipart").disabled = True
 
 
 class Offer(NamedTuple):
@@ -47,6 +51,9 @@ async def read_offer(request: Request) -> Offer:
 
 
 async def _read_multipart(request: Request) -> Offer:
+    await (
+        request.body()
+    )  # whole, so that what is wrong with its form is answered on a clean connection
     try:
         async with request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS) as form:
             sdp = await _part(form.get("sdp"))

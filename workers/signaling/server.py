@@ -53,15 +53,17 @@ class HttpServer:
         """
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(it)) for it in sockets]
         async with trio.open_nursery() as connections:
-            async with trio.open_nursery() as accepting:
+            try:
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener, connections)
+                    task_status.started()
+                    await draining.wait()
+                    accepting.cancel_scope.cancel()
+            finally:
                 for listener in listeners:
-                    accepting.start_soon(self._accept, listener, connections)
-                task_status.started()
-                await draining.wait()
-                accepting.cancel_scope.cancel()
+                    listener.socket.close()
             self._draining = True
-            for listener in listeners:
-                await listener.aclose()
             for connection in self._open:
                 connection.stop_waiting()
 

@@ -5,8 +5,9 @@
 
 const CALLS = "/v1/realtime/calls";
 const CONNECT_WITHIN = 12_000;
-const MEASURE_EVERY = 1_000;
-const HISTORY = 60;
+const MEASURE_EVERY = 500;
+const HISTORY = 120;
+const AT_FIRST = 24;
 
 const WORDS = {
   idle: ["Hear yourself", "Press the button and say something. It comes back through the relay, the transceiver and the echo back end."],
@@ -58,7 +59,8 @@ function showLevel(name, level) {
 }
 
 const histories = { rtt: [], jitter: [], loss: [] };
-const FLOOR = { rtt: 20, jitter: 10, loss: 2 };
+/** A picture's scale never gets finer than this, or noise would look like drama. */
+const FLOOR = { rtt: 4, jitter: 4, loss: 2 };
 
 function showFigure(name, value, text, unit) {
   const figure = $(name);
@@ -73,12 +75,11 @@ function showFigure(name, value, text, unit) {
     return;
   }
   const top = Math.max(FLOOR[name], ...history) * 1.15;
-  const step = 120 / (HISTORY - 1);
-  const left = 120 - (history.length - 1) * step;
-  const points = history.map((y, x) => `${(left + x * step).toFixed(2)} ${(31 - (y / top) * 29).toFixed(2)}`);
+  const step = 120 / (Math.max(history.length, AT_FIRST) - 1);
+  const points = history.map((y, x) => `${(x * step).toFixed(2)} ${(31 - (y / top) * 29).toFixed(2)}`);
   const line = `M${points.join("L")}`;
   figure.querySelector(".line").setAttribute("d", line);
-  figure.querySelector(".area").setAttribute("d", `${line}L120 32L${left.toFixed(2)} 32Z`);
+  figure.querySelector(".area").setAttribute("d", `${line}V32H0Z`);
 }
 
 function clearFigures() {
@@ -260,10 +261,10 @@ class Call {
     }
     const facts = [
       codec && codec.mimeType.replace("audio/", "").replace("opus", "Opus"),
-      remote && `${remote.protocol.toUpperCase()} ${remote.address ?? ""}:${remote.port}`,
+      remote && `${remote.protocol.toUpperCase()} ${remote.address?.includes(":") ? `[${remote.address}]` : remote.address ?? ""}:${remote.port}`,
       `connected in ${Math.round(this.took)} ms`,
     ];
-    $("facts").textContent = facts.filter(Boolean).join("  ·  ");
+    $("facts").textContent = facts.filter(Boolean).map((fact) => fact.replaceAll(" ", "\u00a0")).join(" · ");
   }
 
   fail(failure) {
