@@ -1,0 +1,110 @@
+"""Labels: no slot twice at once, none within the rest, generations that move on."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.relay.core.flow import TRANSITIONS, FlowState, FlowStep
+from workers.relay.core.flowtable import REST, FlowTable
+from workers.wire.link import make_label, split_label
+
+
+def table(capacity: int, first_generation: int = 0) -> FlowTable:
+    return FlowTable(capacity, lambda n: bytes([first_generation]) * n)
+
+
+def reserve(flows: FlowTable, now: float) -> int:
+    label = flows.reserve(now)
+    assert label is not None
+    return label
+
+
+def test_starting_generations_are_random() -> None:
+    flows = FlowTable(3, lambda n: bytes(range(7, 7 + n)))
+    assert [split_label(reserve(flows, 0.0)) for _ in range(3)] == [(0, 8), (1, 9), (2, 10)]
+
+
+def test_generations_wrap() -> None:
+    flows = table(1, 0xFF)
+    assert reserve(flows, 0.0) == make_label(0, 0)
+
+
+def test_a_full_table_has_no_slot() -> None:
+    flows = table(2)
+    reserve(flows, 0.0), reserve(flows, 0.0)
+    assert flows.reserve(1e9) is None
+
+
+def test_a_slot_rests_and_comes_back_with_another_generation() -> None:
+    flows = table(1)
+    first = reserve(flows, 0.0)
+    flows.end(first, 10.0)
+    assert flows.reserve(10.0 + REST - 0.1) is None
+    second = reserve(flows, 10.0 + REST)
+    assert split_label(second)[0] == split_label(first)[0]
+    assert flows.state(second) is FlowState.PENDING
+    assert flows.state(first) is None
+
+
+def test_the_slot_that_has_rested_longest_goes_first() -> None:
+    flows = table(3)
+    labels = [reserve(flows, 0.0) for _ in range(3)]
+    for now, label in enumerate((labels[1], labels[2], labels[0])):
+        flows.end(label, float(now))
+    slots = [split_label(reserve(flows, 100.0))[0] for _ in range(3)]
+    assert slots == [1, 2, 0]
+
+
+def test_states_go_round_the_circle() -> None:
+    flows = table(1)
+    label = reserve(flows, 0.0)
+    assert (flows.state(label), flows.pending, flows.assured) == (FlowState.PENDING, 1, 0)
+    flows.assure(label)
+    assert (flows.state(label), flows.pending, flows.assured) == (FlowState.ASSURED, 0, 1)
+    flows.end(label, 0.0)
+    assert (flows.state(label), flows.pending, flows.assured) == (FlowState.RESTING, 0, 0)
+
+
+def test_every_state_is_reached_and_left() -> None:
+    assert {state for state, _ in TRANSITIONS} == set(FlowState) == set(TRANSITIONS.values())
+    assert {step for _, step in TRANSITIONS} == set(FlowStep)
+
+
+@pytest.mark.parametrize("capacity", [0, 1 << 24])
+def test_capacity_is_bounded(capacity: int) -> None:
+    with pytest.raises(ValueError, match="slots"):
+        table(capacity)
+
+
+@given(st.integers(0, 0xFFFFFFFF))
+def test_any_label_has_a_state_or_none(label: int) -> None:
+    flows = table(4)
+    mine = reserve(flows, 0.0)
+    assert (flows.state(label) is FlowState.PENDING) == (label == mine)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["reserve", "assure", "end"]), st.floats(0, 20)), max_size=80
+    )
+)
+def test_a_label_names_one_flow_at_a_time(steps: list[tuple[str, float]]) -> None:
+    flows, now = table(4), 0.0
+    pending: list[int] = []
+    assured: list[int] = []
+    ended: dict[int, float] = {}
+    for what, later in steps:
+        now += later
+        if what == "reserve" and (label := flows.reserve(now)) is not None:
+            slot = label >> 8
+            assert slot not in {taken >> 8 for taken in pending + assured}
+            assert now - ended.pop(slot, -1e9) >= REST
+            pending.append(label)
+        elif what == "assure" and pending:
+            flows.assure(pending[0])
+            assured.append(pending.pop(0))
+        elif what == "end" and (pending or assured):
+            label = (assured or pending).pop(0)
+            flows.end(label, now)
+            ended[label >> 8] = now
+        assert (flows.pending, flows.assured) == (len(pending), len(assured))
