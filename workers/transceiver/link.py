@@ -14,7 +14,7 @@ from workers.wire.link import encode_record, pack_records, parse_records
 from workers.wire.types import DropReason, Malformed
 
 BUDGET: Final = 256
-"""Datagrams of one turn, so that timers and other tasks get theirs under load."""
+"""Records and datagrams of one turn, so that timers and other tasks get theirs under load."""
 MAX_PEERS: Final = 1024
 _BUFFER: Final = 65_536
 
@@ -44,20 +44,23 @@ class Link:
         self._queue: defaultdict[Endpoint, list[bytes]] = defaultdict(list)
 
     def receive(self) -> Iterator[RecordReceived]:
-        """The records that wait, of at most BUDGET datagrams.
+        """The records that wait, within BUDGET; a datagram once begun is finished.
 
         Payloads are views of the one receive buffer: they hold until the next record is asked for.
         """
         receive_into, buffer, view = self.socket.recvfrom_into, self._buffer, self._view
-        for _ in range(BUDGET):
+        budget = BUDGET
+        while budget > 0:
             try:
                 length, address = receive_into(buffer)
             except BlockingIOError:
                 return
+            budget -= 1  # also for an empty one
             relay = self._peers.get(address) or self._peer(address)
             try:
                 for type_, flags, label, payload in parse_records(view[:length]):
                     yield RecordReceived(relay, type_, flags, label, payload)
+                    budget -= 1
             except Malformed as error:
                 self.dropped[error.reason] += 1
 
