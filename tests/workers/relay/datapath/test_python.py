@@ -1,0 +1,532 @@
+"""The Python datapath on real loopback sockets, and against a model of three dictionaries.
+
+Loopback UDP is synchronous: what `sendto` returned from is in the receiver's queue, so nothing waits.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
+from workers.relay.core.interface import (
+    Event,
+    FlowExpired,
+    InstallFlow,
+    KnownFlow,
+    LinkRecord,
+    RemoveFlow,
+    RemoveRoute,
+    SendDatagram,
+    SendRecord,
+    Upcall,
+)
+from workers.relay.datapath.base import (
+    FLOW_UPCALLS,
+    RECORD_RING,
+    TOMBSTONE_SILENCE,
+    UPCALL_RING,
+    Datapath,
+)
+from workers.relay.datapath.python import PythonDatapath
+from workers.wire.demux import FORWARDED
+from workers.wire.link import MAX_PAYLOAD, RecordType, encode_record, make_label, parse_records
+from workers.wire.types import DropReason
+
+IDLE = 60.0
+SRTP, DTLS, STUN, NOISE = b"\x80\x6f audio", b"\x16\xfe\xfd hello", b"\x00\x01 check", b"\xff"
+DATA = RecordType.DATA
+
+
+def route(number: int) -> Route:
+    return Route(ClusterId(0), TransceiverId(number), Epoch(1))
+
+
+class Peer:
+    """A UDP socket on loopback that we drive by hand."""
+
+    def __init__(self, stack: ExitStack, family: socket.AddressFamily = socket.AF_INET) -> None:
+        self.socket = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.bind(("127.0.0.1" if family is socket.AF_INET else "::1", 0))
+        name = self.socket.getsockname()
+        self.endpoint = Endpoint(name[0], name[1])
+
+    def send(self, datagram: bytes, to: Peer) -> None:
+        self.socket.sendto(datagram, to.endpoint)
+
+    def take(self) -> list[bytes]:
+        """Everything that has come."""
+        return [datagram for datagram, _ in self.take_from()]
+
+    def take_from(self) -> list[tuple[bytes, Endpoint]]:
+        came: list[tuple[bytes, Endpoint]] = []
+        while True:
+            try:
+                datagram, source = self.socket.recvfrom(1 << 16)
+            except BlockingIOError:
+                return came
+            came.append((datagram, Endpoint(source[0], source[1])))
+
+
+class Bench:
+    """A datapath with two public sockets (one IPv6), two transceivers and as many clients as asked."""
+
+    def __init__(self, stack: ExitStack, *, mtu: int = 65_000, clients: int = 3) -> None:
+        self.public = [Peer(stack), Peer(stack, socket.AF_INET6)]
+        self.relay_link = Peer(stack)
+        self.transceivers = [Peer(stack), Peer(stack)]
+        self.clients = [Peer(stack) for _ in range(clients)]
+        self.client6 = Peer(stack, socket.AF_INET6)
+        self.datapath = PythonDatapath(
+            [(peer.endpoint, peer.socket) for peer in self.public],
+            self.relay_link.socket,
+            mtu=mtu,
+            idle=IDLE,
+            max_flows=16,
+        )
+        typed: Datapath = self.datapath  # the type checker's proof that it is one
+        assert typed.flows == 0
+        self.now = 1000.0
+
+    def key(self, client: Peer) -> FlowKey:
+        local = self.public[client is self.client6].endpoint
+        return FlowKey(Transport.UDP, client.endpoint, local)
+
+    def install(self, client: Peer, slot: int, owner: int = 0, generation: int = 1) -> int:
+        label = make_label(slot, generation)
+        link = self.transceivers[owner].endpoint
+        self.datapath.install(InstallFlow(self.key(client), label, route(owner), link), self.now)
+        return label
+
+    def from_client(self, client: Peer, *datagrams: bytes) -> None:
+        public = client is self.client6
+        for datagram in datagrams:
+            client.send(datagram, self.public[public])
+        self.datapath.pump_public(public, 10_000, self.now)
+        assert self.datapath.counters.conserved()
+
+    def from_transceiver(self, datagram: bytes, owner: int = 0) -> None:
+        self.transceivers[owner].send(datagram, self.relay_link)
+        self.datapath.pump_link(10_000)
+        assert self.datapath.counters.conserved()
+
+    def events(self) -> list[Event]:
+        found: list[Event] = []
+        while (event := self.datapath.next_event()) is not None:
+            found.append(event)
+        assert self.datapath.waiting == 0
+        return found
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as it:
+        yield it
+
+
+@pytest.fixture
+def bench(stack: ExitStack) -> Bench:
+    return Bench(stack)
+
+
+# --- from clients ---------------------------------------------------------------------------------
+
+
+def test_media_of_an_installed_flow_leave_as_records(bench: Bench) -> None:
+    client = bench.clients[0]
+    label = bench.install(client, 5)
+    bench.from_client(client, SRTP, DTLS)
+    expected = encode_record(DATA, 0, label, SRTP) + encode_record(DATA, 0, label, DTLS)
+    assert bench.transceivers[0].take_from() == [(expected, bench.relay_link.endpoint)]
+    assert bench.events() == []
+    assert bench.datapath.counters.forwarded == 2
+
+
+def test_ipv6_flows_work_alike(bench: Bench) -> None:
+    label = bench.install(bench.client6, 1)
+    bench.from_client(bench.client6, SRTP, STUN)
+    assert bench.transceivers[0].take() == [encode_record(DATA, 0, label, SRTP)]
+    assert bench.events() == [Upcall(bench.key(bench.client6), STUN, KnownFlow(label, route(0)))]
+    bench.from_transceiver(encode_record(DATA, 0, label, SRTP))
+    assert bench.client6.take_from() == [(SRTP, bench.public[1].endpoint)]
+
+
+def test_each_transceiver_gets_its_own(bench: Bench) -> None:
+    one, two = bench.clients[:2]
+    labels = bench.install(one, 1, owner=0), bench.install(two, 2, owner=1)
+    for _ in range(3):
+        one.send(SRTP, bench.public[0])
+        two.send(DTLS, bench.public[0])
+    bench.datapath.pump_public(0, 100, bench.now)
+    assert bench.transceivers[0].take() == [encode_record(DATA, 0, labels[0], SRTP) * 3]
+    assert bench.transceivers[1].take() == [encode_record(DATA, 0, labels[1], DTLS) * 3]
+
+
+def test_link_datagrams_keep_within_the_mtu(stack: ExitStack) -> None:
+    bench = Bench(stack, mtu=1280)
+    label = bench.install(bench.clients[0], 1)
+    payloads = [SRTP + bytes(n) for n in range(0, 1200, 100)]
+    bench.from_client(bench.clients[0], *payloads)
+    came = bench.transceivers[0].take()
+    assert len(came) > 1
+    assert all(len(datagram) <= 1280 for datagram in came)
+    records = [record for datagram in came for record in parse_records(datagram)]
+    assert [(r.label, bytes(r.payload)) for r in records] == [(label, p) for p in payloads]
+
+
+@pytest.mark.parametrize("datagram", [STUN, SRTP, DTLS, NOISE])
+def test_strangers_go_up(bench: Bench, datagram: bytes) -> None:
+    bench.from_client(bench.clients[0], datagram)
+    assert bench.events() == [Upcall(bench.key(bench.clients[0]), datagram, None)]
+
+
+def test_other_datagrams_of_installed_flows_go_up_before_strangers(bench: Bench) -> None:
+    known, stranger = bench.clients[:2]
+    label = bench.install(known, 1)
+    stranger.send(STUN, bench.public[0])
+    bench.from_client(known, STUN, NOISE)
+    flow = KnownFlow(label, route(0))
+    assert bench.events() == [
+        Upcall(bench.key(known), STUN, flow),
+        Upcall(bench.key(known), NOISE, flow),
+        Upcall(bench.key(stranger), STUN, None),
+    ]
+
+
+def test_an_event_knows_the_flow_that_was_installed_while_it_waited(bench: Bench) -> None:
+    bench.from_client(bench.clients[0], DTLS)
+    label = bench.install(bench.clients[0], 1)
+    flow = KnownFlow(label, route(0))
+    assert bench.events() == [Upcall(bench.key(bench.clients[0]), DTLS, flow)]
+
+
+def test_empty_and_oversize_end_here(bench: Bench) -> None:
+    bench.install(bench.clients[1], 1)
+    for client in bench.clients[:2]:
+        bench.from_client(client, b"", bytes([0x80]) * (MAX_PAYLOAD + 1), bytes([0x80]) * 9000)
+    assert bench.events() == []
+    dropped = bench.datapath.counters.dropped
+    assert dropped == {DropReason.EMPTY: 2, DropReason.OVERSIZE: 4}
+    bench.from_client(bench.clients[1], bytes([0x80]) * MAX_PAYLOAD)
+    assert bench.datapath.counters.forwarded == 1
+
+
+def test_the_budget_bounds_a_turn(bench: Bench) -> None:
+    for _ in range(10):
+        bench.clients[0].send(STUN, bench.public[0])
+    assert bench.datapath.pump_public(0, 4, bench.now) == 4
+    assert bench.datapath.pump_public(0, 100, bench.now) == 6
+    assert bench.datapath.pump_public(0, 100, bench.now) == 0
+
+
+# --- floods ---------------------------------------------------------------------------------------
+
+
+def test_a_flood_of_strangers_leaves_installed_flows_alone(bench: Bench) -> None:
+    known, stranger = bench.clients[:2]
+    bench.install(known, 1)
+    for _ in range(4):
+        bench.from_client(stranger, *[STUN] * 700)
+        bench.from_client(known, SRTP, STUN)
+    counters = bench.datapath.counters
+    assert counters.forwarded == 4
+    assert counters.dropped == {DropReason.UPCALLS_FULL: 2800 - UPCALL_RING}
+    events = bench.events()
+    assert len(events) == UPCALL_RING + 4
+    assert all(isinstance(e, Upcall) and e.flow is not None for e in events[:4])
+
+
+def test_an_installed_flow_cannot_crowd_out_another(bench: Bench) -> None:
+    loud, quiet = bench.clients[:2]
+    bench.install(loud, 1)
+    bench.install(quiet, 2)
+    bench.from_client(loud, *[STUN] * 100)
+    bench.from_client(quiet, STUN)
+    assert bench.datapath.counters.dropped == {DropReason.UPCALLS_FULL: 100 - FLOW_UPCALLS}
+    assert len(bench.events()) == FLOW_UPCALLS + 1
+    bench.from_client(loud, STUN)
+    assert len(bench.events()) == 1
+
+
+def test_a_flood_of_records_is_bounded(bench: Bench) -> None:
+    stray = encode_record(DATA, 0, make_label(9, 9), b"x")
+    for _ in range(3):
+        bench.from_transceiver(stray * 2000)
+    counters = bench.datapath.counters
+    assert counters.raised == RECORD_RING
+    assert counters.records_dropped == {DropReason.QUEUE_FULL: 6000 - RECORD_RING}
+
+
+# --- from transceivers ----------------------------------------------------------------------------
+
+
+def test_records_reach_the_client_from_the_flows_address(bench: Bench) -> None:
+    client = bench.clients[0]
+    label = bench.install(client, 5)
+    bench.from_transceiver(
+        encode_record(DATA, 0, label, SRTP) + encode_record(DATA, 0x03, label, DTLS)
+    )
+    relay = bench.public[0].endpoint
+    assert client.take_from() == [(SRTP, relay), (DTLS, relay)]
+    assert bench.datapath.counters.returned == 2
+
+
+@pytest.mark.parametrize(
+    ("type_", "slot", "generation", "owner", "payload"),
+    [
+        (RecordType.DATA, 5, 2, 0, b"x"),  # another generation
+        (RecordType.DATA, 6, 1, 0, b"x"),  # another slot
+        (RecordType.DATA, 0xFFFFFF, 1, 0, b"x"),
+        (RecordType.DATA, 5, 1, 1, b"x"),  # another peer
+        (RecordType.DATA, 5, 1, 0, b""),
+        (RecordType.FORGET, 5, 1, 0, b""),
+        (RecordType.UNKNOWN, 5, 1, 0, b""),
+        (RecordType.INTRO, 5, 1, 0, b"x"),
+    ],
+)
+def test_other_records_go_up(
+    bench: Bench, type_: RecordType, slot: int, generation: int, owner: int, payload: bytes
+) -> None:
+    mine = bench.install(bench.clients[0], 5)
+    bench.install(bench.clients[1], 7, owner=1)
+    label = make_label(slot, generation)
+    bench.from_transceiver(encode_record(type_, 1, label, payload), owner)
+    peer = bench.transceivers[owner].endpoint
+    flow = bench.key(bench.clients[0]) if label == mine and owner == 0 else None
+    assert bench.events() == [LinkRecord(peer, type_, 1, label, payload, flow)]
+    assert bench.clients[0].take() == []
+
+
+@pytest.mark.parametrize("rest", [b"\x01", b"\x01\x00\x00\x05\x00\x00\x00\x00abcd", b"\x09" * 8])
+def test_a_malformed_rest_is_dropped_and_the_good_before_it_kept(bench: Bench, rest: bytes) -> None:
+    label = bench.install(bench.clients[0], 5)
+    bench.from_transceiver(encode_record(DATA, 0, label, SRTP) + rest)
+    assert bench.clients[0].take() == [SRTP]
+    assert bench.datapath.counters.records_dropped == {DropReason.MALFORMED_LINK: 1}
+
+
+def test_sends_that_the_network_refuses_are_counted(bench: Bench) -> None:
+    # Sources that spoofed datagrams may have: port 0, broadcast.
+    for slot, host_port in enumerate([("127.0.0.1", 0), ("255.255.255.255", 9)]):
+        key = bench.key(bench.clients[0])._replace(client=Endpoint(*host_port))
+        label = make_label(slot, 1)
+        link = bench.transceivers[0].endpoint
+        bench.datapath.install(InstallFlow(key, label, route(0), link), bench.now)
+        bench.from_transceiver(encode_record(DATA, 0, label, SRTP))
+        bench.datapath.send_datagram(SendDatagram(key, SRTP))
+    counters = bench.datapath.counters
+    assert counters.records_dropped.total() == counters.unsent.total() == 2
+
+
+# --- what the core says ---------------------------------------------------------------------------
+
+
+def test_core_records_leave_packed_with_flush(bench: Bench) -> None:
+    to = bench.transceivers[0]
+    for label in (1, 2):
+        bench.datapath.send_record(SendRecord(to.endpoint, RecordType.INTRO, 0, label, b"intro"))
+    assert to.take() == []
+    bench.datapath.flush()
+    expected = [encode_record(RecordType.INTRO, 0, label, b"intro") for label in (1, 2)]
+    assert to.take() == [b"".join(expected)]
+    assert bench.datapath.counters.sent == 2
+
+
+def test_core_datagrams_leave_at_once_from_the_right_address(bench: Bench) -> None:
+    for client in (bench.clients[0], bench.client6):
+        bench.datapath.send_datagram(SendDatagram(bench.key(client), b"answer"))
+        assert client.take_from() == [(b"answer", bench.key(client).local)]
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def test_a_removed_flow_leaves_a_tombstone(bench: Bench) -> None:
+    client = bench.clients[0]
+    label = bench.install(client, 1)
+    bench.datapath.remove(RemoveFlow(label), bench.now)
+    bench.datapath.remove(RemoveFlow(label), bench.now)
+    assert bench.events() == [FlowExpired(label)]
+    bench.from_client(client, SRTP, STUN, NOISE)
+    assert bench.events() == [Upcall(bench.key(client), STUN, None)]
+    assert bench.datapath.counters.dropped == {DropReason.TOMBSTONE: 2}
+    bench.from_transceiver(encode_record(DATA, 0, label, SRTP))
+    assert client.take() == []
+
+
+def test_a_tombstone_lasts_until_silence(bench: Bench) -> None:
+    client = bench.clients[0]
+    bench.datapath.remove(RemoveFlow(bench.install(client, 1)), bench.now)
+    bench.events()
+    for _ in range(3):
+        bench.now += TOMBSTONE_SILENCE - 1
+        bench.datapath.sweep(bench.now)
+        bench.from_client(client, SRTP)
+    assert bench.events() == []
+    bench.now += TOMBSTONE_SILENCE + 1
+    bench.datapath.sweep(bench.now)
+    bench.from_client(client, SRTP)
+    assert len(bench.events()) == 1
+
+
+def test_an_install_clears_the_tombstone(bench: Bench) -> None:
+    client = bench.clients[0]
+    bench.datapath.remove(RemoveFlow(bench.install(client, 1)), bench.now)
+    bench.install(client, 2)
+    bench.from_client(client, SRTP)
+    assert len(bench.transceivers[0].take()) == 1
+
+
+def test_tombstones_are_bounded(stack: ExitStack) -> None:
+    bench = Bench(stack, clients=40)
+    for slot, client in enumerate(bench.clients):
+        bench.datapath.remove(RemoveFlow(bench.install(client, slot)), bench.now)
+    bench.events()
+    for client in bench.clients:
+        bench.from_client(client, SRTP)
+    assert bench.datapath.counters.dropped == {DropReason.TOMBSTONE: 16}
+
+
+def test_another_flow_with_the_same_key_replaces_it(bench: Bench) -> None:
+    client = bench.clients[0]
+    old, new = bench.install(client, 1, owner=0), bench.install(client, 2, owner=0)
+    assert bench.events() == [FlowExpired(old)]
+    bench.from_client(client, SRTP)
+    assert bench.transceivers[0].take() == [encode_record(DATA, 0, new, SRTP)]
+    bench.from_transceiver(encode_record(DATA, 0, new, SRTP))
+    assert client.take() == [SRTP]
+    assert bench.datapath.flows == 1
+
+
+def test_a_removed_route_takes_its_flows_only(bench: Bench) -> None:
+    labels = [bench.install(c, n, owner=n % 2) for n, c in enumerate(bench.clients)]
+    bench.datapath.remove_route(RemoveRoute(route(0)), bench.now)
+    assert bench.events() == [FlowExpired(labels[0]), FlowExpired(labels[2])]
+    assert bench.datapath.flows == 1
+
+
+def test_silent_flows_are_swept_and_live_ones_stay(bench: Bench) -> None:
+    silent, live = bench.clients[:2]
+    label, _ = bench.install(silent, 1), bench.install(live, 2)
+    bench.now += IDLE - 1
+    bench.from_client(live, STUN)  # checks alone keep a flow
+    bench.now += 2
+    bench.datapath.sweep(bench.now)
+    assert [e for e in bench.events() if isinstance(e, FlowExpired)] == [FlowExpired(label)]
+    assert bench.datapath.flows == 1
+
+
+# --- against a model ------------------------------------------------------------------------------
+
+payloads = st.sampled_from(
+    [SRTP, DTLS, STUN, NOISE, b"", b"\x80" * MAX_PAYLOAD, b"\x80" * (MAX_PAYLOAD + 1)]
+)
+steps = st.one_of(
+    st.tuples(st.just("client"), st.integers(0, 2), payloads),
+    st.tuples(
+        st.just("record"), st.integers(0, 1), st.integers(0, 3), st.sampled_from([SRTP, b""])
+    ),
+    st.tuples(st.just("install"), st.integers(0, 2), st.integers(0, 1)),
+    st.tuples(st.just("remove"), st.integers(0, 3), st.none()),
+    st.tuples(st.just("route"), st.integers(0, 1), st.none()),
+    st.tuples(st.just("later"), st.integers(0, 40), st.none()),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(steps, max_size=40))
+def test_it_does_what_three_dictionaries_do(script: list[tuple[object, ...]]) -> None:
+    with ExitStack() as stack:
+        bench = Bench(stack)
+        flows: dict[int, tuple[int, int]] = {}  # label -> client, owner
+        labels: dict[int, int] = {}  # client -> label
+        seen: dict[int, float] = {}
+        buried: dict[int, float] = {}
+        made: list[int] = []
+        ended: list[int] = []
+
+        def take_out(label: int, bury: bool = True) -> None:
+            client, _ = flows.pop(label)
+            del labels[client]
+            ended.append(label)
+            if bury:
+                buried[client] = bench.now
+
+        for step in script:
+            forwarded: list[tuple[int, bytes]] = []
+            expected: list[Event] = []
+            returned: list[tuple[int, bytes]] = []
+            match step:
+                case ("client", int() as client, bytes() as datagram):
+                    bench.from_client(bench.clients[client], datagram)
+                    label = labels.get(client)
+                    if 0 < len(datagram) <= MAX_PAYLOAD:
+                        passes = FORWARDED[datagram[0]]
+                        if label is not None:
+                            seen[client] = bench.now
+                        if label is not None and passes:
+                            record = encode_record(DATA, 0, label, datagram)
+                            forwarded.append((flows[label][1], record))
+                        elif client in buried and datagram[0] > 3:
+                            buried[client] = bench.now
+                        else:
+                            known = KnownFlow(label, route(flows[label][1])) if label else None
+                            key = bench.key(bench.clients[client])
+                            expected.append(Upcall(key, datagram, known))
+                case ("record", int() as owner, int() as back, bytes() as payload):
+                    label = made[-1 - back] if back < len(made) else make_label(99, 1)
+                    bench.from_transceiver(encode_record(DATA, 0, label, payload), owner)
+                    client, owns = flows.get(label, (-1, -1))
+                    if owns == owner and payload:
+                        returned.append((client, payload))
+                    else:
+                        key = bench.key(bench.clients[client])
+                        peer = bench.transceivers[owner].endpoint
+                        expected.append(
+                            LinkRecord(
+                                peer, DATA, 0, label, payload, key if owns == owner else None
+                            )
+                        )
+                case ("install", int() as client, int() as owner):
+                    label = bench.install(bench.clients[client], len(made), owner)
+                    if client in labels:
+                        take_out(labels[client], bury=False)
+                    made.append(label)
+                    flows[label], labels[client] = (client, owner), label
+                    seen[client] = bench.now
+                    buried.pop(client, None)
+                case ("remove", int() as back, None) if back < len(made):
+                    bench.datapath.remove(RemoveFlow(made[-1 - back]), bench.now)
+                    if made[-1 - back] in flows:
+                        take_out(made[-1 - back])
+                case ("route", int() as owner, None):
+                    bench.datapath.remove_route(RemoveRoute(route(owner)), bench.now)
+                    for label in [n for n, (_, owns) in flows.items() if owns == owner]:
+                        take_out(label)
+                case ("later", int() as seconds, None):
+                    bench.now += seconds
+                    bench.datapath.sweep(bench.now)
+                    for label, (client, _) in list(flows.items()):
+                        if bench.now - seen[client] > IDLE:
+                            take_out(label, bury=False)
+                    for client, hit in list(buried.items()):
+                        if bench.now - hit > TOMBSTONE_SILENCE:
+                            del buried[client]
+                case _:
+                    pass
+            events = bench.events()
+            assert {e.label for e in events if isinstance(e, FlowExpired)} == set(ended)
+            assert [e for e in events if not isinstance(e, FlowExpired)] == expected
+            for n, transceiver in enumerate(bench.transceivers):
+                assert transceiver.take() == [data for owner, data in forwarded if owner == n]
+            for n, peer_ in enumerate(bench.clients):
+                assert peer_.take() == [data for client, data in returned if client == n]
+            assert bench.datapath.flows == len(flows)
+            ended.clear()
