@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,17 +11,17 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ("config", "ipc", "workers", "appliance")
-SANS_IO: Final = (
-    "config",
-    "ipc.messages",
-    "ipc.codec",
-    "workers.wire",
-    "workers.relay.core",
-    "workers.transceiver.core",
-    "workers.transceiver.media",
-    "appliance.supervisor.core",
-)
-"""Bytes and `now` in, values out: the same list as in the import-linter contract."""
+
+
+def _sans_io() -> tuple[str, ...]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (sans_io,) = (c for c in contracts if c["name"].startswith("Sans-IO"))
+    return tuple(sans_io["source_modules"])
+
+
+SANS_IO: Final = _sans_io()
+"""Bytes and `now` in, values out: what the import contract of that name lists."""
 
 
 class Module(NamedTuple):
