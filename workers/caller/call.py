@@ -37,7 +37,9 @@ from workers.transceiver.core.interface import (
 from workers.transceiver.core.states import SessionState
 
 GRACE: Final = 0.5
-"""Seconds after the last frame during which nothing in flight counts as lost."""
+"""Seconds of silence at the end after which what is still in flight counts as lost."""
+MAX_GRACE: Final = 5.0
+"""Seconds after the last frame after which it does in any case."""
 _WRAP: Final = 1 << 32
 
 
@@ -86,7 +88,7 @@ class Call:
         self._connected: Instant | None = None
         self._first_sent: Instant | None = None
         self._first_back: Instant | None = None
-        self._last_sent = now
+        self._last_sent = self._last_back = now
         self._due: Instant | None = now
         self._closed = False
         self._drops: Counter[str] = Counter()
@@ -111,9 +113,7 @@ class Call:
             sends += self._take(self._session.handle_timeout(now), now)
         if self.stage is Stage.TALKING:
             sends += self._talk(now)
-        elif self.stage is Stage.LISTENING and (
-            not self.echoes.outstanding or now >= self._last_sent + GRACE
-        ):
+        elif self.stage is Stage.LISTENING and self._heard_enough(now):
             self._finish()
         return sends
 
@@ -175,6 +175,14 @@ class Call:
         )
         return self._take(self._session.handle(audio, now), now)
 
+    def _heard_enough(self, now: Instant) -> bool:
+        quiet_since = max(self._last_sent, self._last_back)
+        return (
+            not self.echoes.outstanding
+            or now >= quiet_since + GRACE
+            or now >= self._last_sent + MAX_GRACE
+        )
+
     def _take(self, outputs: list[SessionOutput], now: Instant) -> list[SendDatagram]:
         sends = []
         for output in outputs:
@@ -199,8 +207,10 @@ class Call:
     def _heard(self, audio: AudioReceived, now: Instant) -> None:
         elapsed = (audio.timestamp - self._first_timestamp) % _WRAP
         index = self._source.index_of(audio.payload, elapsed)
-        if index is not None and self._first_back is None:
-            self._first_back = now
+        if index is not None:
+            self._last_back = now
+            if self._first_back is None:
+                self._first_back = now
         self.echoes.came(index, elapsed / self._source.step * FRAME_SECONDS, now)
 
     def _entered(self, state: SessionState, now: Instant) -> None:

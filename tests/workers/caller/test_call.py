@@ -37,6 +37,16 @@ def test_what_is_in_flight_at_the_end_is_not_lost() -> None:
         assert client.echoes.lost == 0
 
 
+def test_a_slow_echo_is_not_a_lost_one() -> None:
+    with World() as world:
+        client = world.connected_call(frames=150)
+        world.run(1)
+        world.wan.delay = 0.9
+        world.run(6)
+        assert client.call.stage is Stage.OVER
+        assert (client.echoes.sent, client.echoes.lost) == (150, 0)
+
+
 def test_grace_is_limited() -> None:
     with World() as world:
         client = world.connected_call(frames=100)
