@@ -16,10 +16,10 @@ from typing import Final, assert_never
 
 from config.ids import Instant
 from ipc.messages.sessions import CloseReason
+from workers.transceiver.core.audio import AudioStream
 from workers.transceiver.core.dtls import Dtls, DtlsIdentity, DtlsState
 from workers.transceiver.core.ice import Ice, IceOutput, PathProven
 from workers.transceiver.core.interface import (
-    AudioReceived,
     CloseSession,
     Codec,
     DatagramReceived,
@@ -36,28 +36,10 @@ from workers.transceiver.core.interface import (
 )
 from workers.transceiver.core.paths import PathState
 from workers.transceiver.core.reception import Reception
-from workers.transceiver.core.srtp import MAX_PACKET, Srtp
+from workers.transceiver.core.srtp import MAX_PACKET
 from workers.transceiver.core.states import TRANSITIONS, SessionState
-from workers.wire.rtp import (
-    HEADER_LENGTH,
-    RtcpType,
-    RtpPacket,
-    encode_rtp,
-    is_rtcp,
-    parse_rtcp,
-    parse_rtp,
-)
+from workers.wire.demux import Kind, kind_of
 from workers.wire.types import DropReason, Malformed
-
-MAX_SOURCES: Final = 16
-"""SSRCs that a peer may use in one session; libsrtp keeps a stream for each."""
-
-# RFC 7983: what the first byte of a datagram says.
-_LAST_STUN: Final = 3
-_FIRST_DTLS: Final = 20
-_LAST_DTLS: Final = 63
-_FIRST_RTP: Final = 128
-_LAST_RTP: Final = 191
 
 
 class Session:
@@ -73,10 +55,6 @@ class Session:
         self.state = SessionState.WAITING
         self.created_at: Final = now
         self.packets_out = 0
-        self.rtcp_in = 0
-        self.peer_left = False
-        """The peer has said RTCP BYE; it may still hang up by DTLS or go silent."""
-        self.reception: Final = Reception()
         self._parameters = parameters
         self._ice = Ice(parameters, entropy, now)
         self._paths = self._ice.paths
@@ -86,17 +64,7 @@ class Session:
         self._flight_held = False
         """The path would not carry all of it: send it again when the path is proven."""
         self._confirmed = False
-        self._srtp: Srtp | None = None
-        audio = parameters.audio
-        codecs = {codec.payload_type: codec for codec in audio.codecs} if audio else {}
-        self._receivable = codecs if audio and audio.receives else {}
-        self._sendable = codecs if audio and audio.sends else {}
-        self._codec: Codec | None = None
-        self._source = -1
-        self._sources: set[int] = set()
-        self._ssrc = int.from_bytes(entropy(4), "big")
-        # RFC 3711, 3.3.1: begin low, so that loss around the first wrap cannot upset the rollover.
-        self._sequence = int.from_bytes(entropy(2), "big") >> 1
+        self._audio = AudioStream(parameters.audio, entropy)
         self._connect_by = now + parameters.connect_timeout
         self._timeout = self._earliest_timeout()
 
@@ -111,12 +79,27 @@ class Session:
     @property
     def codec(self) -> Codec | None:
         """Codec of the last packet that came."""
-        return self._codec
+        return self._audio.codec
+
+    @property
+    def reception(self) -> Reception:
+        """Loss and jitter of the peer's stream."""
+        return self._audio.reception
 
     @property
     def packets_in(self) -> int:
         """Authenticated RTP packets of negotiated codecs."""
-        return self.reception.packets
+        return self._audio.reception.packets
+
+    @property
+    def rtcp_in(self) -> int:
+        """Authenticated RTCP packets."""
+        return self._audio.rtcp_in
+
+    @property
+    def peer_left(self) -> bool:
+        """The peer has said RTCP BYE."""
+        return self._audio.peer_left
 
     @property
     def round_trip(self) -> float | None:
@@ -191,12 +174,12 @@ class Session:
             return [Dropped(DropReason.EMPTY)]
         if length > MAX_PACKET:
             return [Dropped(DropReason.OVERSIZE)]
-        first = datagram[0]
-        if _FIRST_RTP <= first <= _LAST_RTP:
+        kind = kind_of(datagram)
+        if kind is Kind.RTP:
             return self._on_media(path, datagram, now)
-        if first <= _LAST_STUN:
+        if kind is Kind.STUN:
             outputs = self._after_ice(self._ice.handle(path, bytes(datagram), now), now)
-        elif _FIRST_DTLS <= first <= _LAST_DTLS:
+        elif kind is Kind.DTLS:
             outputs = self._on_dtls(path, bytes(datagram), now)
         else:
             return [Dropped(DropReason.UNKNOWN_KIND)]
@@ -210,82 +193,33 @@ class Session:
         if state is None or not state.verified:
             return [Dropped(DropReason.UNVERIFIED_PATH)]
         state.bytes_received += len(datagram)
-        if self._srtp is None:
-            return [Dropped(DropReason.UNEXPECTED_STATE)]
-        if len(datagram) < HEADER_LENGTH:
-            return [Dropped(DropReason.MALFORMED_RTP)]
-        rtcp = is_rtcp(datagram)
-        if len(self._sources) >= MAX_SOURCES and _source(datagram, rtcp=rtcp) not in self._sources:
-            return [Dropped(DropReason.SOURCE_LIMIT)]
-        packet = (self._srtp.unprotect_rtcp if rtcp else self._srtp.unprotect)(datagram)
-        if isinstance(packet, DropReason):
-            return [Dropped(packet)]
+        result = self._audio.receive(datagram, now)
+        if isinstance(result, DropReason):
+            return [Dropped(result)]
         state.active_at = now
+        outputs: list[SessionOutput] = [] if result is None else [result]
         if not self._confirmed:
-            self._confirm()
-        outputs = self._on_rtcp(packet) if rtcp else self._on_rtp(packet, now)
+            # The peer's media says that it has our last flight.
+            self._confirmed = True
+            self._dtls.confirm()
+            self._timeout = self._earliest_timeout()
         if state is not self._paths.selected:
             outputs.extend(self._after_ice(self._ice.media_elsewhere(state, now), now))
             self._timeout = self._earliest_timeout()
         return outputs
 
-    def _on_rtp(self, packet: bytes, now: Instant) -> list[SessionOutput]:
-        try:
-            payload_type, marker, sequence, timestamp, ssrc, payload = parse_rtp(packet)
-        except Malformed as error:
-            return [Dropped(error.reason)]
-        if ssrc != self._source:
-            self._source = ssrc
-            self._sources.add(ssrc)
-        codec = self._receivable.get(payload_type)
-        if codec is None:
-            return [Dropped(DropReason.UNKNOWN_PAYLOAD_TYPE)]
-        self._codec = codec
-        self.reception.count(ssrc, sequence, timestamp, codec.clock_rate, now)
-        return [AudioReceived(payload, payload_type, sequence, timestamp, marker, ssrc)]
-
-    def _on_rtcp(self, packet: bytes) -> list[SessionOutput]:
-        self.rtcp_in += 1
-        self._sources.add(_source(packet, rtcp=True))
-        try:
-            for block in parse_rtcp(packet):
-                self.peer_left |= block.type == RtcpType.BYE
-        except Malformed as error:
-            return [Dropped(error.reason)]
-        return []
-
-    def _confirm(self) -> None:
-        """The peer's media says that it has our last flight."""
-        self._confirmed = True
-        self._dtls.confirm()
-        self._timeout = self._earliest_timeout()
-
     def _send_audio(self, event: SendAudio) -> list[SessionOutput]:
         path = self._paths.selected
-        if self._srtp is None or path is None or self.state is not SessionState.CONNECTED:
+        if path is None or self.state is not SessionState.CONNECTED:
             return [Dropped(DropReason.UNEXPECTED_STATE)]
-        if event.payload_type not in self._sendable:
-            return [Dropped(DropReason.UNKNOWN_PAYLOAD_TYPE)]
-        packet = self._srtp.protect(
-            encode_rtp(
-                RtpPacket(
-                    event.payload_type,
-                    event.marker,
-                    self._sequence,
-                    event.timestamp & 0xFFFFFFFF,
-                    self._ssrc,
-                    event.payload,
-                )
-            )
-        )
-        if isinstance(packet, DropReason):
-            return [Dropped(packet)]
-        self._sequence = (self._sequence + 1) & 0xFFFF
-        if not path.permits(len(packet)):
+        datagram = self._audio.send(event)
+        if isinstance(datagram, DropReason):
+            return [Dropped(datagram)]
+        if not path.permits(len(datagram)):
             return [Dropped(DropReason.AMPLIFICATION_LIMIT)]
-        path.bytes_sent += len(packet)
+        path.bytes_sent += len(datagram)
         self.packets_out += 1
-        return [SendDatagram(path.path, packet)]
+        return [SendDatagram(path.path, datagram)]
 
     # --- ICE --------------------------------------------------------------------------------------
 
@@ -339,7 +273,7 @@ class Session:
 
     def _on_connected(self, proven: PathState | None, now: Instant) -> list[SessionOutput]:
         if self._dtls.keys is not None:
-            self._srtp = Srtp(self._dtls.keys)
+            self._audio.open(self._dtls.keys)
         elif self._parameters.audio is not None:
             return self._close(CloseReason.DTLS_FAILED, "no SRTP profile in common")
         outputs = self._after_ice(self._ice.connect(proven, now), now)
@@ -383,8 +317,3 @@ class Session:
         outputs.append(SessionClosed(reason, detail))
         self._timeout = None
         return outputs
-
-
-def _source(packet: bytes | memoryview, *, rtcp: bool) -> int:
-    """SSRC of an RTP or RTCP packet of at least 12 bytes, in the clear in both."""
-    return int.from_bytes(packet[4:8] if rtcp else packet[8:12], "big")

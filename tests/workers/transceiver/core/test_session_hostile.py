@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from config.ids import Endpoint, Transport
 from ipc.messages.sessions import CloseReason
 from tests.support.sessions import CLIENT, SERVER, End, Pair, is_dtls
+from workers.transceiver.core.audio import MAX_SOURCES
 from workers.transceiver.core.interface import (
     CloseSession,
     DatagramReceived,
@@ -19,7 +20,6 @@ from workers.transceiver.core.interface import (
     SendDatagram,
     SessionClosed,
 )
-from workers.transceiver.core.session import MAX_SOURCES
 from workers.transceiver.core.srtp import Srtp
 from workers.transceiver.core.states import SessionState
 from workers.wire.rtp import RtcpBlock, RtcpType, RtpPacket, encode_rtcp, encode_rtp
