@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-import structlog
 import trio
 
+from ipc.log import Logger
 from workers.signaling.http1 import Application, HttpConnection, Limits
 
 _NO_CAPACITY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
@@ -23,9 +23,7 @@ _PRESSED: Final = 0.75
 class HttpServer:
     """Serves an ASGI application on listening sockets until it is drained."""
 
-    def __init__(
-        self, application: Application, limits: Limits, log: structlog.typing.FilteringBoundLogger
-    ) -> None:
+    def __init__(self, application: Application, limits: Limits, log: Logger) -> None:
         self._application = application
         self._limits = limits
         self._log = log
