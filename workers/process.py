@@ -220,27 +220,28 @@ class _Life:
 
     async def _hear_signals(self) -> None:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
-            async for _ in signals:
-                if self._worker.draining.is_set():
-                    self._worker.stop("second SIGTERM")
-                else:
-                    self._worker.drain(self._worker.config.supervisor.drain_timeout, "SIGTERM")
+            # A service manager may signal the whole group while the supervisor says Drain as well: it is
+            # the second signal that stops, not a signal while draining.
+            await anext(signals)
+            self._worker.drain(self._worker.config.supervisor.drain_timeout, "SIGTERM")
+            await anext(signals)
+            self._worker.stop("second SIGTERM")
 
     async def _hear_supervisor(self) -> None:
         while True:
             self._hear(await self._control.receive())
 
     def _hear(self, message: Message) -> None:
-        worker, now = self._worker, trio.current_time()
+        worker = self._worker
         match message:
             case Welcome(supervisor_pid=pid):
-                if self._tether.welcomed(pid, self._control.connection, now):
+                if self._tether.welcomed(pid, self._control.connection):
                     self._log.info("a new supervisor", supervisor_pid=pid)
                 if worker._ready is not None:
                     self._control.send_nowait(worker._ready)
                 self._welcomed.set()
             case Heartbeat():
-                self._tether.answered(now)
+                self._tether.answered()
             case Rejected(why=why):
                 raise Unwanted(why)
             case Drain(within=within):
@@ -256,20 +257,18 @@ class _Life:
         worker, tether = self._worker, self._tether
         at = trio.current_time()
         if not self._control.send_nowait(self._hello()):
-            with trio.move_on_after(
-                BEAT
-            ):  # not connected yet: the first Hello need not wait a beat
+            # Not connected yet: the first Hello leaves as soon as that is so, not at the next beat.
+            with trio.move_on_after(BEAT):
                 await self._control.send(self._hello())
         while True:
             at = max(at + BEAT, trio.current_time())
             await trio.sleep_until(at)
-            now = trio.current_time()
-            if tether.changed(now):
+            if tether.tick(trio.current_time()):
                 if tether.orphaned:
                     self._log.warning("orphaned", supervisor_pid=tether.supervisor_pid)
                 else:
                     self._log.info("no longer orphaned", supervisor_pid=tether.supervisor_pid)
-            if tether.gave_up(now) and not worker.draining.is_set():
+            if tether.gave_up and not worker.draining.is_set():
                 worker.drain(worker.config.supervisor.drain_timeout, "no supervisor")
             if tether.beat(self._control.connection) is Beat.HELLO:
                 self._control.send_nowait(self._hello())

@@ -231,13 +231,16 @@ async def test_sigterm_drains_and_a_second_one_stops_and_sigint_means_nothing(
         process = nursery._process
         assert process is not None
         process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
+        nursery.say(Drain(within=30))
         while (await nursery.hear(Heartbeat)).phase is not WorkerPhase.DRAINING:
             pass
         process.send_signal(signal.SIGTERM)
+        while nursery.events().count("draining") < 2:
+            await nursery.hear(Heartbeat)
+        process.send_signal(signal.SIGTERM)
         await nursery.hear(Farewell)
         assert await nursery.exit_code() == 0
-    assert nursery.events() == ["ready", "draining", "stopping", "farewell"]
+    assert nursery.events() == ["ready", "draining", "draining", "stopping", "farewell"]
 
 
 async def test_told_to_stop_it_stops_at_once(nursery: Nursery) -> None:
