@@ -110,19 +110,22 @@ class DictDatapath:
             self.dropped[error.reason] += 1
         return records
 
-    def install(self, command: InstallFlow, now: Instant) -> None:
-        for old in (self.by_key.get(command.key), self._by_slot.get(split_label(command.label)[0])):
-            if old is not None:
-                self._forget(old)
+    def install(self, command: InstallFlow, now: Instant) -> list[FlowExpired]:
+        old = self.by_key.get(command.key)
+        if old is not None:
+            self._forget(old)
         flow = Flow(command.key, command.label, command.route, command.link, now)
         self.by_key[flow.key] = self._by_slot[split_label(flow.label)[0]] = flow
         self._tombstones.pop(flow.key, None)
+        return [FlowExpired(old.label)] if old is not None else []
 
-    def remove(self, command: RemoveFlow, now: Instant) -> None:
+    def remove(self, command: RemoveFlow, now: Instant) -> list[FlowExpired]:
         flow = self._by_slot.get(split_label(command.label)[0])
-        if flow is not None and flow.label == command.label:
-            self._forget(flow)
-            self._tombstones[flow.key] = now
+        if flow is None or flow.label != command.label:
+            return []
+        self._forget(flow)
+        self._tombstones[flow.key] = now
+        return [FlowExpired(flow.label)]
 
     def remove_route(self, command: RemoveRoute, now: Instant) -> list[FlowExpired]:
         gone = [flow for flow in self.by_key.values() if flow.route == command.route]

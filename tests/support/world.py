@@ -295,9 +295,11 @@ class RelayHost:
                 case relay_core.SendDatagram(key, datagram):
                     self._network.send(world.wan, key.local, key.client, datagram)
                 case relay_core.InstallFlow():
-                    self.datapath.install(output, now)
+                    for expired in self.datapath.install(output, now):
+                        self.handle(expired)
                 case relay_core.RemoveFlow():
-                    self.datapath.remove(output, now)
+                    for expired in self.datapath.remove(output, now):
+                        self.handle(expired)
                 case relay_core.RemoveRoute():
                     for expired in self.datapath.remove_route(output, now):
                         self.handle(expired)
