@@ -17,6 +17,7 @@ from workers.transceiver.backends.base import Backend
 from workers.transceiver.backends.echo import Echo
 from workers.transceiver.backends.exchange import Exchange
 from workers.transceiver.core.admission import Settings
+from workers.transceiver.core.entry import NewSession
 from workers.transceiver.core.interface import (
     AudioReceived,
     Create,
@@ -40,7 +41,7 @@ from workers.transceiver.core.interface import (
 )
 from workers.transceiver.core.offer import OPUS, build_offer, parse_answer
 from workers.transceiver.core.session import Session
-from workers.transceiver.core.sessions import NewSession, Sessions
+from workers.transceiver.core.sessions import Sessions
 from workers.transceiver.core.states import SessionState
 from workers.wire.link import RecordType, encode_intro
 from workers.wire.types import DropReason

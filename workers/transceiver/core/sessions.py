@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 from config.ids import Instant, SessionId
 from ipc.messages.sessions import CloseReason, Problem, SessionSummary
 from workers.transceiver.core.admission import Settings, admit
 from workers.transceiver.core.counters import Counters
+from workers.transceiver.core.entry import Entry, NewSession
 from workers.transceiver.core.interface import (
     AudioReceived,
     BackendCrashed,
     CloseAll,
     CloseSession,
-    Codec,
     Crashed,
     Create,
     Created,
@@ -39,13 +39,11 @@ from workers.transceiver.core.interface import (
     SessionClosed,
     SessionEvent,
     SessionOutput,
-    SessionParameters,
     SessionsEvent,
     SessionsOutput,
     StateChanged,
 )
 from workers.transceiver.core.labels import Labels, LinkLabel
-from workers.transceiver.core.reception import Reception
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.timers import Timers
 from workers.wire.demux import KINDS, Kind
@@ -64,44 +62,6 @@ DTLS_EPOCH: Final = slice(3, 5)
 DTLS_FIRST_EPOCH: Final = b"\x00\x00"
 
 
-class SessionCore(Protocol):
-    """What this table needs of a session; `Session` is one."""
-
-    @property
-    def codec(self) -> Codec | None: ...  # noqa: D102
-    @property
-    def reception(self) -> Reception: ...  # noqa: D102
-    def handle(self, event: SessionEvent, now: Instant) -> list[SessionOutput]: ...  # noqa: D102
-    def next_timeout(self) -> Instant | None: ...  # noqa: D102
-    def handle_timeout(self, now: Instant) -> list[SessionOutput]: ...  # noqa: D102
-
-
-NewSession = Callable[[SessionParameters, Instant], SessionCore]
-
-
-class _Entry:
-    """One session and what the table knows of it."""
-
-    __slots__ = (
-        "audio_in", "audio_out", "core", "created_at", "id", "parameters", "path", "state",
-        "wanted",
-    )  # fmt: skip
-
-    def __init__(
-        self, id_: SessionId, parameters: SessionParameters, core: SessionCore, now: Instant
-    ) -> None:
-        self.id = id_
-        self.parameters = parameters
-        self.core = core
-        self.created_at = now
-        self.state = SessionState.WAITING
-        self.path: Path | None = None
-        self.wanted: Instant | None = None
-        """What the timer was set to; None makes the next look set it again."""
-        self.audio_in = 0
-        self.audio_out = 0
-
-
 class Sessions:
     """The table. Never raises on peer input, nor on a bug inside a session."""
 
@@ -112,10 +72,10 @@ class Sessions:
         self._settings = settings
         self._new_session = new_session
         self._entropy = entropy
-        self._entries: dict[SessionId, _Entry] = {}
-        self._by_ufrag: dict[str, _Entry] = {}
-        self._labels: Labels[_Entry] = Labels()
-        self._timers: Timers[_Entry] = Timers()
+        self._entries: dict[SessionId, Entry] = {}
+        self._by_ufrag: dict[str, Entry] = {}
+        self._labels: Labels[Entry] = Labels()
+        self._timers: Timers[Entry] = Timers()
         self._connected = 0
         self._draining = False
         self._unknown_since: Instant = 0.0
@@ -167,7 +127,7 @@ class Sessions:
 
     def summaries(self, limit: int, now: Instant) -> tuple[SessionSummary, ...]:
         """The `limit` oldest sessions."""
-        return tuple(_summary(entry, now) for entry in islice(self._entries.values(), limit))
+        return tuple(entry.summary(now) for entry in islice(self._entries.values(), limit))
 
     # --- births -------------------------------------------------------------------------------
 
@@ -190,7 +150,7 @@ class Sessions:
                 Crashed(session, error),
                 Refused(event.ticket, Problem.INTERNAL_ERROR, detail),
             ]
-        entry = _Entry(session, parameters, core, now)
+        entry = Entry(session, parameters, core, now)
         self._entries[session] = entry
         self._by_ufrag[parameters.local.ufrag] = entry
         self._arm(entry, core.next_timeout(), now)
@@ -239,7 +199,7 @@ class Sessions:
         return self._check(entry, at, path, datagram, now)
 
     def _check(
-        self, entry: _Entry, at: LinkLabel, path: Path, datagram: bytes, now: Instant
+        self, entry: Entry, at: LinkLabel, path: Path, datagram: bytes, now: Instant
     ) -> list[SessionsOutput]:
         """A Binding request for this session, from anywhere."""
         produced = self._attempt(entry, DatagramReceived(path, datagram), now)
@@ -277,7 +237,7 @@ class Sessions:
             self._labels.bind(entry, path, at, proven=False)
         return self._settle(entry, produced, now, self.counters.dropped)
 
-    def _addressee(self, owner: _Entry, path: Path, datagram: bytes | memoryview) -> _Entry:
+    def _addressee(self, owner: Entry, path: Path, datagram: bytes | memoryview) -> Entry:
         """Who gets what is not STUN: the owner, except for the handshake of a session after it.
 
         A client that uses its port anew sends the ClientHello before it answers the check that would
@@ -313,7 +273,7 @@ class Sessions:
     # --- a session's turn ---------------------------------------------------------------------
 
     def _attempt(
-        self, entry: _Entry, event: SessionEvent | None, now: Instant
+        self, entry: Entry, event: SessionEvent | None, now: Instant
     ) -> list[SessionOutput] | Exception:
         """Let the session handle an event, or its time-out; a bug in it ends here."""
         try:
@@ -325,7 +285,7 @@ class Sessions:
 
     def _settle(
         self,
-        entry: _Entry,
+        entry: Entry,
         produced: list[SessionOutput] | Exception,
         now: Instant,
         drops: Counter[DropReason],
@@ -347,7 +307,7 @@ class Sessions:
                 self._arm(entry, deadline, now)
         return outputs
 
-    def _run(self, entry: _Entry, event: SessionEvent | None, now: Instant) -> list[SessionsOutput]:
+    def _run(self, entry: Entry, event: SessionEvent | None, now: Instant) -> list[SessionsOutput]:
         """A turn that no record gives: a command, or a time-out (None)."""
         return self._settle(entry, self._attempt(entry, event, now), now, self.counters.refused)
 
@@ -364,7 +324,7 @@ class Sessions:
 
     def _pass_on(
         self,
-        entry: _Entry,
+        entry: Entry,
         produced: Iterable[SessionOutput],
         outputs: list[SessionsOutput],
         via: tuple[Path, LinkLabel] | None,
@@ -406,12 +366,12 @@ class Sessions:
 
     # --- deaths -------------------------------------------------------------------------------
 
-    def _crash(self, entry: _Entry, error: Exception) -> list[SessionsOutput]:
+    def _crash(self, entry: Entry, error: Exception) -> list[SessionsOutput]:
         """The session's state cannot be trusted any more: it does not get to say goodbye."""
         closed = SessionClosed(CloseReason.INTERNAL_ERROR, type(error).__name__)
         return [Crashed(entry.id, error), *self._close(entry, closed)]
 
-    def _close(self, entry: _Entry, closed: SessionClosed) -> list[SessionsOutput]:
+    def _close(self, entry: Entry, closed: SessionClosed) -> list[SessionsOutput]:
         if self._entries.pop(entry.id, None) is None:
             return []
         del self._by_ufrag[entry.parameters.local.ufrag]
@@ -424,29 +384,13 @@ class Sessions:
             outputs.append(SendRecord(at.relay, RecordType.FORGET, 0, at.label, b""))
         return outputs
 
-    def _enter(self, entry: _Entry, state: SessionState) -> None:
+    def _enter(self, entry: Entry, state: SessionState) -> None:
         self._connected += (state is SessionState.CONNECTED) - (
             entry.state is SessionState.CONNECTED
         )
         entry.state = state
 
-    def _arm(self, entry: _Entry, deadline: Instant | None, now: Instant) -> None:
+    def _arm(self, entry: Entry, deadline: Instant | None, now: Instant) -> None:
         entry.wanted = deadline
         if deadline is not None:
             self._timers.set(entry, max(deadline, now + MIN_TIMER))
-
-
-def _summary(entry: _Entry, now: Instant) -> SessionSummary:
-    audio = entry.parameters.audio
-    codec = entry.core.codec or (audio.codecs[0] if audio else None)
-    return SessionSummary(
-        session=entry.id,
-        state=entry.state.value,
-        age=now - entry.created_at,
-        path=str(entry.path) if entry.path is not None else "",
-        codec=codec.name if codec else "",
-        packets_in=entry.audio_in,
-        packets_out=entry.audio_out,
-        lost=entry.core.reception.lost,
-        jitter_ms=entry.core.reception.jitter * 1000,
-    )

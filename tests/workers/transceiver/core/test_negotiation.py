@@ -110,22 +110,6 @@ def test_attributes_of_the_bundle_in_its_tagged_section_only() -> None:
     assert [s.port for s in reply.sections] == [0, 3478]
 
 
-def test_candidates_rank_by_order_of_advertisement() -> None:
-    lines = re.findall(r"a=candidate:.*", answer(offer()))
-    parts = [line.strip().split() for line in lines]
-    assert [p[4] for p in parts] == [r.host for r in RELAYS]
-    priorities = [int(p[3]) for p in parts]
-    assert priorities == sorted(priorities, reverse=True)
-    assert len(set(priorities)) == len(priorities)
-    assert priorities[0] == 2130706431
-    assert len({p[0] for p in parts}) == 3
-    assert all(p[-2:] == ["typ", "host"] for p in parts)
-
-
-def test_ipv6_default_destination() -> None:
-    assert "c=IN IP6 2001:db8::1\r\n" in answer(offer(), RELAYS[2:])
-
-
 @pytest.mark.parametrize(
     ("theirs", "ours", "sends", "receives"),
     [

@@ -1,0 +1,85 @@
+"""What a session is born with, and who is turned away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from config.ids import Endpoint
+from ipc.messages.sessions import Problem
+from tests.support.transceiver import KEYS, PUBLIC, ROUTE
+from workers.transceiver.core.admission import Admitted, Settings, admit
+from workers.transceiver.core.interface import (
+    Create,
+    DtlsRole,
+    Fingerprint,
+    IceRole,
+    Refused,
+)
+from workers.transceiver.core.offer import parse_answer
+
+OFFER = (Path(__file__).parents[3] / "fixtures" / "offers" / "firefox-audio-data.sdp").read_text()
+SETTINGS = Settings(
+    route=ROUTE,
+    keys=KEYS,
+    fingerprint=Fingerprint("sha-256", bytes(32)),
+    advertise=(PUBLIC, Endpoint("2001:db8::1", 3478)),
+    backends=frozenset({"echo", "assistant"}),
+    max_sessions=1,
+    connect_timeout=11.0,
+    consent_timeout=12.0,
+)
+
+
+def admitted(offer: str = OFFER) -> Admitted:
+    result = admit(Create(1, offer, "echo"), SETTINGS, Random(4).randbytes)
+    assert isinstance(result, Admitted)
+    return result
+
+
+def test_parameters_follow_from_offer_and_settings() -> None:
+    session = admitted()
+    parameters = session.parameters
+    assert parameters.ice_role is IceRole.CONTROLLED
+    assert parameters.dtls_role is DtlsRole.PASSIVE
+    assert parameters.remote.ufrag == "5fc4a8b2"
+    assert (parameters.connect_timeout, parameters.consent_timeout) == (11.0, 12.0)
+    assert parameters.audio is not None
+    assert parameters.audio.codecs[0].parameters == (
+        "maxplaybackrate=48000;stereo=1;useinbandfec=1"
+    )
+    answer = parse_answer(session.answer)
+    assert answer.remote == parameters.local
+    assert answer.fingerprints == (SETTINGS.fingerprint,)
+    assert answer.candidates == SETTINGS.advertise
+    assert KEYS.decode(parameters.local.ufrag) == ROUTE
+
+
+def test_the_session_id_is_a_capability_that_any_signaling_worker_can_route() -> None:
+    session = admitted()
+    token = session.session.removeprefix("rtc_7_")
+    assert KEYS.decode(token) == ROUTE
+    assert token != session.parameters.local.ufrag
+    assert token not in session.answer
+
+
+def test_a_passive_offerer_makes_us_active() -> None:
+    session = admitted(OFFER.replace("a=setup:actpass", "a=setup:passive"))
+    assert session.parameters.dtls_role is DtlsRole.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("offer", "backend", "problem", "why"),
+    [
+        (OFFER, "nobody", Problem.UNKNOWN_BACKEND, "there are: assistant, echo"),
+        ("", "echo", Problem.MALFORMED_SDP, "line 1"),
+        (OFFER.replace("m=audio", "m=video"), "echo", Problem.NOTHING_IN_COMMON, "video with opus"),
+    ],
+)
+def test_refusals(offer: str, backend: str, problem: Problem, why: str) -> None:
+    result = admit(Create(9, offer, backend), SETTINGS, Random(4).randbytes)
+    assert isinstance(result, Refused)
+    assert (result.ticket, result.problem) == (9, problem)
+    assert why in result.detail

@@ -1,0 +1,82 @@
+"""The answer's lines; what it agrees to is tested with `negotiation`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from config.ids import Endpoint
+from workers.transceiver.core.answer import encode_answer, encode_candidates
+from workers.transceiver.core.interface import Fingerprint, IceCredentials
+from workers.transceiver.core.negotiation import negotiate
+from workers.transceiver.core.sdp import parse_description
+
+OFFERS = Path(__file__).parents[3] / "fixtures" / "offers"
+LOCAL = IceCredentials("0" * 23, "p" * 24)
+OURS = Fingerprint("sha-256", bytes(range(32)))
+RELAYS = (Endpoint("192.0.2.1", 3478), Endpoint("192.0.2.9", 3478), Endpoint("2001:db8::1", 3478))
+
+
+def offer(name: str = "chromium-audio-data") -> str:
+    return (OFFERS / f"{name}.sdp").read_bytes().decode()
+
+
+def answer(text: str, advertise: tuple[Endpoint, ...] = RELAYS) -> str:
+    agreement = negotiate(parse_description(text))
+    return encode_answer(agreement, local=LOCAL, fingerprint=OURS, advertise=advertise, origin=77)
+
+
+def test_the_whole_answer_to_chromium() -> None:
+    assert answer(offer(), RELAYS[:1]).split("\r\n") == [
+        "v=0",
+        "o=- 77 1 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        "a=ice-lite",
+        "a=ice-options:ice2",
+        "a=msid-semantic: WMS *",
+        "m=audio 3478 UDP/TLS/RTP/SAVPF 111 0 8",
+        "c=IN IP4 192.0.2.1",
+        "a=mid:0",
+        "a=sendrecv",
+        "a=msid:tandem tandem-audio",
+        "a=rtcp-mux",
+        "a=rtpmap:111 opus/48000/2",
+        "a=fmtp:111 minptime=10;useinbandfec=1",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:8 PCMA/8000",
+        "a=ptime:20",
+        "a=ice-ufrag:" + "0" * 23,
+        "a=ice-pwd:" + "p" * 24,
+        "a=fingerprint:sha-256 " + ":".join(f"{n:02X}" for n in range(32)),
+        "a=setup:passive",
+        "a=candidate:1 1 udp 2130706431 192.0.2.1 3478 typ host",
+        "a=end-of-candidates",
+        "m=application 0 UDP/DTLS/SCTP webrtc-datachannel",
+        "c=IN IP4 0.0.0.0",
+        "a=mid:1",
+        "a=inactive",
+        "",
+    ]
+
+
+def test_addresses_of_one_host_share_a_foundation() -> None:
+    lines = list(encode_candidates((Endpoint("192.0.2.1", 1), Endpoint("192.0.2.1", 2))))
+    assert [line.split()[0] for line in lines] == ["a=candidate:1", "a=candidate:1"]
+
+
+def test_candidates_rank_by_order_of_advertisement() -> None:
+    lines = re.findall(r"a=candidate:.*", answer(offer()))
+    parts = [line.strip().split() for line in lines]
+    assert [p[4] for p in parts] == [r.host for r in RELAYS]
+    priorities = [int(p[3]) for p in parts]
+    assert priorities == sorted(priorities, reverse=True)
+    assert len(set(priorities)) == len(priorities)
+    assert priorities[0] == 2130706431
+    assert len({p[0] for p in parts}) == 3
+    assert all(p[-2:] == ["typ", "host"] for p in parts)
+
+
+def test_ipv6_default_destination() -> None:
+    assert "c=IN IP6 2001:db8::1\r\n" in answer(offer(), RELAYS[2:])
