@@ -202,6 +202,9 @@ class Call {
       this.answer = answer;
       this.answered = performance.now();
       await peer.setRemoteDescription({ type: "answer", sdp: answer });
+      // A hang-up by the server closes DTLS; the connection's own state follows half a minute later.
+      const { transport } = peer.getSenders()[0];
+      transport.onstatechange = () => transport.state === "closed" && this.fail(this.hungUp());
     } catch (error) {
       if (!this.closed) this.fail(error instanceof Failure ? error : new Failure("The call could not be set up", error.message));
     }
@@ -224,8 +227,12 @@ class Call {
         this.fail(this.noPath());
         break;
       case "closed":
-        this.fail(new Failure("The server ended the call", "It may be restarting, or the call reached a limit."));
+        this.fail(this.hungUp());
     }
+  }
+
+  hungUp() {
+    return new Failure("The server ended the call", "It may be restarting, or the call reached a limit.");
   }
 
   noPath() {
