@@ -46,7 +46,7 @@ clean: ## remove everything that was built
 $(UV):
 	@PYTHON="$(PYTHON)" .ci/bootstrap venv
 
-.venv/.runtime: $(UV) requirements/runtime.txt pyproject.toml
+.venv/.runtime: $(UV) requirements/runtime.txt pyproject.toml $(wildcard setup.py workers/native/*.[ch])
 	@echo "installing what running needs" >&2
 	@$(INSTALL) --require-hashes -r requirements/runtime.txt
 	@$(INSTALL) --no-deps --no-build-isolation -e .
