@@ -126,7 +126,8 @@ class Worker:
     async def ready(self, ready: Ready) -> None:
         """Say that this worker serves now; said again to every later supervisor."""
         self._ready = ready
-        self.log.info("ready", **msgspec.structs.asdict(ready))
+        said = msgspec.structs.asdict(ready)
+        self.log.info("ready", **{name: str(value) for name, value in said.items() if value})
         await self.send(ready)
 
     async def send(self, message: Message) -> None:
