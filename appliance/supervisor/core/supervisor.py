@@ -58,6 +58,8 @@ DRAIN_GRACE: Final = 7.0
 """Seconds between the end of a drain and SIGKILL; a worker cancels what is left after 5."""
 SIGNALING_DRAIN: Final = 3.0
 """Seconds that open HTTP requests may take once the last session is over."""
+LINGER: Final = 1.0
+"""Seconds that signaling goes on after sessions were drained: their clients still come to hang up."""
 LATE: Final = 2.0
 """A timer this late means that the supervisor itself stood still: silence proves nothing then."""
 
@@ -84,6 +86,8 @@ class Supervisor:
         self._state = ApplianceState.STARTING
         self._told: Transceivers | None = None
         self._next_tick: Instant | None = None
+        self._drained_sessions = False
+        self._linger_until: Instant | None = None
         self._exit_code = 0
         self._exit_why = ""
 
@@ -142,6 +146,8 @@ class Supervisor:
         if self._stage is Stage.DONE or self._next_tick is None:
             return None
         deadlines = [d for w in self._workers.values() if (d := w.life.deadline) is not None]
+        if self._linger_until is not None:
+            deadlines.append(self._linger_until)
         return min([self._next_tick, *deadlines])
 
     def handle_timeout(self, now: Instant) -> list[Output]:
@@ -197,6 +203,8 @@ class Supervisor:
                     worker.life.ready(now)
             case Heartbeat() as heartbeat:
                 worker.sessions = heartbeat.sessions
+                if self._stage is Stage.DRAIN_TRANSCEIVERS and worker.spec.role is Role.TRANSCEIVER:
+                    self._drained_sessions |= heartbeat.sessions > 0
                 outputs.append(worker.send(heartbeat))
                 by_itself = heartbeat.phase is WorkerPhase.DRAINING and worker.asked is Goal.RUN
                 if by_itself and worker.life.state is WorkerState.READY:
@@ -252,12 +260,24 @@ class Supervisor:
             w.spec.role for w in self._workers.values() if w.life.state is not WorkerState.STOPPED
         }
         following = next_stage(self._stage, running)
-        if following is not self._stage:
+        if following is not self._stage and not self._lingers(following, now):
             self._stage = following
             if following is Stage.DONE:
                 outputs.append(Finished(self._exit_code, self._exit_why))
             else:
                 self._reconcile(now, outputs)
+
+    def _lingers(self, following: Stage, now: Instant) -> bool:
+        """True while signaling should serve on although the last transceiver is gone."""
+        if following is not Stage.DRAIN_SIGNALING or not self._drained_sessions:
+            self._linger_until = None
+            return False
+        if self._linger_until is None:
+            self._linger_until = now + LINGER
+        if now < self._linger_until:
+            return True
+        self._linger_until = None
+        return False
 
     def _act(self, worker: Worker, now: Instant, outputs: list[Output]) -> None:
         life, goal = worker.life, goal_of(self._stage, worker.spec.role)
@@ -272,6 +292,8 @@ class Supervisor:
             case Action.DRAIN:
                 worker.asked = Goal.DRAIN
                 within = self._patience(worker.spec.role)
+                if worker.spec.role is Role.TRANSCEIVER:
+                    self._drained_sessions |= worker.sessions > 0
                 life.drain(now, until=now + within + DRAIN_GRACE)
                 outputs.append(worker.send(Drain(within)))
             case Action.STOP:

@@ -297,6 +297,17 @@ def test_a_drain_follows_the_packets(up: Table) -> None:
     assert up.core.next_timeout() is None
 
 
+def test_signaling_serves_the_last_hang_ups_after_sessions_were_drained(up: Table) -> None:
+    up.say("transceiver-0", Heartbeat(WorkerPhase.READY, 1))
+    up.drain()
+    up.die("transceiver-0", 0)
+    up.die("transceiver-1", 0)
+    up.sleep(0.9)
+    assert not [m for m in up.sent("signaling-0") if isinstance(m, Drain | Stop)]
+    up.sleep(0.2)
+    assert [m for m in up.sent("signaling-0") if isinstance(m, Drain)]
+
+
 def test_a_relay_that_dies_during_a_drain_is_replaced_but_a_transceiver_is_not(up: Table) -> None:
     up.drain()
     up.outputs.clear()
