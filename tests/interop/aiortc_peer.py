@@ -25,7 +25,7 @@ FRAME = RATE // 50
 PITCH = 440.0
 
 
-class Tone(MediaStreamTrack):  # type: ignore[misc]  # aiortc has no types
+class Tone(MediaStreamTrack):
     """440 Hz, paced in real time."""
 
     kind = "audio"
@@ -57,10 +57,10 @@ class Tone(MediaStreamTrack):  # type: ignore[misc]  # aiortc has no types
 
 def request(method: str, url: str, body: str = "") -> tuple[int, str, str]:
     """Status, Location and body of one HTTP request."""
-    call = urllib.request.Request(  # noqa: S310 - the URL is the test's own
+    call = urllib.request.Request(
         url, body.encode() or None, {"Content-Type": "application/sdp"}, method=method
     )
-    with urllib.request.urlopen(call, timeout=20) as response:  # noqa: S310
+    with urllib.request.urlopen(call, timeout=20) as response:
         return response.status, response.headers["Location"] or "", response.read().decode()
 
 
@@ -82,6 +82,7 @@ async def main(url: str, path: str, seconds: float) -> dict[str, object]:
     async def listen(track: MediaStreamTrack) -> None:
         while True:
             frame = await track.recv()
+            assert isinstance(frame, av.AudioFrame)
             channels = len(frame.layout.channels)
             heard.append(array.array("h", bytes(frame.planes[0])[: frame.samples * 2 * channels]))
             heard[-1] = heard[-1][::channels]
