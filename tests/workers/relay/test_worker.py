@@ -245,11 +245,12 @@ async def test_from_the_first_check_to_the_drained_end(directory: Path) -> None:
         assert (stats.flows, stats.assured_total) == (2, 2)
         assert {"unknown_kind", "malformed_stun"} <= stats.refused.keys()
 
-        # It drains while flows live, and ends when their sessions do.
+        # It drains while flows live, and ends when their sessions and routes do.
         stage.tell(Drain(within=60))
         await stage.exchange(client6, label6, at=1)
         await stage.say(encode_record(RecordType.FORGET, 0, label, b""))
-        await stage.say(encode_record(RecordType.FORGET, 0, label6, b""))
+        stage.tell(Routes(serial=2, routes=()))
+        await stage.until(lambda: RoutesApplied(2) in stage.heard)
         with trio.fail_after(PATIENCE):
             while stage.process.poll() is None:
                 await trio.sleep(0.02)

@@ -18,7 +18,7 @@ from workers.wire.types import DropReason
 PER_UFRAG: Final = 64
 PER_SOURCE: Final = 2048
 """By IPv4 address or IPv6 /64: an office or a carrier's NAT may bring in hundreds of clients at once."""
-PER_ROUTE: Final = 8192
+PER_ROUTE: Final = 4096
 MAX_KEYS: Final = 8192
 WINDOW: Final = 1.0
 
