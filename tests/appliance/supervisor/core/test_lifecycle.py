@@ -13,8 +13,7 @@ from appliance.supervisor.core.lifecycle import (
     Lifecycle,
     WorkerState,
 )
-from appliance.supervisor.core.plan import Goal, Stage, next_stage, plan
-from config.ids import Role
+from appliance.supervisor.core.plan import Goal, plan
 
 
 def test_the_table_names_every_state() -> None:
@@ -93,34 +92,3 @@ def test_moves_only_along_the_table_and_never_waits_for_ever(
                 assert life.deadline is None
             case _:
                 pass
-
-
-@given(st.sampled_from(Stage), st.sets(st.sampled_from(Role)))
-def test_stages_only_go_forward(stage: Stage, running: set[Role]) -> None:
-    order = [
-        Stage.RUN,
-        Stage.DRAIN_TRANSCEIVERS,
-        Stage.DRAIN_SIGNALING,
-        Stage.STOP_RELAYS,
-        Stage.DONE,
-    ]
-    following = next_stage(stage, running)
-    if stage is Stage.STOP_ALL:
-        assert following in (Stage.STOP_ALL, Stage.DONE)
-    else:
-        assert order.index(following) - order.index(stage) in (0, 1)
-    if following is Stage.DONE and stage is not Stage.DONE:
-        assert not running
-
-
-@given(st.sampled_from(Goal), st.sampled_from(WorkerState), st.sampled_from(Goal), st.booleans())
-def test_nothing_is_started_that_should_not_run(
-    goal: Goal, state: WorkerState, asked: Goal, due: bool
-) -> None:
-    action = plan(goal, state, asked, due=due)
-    if action is not None and action.value == "spawn":
-        assert goal is Goal.RUN
-        assert state not in HAS_PROCESS
-    if action is not None and action.value in ("drain", "stop", "kill"):
-        assert goal is not Goal.RUN
-        assert state in HAS_PROCESS
