@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import signal
 import sys
@@ -19,6 +20,14 @@ from workers.caller.source import WavSource
 _PROGRESS_PERIOD: Final = 0.25
 _BRAKE: Final = 0.02
 """Seconds of delay of our own tick from which the numbers are about us, not about the server."""
+
+
+class _Number(click.FloatRange):
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
 
 
 class _Wav(click.ParamType[WavSource]):
@@ -40,21 +49,21 @@ class _Wav(click.ParamType[WavSource]):
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.02, 1e6),
+    type=_Number(0.02, 1e6),
     default=5.0,
     show_default=True,
     help="How long each call talks.",
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 1e5),
+    type=_Number(0, 1e5),
     default=50.0,
     show_default=True,
     help="New calls a second; 0 is as fast as they are answered.",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 300),
+    type=_Number(0.1, 300),
     default=10.0,
     show_default=True,
     help="Seconds a call may take to connect.",

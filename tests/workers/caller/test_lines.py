@@ -1,0 +1,128 @@
+"""Sockets and tick, on real loopback sockets."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import trio
+
+from config.ids import Endpoint, Transport
+from ipc.messages.sessions import CloseReason
+from workers.caller.call import Call, Stage
+from workers.caller.lines import Line, Lines
+from workers.caller.source import SilentOpus
+from workers.transceiver.core.interface import (
+    DatagramReceived,
+    Path,
+    SendDatagram,
+    SessionClosed,
+    SessionEvent,
+    SessionOutput,
+)
+from workers.transceiver.core.offer import OPUS
+
+
+class Parrot:
+    """A session that sends back what comes, and once a word by itself; `bye` closes it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._due: float | None = 0.0
+
+    def handle(self, event: SessionEvent, now: float) -> list[SessionOutput]:
+        if isinstance(event, DatagramReceived):
+            if event.datagram == b"bye":
+                return [SessionClosed(CloseReason.PEER_CLOSED)]
+            return [SendDatagram(event.path, bytes(event.datagram))]
+        return []
+
+    def next_timeout(self) -> float | None:
+        return self._due
+
+    def handle_timeout(self, now: float) -> list[SessionOutput]:
+        self._due = None
+        return [SendDatagram(self._path, b"hello")]
+
+
+def line_to(candidate: Endpoint) -> Line:
+    line = Line([candidate])
+    session = Parrot(line.paths[candidate])
+    line.call = Call(
+        session, SilentOpus(0), OPUS, frames=1, first_timestamp=0, now=trio.current_time()
+    )
+    return line
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_a_line_ticks_reads_answers_and_ends(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with trio.socket.socket(family, socket.SOCK_DGRAM) as server:
+        try:
+            await server.bind((host, 0))
+        except OSError:
+            pytest.skip("no IPv6 here")
+        lines = Lines()
+        line = line_to(Endpoint(host, server.getsockname()[1]))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lines.read)
+            nursery.start_soon(lines.pace)
+            lines.plug(line)
+            assert list(lines.lines) == [line]
+            with trio.fail_after(10):
+                first, client = await server.recvfrom(100)
+                assert first == b"hello"
+                for word in (b"one", b"two", b"three"):
+                    await server.sendto(word, client)
+                assert [await server.recv(100) for _ in range(3)] == [b"one", b"two", b"three"]
+                await server.sendto(b"bye", client)
+                await line.over.wait()
+            assert line.call is not None
+            assert line.call.stage is Stage.OVER
+            lines.unplug(line)
+            assert not list(lines.lines)
+            nursery.cancel_scope.cancel()
+        lines.close()
+
+
+async def test_strangers_are_not_heard() -> None:
+    with trio.socket.socket(type=socket.SOCK_DGRAM) as stranger:
+        line = line_to(Endpoint("127.0.0.1", 9))
+        (sock,) = line.sockets
+        port = sock.getsockname()[1]
+        await stranger.sendto(b"bye", ("127.0.0.1", port))
+        line.read(sock)
+        assert not line.over.is_set()
+        line.hang_up(0.0)
+
+
+async def test_one_socket_for_each_family_and_one_path_for_each_candidate() -> None:
+    first, second = Endpoint("127.0.0.1", 1), Endpoint("127.0.0.2", 2)
+    line = Line([first, second])
+    assert len(list(line.sockets)) == 1
+    assert [path.remote for path in line.paths.values()] == [first, second]
+    assert {path.transport for path in line.paths.values()} == {Transport.UDP}
+    line.hang_up(0.0)
+
+
+async def test_an_answer_without_candidates_has_no_line() -> None:
+    with pytest.raises(OSError, match="no candidate"):
+        Line([])
+
+
+async def test_what_the_machine_will_not_send_is_counted_by_its_words() -> None:
+    line = line_to(Endpoint("255.255.255.255", 9))
+    line.tick(trio.current_time())
+    assert line.refused == {"Permission denied": 1}
+    line.hang_up(0.0)
+
+
+async def test_ticks_are_spread() -> None:
+    lines = Lines()
+    plugged = [line_to(Endpoint("127.0.0.1", 9)) for _ in range(20)]
+    for line in plugged:
+        lines.plug(line)
+    assert {len(slot) for slot in lines._slots} == {2}
+    for line in plugged:
+        lines.unplug(line)
+    lines.close()
