@@ -41,7 +41,7 @@ from workers.wire.ufrag import UfragKeys
 
 _ROUTE = Route(ClusterId(0), TransceiverId(1), Epoch(1))
 _RECEIVE_BUFFER = 4 << 20
-_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # Linux, as root
+_SO_RCVBUFFORCE = 33  # Linux, as root
 
 
 class Sample(NamedTuple):
@@ -124,14 +124,10 @@ class TandemPython:
 @contextmanager
 def _udp() -> Iterator[tuple[socket.socket, Endpoint]]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for forced, plain in (
-            (_SO_RCVBUFFORCE, socket.SO_RCVBUF),
-            (_SO_SNDBUFFORCE, socket.SO_SNDBUF),
-        ):
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, forced, _RECEIVE_BUFFER)
-            except PermissionError:
-                sock.setsockopt(socket.SOL_SOCKET, plain, _RECEIVE_BUFFER)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         sock.bind(("127.0.0.1", 0))
         yield sock, Endpoint(*sock.getsockname())
 

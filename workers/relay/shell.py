@@ -37,6 +37,8 @@ EVENT_BUDGET: Final = 32
 """Events for the core in a turn: an event costs as much as eight datagrams, and media go first."""
 TICK: Final = 0.25
 """Seconds between two sweeps of the flow table."""
+_SO_SNDBUFFORCE: Final = 32
+"""Linux: past the system's limit, if we may (CAP_NET_ADMIN); the socket module has no name for it."""
 
 
 class RelayShell:
@@ -151,6 +153,14 @@ class RelayShell:
                     assert_never(output)
 
 
+def _widen_send_buffer(sock: socket.socket, size: int) -> None:
+    """Room for bursts: what a slow reader on this host has not read yet counts against its sender."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, size)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+
+
 def _now() -> float:
     return trio.current_time()
 
@@ -163,6 +173,8 @@ async def serve(worker: Worker) -> None:
     if not public or not links:
         raise ValueError("a relay needs public sockets and a link socket")
     link_endpoint, link = links[0]
+    for _, sock in (*public, *links):
+        _widen_send_buffer(sock, config.relay.receive_buffer)
     core = Relay(
         UfragKeys(assignment.ufrag_keys, assignment.mint_with),
         os.urandom,
