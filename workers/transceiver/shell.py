@@ -57,6 +57,8 @@ from workers.transceiver.core.states import SessionState
 from workers.transceiver.link import Link
 from workers.wire.ufrag import UfragKeys
 
+PAUSE: Final = 0.001
+"""Seconds between two turns while there is work: what a packet may wait for company."""
 DRAIN_LOOK: Final = 0.25
 """Seconds between two looks at a drain deadline, which may be brought forward."""
 
@@ -96,17 +98,29 @@ class Transceiver:
         self._emptied = trio.Event()
 
     async def pump(self) -> None:
-        """Move records and wake sessions for ever. One wake-up serves all that have work."""
-        link, exchange = self._link, self._exchange
+        """Move records and wake sessions for ever.
+
+        A wake-up costs as much as several packets. So after a turn with work the next one comes a
+        little later and serves all that have work by then; only an idle link is waited for.
+        """
         while True:
-            with trio.CancelScope(deadline=self._next_wake()) as self._sleep:
-                await trio.lowlevel.wait_readable(link.socket)
-            now = trio.current_time()
-            for event in link.receive():
-                self._carry_out(exchange.handle(event, now))
-            if self._next_wake() <= now:
-                self._carry_out(exchange.handle_timeout(now))
-            link.flush()
+            if self._turn():
+                await trio.sleep(PAUSE)
+            else:
+                with trio.CancelScope(deadline=self._next_wake()) as self._sleep:
+                    await trio.lowlevel.wait_readable(self._link.socket)
+
+    def _turn(self) -> bool:
+        """Serve all that wait, within the link's budget; False if there was nothing on the link."""
+        link, exchange, now = self._link, self._exchange, trio.current_time()
+        busy = False
+        for event in link.receive():
+            busy = True
+            self._carry_out(exchange.handle(event, now))
+        if self._next_wake() <= now:
+            self._carry_out(exchange.handle_timeout(now))
+        link.flush()
+        return busy
 
     def handle(self, event: SessionsEvent) -> list[SessionsOutput]:
         """Take an event that came from elsewhere than the link."""
