@@ -34,7 +34,9 @@ class WorkerProcess:
     """One running worker. The supervisor is its parent and the only one who reaps it."""
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        """Raises OSError if there is no descriptor left to watch it with."""
         self._popen = popen
+        self._pidfd = os.pidfd_open(popen.pid)
 
     @property
     def pid(self) -> int:
@@ -42,13 +44,11 @@ class WorkerProcess:
         return self._popen.pid
 
     async def wait(self) -> int:
-        """Wait for its end: the exit code, or minus the signal that killed it."""
-        pidfd = os.pidfd_open(self._popen.pid)
+        """Wait, once, for its end: the exit code, or minus the signal that killed it."""
         try:
-            await trio.lowlevel.wait_readable(pidfd)
+            await trio.lowlevel.wait_readable(self._pidfd)
         finally:
-            trio.lowlevel.notify_closing(pidfd)
-            os.close(pidfd)
+            os.close(self._pidfd)
         return self._popen.wait()
 
     def kill(self) -> None:
@@ -84,11 +84,11 @@ def start_worker(
         )
         try:
             send_assignment(ours, assignment, [each.fileno() for each in sockets])
+            return WorkerProcess(popen)
         except BaseException:
             popen.kill()
             popen.wait()
             raise
-    return WorkerProcess(popen)
 
 
 def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:

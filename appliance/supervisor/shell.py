@@ -72,8 +72,10 @@ class Shell:
     def feed(self, event: Event) -> None:
         """Give the core an event and carry out what follows; events that this causes come after it."""
         self._events.append(event)
-        if self._busy:
-            return
+        if not self._busy:
+            self._settle()
+
+    def _settle(self) -> None:
         self._busy = True
         try:
             while self._events:
@@ -94,8 +96,7 @@ class Shell:
                 continue
             for output in self._core.handle_timeout(trio.current_time()):
                 self._carry_out(output)
-            while self._events:
-                self.feed(self._events.popleft())
+            self._settle()
 
     async def listen(self) -> None:
         """Take what workers say."""

@@ -148,9 +148,7 @@ class _Appliance:
     async def run(self) -> int:
         self._since = trio.current_time()
         with ExitStack() as stack:
-            signals = stack.enter_context(
-                trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-            )
+            signals = stack.enter_context(trio.open_signal_receiver(*_ending_signals()))
             try:
                 control = stack.enter_context(ControlServer(self._control))
                 bus = stack.enter_context(Subscriber(self._bus))
@@ -245,6 +243,12 @@ class _Appliance:
     def _warn(self, warning: str) -> None:
         self._warnings.append(warning)
         self._log.warning("note", why=warning)
+
+
+def _ending_signals() -> list[signal.Signals]:
+    """A closed terminal drains us too, unless we were started with nohup."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 
 
 def page_url(http: list[Endpoint]) -> str:
