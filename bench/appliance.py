@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _READY_WITHIN: Final = 30.0
 _CONFIG: Final = """\
 [relay]
-listen = ["127.0.0.1:{port}"]
+listen = {listen}
 workers = 1
 [transceiver]
 workers = 1
@@ -111,11 +111,13 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running() -> Iterator[Appliance]:
-    """An appliance that is ready, ended behind you."""
+def running(hosts: Sequence[str] = ("127.0.0.1",)) -> Iterator[Appliance]:
+    """An appliance that is ready, ended behind you. `hosts`: where its relay listens."""
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory:
         config = Path(directory, "tandem.toml")
-        config.write_text(_CONFIG.format(directory=directory, port=_free_port()))
+        port = _free_port()
+        listen = json.dumps([f"{host}:{port}" for host in hosts])
+        config.write_text(_CONFIG.format(directory=directory, listen=listen))
         process = subprocess.Popen(
             [sys.executable, "-m", "appliance.cli.main", "run", "-c", config],
             stdin=subprocess.DEVNULL,

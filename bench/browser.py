@@ -13,24 +13,17 @@ import argparse
 import json
 import os
 import platform
-import signal
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+from bench.appliance import running
+
 CHROMIUM = "/usr/bin/chromium"
-START_WITHIN = 60.0
+OWN_ADDRESSES = ("0.0.0.0", "[::]")
+"""Browsers leave loopback out of their candidates."""
 
 CALL = """
 async () => {
@@ -75,49 +68,6 @@ async () => {
 """
 
 
-@contextmanager
-def appliance() -> Iterator[str]:
-    """The URL of an appliance of our own, with its default workers, on free ports."""
-    with tempfile.TemporaryDirectory(prefix="tandem-", ignore_cleanup_errors=True) as name:
-        directory = Path(name)
-        http, media = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
-        file = directory / "tandem.toml"
-        file.write_text(
-            f'[relay]\nlisten = ["0.0.0.0:{media}", "[::]:{media}"]\n'
-            f'[signaling]\nlisten = ["127.0.0.1:{http}"]\n'
-            f'[supervisor]\nruntime_directory = "{directory}"\nstate_directory = "{directory}/state"\n'
-            "drain_timeout = 1.0\n"
-        )
-        log = (directory / "log").open("wb")
-        command = [sys.executable, "-m", "appliance.cli.main", "run", "-c", str(file)]
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        try:
-            url = f"http://127.0.0.1:{http}"
-            _wait_ready(url, process, directory / "log")
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-            log.close()
-
-
-def _free_port(kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START_WITHIN
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=1):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise SystemExit(f"the appliance did not get ready:\n{log.read_text(errors='replace')}")
-
-
 def measure(url: str, calls: int) -> list[dict[str, float]]:
     """One browser, one page, so many calls one after another; the first warms up and is left out."""
     flags = ["--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"]
@@ -142,8 +92,8 @@ def main() -> None:
     if options.url:
         times = measure(options.url.rstrip("/"), calls)
     else:
-        with appliance() as url:
-            times = measure(url, calls)
+        with running(OWN_ADDRESSES) as appliance:
+            times = measure(appliance.status().page.rstrip("/"), calls)
     result: dict[str, Any] = {"calls": calls}
     for field, key in (("http", "http"), ("connected", "connected"), ("first_audio", "audio")):
         values = sorted(one[key] for one in times)
