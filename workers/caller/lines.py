@@ -37,8 +37,10 @@ class Line:
         self._sockets: dict[bool, socket.socket] = {}
         self.paths: dict[tuple[str, int], Path] = {}
         self.call: Call | None = None
-        self.connected = trio.Event()
+        self.settled = trio.Event()
+        """Set-up has ended, well or not."""
         self.over = trio.Event()
+        self._stage = Stage.SETTING_UP
         self.refused: Counter[str] = Counter()
         """By error text: datagrams that the machine would not send."""
         problem = OSError("the answer has no candidate")
@@ -98,18 +100,17 @@ class Line:
 
     def _act(self, sends: list[SendDatagram]) -> None:
         for send in sends:
-            path = send.path
+            remote = send.path.remote
             try:
-                self._sockets[path.remote.is_ipv6].sendto(send.datagram, path.remote)
+                self._sockets[":" in remote.host].sendto(send.datagram, remote)
             except OSError as error:
                 self.refused[error.strerror or str(error)] += 1
-        call = self.call
-        assert call is not None
-        if call.connected and not self.connected.is_set():
-            self.connected.set()
-        if call.stage is Stage.OVER and not self.over.is_set():
-            self.connected.set()
-            self.over.set()
+        assert self.call is not None
+        if self.call.stage is not self._stage:
+            self._stage = self.call.stage
+            self.settled.set()
+            if self._stage is Stage.OVER:
+                self.over.set()
 
 
 class Lines:

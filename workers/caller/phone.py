@@ -130,7 +130,7 @@ class Phone:
             await self._hang_up_quietly(placed)
             raise
         self.lines.plug(line)
-        await line.connected.wait()
+        await line.settled.wait()
         if line.call.connected:
             self.connected += 1
             self.last_connected = self._now()
