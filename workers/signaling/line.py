@@ -7,8 +7,10 @@ from types import TracebackType
 
 import trio
 
+from ipc.codec import CodecError
 from ipc.messages.sessions import SessionCreated, SessionEnded, SessionRefused, SessionUnknown
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
+from workers.signaling.problems import ProblemKind, Refused
 from workers.signaling.switchboard import NoAnswer, Reply, Request
 
 
@@ -19,14 +21,21 @@ class RpcLine(AbstractContextManager["RpcLine"]):
         self._clients: dict[str, RpcClient] = {}
 
     async def call(self, rpc: str, request: Request, *, within: float) -> Reply:
-        """One request, one reply. Raises NoAnswer."""
+        """One request, one reply. Raises NoAnswer, and Refused if it is too big to send."""
         client = self._clients.get(rpc)
         if client is None:
             client = self._clients[rpc] = RpcClient(rpc)
         try:
             reply = await client.call(request, within)
-        except (RpcTimeout, RpcFailed, trio.ClosedResourceError) as error:
-            raise NoAnswer(str(error) or "the transceiver is gone") from error
+        # What rpc says names paths and exceptions of ours: for the log of the transceiver, not the client.
+        except RpcTimeout as error:
+            raise NoAnswer(f"no reply within {within:g} s") from error
+        except RpcFailed as error:
+            raise NoAnswer("the transceiver could not work on it") from error
+        except trio.ClosedResourceError as error:
+            raise NoAnswer("the transceiver is gone") from error
+        except CodecError:
+            raise Refused(ProblemKind.TOO_LARGE, "the offer does not fit into a message") from None
         match reply:
             case SessionCreated() | SessionRefused() | SessionEnded() | SessionUnknown():
                 return reply

@@ -82,8 +82,10 @@ async def test_the_multipart_shape_of_the_realtime_api(as_file: bool) -> None:
             "'sdp'",
         ),
         (
-            b'--b\r\nContent-Disposition: form-data; name="sdp"\r\n\r\nv=0\r\n'
-            b'--b\r\nContent-Disposition: form-data; name="session"\r\n\r\n[1]\r\n--b--\r\n',
+            (
+                b'--b\r\nContent-Disposition: form-data; name="sdp"\r\n\r\nv=0\r\n'
+                b'--b\r\nContent-Disposition: form-data; name="session"\r\n\r\n[1]\r\n--b--\r\n'
+            ),
             "multipart/form-data; boundary=b",
             400,
             "malformed-request",

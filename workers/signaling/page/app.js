@@ -271,7 +271,7 @@ class Call {
       remote && `${remote.protocol.toUpperCase()} ${remote.address?.includes(":") ? `[${remote.address}]` : remote.address ?? ""}:${remote.port}`,
       `connected in ${Math.round(this.took)} ms`,
     ];
-    $("facts").textContent = facts.filter(Boolean).map((fact) => fact.replaceAll(" ", "\u00a0")).join(" · ");
+    $("facts").textContent = facts.filter(Boolean).map((fact) => fact.replaceAll(" ", "\u00a0")).join("\u00a0· ");
   }
 
   fail(failure) {
