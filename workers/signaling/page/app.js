@@ -166,10 +166,12 @@ async function exchange(sdp, signal) {
   return { answer: await response.text(), location: response.headers.get("Location") };
 }
 
+const endpoint = (host, port) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+
 /** Our addresses in the answer, for the one message where they matter. */
 function addresses(sdp) {
   const found = [...sdp.matchAll(/^a=candidate:\S+ 1 (\S+) \d+ (\S+) (\d+)/gm)];
-  return found.map(([, transport, host, port]) => `${transport.toLowerCase()} ${host}:${port}`).join(", ");
+  return found.map(([, transport, host, port]) => `${transport.toUpperCase()} ${endpoint(host, port)}`).join(", ");
 }
 
 class Call {
@@ -268,7 +270,7 @@ class Call {
     }
     const facts = [
       codec && codec.mimeType.replace("audio/", "").replace("opus", "Opus"),
-      remote && `${remote.protocol.toUpperCase()} ${remote.address?.includes(":") ? `[${remote.address}]` : remote.address ?? ""}:${remote.port}`,
+      remote && `${remote.protocol.toUpperCase()} ${endpoint(remote.address ?? "", remote.port)}`,
       `connected in ${Math.round(this.took)} ms`,
     ];
     $("facts").textContent = facts.filter(Boolean).map((fact) => fact.replaceAll(" ", "\u00a0")).join("\u00a0· ");
