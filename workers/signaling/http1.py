@@ -59,7 +59,7 @@ class HttpConnection:
 
     def __init__(
         self,
-        stream: trio.SocketStream,
+        stream: trio.abc.HalfCloseableStream,
         application: Application,
         limits: Limits,
         *,
@@ -100,7 +100,8 @@ class HttpConnection:
             return True
         data = b""
         with trio.move_on_after(within) as self._idle:
-            data = await self._receive_some()
+            while (data := await self._receive_some()) and not (data := data.lstrip(b"\r\n")):
+                pass  # empty lines before a request are ignored (RFC 9112, 2.2)
         self._idle = None
         self._http.receive_data(data)
         return bool(data)

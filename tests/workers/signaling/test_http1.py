@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
+import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.signaling import OFFER, Running, running_server, with_limits
+from tests.support.signaling import (
+    OFFER,
+    FakeTransceivers,
+    Running,
+    entry,
+    running_server,
+    switchboard_with,
+    with_limits,
+)
+from workers.signaling.app import make_application
+from workers.signaling.http1 import IDLE_TIMEOUT, LINGER, HttpConnection
 
 GOOD = (
     b"POST /v1/realtime/calls HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\n"
@@ -115,14 +127,80 @@ async def test_a_body_in_thousands_of_pieces_is_refused() -> None:
         assert answer.startswith(b"HTTP/1.1 400")
 
 
-async def test_slow_requests_end_by_the_clock(autojump_clock: trio.testing.MockClock) -> None:
-    """The clock jumps only when all tasks wait, and sockets here have nothing more to say."""
-    async with running_server(limits=with_limits(request_timeout=5.0)) as running:
-        assert await exchange(running) == b""
-        for begun in (b"G", b"GET / HTTP/1.1\r\nHost:", GOOD[:-1]):
-            assert (await exchange(running, begun)).startswith(b"HTTP/1.1 408")
-        assert (await exchange(running, HEALTH)).startswith(b"HTTP/1.1 200")
-        assert running.server.guarded == 0
+async def over_memory(*pieces: tuple[float, bytes]) -> tuple[bytes, float]:
+    """Send each piece after so many seconds; what came back, and when the server closed.
+
+    No socket here, so the clock can jump.
+    """
+    client, server = trio.testing.memory_stream_pair()
+    application = make_application(switchboard_with(FakeTransceivers(), entry(0)))
+    connection = HttpConnection(
+        server,
+        application,
+        with_limits(request_timeout=5.0),
+        answered=lambda _: None,
+        keep_alive=lambda: True,
+    )
+    began = trio.current_time()
+    answer = bytearray()
+
+    async def serve() -> None:
+        await connection.run()
+        await server.aclose()
+
+    async def send() -> None:
+        for pause, piece in pieces:
+            await trio.sleep(pause)
+            try:
+                await client.send_all(piece)
+            except trio.BrokenResourceError:
+                return
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        nursery.start_soon(send)
+        while data := await client.receive_some():
+            answer += data
+    return bytes(answer), trio.current_time() - began
+
+
+async def test_a_connection_that_says_nothing_ends(autojump_clock: trio.testing.MockClock) -> None:
+    for pieces in ([], [(1.0, b"\r\n"), (1.0, b"\r\n")]):
+        answer, took = await over_memory(*pieces)
+        assert answer == b""
+        assert took == pytest.approx(5.0)
+
+
+async def test_empty_lines_before_a_request_are_ignored(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    answer, _ = await over_memory((0.0, b"\r\n"), (0.0, b"\r\n" + HEALTH))
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("begun", [b"G", b"GET / HTTP/1.1\r\nHost:", GOOD[:100], GOOD[:-1]])
+async def test_a_request_that_stops_half_way_ends(
+    autojump_clock: trio.testing.MockClock, begun: bytes
+) -> None:
+    answer, took = await over_memory((1.0, begun))
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert took == pytest.approx(1.0 + 5.0 + LINGER)
+
+
+async def test_a_request_that_trickles_in_ends_all_the_same(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    answer, took = await over_memory(*((0.5, bytes((byte,))) for byte in GOOD))
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert took <= 0.5 + 5.0 + LINGER
+
+
+async def test_a_connection_kept_alive_ends_when_it_is_idle(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    answer, took = await over_memory((0.0, HEALTH), (20.0, HEALTH))
+    assert answer.count(b"HTTP/1.1 200") == 2
+    assert took == pytest.approx(20.0 + IDLE_TIMEOUT)
 
 
 async def test_a_drained_server_answers_what_is_open_and_returns() -> None:
