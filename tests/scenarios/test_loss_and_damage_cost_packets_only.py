@@ -31,7 +31,9 @@ def test_damage_during_set_up_costs_that_call_at_most(seed: int) -> None:
         world.wan.corruption = 0
         world.run(1)
         if client.call.failure:
-            assert world.transceiver.closed[client.session_id] in {
+            # Its last word may have been damaged too: then the server still waits.
+            assert world.transceiver.closed.get(client.session_id) in {
+                None,
                 CloseReason.DTLS_FAILED,
                 CloseReason.FINGERPRINT_MISMATCH,
                 CloseReason.PEER_CLOSED,

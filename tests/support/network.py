@@ -1,6 +1,7 @@
 """A network in virtual time: datagrams, delay, loss and clocks as plain values in one process.
 
-Everything that happens is an event in one heap; nothing sleeps, and a seed makes a run repeatable.
+Everything that happens is an event in one heap; nothing sleeps. A seed repeats a run, but for what
+OpenSSL draws by itself: keys, and the length of a signature.
 Nodes are sans-IO cores with an address (see `world`); `Leg` is what lies between two of them.
 """
 
