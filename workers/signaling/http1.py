@@ -152,11 +152,11 @@ class HttpConnection:
     async def next_event(self) -> h11.Event | type[h11.PAUSED]:
         """The next event of this request. Raises Refused (malformed, too slow) and PeerGone."""
         try:
-            with trio.fail_at(self._deadline):
-                while (event := self._http.next_event()) is h11.NEED_DATA:
-                    if self._http.they_are_waiting_for_100_continue:
-                        go_on = h11.InformationalResponse(status_code=100, headers=[])
-                        await self._send_all(self._http.send(go_on) or b"")
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                if self._http.they_are_waiting_for_100_continue:
+                    go_on = h11.InformationalResponse(status_code=100, headers=[])
+                    await self._send_all(self._http.send(go_on) or b"")
+                with trio.fail_at(self._deadline):
                     self._http.receive_data(await self._receive_some())
         except h11.RemoteProtocolError as error:
             kind = OF_STATUS.get(error.error_status_hint, ProblemKind.MALFORMED_REQUEST)
