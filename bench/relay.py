@@ -19,8 +19,9 @@ from typing import Any
 
 import trio
 
-from bench.relay_contenders import Contender, run_tandem_python
+from bench.relay_contenders import Contender, run_tandem
 from bench.relay_load import Clients
+from config.model import DatapathChoice
 
 OUTSTANDING = 2
 """Datagrams of each flow under way when saturated: more than a turn takes, less than a buffer holds."""
@@ -103,11 +104,13 @@ async def bench(*, flows: int, seconds: float, rate: float) -> dict[str, Any]:
         "flows": flows,
         "payload": 160,
     }
-    async with trio.open_nursery() as nursery:
-        contender = await nursery.start(run_tandem_python, relay_cpu, load_cpu)
-        os.sched_setaffinity(0, {load_cpu})  # only now: children inherit it
-        results |= await measure(contender, flows=flows, seconds=seconds, rate=rate)
-        nursery.cancel_scope.cancel()
+    for datapath in (DatapathChoice.PYTHON, DatapathChoice.NATIVE):
+        os.sched_setaffinity(0, allowed)
+        async with trio.open_nursery() as nursery:
+            contender = await nursery.start(run_tandem, datapath, relay_cpu, load_cpu)
+            os.sched_setaffinity(0, {load_cpu})  # only now: children inherit it
+            results |= await measure(contender, flows=flows, seconds=seconds, rate=rate)
+            nursery.cancel_scope.cancel()
     return results
 
 

@@ -21,7 +21,7 @@ import trio
 
 from bench.relay_load import Clients
 from config.ids import ClusterId, Endpoint, Epoch, Role, Route, TransceiverId, WorkerName
-from config.model import Config, LogLevel, LogSection, RelaySection
+from config.model import Config, DatapathChoice, LogLevel, LogSection, RelaySection
 from ipc.bus import Subscriber
 from ipc.control import ControlServer
 from ipc.handover import assignment_pair, send_assignment
@@ -69,14 +69,18 @@ class Contender(Protocol):
         """What its own counters complain about."""
 
 
-class TandemPython:
-    """A real relay worker with the Python datapath, driven over its real control and bus."""
-
-    name = "python"
+class Tandem:
+    """A real relay worker, driven over its real control and bus."""
 
     def __init__(
-        self, address: Endpoint, keys: UfragKeys, subscriber: Subscriber, pid: int
+        self,
+        name: DatapathChoice,
+        address: Endpoint,
+        keys: UfragKeys,
+        subscriber: Subscriber,
+        pid: int,
     ) -> None:
+        self.name = name.value
         self.address = address
         self.pid = pid
         self._keys = keys
@@ -156,8 +160,8 @@ class _Handshake:
                     pass
 
 
-async def run_tandem_python(
-    cpu: int, echo_cpu: int, *, task_status: trio.TaskStatus[TandemPython]
+async def run_tandem(
+    datapath: DatapathChoice, cpu: int, echo_cpu: int, *, task_status: trio.TaskStatus[Tandem]
 ) -> None:
     """Run a worker and its echo until cancelled; says which contender it is once routes are known."""
     key = secrets.token_bytes(16)
@@ -170,7 +174,8 @@ async def run_tandem_python(
         Subscriber(f"ipc://{directory}/bus") as subscriber,
     ):
         config = Config(
-            relay=RelaySection(listen=(public_endpoint,)), log=LogSection(level=LogLevel.WARNING)
+            relay=RelaySection(listen=(public_endpoint,), datapath=datapath),
+            log=LogSection(level=LogLevel.WARNING),
         )
         assignment = Assignment(
             version=PROTOCOL_VERSION,
@@ -206,8 +211,8 @@ async def run_tandem_python(
             cwd=Path(__file__).parent.parent,
         )
         handshake = _Handshake(server, Routes(1, (LiveRoute(_ROUTE, far_endpoint),)))
-        contender = TandemPython(
-            public_endpoint, UfragKeys({"0": key}, "0"), subscriber, worker.pid
+        contender = Tandem(
+            datapath, public_endpoint, UfragKeys({"0": key}, "0"), subscriber, worker.pid
         )
         try:
             async with trio.open_nursery() as nursery:

@@ -53,6 +53,14 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class DatapathChoice(StrEnum):
+    """Which code moves the datagrams of a relay."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    PYTHON = "python"
+
+
 class ClusterSection(_Section):
     """Who this host is in a fleet; a single host needs nothing here."""
 
@@ -71,6 +79,8 @@ class RelaySection(_Section):
     """Relay workers; 0 is one per CPU, each pinned to its own."""
     receive_buffer: Annotated[_Whole, Field(ge=65536, le=268_435_456)] = 4_194_304
     """Bytes of kernel receive buffer per socket: what arrives while a worker is replaced."""
+    datapath: DatapathChoice = DatapathChoice.AUTO
+    """What moves datagrams: native (C), python, or auto: native where it is built."""
     max_flows: Annotated[_Whole, Field(ge=16, le=16_777_215)] = 65_536
     """Flows per worker, pending and assured."""
     max_pending: Annotated[_Whole, Field(ge=16, le=1_048_576)] = 4_096

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
 from typing import Final, assert_never
 
 import trio
@@ -27,12 +26,10 @@ from workers.relay.core.interface import (
 )
 from workers.relay.core.relay import Relay
 from workers.relay.core.routes import route_changes
-from workers.relay.datapath.base import Datapath
-from workers.relay.datapath.python import PythonDatapath
+from workers.relay.datapath.base import Datapath, Source
+from workers.relay.datapath.choice import open_datapath
 from workers.wire.ufrag import UfragKeys
 
-PUMP_BUDGET: Final = 256
-"""Datagrams, or records, of one socket before the others have their turn."""
 EVENT_BUDGET: Final = 32
 """Events for the core in a turn: an event costs as much as eight datagrams, and media go first."""
 TICK: Final = 0.25
@@ -50,26 +47,17 @@ class RelayShell:
         self._links: dict[Route, Endpoint] = {}
         self._conserved = True
 
-    async def pump(self, sock: socket.socket, pump: Callable[[], int]) -> None:
-        """Serve one socket for ever."""
+    async def pump(self, source: Source) -> None:
+        """Serve one source for ever."""
+        descriptor, pump = source
         while True:
             # With events left over from the last turn, only let the others run in between.
             if self._datapath.waiting:
                 await trio.lowlevel.checkpoint()
             else:
-                await trio.lowlevel.wait_readable(sock)
-            pump()
+                await trio.lowlevel.wait_readable(descriptor)
+            pump(_now())
             self._handle_waiting()
-
-    async def pump_public(self, index: int, sock: socket.socket) -> None:
-        """Serve a public socket for ever."""
-        datapath = self._datapath
-        await self.pump(sock, lambda: datapath.pump_public(index, PUMP_BUDGET, _now()))
-
-    async def pump_link(self, sock: socket.socket) -> None:
-        """Serve the link socket for ever."""
-        datapath = self._datapath
-        await self.pump(sock, lambda: datapath.pump_link(PUMP_BUDGET))
 
     async def tick(self) -> None:
         """Let pending and silent flows go, for ever."""
@@ -181,23 +169,20 @@ async def serve(worker: Worker) -> None:
         max_flows=config.relay.max_flows,
         max_pending=config.relay.max_pending,
     )
-    datapath = PythonDatapath(
-        public,
-        link,
-        mtu=config.link.mtu,
-        idle=config.relay.flow_idle,
-        max_flows=config.relay.max_flows,
-    )
-    shell = RelayShell(core, datapath)
-    worker.set_load(lambda: shell.flows)
-    worker.set_stats(lambda: shell.stats(worker))
+    with open_datapath(config, public, link, assignment.cpu) as (datapath, note):
+        shell = RelayShell(core, datapath)
+        worker.set_load(lambda: shell.flows)
+        worker.set_stats(lambda: shell.stats(worker))
+        await _relay(worker, shell, datapath, Ready(link=link_endpoint, datapath=note))
+
+
+async def _relay(worker: Worker, shell: RelayShell, datapath: Datapath, ready: Ready) -> None:
     async with trio.open_nursery() as nursery:
-        for index, (_, sock) in enumerate(public):
-            nursery.start_soon(shell.pump_public, index, sock)
-        nursery.start_soon(shell.pump_link, link)
+        for source in datapath.sources:
+            nursery.start_soon(shell.pump, source)
         nursery.start_soon(shell.tick)
         nursery.start_soon(shell.follow_routes, worker)
-        await worker.ready(Ready(link=link_endpoint, datapath="python (no native one is built)"))
+        await worker.ready(ready)
         await worker.draining.wait()
         # Its transceivers end their sessions, or their clients fall silent, and the flows go with them.
         while shell.flows and trio.current_time() < (worker.drain_deadline or 0.0):

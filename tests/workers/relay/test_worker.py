@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Role, Route, TransceiverId, WorkerName
-from config.model import Config, RelaySection
+from config.model import Config, DatapathChoice, RelaySection
 from ipc.bus import Subscriber
 from ipc.control import ControlServer
 from ipc.handover import assignment_pair, send_assignment
@@ -138,7 +138,7 @@ async def came(client: trio.socket.SocketType, source: Endpoint) -> bytes:
 
 
 @asynccontextmanager
-async def staged(directory: Path) -> AsyncIterator[Stage]:
+async def staged(directory: Path, datapath: DatapathChoice) -> AsyncIterator[Stage]:
     publics = [await udp(), await udp("::1")]
     link, far = await udp(), await udp()
     listen = tuple(endpoint(sock) for sock in publics)
@@ -153,7 +153,7 @@ async def staged(directory: Path) -> AsyncIterator[Stage]:
             role=Role.RELAY,
             index=0,
             generation=1,
-            config=Config(relay=RelaySection(listen=listen)).model_dump_json(),
+            config=Config(relay=RelaySection(listen=listen, datapath=datapath)).model_dump_json(),
             control=control.endpoint,
             bus=bus.endpoint,
             runtime_directory=str(directory),
@@ -213,10 +213,13 @@ async def staged(directory: Path) -> AsyncIterator[Stage]:
 
 
 @pytest.mark.process
-async def test_from_the_first_check_to_the_drained_end(directory: Path) -> None:
-    async with staged(directory) as stage:
+@pytest.mark.parametrize("datapath", [DatapathChoice.NATIVE, DatapathChoice.PYTHON])
+async def test_from_the_first_check_to_the_drained_end(
+    directory: Path, datapath: DatapathChoice
+) -> None:
+    async with staged(directory, datapath) as stage:
         assert stage.link is not None
-        assert any(isinstance(m, Ready) and m.datapath.startswith("python (") for m in stage.heard)
+        assert any(isinstance(m, Ready) and m.datapath.startswith(datapath) for m in stage.heard)
         client, client6 = await udp(), await udp("::1")
         label = await stage.assure(client, 1)
         label6 = await stage.assure(client6, 2, at=1)

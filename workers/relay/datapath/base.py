@@ -30,10 +30,11 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from config.ids import Instant
+from config.ids import Endpoint, Instant
 from workers.relay.core.interface import (
     Event,
     InstallFlow,
@@ -65,6 +66,25 @@ SEND_ERRORS: Final = {
 }
 """The ways a send may fail that are the network's or the peer's doing. Any other is our own bug."""
 
+SockAddress = tuple[Any, ...]
+"""What `recvfrom` returns and `sendto` takes: (host, port), for IPv6 with flow info and scope."""
+Source = tuple[int, Callable[[Instant], object]]
+"""A descriptor to wait for, and what to call when it is readable."""
+
+
+def sock_address(endpoint: Endpoint) -> SockAddress:
+    """An end point as `recvfrom` would give it."""
+    host, port = endpoint
+    return (host, port, 0, 0) if ":" in host else (host, port)
+
+
+def send_failure(error: OSError) -> DropReason:
+    """What a failed send counts as. Raises the error again if it is a bug of ours."""
+    reason = SEND_ERRORS.get(error.errno or 0)
+    if reason is None:
+        raise error
+    return reason
+
 
 @dataclass(slots=True)
 class DatapathCounters:
@@ -85,7 +105,7 @@ class DatapathCounters:
     """Of them, put into the ring of records."""
     records_dropped: Counter[DropReason] = field(default_factory=Counter)
     sent: int = 0
-    """Datagrams and records that were sent because the core said so."""
+    """Datagrams, to clients and transceivers, that were sent because the core said so."""
     unsent: Counter[DropReason] = field(default_factory=Counter)
 
     def conserved(self) -> bool:
@@ -99,7 +119,13 @@ class DatapathCounters:
 class Datapath(Protocol):
     """See the module. No method blocks; every one does a bounded amount of work."""
 
-    counters: DatapathCounters
+    @property
+    def counters(self) -> DatapathCounters:
+        """Totals so far."""
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """What the shell waits for. Each call does a bounded amount of work; then events may wait."""
 
     @property
     def flows(self) -> int:

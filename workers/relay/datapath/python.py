@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from config.ids import Endpoint, FlowKey, Instant, Route, Transport
 from workers.relay.core.interface import (
@@ -29,18 +29,21 @@ from workers.relay.core.interface import (
 from workers.relay.datapath.base import (
     FLOW_UPCALLS,
     RECORD_RING,
-    SEND_ERRORS,
     TOMBSTONE_SILENCE,
     UPCALL_RING,
     DatapathCounters,
+    SockAddress,
+    Source,
+    send_failure,
+    sock_address,
 )
+from workers.relay.datapath.outbox import Outbox
 from workers.wire.demux import FORWARDED, KINDS, Kind
 from workers.wire.link import HEADER, HEADER_LENGTH, MAX_PAYLOAD, RecordType
 from workers.wire.types import DropReason
 
-SockAddress = tuple[Any, ...]
-"""What `recvfrom` returns and `sendto` takes: (host, port), for IPv6 with flow info and scope."""
-
+PUMP_BUDGET: Final = 256
+"""Datagrams, or records, of one socket before the others have their turn."""
 SWEEP_SHARE: Final = 40
 """A sweep looks at this fraction of the table, and at SWEEP_LEAST flows at least."""
 SWEEP_LEAST: Final = 64
@@ -51,18 +54,15 @@ _RECORD_TYPES: Final = {int(t): t for t in RecordType}
 class _Leg:
     """The way to one transceiver and the records that will leave on it with the next flush."""
 
-    __slots__ = ("address", "endpoint", "flows", "own", "parts", "size")
+    __slots__ = ("address", "flows", "parts", "size")
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
         self.address = sock_address(endpoint)
         self.flows = 0
         """Installed flows of that transceiver."""
         self.parts: list[bytes] = []
         """Header, payload, header, payload, ..."""
         self.size = 0
-        self.own = 0
-        """Records among them that the core sends, not a client."""
 
 
 class _Flow:
@@ -93,12 +93,6 @@ class _Port:
         self.tombstones: dict[SockAddress, Instant] = {}
 
 
-def sock_address(endpoint: Endpoint) -> SockAddress:
-    """An end point as `recvfrom` would give it."""
-    host, port = endpoint
-    return (host, port, 0, 0) if ":" in host else (host, port)
-
-
 class PythonDatapath:
     """See `base`. Sockets are non-blocking, bound, and stay with their owner."""
 
@@ -113,6 +107,7 @@ class PythonDatapath:
     ) -> None:
         """`mtu`: most bytes in a link datagram. `idle`: seconds of silence that end a flow."""
         self.counters = DatapathCounters()
+        self._outbox = Outbox(dict(public), link, mtu, self.counters)
         self._ports = [_Port(local, sock) for local, sock in public]
         self._port_of = {port.local: port for port in self._ports}
         self._link = link
@@ -132,6 +127,15 @@ class PythonDatapath:
         self._records: deque[tuple[SockAddress, RecordType, int, int, bytes]] = deque()
         self._known: deque[tuple[_Port, SockAddress, bytes, _Flow]] = deque()
         self._strangers: deque[tuple[_Port, SockAddress, bytes]] = deque()
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """Every socket."""
+        ports = [(p.socket.fileno(), self._pump_of(i)) for i, p in enumerate(self._ports)]
+        return [*ports, (self._link.fileno(), lambda now: self.pump_link(PUMP_BUDGET))]
+
+    def _pump_of(self, index: int) -> Callable[[Instant], object]:
+        return lambda now: self.pump_public(index, PUMP_BUDGET, now)
 
     @property
     def flows(self) -> int:
@@ -177,7 +181,7 @@ class PythonDatapath:
         except BlockingIOError:
             pass
         self.counters.received += received
-        self.flush()
+        self._flush_media()
         return received
 
     def pump_link(self, budget: int) -> int:
@@ -211,7 +215,7 @@ class PythonDatapath:
                         flow.sendto(view[start:offset], flow.address)
                         returned += 1
                     except OSError as error:
-                        counters.records_dropped[_reason(error)] += 1
+                        counters.records_dropped[send_failure(error)] += 1
         except BlockingIOError:
             pass
         counters.records += records
@@ -278,49 +282,31 @@ class PythonDatapath:
 
     def send_datagram(self, datagram: SendDatagram) -> None:
         """Send a datagram to a client at once."""
-        key = datagram.key
-        try:
-            self._port_of[key.local].socket.sendto(datagram.datagram, sock_address(key.client))
-            self.counters.sent += 1
-        except OSError as error:
-            self.counters.unsent[_reason(error)] += 1
+        self._outbox.send_datagram(datagram)
 
     def send_record(self, record: SendRecord) -> None:
         """Queue a record until `flush`."""
-        leg = self._leg(record.to)
-        length = len(record.payload)
-        if leg.size + length + HEADER_LENGTH > self._mtu:
-            self._send(leg)
-        if not leg.parts:
-            self._loaded.append(leg)
-        leg.parts.append(HEADER.pack(record.type, record.flags, length, record.label))
-        leg.parts.append(record.payload)
-        leg.size += length + HEADER_LENGTH
-        leg.own += 1
+        self._outbox.send_record(record)
 
     def flush(self) -> None:
         """Send the queued records, packed."""
+        self._outbox.flush()
+
+    def _flush_media(self) -> None:
         for leg in self._loaded:
             self._send(leg)
-            if not leg.flows:
-                self._legs.pop(leg.address, None)
         self._loaded.clear()
 
     def _send(self, leg: _Leg) -> None:
         parts, counters = leg.parts, self.counters
-        if not parts:
-            return
-        forwarded = (len(parts) >> 1) - leg.own
+        forwarded = len(parts) >> 1
         try:
             self._link.sendto(b"".join(parts), leg.address)
             counters.forwarded += forwarded
-            counters.sent += leg.own
         except OSError as error:
-            reason = _reason(error)
-            counters.dropped[reason] += forwarded
-            counters.unsent[reason] += leg.own
+            counters.dropped[send_failure(error)] += forwarded
         parts.clear()
-        leg.size = leg.own = 0
+        leg.size = 0
 
     def _leg(self, endpoint: Endpoint) -> _Leg:
         address = sock_address(endpoint)
@@ -390,14 +376,6 @@ class PythonDatapath:
             del self._by_route[flow.route]
         leg = flow.leg
         leg.flows -= 1
-        if not leg.flows and not leg.parts:
-            self._legs.pop(leg.address, None)
+        if not leg.flows:
+            del self._legs[leg.address]
         self._ended.append(flow.label)
-
-
-def _reason(error: OSError) -> DropReason:
-    """What a failed send counts as. Raises the error again if it is a bug of ours."""
-    reason = SEND_ERRORS.get(error.errno or 0)
-    if reason is None:
-        raise error
-    return reason

@@ -1,0 +1,64 @@
+/* The relay's native datapath. workers/relay/datapath/base.py says what it does; fastpath.c how.
+ * cffi reads it without the preprocessor's lines, so it holds declarations only. */
+#ifndef TANDEM_FASTPATH_H
+#define TANDEM_FASTPATH_H
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where datagrams and records ended, in the order of `_COUNTERS` in workers/relay/datapath/native.py. */
+enum {
+    FP_RECEIVED, FP_FORWARDED, FP_UPCALLED,
+    FP_DROPPED_EMPTY, FP_DROPPED_OVERSIZE, FP_DROPPED_TOMBSTONE, FP_DROPPED_UPCALLS_FULL,
+    FP_DROPPED_WOULD_BLOCK, FP_DROPPED_REFUSED, FP_DROPPED_UNREACHABLE, FP_DROPPED_TOO_BIG, FP_DROPPED_NO_BUFFERS,
+    FP_RECORDS, FP_RETURNED, FP_RAISED,
+    FP_RECORDS_MALFORMED, FP_RECORDS_QUEUE_FULL,
+    FP_RECORDS_WOULD_BLOCK, FP_RECORDS_REFUSED, FP_RECORDS_UNREACHABLE, FP_RECORDS_TOO_BIG, FP_RECORDS_NO_BUFFERS,
+    FP_FLOWS,
+    FP_COUNTERS
+};
+
+enum { FP_UPCALL_DATAGRAM = 1, FP_UPCALL_RECORD = 2, FP_UPCALL_EXPIRED = 3 };
+enum { FP_INSTALL = 1, FP_REMOVE = 2, FP_REMOVE_ROUTE = 3 };
+
+/* An address as on the link: IPv4 is v4-mapped; the port is big-endian. */
+typedef struct { uint8_t address[16]; uint8_t port[2]; } fp_endpoint;
+
+typedef struct {
+    uint32_t kind;
+    uint32_t label;         /* slot << 8 | generation */
+    uint16_t route[3];      /* cluster, transceiver, epoch */
+    uint16_t port;          /* index of the public socket */
+    fp_endpoint client;
+    fp_endpoint peer;       /* link address of the transceiver */
+} fp_command;
+
+/* An entry of an upcall ring; `length` bytes of datagram or record payload follow. */
+typedef struct {
+    uint32_t size;          /* of the whole entry, a multiple of 8; 0: the ring goes on at its start */
+    uint32_t label;         /* of the record, or of the flow if `known` */
+    uint16_t length;
+    uint16_t route[3];
+    uint16_t port;
+    uint8_t kind;
+    uint8_t known;          /* an installed flow has that source (datagram), or that label and peer (record) */
+    uint8_t record_type;
+    uint8_t record_flags;
+    fp_endpoint from;       /* client, or link peer */
+    fp_endpoint client;     /* of a record, if `known` */
+} fp_upcall;
+
+typedef struct fp fp;
+
+size_t fp_table_size(uint32_t capacity);
+fp *fp_open(int table_fd, uint32_t capacity, uint32_t link_mtu, uint32_t idle_seconds, const uint8_t hash_key[16]);
+int fp_add_port(fp *f, int fd);
+int fp_set_link(fp *f, int fd);
+int fp_start(fp *f, int cpu);
+void fp_stop(fp *f);
+void fp_close(fp *f);
+void fp_pump(fp *f, uint64_t now_ms, uint64_t ready);
+int fp_upcall_fd(fp *f);
+int fp_command_push(fp *f, const fp_command *command);
+size_t fp_take(fp *f, uint8_t *out, size_t room);
+void fp_counters(fp *f, uint64_t *out);
+#endif

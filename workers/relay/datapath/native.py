@@ -1,0 +1,297 @@
+"""The datapath in C, seen from Python: commands down, events up, counters read.
+
+The C thread (workers/native/fastpath.c) owns the receiving side of all sockets and the flow table.
+What the core says goes out from here, through the same sockets: an install is in the command ring
+before the response that lets its client send has left, and the thread applies commands between
+receiving a batch and looking it up, so the client's next datagram meets its flow.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+from config.ids import (
+    ClusterId,
+    Endpoint,
+    Epoch,
+    FlowKey,
+    Instant,
+    Route,
+    TransceiverId,
+    Transport,
+)
+from workers.native import load
+from workers.relay.core.interface import (
+    Event,
+    FlowExpired,
+    InstallFlow,
+    KnownFlow,
+    LinkRecord,
+    RemoveFlow,
+    RemoveRoute,
+    SendDatagram,
+    SendRecord,
+    Upcall,
+)
+from workers.relay.datapath.base import DatapathCounters, Source
+from workers.relay.datapath.outbox import Outbox
+from workers.wire.link import RecordType
+from workers.wire.types import DropReason
+
+_UPCALL: Final = struct.Struct("=IIH3HHBBBB18s18s2x")
+_COMMAND: Final = struct.Struct("=II3HH18s18s")
+_TAKE: Final = 1 << 16
+"""Most bytes of events that one look brings; the rest waits in the rings."""
+_RECORD_TYPES: Final = {int(t): t for t in RecordType}
+_NO_ROUTE: Final = Route(ClusterId(0), TransceiverId(0), Epoch(0))
+
+_DROPPED: Final = (
+    DropReason.EMPTY,
+    DropReason.OVERSIZE,
+    DropReason.TOMBSTONE,
+    DropReason.UPCALLS_FULL,
+    DropReason.SEND_WOULD_BLOCK,
+    DropReason.SEND_REFUSED,
+    DropReason.SEND_UNREACHABLE,
+    DropReason.SEND_TOO_BIG,
+    DropReason.SEND_NO_BUFFERS,
+)
+_RECORDS_DROPPED: Final = (
+    DropReason.MALFORMED_LINK,
+    DropReason.QUEUE_FULL,
+    DropReason.SEND_WOULD_BLOCK,
+    DropReason.SEND_REFUSED,
+    DropReason.SEND_UNREACHABLE,
+    DropReason.SEND_TOO_BIG,
+    DropReason.SEND_NO_BUFFERS,
+)
+
+
+def table_size(max_flows: int) -> int:
+    """Bytes of shared memory that a table of so many flows needs."""
+    return int(load().lib.fp_table_size(max_flows))
+
+
+class NativeDatapath:
+    """See `base`. `table` is a file descriptor of shared memory, `table_size(max_flows)` bytes long.
+
+    Sockets are non-blocking, bound, and stay with their owner. Without `start` nothing moves but by
+    the pumps, as tests want it.
+    """
+
+    def __init__(
+        self,
+        public: Sequence[tuple[Endpoint, socket.socket]],
+        link: socket.socket,
+        *,
+        mtu: int,
+        idle: float,
+        max_flows: int,
+        table: int,
+    ) -> None:
+        """`mtu`: most bytes in a link datagram. `idle`: seconds of silence that end a flow."""
+        module = load()
+        self._ffi, self._lib = module.ffi, module.lib
+        self._fp = self._lib.fp_open(table, max_flows, mtu, int(idle), os.urandom(16))
+        if self._fp == self._ffi.NULL:
+            raise MemoryError("no memory for the flow table")
+        self._locals = [local for local, _ in public]
+        self._port_of = {local: self._lib.fp_add_port(self._fp, s.fileno()) for local, s in public}
+        self._lib.fp_set_link(self._fp, link.fileno())
+        self._own = DatapathCounters()
+        self._outbox = Outbox(dict(public), link, mtu, self._own)
+        self._buffer = self._ffi.new("uint8_t[]", _TAKE)
+        self._view = memoryview(self._ffi.buffer(self._buffer))
+        self._numbers = self._ffi.new("uint64_t[]", self._lib.FP_COUNTERS)
+        self._events: deque[Event] = deque()
+        self._threaded = self._closed = False
+        self._now: Instant = 0.0
+        """Of the last call, for rounds without the thread."""
+        self._backlog: deque[bytes] = deque()
+        """Commands that the ring had no room for."""
+
+    def start(self, cpu: int | None) -> None:
+        """Let a thread of its own pump from now on, pinned to that CPU."""
+        if self._lib.fp_start(self._fp, -1 if cpu is None else cpu):
+            raise OSError("the datapath's thread cannot be started")
+        self._threaded = True
+
+    def close(self) -> None:
+        """Stop the thread and give the memory back. The table stays as it is; counters can be read."""
+        if not self._closed:
+            self._lib.fp_stop(self._fp)
+            self._lib.fp_counters(self._fp, self._numbers)
+            self._closed = True
+            self._lib.fp_close(self._fp)
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """One: the eventfd by which the thread says that there are events."""
+        return [(self._lib.fp_upcall_fd(self._fp), self._nothing)]
+
+    @property
+    def counters(self) -> DatapathCounters:
+        """As they stood after the thread's last round."""
+        n, lib = self._numbers, self._lib
+        if not self._closed:
+            lib.fp_counters(self._fp, n)
+        dropped, lost = lib.FP_DROPPED_EMPTY, lib.FP_RECORDS_MALFORMED
+        return DatapathCounters(
+            received=n[lib.FP_RECEIVED],
+            forwarded=n[lib.FP_FORWARDED],
+            upcalled=n[lib.FP_UPCALLED],
+            dropped=_by_reason(_DROPPED, n, dropped),
+            records=n[lib.FP_RECORDS],
+            returned=n[lib.FP_RETURNED],
+            raised=n[lib.FP_RAISED],
+            records_dropped=_by_reason(_RECORDS_DROPPED, n, lost),
+            sent=self._own.sent,
+            unsent=self._own.unsent,
+        )
+
+    @property
+    def flows(self) -> int:
+        """Installed flows."""
+        return self._number(self._lib.FP_FLOWS)
+
+    @property
+    def waiting(self) -> int:
+        """Events that `next_event` has in store, as far as it has looked."""
+        if not self._events:
+            self._take()
+        return len(self._events)
+
+    def pump_public(self, index: int, budget: int, now: Instant) -> int:
+        """A round of the thread's work on one public socket, in its absence."""
+        return self._round(self._lib.FP_RECEIVED, 2 << index, now)
+
+    def pump_link(self, budget: int) -> int:
+        """The same on the link socket."""
+        return self._round(self._lib.FP_RECORDS, 1, self._now)
+
+    def next_event(self) -> Event | None:
+        """The next thing for the core to decide."""
+        if not self._events:
+            self._take()
+        return self._events.popleft() if self._events else None
+
+    def install(self, flow: InstallFlow, now: Instant) -> None:
+        """Forward this flow from now on, in place of any other of its key."""
+        key = flow.key
+        self._now = now
+        self._command(
+            self._lib.FP_INSTALL,
+            flow.label,
+            flow.route,
+            self._port_of[key.local],
+            key.client.pack(),
+            flow.link.pack(),
+        )
+
+    def remove(self, flow: RemoveFlow, now: Instant) -> None:
+        """Forward it no longer; a label that is not installed is ignored."""
+        self._now = now
+        self._command(self._lib.FP_REMOVE, label=flow.label)
+
+    def remove_route(self, route: RemoveRoute, now: Instant) -> None:
+        """Forward no flow of this route any longer."""
+        self._now = now
+        self._command(self._lib.FP_REMOVE_ROUTE, route=route.route)
+
+    def send_record(self, record: SendRecord) -> None:
+        """Queue a record until `flush`."""
+        self._outbox.send_record(record)
+
+    def send_datagram(self, datagram: SendDatagram) -> None:
+        """Send a datagram to a client at once."""
+        self._outbox.send_datagram(datagram)
+
+    def flush(self) -> None:
+        """Send the queued records, packed."""
+        self._outbox.flush()
+
+    def sweep(self, now: Instant) -> None:
+        """The thread sweeps; here only commands go that found the ring full."""
+        while self._backlog and not self._push(self._backlog[0]):
+            self._backlog.popleft()
+        if not self._threaded:
+            self._round(self._lib.FP_RECEIVED, 0, now)
+
+    def _round(self, counter: int, ready: int, now: Instant) -> int:
+        before, self._now = self._number(counter), now
+        self._lib.fp_pump(self._fp, int(now * 1000), ready)
+        return self._number(counter) - before
+
+    def _number(self, which: int) -> int:
+        if not self._closed:
+            self._lib.fp_counters(self._fp, self._numbers)
+        return int(self._numbers[which])
+
+    def _nothing(self, now: Instant) -> None:
+        """The events are where they are: `next_event` takes them."""
+
+    def _command(
+        self,
+        kind: int,
+        label: int = 0,
+        route: Route = _NO_ROUTE,
+        port: int = 0,
+        client: bytes = b"",
+        peer: bytes = b"",
+    ) -> None:
+        command = _COMMAND.pack(kind, label, *route, port, client, peer)
+        if self._backlog or self._push(command):
+            self._backlog.append(command)
+        if not self._threaded:
+            self._round(self._lib.FP_RECEIVED, 0, self._now)
+
+    def _push(self, command: bytes) -> bool:
+        """True if the ring has no room."""
+        pointer = self._ffi.cast("fp_command *", self._ffi.from_buffer(command))
+        return bool(self._lib.fp_command_push(self._fp, pointer))
+
+    def _take(self) -> None:
+        end = self._lib.fp_take(self._fp, self._buffer, _TAKE)
+        view, at = self._view, 0
+        while at < end:
+            (
+                size,
+                label,
+                length,
+                cluster,
+                transceiver,
+                epoch,
+                port,
+                kind,
+                known,
+                type_,
+                flags,
+                sender,
+                client,
+            ) = _UPCALL.unpack_from(view, at)
+            payload = bytes(view[at + _UPCALL.size : at + _UPCALL.size + length])
+            at += size
+            if kind == self._lib.FP_UPCALL_EXPIRED:
+                self._events.append(FlowExpired(label))
+            elif kind == self._lib.FP_UPCALL_RECORD:
+                key = self._key(client, port) if known else None
+                peer = Endpoint.unpack(sender)
+                self._events.append(
+                    LinkRecord(peer, _RECORD_TYPES[type_], flags, label, payload, key)
+                )
+            else:
+                route = Route(ClusterId(cluster), TransceiverId(transceiver), Epoch(epoch))
+                flow = KnownFlow(label, route) if known else None
+                self._events.append(Upcall(self._key(sender, port), payload, flow))
+
+    def _key(self, client: bytes, port: int) -> FlowKey:
+        return FlowKey(Transport.UDP, Endpoint.unpack(client), self._locals[port])
+
+
+def _by_reason(reasons: Sequence[DropReason], numbers: Any, first: int) -> Counter[DropReason]:
+    return Counter({r: numbers[first + i] for i, r in enumerate(reasons) if numbers[first + i]})

@@ -1,0 +1,57 @@
+"""What the core says is sent: datagrams to clients at once, records to transceivers packed per batch.
+
+Both datapaths send it the same way; the native one's thread is busy with media meanwhile.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+from config.ids import Endpoint
+from workers.relay.core.interface import SendDatagram, SendRecord
+from workers.relay.datapath.base import DatapathCounters, send_failure, sock_address
+from workers.wire.link import encode_record, pack_records
+
+
+class Outbox:
+    """Sends for the core; `sent` and `unsent` of the counters are its."""
+
+    def __init__(
+        self,
+        ports: Mapping[Endpoint, socket.socket],
+        link: socket.socket,
+        mtu: int,
+        counters: DatapathCounters,
+    ) -> None:
+        self._ports = ports
+        self._link = link
+        self._mtu = mtu
+        self._counters = counters
+        self._records: dict[Endpoint, list[bytes]] = {}
+
+    def send_datagram(self, datagram: SendDatagram) -> None:
+        """To a client, at once."""
+        key = datagram.key
+        self._send(self._ports[key.local], datagram.datagram, key.client)
+
+    def send_record(self, record: SendRecord) -> None:
+        """To a transceiver, with the next flush."""
+        encoded = encode_record(record.type, record.flags, record.label, record.payload)
+        self._records.setdefault(record.to, []).append(encoded)
+
+    def flush(self) -> None:
+        """Send the queued records, as many in a datagram as fit."""
+        if not self._records:
+            return
+        for to, records in self._records.items():
+            for datagram in pack_records(records, self._mtu):
+                self._send(self._link, datagram, to)
+        self._records.clear()
+
+    def _send(self, sock: socket.socket, datagram: bytes, to: Endpoint) -> None:
+        try:
+            sock.sendto(datagram, sock_address(to))
+            self._counters.sent += 1
+        except OSError as error:
+            self._counters.unsent[send_failure(error)] += 1
