@@ -42,14 +42,26 @@ class _Wav(click.ParamType[WavSource]):
             self.fail(f"{value}: {error}", param, ctx)
 
 
-@click.command(name="tandem call", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  tandem call http://127.0.0.1:8080/v1/realtime/calls
+  tandem call http://127.0.0.1:8080/whip/echo --count 200 --seconds 30 --json""",
+)
 @click.argument("url")
 @click.option(
-    "--count", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Calls."
+    "--count",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Calls.",
 )
 @click.option(
     "--seconds",
     type=_Number(0.02, 1e6),
+    metavar="S",
     default=5.0,
     show_default=True,
     help="How long each call talks.",
@@ -57,6 +69,7 @@ class _Wav(click.ParamType[WavSource]):
 @click.option(
     "--rate",
     type=_Number(0, 1e5),
+    metavar="R",
     default=50.0,
     show_default=True,
     help="New calls a second; 0 is as fast as they are answered.",
@@ -64,6 +77,7 @@ class _Wav(click.ParamType[WavSource]):
 @click.option(
     "--timeout",
     type=_Number(0.1, 300),
+    metavar="S",
     default=10.0,
     show_default=True,
     help="Seconds a call may take to connect.",
@@ -159,4 +173,4 @@ def _allow_descriptors(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="tandem call")
