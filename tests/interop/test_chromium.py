@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import trio
 from playwright.sync_api import Page, expect
 
+from ipc.messages.admin import StatusReply
+from ipc.messages.stats import RelayStats, SignalingStats, TransceiverStats
 from tests.support.appliance import running_appliance
 from tests.support.peers import STATS, chromium, reachable
 
 pytestmark = pytest.mark.interop
 
+Stats = TypeVar("Stats", RelayStats, SignalingStats, TransceiverStats)
+
 WITHIN = 30_000
 """Milliseconds until something must have happened; real machines need a hundredth of it."""
 LIVE, FAILED, ENDED = (f"html[data-state={state}]" for state in ("live", "failed", "ended"))
+
+
+def of(kind: type[Stats], status: StatusReply) -> Stats:
+    """The statistics of the one worker that publishes that kind."""
+    return next(w.stats for w in status.workers if isinstance(w.stats, kind))
 
 
 def until(page: Page, script: str, argument: object = None) -> Any:
@@ -89,16 +98,13 @@ def talk(url: str, directory: Path) -> None:
 async def test_what_is_said_comes_back(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, reachable()) as appliance:
         await trio.to_thread.run_sync(talk, appliance.url, tmp_path)
-        status = await appliance.until(
-            lambda status: all(worker.sessions == 0 for worker in status.workers)
-        )
-        by_role = {type(worker.stats).__name__: worker.stats for worker in status.workers}
         # The browser's close_notify and the page's POST race; either is a hang-up.
-        closed = by_role["TransceiverStats"].closed  # type: ignore[union-attr]
-        assert set(closed) <= {"hangup", "peer_closed"}
-        assert sum(closed.values()) == 2
-        assert by_role["RelayStats"].conserved  # type: ignore[union-attr]
-        assert by_role["SignalingStats"].guarded == 0  # type: ignore[union-attr]
+        status = await appliance.until(
+            lambda status: sum(of(TransceiverStats, status).closed.values()) == 2
+        )
+        assert set(of(TransceiverStats, status).closed) <= {"hangup", "peer_closed"}
+        assert of(RelayStats, status).conserved
+        assert of(SignalingStats, status).guarded == 0
 
 
 def interrupted(url: str, directory: Path) -> None:
