@@ -1,0 +1,55 @@
+/* What the bench's three programs share: sockets, batches, options. */
+#ifndef BENCH_UDP_H
+#define BENCH_UDP_H
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH 64
+#define SMALL 2048
+#define LARGE 65536
+
+static inline struct sockaddr_in address_of(const char *text) {
+    struct sockaddr_in name = { .sin_family = AF_INET };
+    char host[64];
+    const char *colon = strchr(text, ':');
+    if (!colon || colon - text >= (long)sizeof host) { fprintf(stderr, "%s is not ADDRESS:PORT\n", text); exit(64); }
+    memcpy(host, text, colon - text);
+    host[colon - text] = 0;
+    if (inet_pton(AF_INET, host, &name.sin_addr) != 1) { fprintf(stderr, "%s is not an IPv4 address\n", host); exit(64); }
+    name.sin_port = htons(atoi(colon + 1));
+    return name;
+}
+
+static inline int bound_to(const char *text) {
+    struct sockaddr_in name = address_of(text);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), bytes = 4 << 20;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes))
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    if (bind(fd, (struct sockaddr *)&name, sizeof name)) { perror(text); exit(1); }
+    return fd;
+}
+
+static inline void say_address(int fd) {
+    struct sockaddr_in name;
+    socklen_t length = sizeof name;
+    getsockname(fd, (struct sockaddr *)&name, &length);
+    printf("%s:%d\n", inet_ntoa(name.sin_addr), ntohs(name.sin_port));
+    fflush(stdout);
+}
+
+static inline double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec / 1e9;
+}
+#endif
