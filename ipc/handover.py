@@ -26,6 +26,10 @@ class HandoverError(Exception):
     """The assignment could not be sent or is not what it must be; the text says why."""
 
 
+class NeverAssigned(HandoverError):
+    """The supervisor is gone, or needs no worker any more: a spare process simply ends."""
+
+
 def assignment_pair() -> tuple[socket.socket, socket.socket]:
     """The supervisor's end and the worker's end. Only the latter is to be inherited, by number."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -58,10 +62,13 @@ def send_assignment(
         raise HandoverError(f"the assignment could not be sent: {error.strerror}") from error
 
 
-def receive_assignment(sock: socket.socket, within: float = 10.0) -> tuple[Assignment, list[int]]:
-    """Wait at most `within` seconds for it. The descriptors are close-on-exec and the caller's to close.
+def receive_assignment(
+    sock: socket.socket, within: float | None = None
+) -> tuple[Assignment, list[int]]:
+    """Wait for it: at most `within` seconds, or, as a spare does, for as long as there is a supervisor.
 
-    Raises HandoverError; then no descriptor stays open.
+    The descriptors are close-on-exec and the caller's to close. Raises HandoverError, or NeverAssigned if
+    the supervisor's end was closed; then no descriptor stays open.
     """
     sock.settimeout(within)
     try:
@@ -91,7 +98,7 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
 
 def _checked(data: bytes, flags: int, received: int) -> Assignment:
     if not data:
-        raise HandoverError("the supervisor went away before it sent the assignment")
+        raise NeverAssigned("the supervisor went away before it sent the assignment")
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         raise HandoverError("the assignment was cut short (too many bytes, or open files)")
     try:

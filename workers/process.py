@@ -32,12 +32,13 @@ from config.model import Config
 from ipc import zmq_trio
 from ipc.bus import Publisher
 from ipc.control import ControlClient, identity
-from ipc.handover import HandoverError, receive_assignment
+from ipc.handover import HandoverError, NeverAssigned, receive_assignment
 from ipc.log import Logger, open_log
 from ipc.messages import Message
 from ipc.messages.lifecycle import (
     PROTOCOL_VERSION,
     Assignment,
+    Descriptor,
     DescriptorKind,
     Drain,
     Farewell,
@@ -45,6 +46,8 @@ from ipc.messages.lifecycle import (
     Hello,
     Ready,
     Rejected,
+    Release,
+    Released,
     Stop,
     Welcome,
     WorkerPhase,
@@ -91,10 +94,11 @@ class Worker:
         assignment: Assignment,
         config: Config,
         log: Logger,
-        sockets: list[socket.socket],
+        fds: list[int],
         control: ControlClient,
         bus: Publisher,
     ) -> None:
+        """`fds` are those of `assignment.descriptors`, and belong to the worker from now on."""
         self.assignment = assignment
         self.config = config
         self.log = log
@@ -102,10 +106,20 @@ class Worker:
         """Take nothing new; return from `serve` when the rest is done."""
         self.drain_deadline: float | None = None
         """When to be done, in trio time; set before `draining`."""
+        self.releasing = trio.Event()
+        """A successor waits for our sockets and table: leave them as they are and return from `serve`."""
         self.commands: trio.MemoryReceiveChannel[Command]
         """What the supervisor says to this role, each the whole truth: of more than 16 the oldest go."""
         self._inbox, self.commands = trio.open_memory_channel[Command](_COMMANDS)
-        self._sockets = sockets
+        self._sockets: list[tuple[Descriptor, socket.socket]] = []
+        self._memory: list[tuple[DescriptorKind, int]] = []
+        for descriptor, fd in zip(assignment.descriptors, fds, strict=True):
+            if descriptor.kind in (DescriptorKind.TABLE, DescriptorKind.SIBLING):
+                self._memory.append((descriptor.kind, fd))
+                continue
+            sock = socket.socket(fileno=fd)
+            sock.setblocking(False)
+            self._sockets.append((descriptor, sock))
         self._control = control
         self._tether = Tether(config.supervisor.orphan_timeout, trio.current_time())
         self._bus = bus
@@ -119,9 +133,21 @@ class Worker:
         """The non-blocking sockets of that kind, each with what it is bound to."""
         return [
             (descriptor.endpoint, sock)
-            for descriptor, sock in zip(self.assignment.descriptors, self._sockets, strict=True)
+            for descriptor, sock in self._sockets
             if descriptor.kind is kind
         ]
+
+    def table(self) -> int | None:
+        """Descriptor of the shared memory that outlives this process, or None if there is none.
+
+        It is empty (0 bytes) until a process of this name gives it a size. Stays open; the worker's own.
+        """
+        tables = [fd for kind, fd in self._memory if kind is DescriptorKind.TABLE]
+        return tables[0] if tables else None
+
+    def sibling_tables(self) -> list[int]:
+        """Descriptors of the other relays' shared memory, for reading only; may be empty like `table`."""
+        return [fd for kind, fd in self._memory if kind is DescriptorKind.SIBLING]
 
     async def ready(self, ready: Ready) -> None:
         """Say that this worker serves now; said again to every later supervisor."""
@@ -213,10 +239,12 @@ class _Life:
                 if not self._welcomed.is_set():
                     raise Unwanted(f"no supervisor answered within {WELCOME_WITHIN:g} s")
                 await serve(worker)
+            if worker.releasing.is_set() and not worker._stopped:
+                self._control.send_nowait(Released())
             nursery.cancel_scope.cancel()
         if worker._serving.cancelled_caught and not worker._stopped:
             self._log.warning("not done at the drain deadline")
-        if not (worker.draining.is_set() or worker._stopped):
+        if not (worker.draining.is_set() or worker.releasing.is_set() or worker._stopped):
             raise RuntimeError("serve returned though nobody asked for an end")
 
     async def _hear_signals(self) -> None:
@@ -247,6 +275,9 @@ class _Life:
                 raise Unwanted(why)
             case Drain(within=within):
                 worker.drain(within, "told by the supervisor")
+            case Release():
+                self._log.info("releasing", why="a successor takes over")
+                worker.releasing.set()
             case Stop():
                 worker.stop("told by the supervisor")
             case Routes() | Transceivers():
@@ -309,6 +340,8 @@ def main(role: Role, serve: Serve) -> NoReturn:
             )
         if assignment.role is not role:
             raise HandoverError(f"this is a {role.label}, not a {assignment.role.label}")
+    except NeverAssigned:
+        sys.exit(EXIT_DONE)
     except (HandoverError, OSError) as error:
         print(f"{role.label}: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
         sys.exit(EXIT_BUG)
@@ -322,9 +355,6 @@ def main(role: Role, serve: Serve) -> NoReturn:
 
 def _live(assignment: Assignment, config: Config, fds: list[int], serve: Serve) -> int:
     log = open_log(config.log, assignment.name)
-    sockets = [socket.socket(fileno=fd) for fd in fds]
-    for sock in sockets:
-        sock.setblocking(False)
     _pin(assignment.cpu, log)
     # What is imported by now stays for ever: the collector need not look at it again.
     gc.collect()
@@ -338,7 +368,7 @@ def _live(assignment: Assignment, config: Config, fds: list[int], serve: Serve) 
         return EXIT_BUG
     code, why = EXIT_DONE, "done"
     try:
-        trio.run(_run, assignment, config, log, sockets, control, bus, serve)
+        trio.run(_run, assignment, config, log, fds, control, bus, serve)
     except* Unwanted as group:
         code, why = EXIT_BUG, str(_first(group))
         log.error("unwanted", why=why)
@@ -362,12 +392,12 @@ async def _run(
     assignment: Assignment,
     config: Config,
     log: Logger,
-    sockets: list[socket.socket],
+    fds: list[int],
     control: ControlClient,
     bus: Publisher,
     serve: Serve,
 ) -> None:
-    worker = Worker(assignment, config, log, sockets, control, bus)
+    worker = Worker(assignment, config, log, fds, control, bus)
     await _Life(worker).run(serve)
 
 

@@ -16,6 +16,8 @@ from ipc.messages.lifecycle import (
     Hello,
     Ready,
     Rejected,
+    Release,
+    Released,
     Stop,
     Welcome,
 )
@@ -41,6 +43,8 @@ Message: TypeAlias = (
     | Heartbeat
     | Drain
     | Stop
+    | Release
+    | Released
     | Farewell
     | Routes
     | RoutesApplied

@@ -26,14 +26,18 @@ class DescriptorKind(StrEnum):
     PUBLIC = "public"
     LINK = "link"
     HTTP = "http"
+    TABLE = "table"
+    """Shared memory for a relay's flows, empty the first time: it outlives the processes of that name."""
+    SIBLING = "sibling"
+    """Another relay's table, to be read only."""
 
 
 class Descriptor(msgspec.Struct, frozen=True):
-    """One handed-over socket, in the order of the SCM_RIGHTS array."""
+    """One handed-over descriptor, in the order of the SCM_RIGHTS array."""
 
     kind: DescriptorKind
     endpoint: Endpoint
-    """What it is bound to; for TCP and UDP alike."""
+    """What a socket is bound to; shared memory has the empty host and port 0."""
 
 
 class Assignment(Tagged, frozen=True):
@@ -120,6 +124,17 @@ class Drain(Tagged, frozen=True):
 
 class Stop(Tagged, frozen=True):
     """End now, telling peers what there is time to tell."""
+
+
+class Release(Tagged, frozen=True):
+    """To a relay: stop using the sockets and the table at once, its successor waits for them.
+
+    Flows are left as they are, unlike with Drain.
+    """
+
+
+class Released(Tagged, frozen=True):
+    """The process touches neither sockets nor table any more, and is about to end."""
 
 
 class Farewell(Tagged, frozen=True):

@@ -47,6 +47,7 @@ async def serve(worker: Worker) -> None:
         await trio.sleep_forever()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(obey, worker)
+        nursery.start_soon(let_go, worker, nursery.cancel_scope)
         await worker.draining.wait()
         worker.publish(SessionEvent(worker=worker.assignment.name, session="", what="draining"))
         if HABIT == "slow":
@@ -59,6 +60,15 @@ async def obey(worker: Worker) -> None:
     async for command in worker.commands:
         if isinstance(command, Routes):
             await worker.send(RoutesApplied(serial=command.serial))
+
+
+async def let_go(worker: Worker, serving: trio.CancelScope) -> None:
+    """Leave a word in the table for the successor, and end."""
+    await worker.releasing.wait()
+    table = worker.table()
+    assert table is not None
+    os.write(table, b"the flows")
+    serving.cancel()
 
 
 if __name__ == "__main__":

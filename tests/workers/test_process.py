@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 import trio
 
@@ -33,6 +34,8 @@ from ipc.messages.lifecycle import (
     Hello,
     Ready,
     Rejected,
+    Release,
+    Released,
     Stop,
     Welcome,
     WorkerPhase,
@@ -127,7 +130,9 @@ class Nursery:
         }
         return Assignment(**(fields | changes))
 
-    def spawn(self, assignment: Assignment, habit: str = "serve") -> subprocess.Popen[bytes]:
+    def spawn(
+        self, assignment: Assignment, habit: str = "serve", memory: tuple[int, ...] = ()
+    ) -> subprocess.Popen[bytes]:
         ours, theirs = assignment_pair()
         with ours, theirs:
             self._process = process = subprocess.Popen(
@@ -144,7 +149,7 @@ class Nursery:
                 cwd=ROOT,
                 env=os.environ | {"STAND_IN": habit},
             )
-            send_assignment(ours, assignment, [self.link] if assignment.descriptors else [])
+            send_assignment(ours, assignment, [self.link, *memory])
         self.peer = identity(assignment.name, assignment.generation, process.pid)
         return process
 
@@ -161,8 +166,10 @@ class Nursery:
     def say(self, message: Message) -> None:
         assert self.control.send(self.peer, message)
 
-    async def welcomed(self, assignment: Assignment, habit: str = "serve") -> Ready:
-        self.spawn(assignment, habit)
+    async def welcomed(
+        self, assignment: Assignment, habit: str = "serve", memory: tuple[int, ...] = ()
+    ) -> Ready:
+        self.spawn(assignment, habit, memory)
         hello = await self.hear(Hello)
         assert hello.phase is WorkerPhase.STARTING
         self.say(Welcome(supervisor_pid=os.getpid()))
@@ -249,6 +256,26 @@ async def test_told_to_stop_it_stops_at_once(nursery: Nursery) -> None:
         nursery.say(Stop())
         await nursery.hear(Farewell)
         assert await nursery.exit_code() == 0
+
+
+async def test_told_to_release_it_leaves_its_table_and_says_so(nursery: Nursery) -> None:
+    table, sibling = os.memfd_create("table"), os.memfd_create("sibling")
+    kinds = (DescriptorKind.TABLE, DescriptorKind.SIBLING)
+    memory = tuple(Descriptor(kind, Endpoint("", 0)) for kind in kinds)
+    with trio.fail_after(20):
+        assignment = nursery.assignment()
+        assignment = msgspec.structs.replace(
+            assignment, descriptors=assignment.descriptors + memory
+        )
+        await nursery.welcomed(assignment, memory=(table, sibling))
+        nursery.say(Release())
+        await nursery.hear(Released)
+        await nursery.hear(Farewell)
+        assert await nursery.exit_code() == 0
+    assert os.pread(table, 100, 0) == b"the flows"
+    assert os.fstat(sibling).st_size == 0
+    os.close(table)
+    os.close(sibling)
 
 
 async def test_what_is_not_done_after_the_drain_deadline_is_cancelled(nursery: Nursery) -> None:
@@ -378,7 +405,7 @@ async def test_an_orphan_drains_after_its_timeout(nursery: Nursery) -> None:
     assert nursery.events() == ["ready", "orphaned", "draining", "farewell"]
 
 
-async def test_without_an_assignment_it_does_not_start(nursery: Nursery) -> None:
+async def test_a_spare_ends_quietly_with_its_supervisor(nursery: Nursery) -> None:
     ours, theirs = assignment_pair()
     with theirs:
         process = subprocess.Popen(
@@ -396,5 +423,5 @@ async def test_without_an_assignment_it_does_not_start(nursery: Nursery) -> None
         ours.close()
     with process:
         _, said = await trio.to_thread.run_sync(process.communicate)
-    assert process.returncode == 70
-    assert b"the supervisor went away" in said
+    assert process.returncode == 0
+    assert said == b""

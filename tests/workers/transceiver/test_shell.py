@@ -177,7 +177,7 @@ async def house(directory: Directory, max_sessions: int = 10) -> AsyncIterator[H
             advertise=(PUBLIC,),
             route=ROUTE,
         )
-        worker = Worker(assignment, config, lines.log, [sock], control, publisher)
+        worker = Worker(assignment, config, lines.log, [sock.detach()], control, publisher)
         its = House(worker, link, lines, bus)
 
         async def live() -> None:
@@ -192,6 +192,8 @@ async def house(directory: Directory, max_sessions: int = 10) -> AsyncIterator[H
         finally:
             for closing in (its.rpc, bus, control, publisher, lines):
                 closing.close()
+            for _, given in worker.sockets(DescriptorKind.LINK):
+                given.close()
 
 
 def control_endpoint(directory: Directory) -> str:
