@@ -180,6 +180,9 @@ class RpcClient:
 
         Raises RpcTimeout, RpcFailed (a Failure came back, too many calls wait, a malformed reply),
         CodecError if the request itself is too big, trio.ClosedResourceError after `close`.
+
+        A request that is under way when its server goes is lost with it and ends in RpcTimeout: whoever
+        knows sooner that the server is gone closes the client.
         """
         data = encode(message)
         if len(self._calls) >= self._limit:

@@ -59,10 +59,13 @@ async def has_a_bug(_: Message) -> Message:
 
 
 async def test_an_answer_again_after_a_restart(rpc: str, lines: LogLines) -> None:
+    """Each boot of a transceiver has an end point of its own; the old one is let go."""
     with RpcLine() as line:
-        for _ in range(2):
-            async with transceiver(rpc, lines, creates):
-                reply = await line.call(rpc, OFFER, within=30)
+        for boot in range(2):
+            endpoint = f"{rpc}.{boot}"
+            line.keep(frozenset({endpoint}))
+            async with transceiver(endpoint, lines, creates):
+                reply = await line.call(endpoint, OFFER, within=30)
                 assert reply == SessionCreated(SessionId("rtc_0_x"), "v=0")
 
 
