@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from workers.signaling.offers import SDP, read_offer
+from workers.signaling.delivery import AnswerResponse
+from workers.signaling.offers import read_offer
 from workers.signaling.switchboard import Switchboard
 
 PATH: Final = "/v1/realtime/calls"
@@ -26,8 +27,7 @@ def routes(switchboard: Switchboard) -> list[Route]:
     async def create(request: Request) -> Response:
         offer = await read_offer(request)
         created = await switchboard.create(offer.sdp, BACKEND)
-        headers = {"location": f"{PATH}/{created.session}", "cache-control": "no-store"}
-        return Response(created.answer, 201, headers, media_type=SDP)
+        return AnswerResponse(switchboard, created, {"location": f"{PATH}/{created.session}"})
 
     async def hang_up(request: Request) -> Response:
         await switchboard.end(request.path_params["session"])

@@ -6,6 +6,7 @@ import logging
 from typing import Final, NamedTuple
 
 import msgspec
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from workers.signaling.problems import ProblemKind, Refused
 SDP: Final = "application/sdp"
 _MULTIPART: Final = "multipart/form-data"
 _MAX_PARTS: Final = 8
+_CHARSETS: Final = (b"utf-8", b"utf8", b"us-ascii")
 
 # It writes a warning for each form that is not one: a line per request, for whoever likes to send many.
 logging.getLogger("python_multipart.multipart").disabled = True
@@ -51,6 +53,7 @@ async def read_offer(request: Request) -> Offer:
 
 
 async def _read_multipart(request: Request) -> Offer:
+    _refuse_strange_charsets(request)
     await (
         request.body()
     )  # whole, so that what is wrong with its form is answered on a clean connection
@@ -64,6 +67,15 @@ async def _read_multipart(request: Request) -> Offer:
     if sdp is None:
         raise Refused(ProblemKind.MALFORMED_REQUEST, "multipart: there is no part named 'sdp'")
     return Offer(_text(sdp), _session(session))
+
+
+def _refuse_strange_charsets(request: Request) -> None:
+    """Python has codecs that take seconds for a body of 64 KB; a browser never names one."""
+    _, parameters = parse_options_header(request.headers["content-type"])
+    charset = parameters.get(b"charset", b"utf-8")
+    if charset.lower() not in _CHARSETS:
+        detail = f"multipart: charset {charset[:20].decode('latin-1')!r}, not utf-8"
+        raise Refused(ProblemKind.MALFORMED_REQUEST, detail)
 
 
 async def _part(part: UploadFile | str | None) -> bytes | None:

@@ -53,11 +53,7 @@ class Placement:
         accepting = [entry for entry in self._table.entries if entry.accepting]
         if not accepting:
             raise Refused(ProblemKind.NOT_READY, "no transceiver accepts sessions yet")
-        free = [
-            entry
-            for entry in accepting
-            if entry.sessions < entry.max_sessions and entry.route not in avoid
-        ]
+        free = [entry for entry in accepting if entry.route not in avoid]
         if not free:
             sessions = sum(entry.sessions for entry in accepting)
             raise Refused(ProblemKind.FULL, f"{sessions} sessions are live and no room is left")

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from workers.signaling.delivery import AnswerResponse
 from workers.signaling.offers import SDP, read_sdp
 from workers.signaling.switchboard import Switchboard
 
@@ -30,9 +31,8 @@ def routes(switchboard: Switchboard) -> list[Route]:
         headers = {
             "location": f"/whip/{backend}/{created.session}",
             "etag": f'"{ice_session}"',
-            "cache-control": "no-store",
         }
-        return Response(created.answer, 201, headers, media_type=SDP)
+        return AnswerResponse(switchboard, created, headers)
 
     async def offer_options(_: Request) -> Response:
         return Response(status_code=204, headers={"accept-post": SDP, "allow": "OPTIONS, POST"})

@@ -75,6 +75,14 @@ async def test_the_multipart_shape_of_the_realtime_api(as_file: bool) -> None:
         (b"junk", "multipart/form-data", 400, "malformed-request", "multipart"),
         (b"junk", "multipart/form-data; boundary=b", 400, "malformed-request", "multipart"),
         (
+            # Decoding this takes time that grows with its square.
+            b'--b\r\nContent-Disposition: form-data; name="sdp"\r\n\r\nv=0\r\n--b--\r\n',
+            "multipart/form-data; boundary=b; charset=punycode",
+            400,
+            "malformed-request",
+            "charset 'punycode'",
+        ),
+        (
             b'--b\r\nContent-Disposition: form-data; name="other"\r\n\r\nv=0\r\n--b--\r\n',
             "multipart/form-data; boundary=b",
             400,
@@ -155,10 +163,12 @@ async def test_nothing_in_common() -> None:
 
 async def test_full_draining_and_silent() -> None:
     async with running_server() as running, client_of(running) as client:
-        running.switchboard.update(Transceivers(entries=(entry(0, sessions=100),)))
+        full = SessionRefused(Problem.FULL, "all 100 sessions of this transceiver are taken")
+        running.transceivers.refusing |= {"fake-0": full, "fake-1": full}
         response = await client.post(CALLS, content=OFFER, headers=SDP)
         problem(response, 503, "full")
         assert int(response.headers["retry-after"]) > 0
+        running.transceivers.refusing.clear()
         running.switchboard.update(Transceivers(entries=(entry(0),), draining=True))
         response = await client.post(CALLS, content=OFFER, headers=SDP)
         problem(response, 503, "draining")

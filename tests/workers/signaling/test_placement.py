@@ -54,7 +54,6 @@ def test_recent_placements_tilt_the_balance_but_never_make_full() -> None:
     [
         (placement(), ProblemKind.NOT_READY),
         (placement(entry(0, accepting=False)), ProblemKind.NOT_READY),
-        (placement(entry(0, sessions=100)), ProblemKind.FULL),
         (placement(entry(0), draining=True), ProblemKind.DRAINING),
     ],
 )
@@ -62,6 +61,16 @@ def test_why_nobody_is_chosen(table: Placement, kind: ProblemKind) -> None:
     with pytest.raises(Refused) as refused:
         table.choose(0.0)
     assert refused.value.kind is kind
+    assert "retry-after" in refused.value.response_headers
+
+
+def test_only_a_transceiver_itself_knows_that_it_is_full() -> None:
+    """The table is late, and sessions for which nobody comes make room."""
+    table = placement(entry(0, sessions=100), entry(1, sessions=101))
+    assert table.choose(0.0).route == route(0)
+    with pytest.raises(Refused) as refused:
+        table.choose(0.0, avoid={route(0), route(1)})
+    assert refused.value.kind is ProblemKind.FULL
     assert "retry-after" in refused.value.response_headers
 
 

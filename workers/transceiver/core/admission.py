@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
-from config.ids import Endpoint, Route, SessionId
+from config.ids import Endpoint, Instant, Route, SessionId
 from ipc.messages.sessions import Problem
 from workers.transceiver.core.answer import dtls_role, encode_answer
+from workers.transceiver.core.entry import Entry
 from workers.transceiver.core.interface import (
     Create,
     Fingerprint,
@@ -20,10 +21,16 @@ from workers.transceiver.core.interface import (
 )
 from workers.transceiver.core.negotiation import NothingInCommon, negotiate
 from workers.transceiver.core.sdp import SdpError, parse_description
+from workers.transceiver.core.states import SessionState
 from workers.wire.ufrag import NONCE_LENGTH, UfragKeys
 
 PASSWORD_BYTES: Final = 16
 """128 random bits (RFC 8445, 5.3), as 32 hexadecimal ICE characters."""
+
+
+UNCLAIMED: Final = 3.0
+"""Seconds that a session keeps its place before its first check, where all places are taken: so
+clients that ask for answers and never come cannot keep out those that do."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -84,3 +91,13 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         consent_timeout=settings.consent_timeout,
     )
     return Admitted(SessionId(f"rtc_{settings.route.cluster}_{mint()}"), parameters, answer)
+
+
+def unclaimed_of(entries: Iterable[Entry], now: Instant) -> Entry | None:
+    """Of sessions, oldest first, the one to make room: nobody came for it, and time enough has passed."""
+    for entry in entries:
+        if now - entry.created_at < UNCLAIMED:
+            return None
+        if entry.state is SessionState.WAITING:
+            return entry
+    return None

@@ -152,9 +152,9 @@ def direction_name(sends: bool, receives: bool) -> str:
 def bundle_group(description: Description) -> tuple[str, ...]:
     """Tags of the first BUNDLE group (RFC 9143), or none."""
     for attribute in description.all("group"):
-        semantics, *tags = attribute.value.split()
-        if semantics == "BUNDLE":
-            return tuple(tags)
+        words = attribute.value.split()
+        if words[:1] == ["BUNDLE"]:
+            return tuple(words[1:])
     return ()
 
 

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 
 from config.ids import Instant, SessionId
 from ipc.messages.sessions import CloseReason, Problem, SessionSummary
-from workers.transceiver.core.admission import Settings, admit
+from workers.transceiver.core.admission import Settings, admit, unclaimed_of
 from workers.transceiver.core.counters import Counters
 from workers.transceiver.core.entry import Entry, NewSession
 from workers.transceiver.core.interface import (
@@ -53,6 +53,7 @@ from workers.wire.types import DropReason, Malformed
 
 UNKNOWN_PER_SECOND: Final = 256
 """Replies to records with labels that we do not know; beyond that they are dropped silently."""
+_NOBODY_CAME: Final = CloseSession(CloseReason.CONNECT_TIMEOUT)
 MIN_TIMER: Final = 0.001
 """A session that wants to be woken in the past is woken this much later, so it cannot spin."""
 
@@ -135,7 +136,9 @@ class Sessions:
         """The number of sessions is ours to judge, the offer is `admission`'s."""
         if self._draining:
             return [Refused(event.ticket, Problem.DRAINING, "this transceiver is draining")]
-        if len(self._entries) >= self._settings.max_sessions:
+        unclaimed: Entry | None = None
+        full = len(self._entries) >= self._settings.max_sessions
+        if full and (unclaimed := unclaimed_of(self._entries.values(), now)) is None:
             detail = f"all {self._settings.max_sessions} sessions of this transceiver are taken"
             return [Refused(event.ticket, Problem.FULL, detail)]
         admitted = admit(event, self._settings, self._entropy)
@@ -150,12 +153,13 @@ class Sessions:
                 Crashed(session, error),
                 Refused(event.ticket, Problem.INTERNAL_ERROR, detail),
             ]
+        outputs = [] if unclaimed is None else self._run(unclaimed, _NOBODY_CAME, now)
         entry = Entry(session, parameters, core, now)
         self._entries[session] = entry
         self._by_ufrag[parameters.local.ufrag] = entry
         self._arm(entry, core.next_timeout(), now)
         self.counters.created += 1
-        return [Created(event.ticket, session, admitted.answer, event.backend)]
+        return [*outputs, Created(event.ticket, session, admitted.answer, event.backend)]
 
     # --- records of relays --------------------------------------------------------------------
 

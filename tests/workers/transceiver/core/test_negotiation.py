@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,20 @@ def test_without_a_bundle_and_without_a_mid() -> None:
     reply = answer(text)
     assert "a=group" not in reply
     assert "a=mid" not in reply
+
+
+def test_a_group_of_nothing_is_no_bundle() -> None:
+    assert not agree(offer("chromium-audio").replace("a=group:BUNDLE 0", "a=group:")).bundled
+
+
+@pytest.mark.parametrize("name", ["chromium-audio", "chromium-audio-video"])
+def test_a_line_cut_short_anywhere_is_understood_or_refused(name: str) -> None:
+    lines = offer(name).splitlines()
+    for index, line in enumerate(lines):
+        for end in range(2, len(line)):
+            text = "\r\n".join([*lines[:index], line[:end], *lines[index + 1 :], ""])
+            with suppress(SdpError, NothingInCommon):
+                agree(text)
 
 
 def test_bundle_only_section_is_offered_though_its_port_is_0() -> None:

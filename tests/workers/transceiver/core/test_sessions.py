@@ -9,6 +9,7 @@ import pytest
 from config.ids import Endpoint, FlowKey, SessionId, Transport
 from ipc.messages.sessions import CloseReason, Problem
 from tests.support.transceiver import KEYS, OTHER_RELAY, PUBLIC, RELAY, ROUTE, Rig
+from workers.transceiver.core.admission import UNCLAIMED
 from workers.transceiver.core.interface import (
     AudioReceived,
     BackendCrashed,
@@ -85,6 +86,29 @@ def test_refusals_say_why() -> None:
     rig.do(Drain())
     assert refusal(rig).problem is Problem.DRAINING
     assert len(rig.sessions) == 1
+
+
+def test_who_does_not_come_makes_room_for_who_does() -> None:
+    rig = Rig(max_sessions=3)
+    talking = rig.connect()
+    first, second = rig.do(Create(8, OFFER, "echo")) + rig.do(Create(9, OFFER, "echo"))
+    rig.run(UNCLAIMED - 0.5)
+    assert refusal(rig).problem is Problem.FULL
+    rig.run(0.6)
+    assert refusal(rig, "v=0\r\n").problem is Problem.MALFORMED_SDP
+    assert len(rig.sessions) == 3
+    caller = rig.call(THERE)
+    (closed,) = rig.of(SessionClosed)
+    assert closed.reason is CloseReason.CONNECT_TIMEOUT
+    assert isinstance(first, Created)
+    assert isinstance(second, Created)
+    live = {row.session for row in rig.sessions.summaries(9, rig.now)}
+    assert live == {talking.id, second.session, caller.id}
+    rig.run_until(lambda: caller.connected)
+    assert talking.connected
+    rig.call(Endpoint("198.51.100.3", 4000))
+    rig.run(UNCLAIMED + 0.1)  # and that one has begun to check
+    assert refusal(rig).problem is Problem.FULL
 
 
 def test_a_session_that_cannot_be_made_is_a_refusal_and_a_crash() -> None:
