@@ -83,7 +83,8 @@ def parse_records(datagram: bytes | memoryview) -> Iterator[Record]:
         known = _TYPES.get(type_)
         if known is None:
             raise Malformed(DropReason.MALFORMED_LINK, f"type {type_}")
-        yield Record(known, flags, label, view[offset : offset + length])
+        # As `Record(...)`, without the cost of its generated constructor.
+        yield tuple.__new__(Record, (known, flags, label, view[offset : offset + length]))
         offset += length
 
 

@@ -86,13 +86,10 @@ def parse_rtp(packet: bytes) -> RtpPacket:
     if first != _VERSION:
         # Rare: browsers send a bare header unless an extension was negotiated.
         start, length = _payload_bounds(first, packet)
-    return RtpPacket(
-        second & _PAYLOAD_TYPE_MASK,
-        second >= _MARKER,
-        sequence,
-        timestamp,
-        ssrc,
-        packet[start:length],
+    payload_type, marker = second & _PAYLOAD_TYPE_MASK, second >= _MARKER
+    # Once per packet: the generated constructor of a named tuple costs more than all above.
+    return tuple.__new__(
+        RtpPacket, (payload_type, marker, sequence, timestamp, ssrc, packet[start:length])
     )
 
 

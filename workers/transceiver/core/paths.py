@@ -15,7 +15,7 @@ not: after a NAT has rebound, most clients never nominate again.
 
 from __future__ import annotations
 
-from collections.abc import ValuesView
+from collections.abc import Callable, ValuesView
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,10 +83,9 @@ class Paths:
         """The session has keys: from now on only proven paths are selected."""
         self._states: dict[Path, PathState] = {}
         self._orders = 0
-
-    def get(self, path: Path) -> PathState | None:
+        # Once per packet: the dictionary's own method.
+        self.get: Callable[[Path], PathState | None] = self._states.get
         """What is known of a path."""
-        return self._states.get(path)
 
     def values(self) -> ValuesView[PathState]:
         """All of them, in order of arrival."""

@@ -38,8 +38,13 @@ from workers.transceiver.core.paths import PathState
 from workers.transceiver.core.reception import Reception
 from workers.transceiver.core.srtp import MAX_PACKET
 from workers.transceiver.core.states import TRANSITIONS, SessionState
-from workers.wire.demux import Kind, kind_of
+from workers.wire.demux import KINDS, Kind
 from workers.wire.types import DropReason, Malformed
+
+# Once per packet: an enum of Python 3.11 gives its members through a slow descriptor.
+RTP: Final = Kind.RTP
+CONNECTED: Final = SessionState.CONNECTED
+CLOSED: Final = SessionState.CLOSED
 
 
 class Session:
@@ -167,15 +172,15 @@ class Session:
     def _on_datagram(
         self, path: Path, datagram: bytes | memoryview, now: Instant
     ) -> list[SessionOutput]:
-        if self.state is SessionState.CLOSED:
+        if self.state is CLOSED:
             return [Dropped(DropReason.UNEXPECTED_STATE)]
         length = len(datagram)
         if not length:
             return [Dropped(DropReason.EMPTY)]
         if length > MAX_PACKET:
             return [Dropped(DropReason.OVERSIZE)]
-        kind = kind_of(datagram)
-        if kind is Kind.RTP:
+        kind = KINDS[datagram[0]]
+        if kind is RTP:
             return self._on_media(path, datagram, now)
         if kind is Kind.STUN:
             outputs = self._after_ice(self._ice.handle(path, bytes(datagram), now), now)
@@ -210,14 +215,15 @@ class Session:
 
     def _send_audio(self, event: SendAudio) -> list[SessionOutput]:
         path = self._paths.selected
-        if path is None or self.state is not SessionState.CONNECTED:
+        if path is None or self.state is not CONNECTED:
             return [Dropped(DropReason.UNEXPECTED_STATE)]
         datagram = self._audio.send(event)
         if isinstance(datagram, DropReason):
             return [Dropped(datagram)]
-        if not path.permits(len(datagram)):
+        length = len(datagram)
+        if not (path.proven or path.permits(length)):
             return [Dropped(DropReason.AMPLIFICATION_LIMIT)]
-        path.bytes_sent += len(datagram)
+        path.bytes_sent += length
         self.packets_out += 1
         return [SendDatagram(path.path, datagram)]
 

@@ -7,7 +7,7 @@ record belongs to, and sees to it that a bug met by one client costs that client
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 from typing import Final, assert_never
 
@@ -56,6 +56,10 @@ UNKNOWN_PER_SECOND: Final = 256
 _NOBODY_CAME: Final = CloseSession(CloseReason.CONNECT_TIMEOUT)
 MIN_TIMER: Final = 0.001
 """A session that wants to be woken in the past is woken this much later, so it cannot spin."""
+
+# Once per packet: an enum of Python 3.11 gives its members through a slow descriptor.
+DATA: Final = RecordType.DATA
+CLOSED: Final = SessionState.CLOSED
 
 # RFC 6347, 4.1: content type u8, version u16, epoch u16, ...
 DTLS_HANDSHAKE: Final = 22
@@ -166,7 +170,7 @@ class Sessions:
     def _record(self, event: RecordReceived, now: Instant) -> list[SessionsOutput]:
         self.counters.records_in += 1
         at = (event.relay, event.label)
-        if event.type is RecordType.DATA:
+        if event.type is DATA:
             bound = self._labels.receiver(at)
             if bound is None:
                 return self._unknown(LinkLabel(*at), now)
@@ -299,41 +303,8 @@ class Sessions:
         if isinstance(produced, Exception):
             drops[DropReason.CRASHED] += 1
             return self._crash(entry, produced)
+        counters = self.counters
         outputs: list[SessionsOutput] = []
-        dropped = self._pass_on(entry, produced, outputs, via)
-        if dropped is not None:
-            drops[dropped] += 1
-        elif drops is self.counters.dropped:
-            self.counters.delivered += 1
-        if entry.state is not SessionState.CLOSED:
-            deadline = entry.core.next_timeout()
-            if deadline != entry.wanted:  # media does not move it
-                self._arm(entry, deadline, now)
-        return outputs
-
-    def _run(self, entry: Entry, event: SessionEvent | None, now: Instant) -> list[SessionsOutput]:
-        """A turn that no record gives: a command, or a time-out (None)."""
-        return self._settle(entry, self._attempt(entry, event, now), now, self.counters.refused)
-
-    def _for_session(self, event: ForSession, now: Instant) -> list[SessionsOutput]:
-        entry = self._entries.get(event.session)
-        if entry is None:
-            self.counters.refused[DropReason.UNKNOWN_SESSION] += 1
-            return [Dropped(DropReason.UNKNOWN_SESSION)]
-        outputs = self._run(entry, event.event, now)
-        if isinstance(event.event, SendAudio) and outputs and isinstance(outputs[0], SendRecord):
-            entry.audio_out += 1
-            self.counters.audio_out += 1
-        return outputs
-
-    def _pass_on(
-        self,
-        entry: Entry,
-        produced: Iterable[SessionOutput],
-        outputs: list[SessionsOutput],
-        via: tuple[Path, LinkLabel] | None,
-    ) -> DropReason | None:
-        """Translate a session's outputs; the reason if one of them was a drop."""
         dropped: DropReason | None = None
         for output in produced:
             match output:
@@ -342,16 +313,15 @@ class Sessions:
                     if way is None and via is not None and via[0] == output.path:
                         way = via[1]  # an error response: nothing was accepted, so nothing is bound
                     if way is None:
-                        self.counters.refused[DropReason.UNKNOWN_FLOW] += 1
+                        counters.refused[DropReason.UNKNOWN_FLOW] += 1
                         continue
+                    relay, label = way
                     flags = output.assured * FLAG_ASSURED | output.proven * FLAG_PROVEN
-                    self.counters.records_out += 1
-                    outputs.append(
-                        SendRecord(way.relay, RecordType.DATA, flags, way.label, output.datagram)
-                    )
+                    counters.records_out += 1
+                    outputs.append(SendRecord(relay, DATA, flags, label, output.datagram))
                 case AudioReceived():
                     entry.audio_in += 1
-                    self.counters.audio_in += 1
+                    counters.audio_in += 1
                     outputs.append(FromSession(entry.id, output))
                 case Dropped():
                     dropped = output.reason
@@ -366,7 +336,32 @@ class Sessions:
                     outputs += self._close(entry, output)
                 case _ as never:
                     assert_never(never)
-        return dropped
+        if dropped is not None:
+            drops[dropped] += 1
+        elif drops is counters.dropped:
+            counters.delivered += 1
+        if entry.state is not CLOSED:
+            deadline = entry.core.next_timeout()
+            if deadline != entry.wanted:  # media does not move it
+                self._arm(entry, deadline, now)
+        return outputs
+
+    def _run(self, entry: Entry, event: SessionEvent | None, now: Instant) -> list[SessionsOutput]:
+        """A turn that no record gives: a command, or a time-out (None)."""
+        return self._settle(entry, self._attempt(entry, event, now), now, self.counters.refused)
+
+    def _for_session(self, event: ForSession, now: Instant) -> list[SessionsOutput]:
+        entry = self._entries.get(event.session)
+        if entry is None:
+            self.counters.refused[DropReason.UNKNOWN_SESSION] += 1
+            return [Dropped(DropReason.UNKNOWN_SESSION)]
+        what = event.event
+        produced = self._attempt(entry, what, now)
+        outputs = self._settle(entry, produced, now, self.counters.refused)
+        if isinstance(what, SendAudio) and outputs and isinstance(outputs[0], SendRecord):
+            entry.audio_out += 1
+            self.counters.audio_out += 1
+        return outputs
 
     # --- deaths -------------------------------------------------------------------------------
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pylibsrtp import Policy
 from pylibsrtp import Session as LibraryContext
 from pylibsrtp._binding import ffi, lib
 
 from workers.wire.types import DropReason
+
+Datagram: TypeAlias = bytes | memoryview
+Process: TypeAlias = Callable[[Datagram], bytes | DropReason]
 
 MAX_PACKET: Final = 1500
 """Bytes of a packet in or out; no datagram that fits an Ethernet frame is longer."""
@@ -66,30 +70,21 @@ class SrtpKeys(NamedTuple):
 class Srtp:
     """Both directions of one session's media. Bad packets give a DropReason, never an exception."""
 
-    __slots__ = ("_inbound", "_inbound_owner", "_outbound", "_outbound_owner")
-
     def __init__(self, keys: SrtpKeys) -> None:
         # The owners free the C contexts when they die; the calls below use the contexts directly.
         self._outbound_owner = _make_context(keys.profile, keys.local, Policy.SSRC_ANY_OUTBOUND)
         self._inbound_owner = _make_context(keys.profile, keys.remote, Policy.SSRC_ANY_INBOUND)
-        self._outbound: Any = self._outbound_owner._srtp[0]
-        self._inbound: Any = self._inbound_owner._srtp[0]
-
-    def protect(self, packet: bytes) -> bytes | DropReason:
+        outbound, inbound = self._outbound_owner._srtp[0], self._inbound_owner._srtp[0]
+        sendable, longest = MAX_PACKET - _MAX_TRAILER, MAX_PACKET
+        # Once per packet each: partial objects add no frame of their own.
+        self.protect: Process = partial(_process, lib.srtp_protect, outbound, sendable)
         """Encrypt one RTP packet."""
-        return _process(lib.srtp_protect, self._outbound, packet, MAX_PACKET - _MAX_TRAILER)
-
-    def unprotect(self, datagram: bytes | memoryview) -> bytes | DropReason:
+        self.unprotect: Process = partial(_process, lib.srtp_unprotect, inbound, longest)
         """Authenticate and decrypt one SRTP datagram."""
-        return _process(lib.srtp_unprotect, self._inbound, datagram, MAX_PACKET)
-
-    def protect_rtcp(self, packet: bytes) -> bytes | DropReason:
+        self.protect_rtcp: Process = partial(_process, lib.srtp_protect_rtcp, outbound, sendable)
         """Encrypt one compound RTCP packet."""
-        return _process(lib.srtp_protect_rtcp, self._outbound, packet, MAX_PACKET - _MAX_TRAILER)
-
-    def unprotect_rtcp(self, datagram: bytes | memoryview) -> bytes | DropReason:
+        self.unprotect_rtcp: Process = partial(_process, lib.srtp_unprotect_rtcp, inbound, longest)
         """Authenticate and decrypt one SRTCP datagram."""
-        return _process(lib.srtp_unprotect_rtcp, self._inbound, datagram, MAX_PACKET)
 
 
 def _make_context(profile: SrtpProfile, key: bytes, direction: int) -> LibraryContext:
@@ -98,15 +93,14 @@ def _make_context(profile: SrtpProfile, key: bytes, direction: int) -> LibraryCo
 
 
 def _process(
-    function: Callable[[Any, Any, Any], int], context: Any, packet: bytes | memoryview, limit: int
+    function: Callable[[Any, Any, Any], int], context: Any, limit: int, packet: Datagram
 ) -> bytes | DropReason:
     length = len(packet)
     if length > limit:
         return DropReason.OVERSIZE
-    _VIEW[0:length] = packet
+    _VIEW[:length] = packet
     _LENGTH[0] = length
-    status = function(context, _BUFFER, _LENGTH)
-    if status == 0:
-        result: bytes = _VIEW[0 : _LENGTH[0]]
-        return result
-    return DropReason.SRTP_REPLAY if status in _REPLAYED else DropReason.SRTP_AUTHENTICATION
+    if status := function(context, _BUFFER, _LENGTH):
+        return DropReason.SRTP_REPLAY if status in _REPLAYED else DropReason.SRTP_AUTHENTICATION
+    result: bytes = _VIEW[: _LENGTH[0]]
+    return result
