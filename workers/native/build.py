@@ -20,9 +20,9 @@ ffibuilder.cdef(DECLARATIONS)
 ffibuilder.set_source(
     "workers.native._fastpath",
     '#include "fastpath.h"',
-    sources=["workers/native/fastpath.c"],
+    sources=["workers/native/fastpath.c", "workers/native/life.c"],
     include_dirs=["workers/native"],
-    depends=[f"workers/native/{name}" for name in ("fastpath.h", "table.h", "ring.h")],
+    depends=[f"workers/native/{path.name}" for path in sorted(HERE.glob("*.h"))],
     extra_compile_args=["-O2", "-Wall", "-Wextra", "-pthread"],
     extra_link_args=["-pthread"],
     py_limited_api=True,

@@ -47,12 +47,20 @@ typedef struct {
     fp_endpoint client;     /* of a record, if `known` */
 } fp_upcall;
 
+typedef struct { uint16_t route[3]; fp_endpoint peer; } fp_way;
+
 typedef struct fp fp;
 
 size_t fp_table_size(uint32_t capacity);
-fp *fp_open(int table_fd, uint32_t capacity, uint32_t link_mtu, uint32_t idle_seconds, const uint8_t hash_key[16]);
+fp *fp_open(int table_fd, uint32_t capacity, uint32_t link_mtu, uint32_t idle_seconds);
 int fp_add_port(fp *f, int fd);
 int fp_set_link(fp *f, int fd);
+int fp_add_sibling(fp *f, int fd);
+int64_t fp_recover(fp *f);
+size_t fp_labels(fp *f, uint32_t *out);
+size_t fp_ways(fp *f, fp_way *out, size_t room);
+uint8_t *fp_generations(fp *f);
+uint32_t *fp_used(fp *f);
 int fp_start(fp *f, int cpu);
 void fp_stop(fp *f);
 void fp_close(fp *f);
@@ -60,5 +68,6 @@ void fp_pump(fp *f, uint64_t now_ms, uint64_t ready);
 int fp_upcall_fd(fp *f);
 int fp_command_push(fp *f, const fp_command *command);
 size_t fp_take(fp *f, uint8_t *out, size_t room);
+int fp_ask_siblings(fp *f, const uint8_t client[18], int port, uint16_t route[3]);
 void fp_counters(fp *f, uint64_t *out);
 #endif

@@ -1,5 +1,5 @@
-/* A byte ring with one producer and one consumer: entries of 8-byte multiples, never split over the end, bounded
- * in bytes and in number. */
+/* Rings between two threads, each with one producer and one consumer: of upcalls, in bytes, with entries of 8-byte
+ * multiples, never split over the end, bounded in bytes and in number; and of commands, all of one size. */
 #ifndef TANDEM_RING_H
 #define TANDEM_RING_H
 #include <stdatomic.h>
@@ -56,5 +56,31 @@ static inline size_t ring_take(struct ring *r, uint8_t *out, size_t room) {
     atomic_store_explicit(&r->taken, entries, memory_order_release);
     atomic_store_explicit(&r->head, head, memory_order_release);
     return taken;
+}
+
+#define COMMANDS 8192
+
+struct commands { /* the other way: one producer, one consumer, entries of one size */
+    _Alignas(64) _Atomic uint32_t head; /* the consumer's */
+    _Alignas(64) _Atomic uint32_t tail; /* the producer's */
+    fp_command entries[COMMANDS];
+};
+
+static inline int commands_push(struct commands *c, const fp_command *command) {
+    uint32_t tail = atomic_load_explicit(&c->tail, memory_order_relaxed);
+    if (tail - atomic_load_explicit(&c->head, memory_order_acquire) == COMMANDS) return 0;
+    c->entries[tail & (COMMANDS - 1)] = *command;
+    atomic_store_explicit(&c->tail, tail + 1, memory_order_release);
+    return 1;
+}
+
+/* The oldest, until it is popped. */
+static inline const fp_command *commands_first(struct commands *c) {
+    uint32_t head = atomic_load_explicit(&c->head, memory_order_relaxed);
+    return head == atomic_load_explicit(&c->tail, memory_order_acquire) ? NULL : &c->entries[head & (COMMANDS - 1)];
+}
+
+static inline void commands_pop(struct commands *c) {
+    atomic_store_explicit(&c->head, atomic_load_explicit(&c->head, memory_order_relaxed) + 1, memory_order_release);
 }
 #endif

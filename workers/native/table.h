@@ -1,20 +1,18 @@
-/* The flow table: an array of 64-byte slots in memory that may outlive the process, and a private index over it.
+/* The flow table: slots of 64 bytes and an index over them, in memory that outlives the process.
  *
- * A slot is found by label (the array index and a generation) or by key (client address and port, public
- * socket). The index is open addressing with linear probing and backward shift; half of it is always empty.
- * One thread writes. A slot's `sequence` is odd while it is being written, so that a successor in another
- * process can tell a torn slot from a whole one.
+ * A slot is found by label (its number and a generation) or by key (client address and port, public socket).
+ * The index is open addressing with linear probing and backward shift; half of it is always empty.
+ *
+ * One thread of one process writes. Siblings read, so whatever they may meet half-written is either one atomic
+ * word (an index entry) or under a slot's `sequence`, which is odd while the slot is being written. A successor
+ * tells a torn slot from a whole one by it.
  */
 #ifndef TANDEM_TABLE_H
 #define TANDEM_TABLE_H
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include "fastpath.h"
-
-#define TABLE_MAGIC 0x544e444du /* TNDM */
-#define TABLE_LAYOUT 1u
 
 /* A tombstone is what a removed flow leaves in its slot until the client is silent or the slot is used again. */
 enum { SLOT_FREE, SLOT_INSTALLED, SLOT_TOMBSTONE };
@@ -31,21 +29,24 @@ struct slot {
 };
 _Static_assert(sizeof(struct slot) == 64, "a slot is one cache line");
 
-struct table_header {
-    uint32_t magic, layout, capacity, unused;
-    uint8_t hash_key[16];
-    uint8_t padding[32];
-};
-
-struct entry { uint32_t slot, tag; }; /* slot + 1: zero is empty */
+/* tag << 32 | slot + 1; the tag is the upper half of the hash, and zero is empty */
+typedef _Atomic uint64_t table_entry;
 
 struct table {
     struct slot *slots;
-    struct entry *index;
+    table_entry *index;
     size_t mask;
     uint32_t capacity;
     uint64_t key[2];
 };
+
+static inline uint64_t entry_at(const struct table *t, size_t i) {
+    return atomic_load_explicit(&t->index[i & t->mask], memory_order_relaxed);
+}
+
+static inline void entry_set(struct table *t, size_t i, uint64_t entry) {
+    atomic_store_explicit(&t->index[i & t->mask], entry, memory_order_relaxed);
+}
 
 static inline uint64_t table_fold(uint64_t a, uint64_t b) {
     __uint128_t product = (__uint128_t)a * b;
@@ -60,11 +61,16 @@ static inline uint64_t table_hash(const struct table *t, const fp_endpoint *clie
     return table_fold(table_fold(high ^ t->key[0], low ^ t->key[1]) ^ rest, t->key[0] ^ 0x9e3779b97f4a7c15ull);
 }
 
+static inline uint64_t slot_hash(const struct table *t, const struct slot *s) {
+    return table_hash(t, &s->client, s->port);
+}
+
+/* The owner's look-up: every entry of its index names a slot of its table (`kept.h` sees to that). */
 static inline struct slot *table_find(const struct table *t, const fp_endpoint *client, uint16_t port, uint64_t hash) {
-    uint32_t tag = hash >> 32;
-    for (size_t i = hash & t->mask; t->index[i].slot; i = (i + 1) & t->mask) {
-        if (t->index[i].tag != tag) continue;
-        struct slot *s = &t->slots[t->index[i].slot - 1];
+    uint64_t entry;
+    for (size_t i = hash; (entry = entry_at(t, i)); i++) {
+        if (entry >> 32 != hash >> 32) continue;
+        struct slot *s = &t->slots[(uint32_t)entry - 1];
         if (s->port == port && !memcmp(&s->client, client, sizeof *client)) return s;
     }
     return NULL;
@@ -89,24 +95,26 @@ static inline void slot_end(struct slot *s) {
 }
 
 static inline void index_add(struct table *t, const struct slot *s) {
-    uint64_t hash = table_hash(t, &s->client, s->port);
-    size_t i = hash & t->mask;
-    while (t->index[i].slot) i = (i + 1) & t->mask;
-    t->index[i] = (struct entry){ (uint32_t)(s - t->slots) + 1, hash >> 32 };
+    uint64_t hash = slot_hash(t, s);
+    size_t i = hash;
+    while (entry_at(t, i)) i++;
+    entry_set(t, i, hash >> 32 << 32 | (uint32_t)(s - t->slots + 1));
 }
 
+/* A slot that is not in the index stays out of it. */
 static inline void index_remove(struct table *t, const struct slot *s) {
-    uint32_t wanted = (uint32_t)(s - t->slots) + 1;
-    size_t i = table_hash(t, &s->client, s->port) & t->mask;
-    while (t->index[i].slot != wanted) i = (i + 1) & t->mask;
-    for (size_t j = (i + 1) & t->mask; t->index[j].slot; j = (j + 1) & t->mask) {
-        const struct slot *moved = &t->slots[t->index[j].slot - 1];
-        size_t home = table_hash(t, &moved->client, moved->port) & t->mask;
+    uint32_t wanted = (uint32_t)(s - t->slots + 1);
+    size_t i = slot_hash(t, s) & t->mask;
+    for (uint64_t entry; (uint32_t)(entry = entry_at(t, i)) != wanted; i = (i + 1) & t->mask)
+        if (!entry) return;
+    uint64_t entry;
+    for (size_t j = (i + 1) & t->mask; (entry = entry_at(t, j)); j = (j + 1) & t->mask) {
+        size_t home = slot_hash(t, &t->slots[(uint32_t)entry - 1]) & t->mask;
         if (((j - home) & t->mask) < ((j - i) & t->mask)) continue; /* it would come before its home */
-        t->index[i] = t->index[j];
+        entry_set(t, i, entry);
         i = j;
     }
-    t->index[i].slot = 0;
+    entry_set(t, i, 0);
 }
 
 static inline void table_free(struct table *t, struct slot *s) {
@@ -115,22 +123,5 @@ static inline void table_free(struct table *t, struct slot *s) {
     slot_begin(s);
     s->state = SLOT_FREE;
     slot_end(s);
-}
-
-/* Index what an earlier owner left. A torn slot, and the second of two with one key, are freed. */
-static inline uint32_t table_recover(struct table *t) {
-    uint32_t installed = 0;
-    for (uint32_t i = 0; i < t->capacity; i++) {
-        struct slot *s = &t->slots[i];
-        if (s->sequence & 1) { s->state = SLOT_FREE; slot_end(s); }
-        if (s->state == SLOT_FREE) continue;
-        if (s->state > SLOT_TOMBSTONE || table_find(t, &s->client, s->port, table_hash(t, &s->client, s->port))) {
-            s->state = SLOT_FREE;
-            continue;
-        }
-        index_add(t, s);
-        installed += s->state == SLOT_INSTALLED;
-    }
-    return installed;
 }
 #endif

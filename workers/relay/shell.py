@@ -42,10 +42,13 @@ class RelayShell:
     """Moves events from the datapath to the core and carries out what the core says."""
 
     def __init__(self, core: Relay, datapath: Datapath) -> None:
+        """Until the supervisor has said what is live, the flows of an earlier relay say it."""
         self._core = core
         self._datapath = datapath
-        self._links: dict[Route, Endpoint] = {}
+        self._links: dict[Route, Endpoint] = dict(datapath.inherited)
         self._conserved = True
+        for change in route_changes({}, self._links):
+            self._handle(change)
 
     async def pump(self, source: Source) -> None:
         """Serve one source for ever."""
@@ -84,6 +87,12 @@ class RelayShell:
             self._handle(change)
         self._links = links
         self._datapath.flush()
+
+    def release(self) -> None:
+        """Read no socket any more, and settle what has been read: a successor has the rest."""
+        self._datapath.stop()
+        while self._datapath.waiting:
+            self._handle_waiting()
 
     @property
     def flows(self) -> int:
@@ -163,13 +172,22 @@ async def serve(worker: Worker) -> None:
     link_endpoint, link = links[0]
     for _, sock in (*public, *links):
         _widen_send_buffer(sock, config.relay.receive_buffer)
-    core = Relay(
-        UfragKeys(assignment.ufrag_keys, assignment.mint_with),
-        os.urandom,
-        max_flows=config.relay.max_flows,
-        max_pending=config.relay.max_pending,
-    )
-    with open_datapath(config, public, link, assignment.cpu) as (datapath, note):
+    with open_datapath(
+        config,
+        public,
+        link,
+        assignment.cpu,
+        table=worker.table(),
+        siblings=worker.sibling_tables(),
+    ) as (datapath, note):
+        core = Relay(
+            UfragKeys(assignment.ufrag_keys, assignment.mint_with),
+            os.urandom,
+            max_flows=config.relay.max_flows,
+            max_pending=config.relay.max_pending,
+            memory=datapath.memory,
+            now=_now(),
+        )
         shell = RelayShell(core, datapath)
         worker.set_load(lambda: shell.flows)
         worker.set_stats(lambda: shell.stats(worker))
@@ -183,8 +201,16 @@ async def _relay(worker: Worker, shell: RelayShell, datapath: Datapath, ready: R
         nursery.start_soon(shell.tick)
         nursery.start_soon(shell.follow_routes, worker)
         await worker.ready(ready)
-        await worker.draining.wait()
-        # Its transceivers end their sessions, or their clients fall silent, and the flows go with them.
-        while shell.flows and trio.current_time() < (worker.drain_deadline or 0.0):
-            await trio.sleep(TICK)
+        nursery.start_soon(_drain, worker, shell, nursery.cancel_scope)
+        await worker.releasing.wait()
         nursery.cancel_scope.cancel()
+    if worker.releasing.is_set():
+        shell.release()
+
+
+async def _drain(worker: Worker, shell: RelayShell, relaying: trio.CancelScope) -> None:
+    """Told to drain: wait until its transceivers end their sessions, or their clients fall silent."""
+    await worker.draining.wait()
+    while shell.flows and trio.current_time() < (worker.drain_deadline or 0.0):
+        await trio.sleep(TICK)
+    relaying.cancel()

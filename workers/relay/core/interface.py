@@ -33,6 +33,8 @@ class Upcall(msgspec.Struct, frozen=True):
     datagram: bytes
     flow: KnownFlow | None
     """The assured flow of that source, if the table has one."""
+    sibling: Route | None = None
+    """If it has none: where the flow of that source leads in another relay's table, for media only."""
 
 
 class LinkRecord(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Final, assert_never
 from config.ids import Endpoint, Instant, Route
 from workers.relay.core.classify import Answer, Check, Media, classify
 from workers.relay.core.flow import FlowState, PendingFlow
-from workers.relay.core.flowtable import FlowTable
+from workers.relay.core.flowtable import FlowTable, SlotMemory
 from workers.relay.core.interface import (
     Dropped,
     Event,
@@ -71,11 +71,14 @@ class Relay:
         *,
         max_flows: int,
         max_pending: int,
+        memory: SlotMemory | None = None,
+        now: Instant = 0.0,
     ) -> None:
+        """`memory`: of the datapath's slots, where an earlier relay may have left flows."""
         self._keys = keys
         self._max_pending = max_pending
         self._routes = RouteTable()
-        self._table = FlowTable(max_flows, entropy)
+        self._table = FlowTable(memory or SlotMemory.fresh(max_flows, entropy), now)
         self._pending = PendingFlows()
         self._limits = IntroductionLimits()
         self.counters = RelayCounters()

@@ -22,6 +22,10 @@ its datagram came: a client's first datagrams may wait behind the install of the
 route, silence, another flow with its key), `FlowExpired` follows exactly once. A removal leaves a
 tombstone until the client has been silent for TOMBSTONE_SILENCE; an install clears it.
 
+**Survival.** A datapath whose table outlives the process starts with the flows that an earlier one left
+and forwards them before anybody has said a word. Of media from a stranger whose flow is in a sibling's
+table, the event says so.
+
 **Laws**, true whenever no call is running:
 `received == forwarded + upcalled + sum(dropped)` and `records == returned + raised + sum(records_dropped)`.
 """
@@ -34,7 +38,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from config.ids import Endpoint, Instant
+from config.ids import Endpoint, Instant, Route
+from workers.relay.core.flowtable import SlotMemory
 from workers.relay.core.interface import (
     Event,
     InstallFlow,
@@ -120,6 +125,14 @@ class Datapath(Protocol):
     """See the module. No method blocks; every one does a bounded amount of work."""
 
     @property
+    def memory(self) -> SlotMemory | None:
+        """What the core keeps where a successor finds it; None if the table dies with the process."""
+
+    @property
+    def inherited(self) -> Sequence[tuple[Route, Endpoint]]:
+        """Where the flows that an earlier process left lead: routes and their link addresses."""
+
+    @property
     def counters(self) -> DatapathCounters:
         """Totals so far."""
 
@@ -164,3 +177,6 @@ class Datapath(Protocol):
 
     def sweep(self, now: Instant) -> None:
         """Look at a part of the table for flows and tombstones whose clients have gone silent."""
+
+    def stop(self) -> None:
+        """Read no socket any more. Events wait until taken; what the core says of them is still done."""

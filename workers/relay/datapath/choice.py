@@ -11,7 +11,7 @@ from config.ids import Endpoint
 from config.model import Config, DatapathChoice
 from workers.native import NotBuilt
 from workers.relay.datapath.base import Datapath
-from workers.relay.datapath.native import NativeDatapath, table_size
+from workers.relay.datapath.native import NativeDatapath
 from workers.relay.datapath.python import PythonDatapath
 
 
@@ -21,30 +21,37 @@ def open_datapath(
     public: Sequence[tuple[Endpoint, socket.socket]],
     link: socket.socket,
     cpu: int | None,
+    *,
+    table: int | None = None,
+    siblings: Sequence[int] = (),
 ) -> Iterator[tuple[Datapath, str]]:
-    """The datapath and a note on it. Raises NotBuilt if only the native one will do."""
+    """The datapath, forwarding what `table` holds, and a note on it.
+
+    `table` is shared memory that outlives this process, `siblings` that of other relays. Raises
+    NotBuilt if only the native datapath will do.
+    """
     relay, mtu = config.relay, config.link.mtu
     idle, max_flows = relay.flow_idle, relay.max_flows
     why = "chosen in the configuration"
     if relay.datapath is not DatapathChoice.PYTHON:
+        own = os.memfd_create("tandem-flows") if table is None else table
         try:
-            size = table_size(max_flows)
+            native = NativeDatapath(
+                public, link, mtu=mtu, idle=idle, max_flows=max_flows, table=own, siblings=siblings
+            )
         except NotBuilt as reason:
             if relay.datapath is DatapathChoice.NATIVE:
                 raise
             why = str(reason)
         else:
-            table = os.memfd_create("tandem-flows")
-            os.truncate(table, size)
-            native = NativeDatapath(
-                public, link, mtu=mtu, idle=idle, max_flows=max_flows, table=table
-            )
-            os.close(table)  # it stays mapped
-            native.start(cpu)
             try:
+                native.start(cpu)
                 yield native, "native"
             finally:
                 native.close()
             return
+        finally:
+            if table is None:
+                os.close(own)
     python = PythonDatapath(public, link, mtu=mtu, idle=idle, max_flows=max_flows)
     yield python, f"python ({why})"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from array import array
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, Final
@@ -26,6 +27,7 @@ from config.ids import (
     Transport,
 )
 from workers.native import load
+from workers.relay.core.flowtable import SlotMemory
 from workers.relay.core.interface import (
     Event,
     FlowExpired,
@@ -40,13 +42,15 @@ from workers.relay.core.interface import (
 )
 from workers.relay.datapath.base import DatapathCounters, Source
 from workers.relay.datapath.outbox import Outbox
+from workers.wire.demux import KINDS, Kind
 from workers.wire.link import RecordType
 from workers.wire.types import DropReason
 
 _UPCALL: Final = struct.Struct("=IIH3HHBBBB18s18s2x")
 _COMMAND: Final = struct.Struct("=II3HH18s18s")
-_TAKE: Final = 1 << 16
-"""Most bytes of events that one look brings; the rest waits in the rings."""
+_TAKE: Final = 1 << 17
+"""Most bytes of events that one look brings; the rest waits in the rings. The longest record has 64 KiB."""
+_MAX_WAYS: Final = 4096
 _RECORD_TYPES: Final = {int(t): t for t in RecordType}
 _NO_ROUTE: Final = Route(ClusterId(0), TransceiverId(0), Epoch(0))
 
@@ -72,16 +76,18 @@ _RECORDS_DROPPED: Final = (
 )
 
 
-def table_size(max_flows: int) -> int:
-    """Bytes of shared memory that a table of so many flows needs."""
-    return int(load().lib.fp_table_size(max_flows))
+def _fitting(table: int, size: int) -> None:
+    """Make the file long enough. Never shorter: a sibling may have mapped it, and would die of that."""
+    if os.fstat(table).st_size < size:
+        os.truncate(table, size)
 
 
 class NativeDatapath:
-    """See `base`. `table` is a file descriptor of shared memory, `table_size(max_flows)` bytes long.
+    """See `base`. `table` and `siblings` are descriptors of shared memory, which stay with their owner.
 
-    Sockets are non-blocking, bound, and stay with their owner. Without `start` nothing moves but by
-    the pumps, as tests want it.
+    The first is this relay's own, empty or as an earlier one has left it; what is not a table of that
+    capacity becomes an empty one. Sockets are non-blocking, bound, and stay with their owner. Without
+    `start` nothing moves but by the pumps, as tests want it.
     """
 
     def __init__(
@@ -93,23 +99,34 @@ class NativeDatapath:
         idle: float,
         max_flows: int,
         table: int,
+        siblings: Sequence[int] = (),
     ) -> None:
         """`mtu`: most bytes in a link datagram. `idle`: seconds of silence that end a flow."""
         module = load()
-        self._ffi, self._lib = module.ffi, module.lib
-        self._fp = self._lib.fp_open(table, max_flows, mtu, int(idle), os.urandom(16))
-        if self._fp == self._ffi.NULL:
+        self._ffi, self._lib = ffi, lib = module.ffi, module.lib
+        _fitting(table, lib.fp_table_size(max_flows))
+        self._fp = lib.fp_open(table, max_flows, mtu, int(idle))
+        if self._fp == ffi.NULL:
             raise MemoryError("no memory for the flow table")
+        self._threaded = self._closed = False
         self._locals = [local for local, _ in public]
-        self._port_of = {local: self._lib.fp_add_port(self._fp, s.fileno()) for local, s in public}
-        self._lib.fp_set_link(self._fp, link.fileno())
+        self._port_of = {local: lib.fp_add_port(self._fp, s.fileno()) for local, s in public}
+        failed = lib.fp_set_link(self._fp, link.fileno()) or min(self._port_of.values()) < 0
+        failed = failed or any(lib.fp_add_sibling(self._fp, fd) for fd in siblings)
+        if failed or (recovered := lib.fp_recover(self._fp)) < 0:
+            lib.fp_close(self._fp)
+            raise OSError("too many sockets for one relay, or one that is none")
+        self._has_siblings = bool(siblings)
+        self.memory: SlotMemory | None = self._slots(max_flows, recovered)
+        self.inherited = self._ways()
         self._own = DatapathCounters()
         self._outbox = Outbox(dict(public), link, mtu, self._own)
         self._buffer = self._ffi.new("uint8_t[]", _TAKE)
         self._view = memoryview(self._ffi.buffer(self._buffer))
         self._numbers = self._ffi.new("uint64_t[]", self._lib.FP_COUNTERS)
         self._events: deque[Event] = deque()
-        self._threaded = self._closed = False
+        self._client = ffi.new("uint8_t[18]")
+        self._route = ffi.new("uint16_t[3]")
         self._now: Instant = 0.0
         """Of the last call, for rounds without the thread."""
         self._backlog: deque[bytes] = deque()
@@ -121,10 +138,18 @@ class NativeDatapath:
             raise OSError("the datapath's thread cannot be started")
         self._threaded = True
 
+    def stop(self) -> None:
+        """Stop the thread; then the calls do its work, as far as there is any without sockets."""
+        self._lib.fp_stop(self._fp)
+        self._threaded = False
+        self.sweep(self._now)
+
     def close(self) -> None:
         """Stop the thread and give the memory back. The table stays as it is; counters can be read."""
         if not self._closed:
             self._lib.fp_stop(self._fp)
+            for view in self._kept:  # whoever uses it after this meets an error and no hole
+                view.release()
             self._lib.fp_counters(self._fp, self._numbers)
             self._closed = True
             self._lib.fp_close(self._fp)
@@ -217,8 +242,13 @@ class NativeDatapath:
 
     def sweep(self, now: Instant) -> None:
         """The thread sweeps; here only commands go that found the ring full."""
-        while self._backlog and not self._push(self._backlog[0]):
-            self._backlog.popleft()
+        while self._backlog:
+            if not self._push(self._backlog[0]):
+                self._backlog.popleft()
+            elif self._threaded:
+                return
+            else:
+                self._round(self._lib.FP_RECEIVED, 0, now)
         if not self._threaded:
             self._round(self._lib.FP_RECEIVED, 0, now)
 
@@ -285,12 +315,46 @@ class NativeDatapath:
                     LinkRecord(peer, _RECORD_TYPES[type_], flags, label, payload, key)
                 )
             else:
-                route = Route(ClusterId(cluster), TransceiverId(transceiver), Epoch(epoch))
+                route = _route((cluster, transceiver, epoch))
                 flow = KnownFlow(label, route) if known else None
-                self._events.append(Upcall(self._key(sender, port), payload, flow))
+                sibling = None if known else self._sibling_route(sender, port, payload)
+                self._events.append(Upcall(self._key(sender, port), payload, flow, sibling))
+
+    def _sibling_route(self, client: bytes, port: int, datagram: bytes) -> Route | None:
+        """Where a sibling's flow of that client leads; STUN speaks for itself."""
+        if not self._has_siblings or KINDS[datagram[0]] is Kind.STUN:
+            return None
+        self._client[0:18] = client
+        found = self._lib.fp_ask_siblings(self._fp, self._client, port, self._route)
+        return _route(self._route) if found else None
+
+    def _slots(self, max_flows: int, recovered: int) -> SlotMemory:
+        """The kept memory that is Python's to write, and the labels that an earlier process left."""
+        ffi, lib = self._ffi, self._lib
+        labels = array("I", bytes(4 * recovered))
+        lib.fp_labels(self._fp, ffi.cast("uint32_t *", ffi.from_buffer(labels)))
+        generations = memoryview(ffi.buffer(lib.fp_generations(self._fp), max_flows))
+        used = memoryview(ffi.buffer(lib.fp_used(self._fp), 4)).cast("I")
+        self._kept = generations, used
+        return SlotMemory(generations, used, labels)
+
+    def _ways(self) -> list[tuple[Route, Endpoint]]:
+        found = self._ffi.new("fp_way[]", _MAX_WAYS)
+        return [
+            (
+                _route(way.route),
+                Endpoint.unpack(bytes(self._ffi.buffer(self._ffi.addressof(way.peer)))),
+            )
+            for way in found[0 : self._lib.fp_ways(self._fp, found, _MAX_WAYS)]
+        ]
 
     def _key(self, client: bytes, port: int) -> FlowKey:
         return FlowKey(Transport.UDP, Endpoint.unpack(client), self._locals[port])
+
+
+def _route(numbers: Sequence[int]) -> Route:
+    cluster, transceiver, epoch = numbers
+    return Route(ClusterId(cluster), TransceiverId(transceiver), Epoch(epoch))
 
 
 def _by_reason(reasons: Sequence[DropReason], numbers: Any, first: int) -> Counter[DropReason]:

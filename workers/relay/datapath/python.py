@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Final
 
 from config.ids import Endpoint, FlowKey, Instant, Route, Transport
+from workers.relay.core.flowtable import SlotMemory
 from workers.relay.core.interface import (
     Event,
     FlowExpired,
@@ -106,6 +107,8 @@ class PythonDatapath:
         max_flows: int,
     ) -> None:
         """`mtu`: most bytes in a link datagram. `idle`: seconds of silence that end a flow."""
+        self.memory: SlotMemory | None = None
+        self.inherited: tuple[tuple[Route, Endpoint], ...] = ()
         self.counters = DatapathCounters()
         self._outbox = Outbox(dict(public), link, mtu, self.counters)
         self._ports = [_Port(local, sock) for local, sock in public]
@@ -221,6 +224,9 @@ class PythonDatapath:
         counters.records += records
         counters.returned += returned
         return records
+
+    def stop(self) -> None:
+        """Nothing reads the sockets but the calls above."""
 
     # --- up ---------------------------------------------------------------------------------------
 

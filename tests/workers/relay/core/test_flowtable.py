@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.relay.core.flow import FlowState
-from workers.relay.core.flowtable import REST, FlowTable
+from workers.relay.core.flowtable import REST, FlowTable, SlotMemory
 from workers.wire.link import make_label, split_label
 
 
 def table(capacity: int, first_generation: int = 0) -> FlowTable:
-    return FlowTable(capacity, lambda n: bytes([first_generation]) * n)
+    return FlowTable(SlotMemory.fresh(capacity, lambda n: bytes([first_generation]) * n), 0.0)
 
 
 def reserve(flows: FlowTable, now: float) -> int:
@@ -20,7 +20,7 @@ def reserve(flows: FlowTable, now: float) -> int:
 
 
 def test_starting_generations_are_random() -> None:
-    flows = FlowTable(3, lambda n: bytes(range(7, 7 + n)))
+    flows = FlowTable(SlotMemory.fresh(3, lambda n: bytes(range(7, 7 + n))), 0.0)
     assert [split_label(reserve(flows, 0.0)) for _ in range(3)] == [(0, 8), (1, 9), (2, 10)]
 
 
@@ -103,3 +103,75 @@ def test_a_label_names_one_flow_at_a_time(steps: list[tuple[str, float]]) -> Non
             flows.end(label, now)
             ended[label >> 8] = now
         assert (flows.pending, flows.assured) == (len(pending), len(assured))
+
+
+# --- after an earlier process ---------------------------------------------------------------------
+
+
+def left_by(flows: FlowTable, memory: SlotMemory, now: float) -> FlowTable:
+    """A successor that finds in the datapath what was assured."""
+    labels = [make_label(slot, memory.generations[slot]) for slot in range(memory.used[0])]
+    installed = [label for label in labels if flows.state(label) is FlowState.ASSURED]
+    return FlowTable(SlotMemory(memory.generations, memory.used, installed), now)
+
+
+def test_a_successor_goes_on_with_what_was_assured() -> None:
+    memory = SlotMemory.fresh(8, bytes)
+    first = FlowTable(memory, 0.0)
+    kept, pending, ended = (reserve(first, 0.0) for _ in range(3))
+    first.assure(kept)
+    first.end(ended, 1.0)
+    second = left_by(first, memory, 2.0)
+    assert (second.assured, second.pending) == (1, 0)
+    assert second.state(kept) is FlowState.ASSURED
+    # What was pending or resting rests from now on; what was never used can be used at once.
+    assert second.state(pending) is second.state(ended) is FlowState.RESTING
+    assert [split_label(reserve(second, 2.0))[0] for _ in range(5)] == [3, 4, 5, 6, 7]
+    assert second.reserve(2.0 + REST - 0.1) is None
+    assert split_label(reserve(second, 2.0 + REST)) == (1, 2)
+    second.end(kept, 2.0 + REST)
+    assert second.assured == 0
+
+
+def test_a_label_is_in_the_kept_memory_when_it_is_given_out() -> None:
+    memory = SlotMemory.fresh(4, lambda n: bytes([9]) * n)
+    label = reserve(FlowTable(memory, 0.0), 0.0)
+    assert split_label(label) == (0, memory.generations[0])
+    assert memory.used[0] == 1
+
+
+@given(
+    st.lists(st.sampled_from(["reserve", "assure", "end", "die"]), max_size=60),
+    st.integers(1, 5),
+)
+def test_no_label_is_given_out_twice_within_the_rest_whatever_dies(
+    steps: list[str], capacity: int
+) -> None:
+    memory = SlotMemory.fresh(capacity, bytes)
+    flows, now = FlowTable(memory, 0.0), 0.0
+    given_out: dict[int, float] = {}
+    live: list[int] = []
+    for what in steps:
+        now += 3.0
+        if what == "reserve" and (label := flows.reserve(now)) is not None:
+            assert now - given_out.get(label, -1e9) >= REST
+            live.append(label)
+        elif what == "assure" and live and flows.state(live[0]) is FlowState.PENDING:
+            flows.assure(live[0])
+        elif what == "end" and live:
+            given_out[live[0]] = now
+            flows.end(live.pop(0), now)
+        elif what == "die":
+            successor = left_by(flows, memory, now)
+            for label in live:
+                given_out[label] = now
+            live = [label for label in live if successor.state(label) is FlowState.ASSURED]
+            flows = successor
+
+
+def test_a_memory_that_claims_too_much_is_bounded() -> None:
+    memory = SlotMemory.fresh(4, bytes)
+    memory.used[0] = 1 << 31
+    flows = FlowTable(memory, 0.0)
+    assert flows.reserve(0.0) is None
+    assert flows.reserve(REST) is not None

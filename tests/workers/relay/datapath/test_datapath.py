@@ -34,7 +34,7 @@ from workers.relay.datapath.base import (
     UPCALL_RING,
     Datapath,
 )
-from workers.relay.datapath.native import NativeDatapath, table_size
+from workers.relay.datapath.native import NativeDatapath
 from workers.relay.datapath.python import PythonDatapath
 from workers.wire.demux import FORWARDED
 from workers.wire.link import MAX_PAYLOAD, RecordType, encode_record, make_label, parse_records
@@ -93,7 +93,6 @@ def make_native(
     """Without its thread: the pumps do its work, one round a call."""
     table = os.memfd_create("flows")
     stack.callback(os.close, table)
-    os.truncate(table, table_size(MAX_FLOWS))
     datapath = NativeDatapath(public, link, mtu=mtu, idle=IDLE, max_flows=MAX_FLOWS, table=table)
     stack.callback(datapath.close)
     return datapath

@@ -1,0 +1,80 @@
+/* One relay's native datapath: its state, and the few words of it that both its files use. */
+#ifndef TANDEM_DATAPATH_H
+#define TANDEM_DATAPATH_H
+#include <pthread.h>
+#include <time.h>
+#include "address.h"
+#include "ring.h"
+#include "siblings.h"
+
+#define BATCH 64            /* datagrams per recvmmsg on a public socket */
+#define LINK_BATCH 8        /* link datagrams per recvmmsg, each of up to 64 KiB */
+#define RETURN_BATCH 256    /* datagrams to clients per sendmmsg */
+#define MAX_PAYLOAD 2048    /* workers/wire/link.py */
+#define LINK_BUFFER 65536
+#define UPCALL_RING 1024    /* datagrams that wait in a ring of upcalls: workers/relay/datapath/base.py */
+#define RECORD_RING 4096
+#define FLOW_UPCALLS 8      /* of one installed flow: no client crowds out another */
+#define TICK_MS 100
+#define TOMBSTONE_TICKS (30 * 1000 / TICK_MS)
+#define SWEEP_SHARE 64      /* a tick's sweep looks at this fraction of the table */
+#define SWEEP_LEAST 1024
+#define TURNS 16            /* batches per socket until poll and clock get their turn */
+#define RECORD_HEADER 8
+#define RECORD_DATA 1
+#define RECORD_LAST_TYPE 4
+
+struct port { /* a public socket, and the datagrams on their way out of it */
+    int fd, family, count;
+    struct mmsghdr messages[RETURN_BATCH];
+    struct iovec vectors[RETURN_BATCH];
+    union name names[RETURN_BATCH];
+};
+
+struct leg { /* a link datagram in the making: all records of a batch for one transceiver */
+    fp_endpoint peer;
+    uint32_t size;
+    union name name;
+    struct iovec vectors[2 * BATCH];
+};
+
+struct fp {
+    struct kept kept;
+    uint32_t link_mtu, idle_ticks, sweep_at, now;
+    int link, link_family, port_count, sibling_count, upcall_fd, wake_fd, has_thread;
+    pthread_t thread;
+    _Atomic int running, armed;
+    struct ring records, known, strangers;
+    struct commands commands;
+    _Atomic uint8_t *waiting; /* datagrams in the ring, by slot */
+    uint64_t counters[FP_COUNTERS];
+    _Atomic uint64_t published[2][FP_COUNTERS]; /* as they stood after a round, when the laws hold: the one of `rounds` & 1 */
+    _Alignas(64) _Atomic uint64_t rounds;
+    struct port *ports[MAX_PORTS];
+    fp_endpoint locals[MAX_PORTS];
+    struct sibling siblings[MAX_SIBLINGS];
+    struct mmsghdr in[BATCH], out[BATCH], link_in[LINK_BATCH];
+    struct iovec in_vectors[BATCH], link_vectors[LINK_BATCH];
+    union name names[BATCH], link_names[LINK_BATCH];
+    struct leg legs[BATCH];
+    uint8_t heads[BATCH][RECORD_HEADER];
+    uint8_t buffers[BATCH][MAX_PAYLOAD + 8]; /* one byte more than is served, so that a longer one shows */
+    uint8_t link_buffers[LINK_BATCH][LINK_BUFFER];
+};
+
+static inline void count(fp *f, int which, uint64_t n) { f->counters[which] += n; }
+
+static inline void publish(fp *f) {
+    uint64_t rounds = atomic_load_explicit(&f->rounds, memory_order_relaxed) + 1;
+    atomic_thread_fence(memory_order_release); /* the last round's number is out before what it stood for is overwritten */
+    for (int i = 0; i < FP_COUNTERS; i++)
+        atomic_store_explicit(&f->published[rounds & 1][i], f->counters[i], memory_order_relaxed);
+    atomic_store_explicit(&f->rounds, rounds, memory_order_release);
+}
+
+static inline uint64_t clock_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+#endif

@@ -1,0 +1,150 @@
+/* The life of a native datapath: its memory and sockets, what it takes over from an earlier one, its end; and
+ * what Python reads of it while it lives. */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "datapath.h"
+
+size_t fp_table_size(uint32_t capacity) { return kept_size(capacity); }
+
+/* NULL if memory or descriptors are short, or the file is. Ports and link are added next, then `fp_recover`. */
+fp *fp_open(int table_fd, uint32_t capacity, uint32_t link_mtu, uint32_t idle_seconds) {
+    fp *f = aligned_alloc(64, sizeof *f);
+    if (!f) return NULL;
+    memset(f, 0, sizeof *f);
+    f->records = (struct ring){ .limit = RECORD_RING, .bytes = malloc(RING_BYTES) };
+    f->known = (struct ring){ .limit = UPCALL_RING, .bytes = malloc(RING_BYTES) };
+    f->strangers = (struct ring){ .limit = UPCALL_RING, .bytes = malloc(RING_BYTES) };
+    f->waiting = calloc(capacity, sizeof *f->waiting);
+    f->upcall_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    f->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    f->link = -1;
+    f->link_mtu = link_mtu;
+    f->idle_ticks = idle_seconds * (1000 / TICK_MS);
+    atomic_store(&f->armed, 1);
+    if (!kept_map(&f->kept, table_fd, capacity, PROT_READ | PROT_WRITE) || !f->waiting || !f->records.bytes ||
+        !f->known.bytes || !f->strangers.bytes || f->upcall_fd < 0 || f->wake_fd < 0) {
+        fp_close(f);
+        return NULL;
+    }
+    for (int i = 0; i < BATCH; i++) {
+        f->in_vectors[i] = (struct iovec){ f->buffers[i], MAX_PAYLOAD + 1 };
+        f->in[i].msg_hdr = (struct msghdr){ .msg_name = &f->names[i], .msg_iov = &f->in_vectors[i], .msg_iovlen = 1 };
+    }
+    for (int i = 0; i < LINK_BATCH; i++) {
+        f->link_vectors[i] = (struct iovec){ f->link_buffers[i], LINK_BUFFER };
+        f->link_in[i].msg_hdr = (struct msghdr){ .msg_name = &f->link_names[i], .msg_iov = &f->link_vectors[i], .msg_iovlen = 1 };
+    }
+    return f;
+}
+
+/* The index of the socket in commands and upcalls; -1 if there are too many, or it is not one. */
+int fp_add_port(fp *f, int fd) {
+    struct port *p = f->port_count < MAX_PORTS ? calloc(1, sizeof *p) : NULL;
+    if (!p) return -1;
+    *p = (struct port){ .fd = fd, .family = bound_to(fd, &f->locals[f->port_count]) };
+    if (p->family < 0) {
+        free(p);
+        return -1;
+    }
+    for (int i = 0; i < RETURN_BATCH; i++)
+        p->messages[i].msg_hdr = (struct msghdr){ .msg_name = &p->names[i], .msg_iov = &p->vectors[i], .msg_iovlen = 1 };
+    f->ports[f->port_count] = p;
+    return f->port_count++;
+}
+
+/* -1 if it is not a socket. */
+int fp_set_link(fp *f, int fd) {
+    fp_endpoint bound;
+    f->link = fd;
+    f->link_family = bound_to(fd, &bound);
+    return f->link_family < 0 ? -1 : 0;
+}
+
+/* Take over the flows of an earlier owner of the table, or make it an empty one. -1 if there is no randomness. */
+int64_t fp_recover(fp *f) {
+    if (!kept_fits(f->kept.header, f->kept.table.capacity) && !kept_format(&f->kept)) return -1;
+    uint32_t flows = kept_recover(&f->kept, f->locals, f->port_count, clock_ms() / TICK_MS);
+    f->counters[FP_FLOWS] = flows;
+    publish(f);
+    return flows;
+}
+
+/* Before the start: the labels that are installed, in order; `out` has room for as many as there are. */
+size_t fp_labels(fp *f, uint32_t *out) {
+    const struct table *t = &f->kept.table;
+    size_t n = 0;
+    for (const struct slot *s = t->slots; s < t->slots + kept_used(&f->kept); s++)
+        if (s->state == SLOT_INSTALLED) out[n++] = table_label(t, s);
+    return n;
+}
+
+/* Before the start: where the installed flows lead, each way once, as far as there is room. */
+size_t fp_ways(fp *f, fp_way *out, size_t room) {
+    const struct table *t = &f->kept.table;
+    size_t n = 0;
+    for (const struct slot *s = t->slots; s < t->slots + kept_used(&f->kept); s++) {
+        if (s->state != SLOT_INSTALLED) continue;
+        fp_way way = { .peer = s->peer };
+        memcpy(way.route, s->route, sizeof way.route);
+        size_t i = 0;
+        while (i < n && memcmp(&out[i], &way, sizeof way)) i++;
+        if (i == n && n < room) out[n++] = way;
+    }
+    return n;
+}
+
+uint8_t *fp_generations(fp *f) { return f->kept.generations; }
+uint32_t *fp_used(fp *f) { return (uint32_t *)&f->kept.header->used; }
+
+/* -1: one too many. The descriptor stays open with its owner. */
+int fp_add_sibling(fp *f, int fd) {
+    if (f->sibling_count == MAX_SIBLINGS) return -1;
+    f->siblings[f->sibling_count++].fd = fd;
+    return 0;
+}
+
+/* Python's: has a sibling a flow of that client on that socket? The one that heard of it last counts. */
+int fp_ask_siblings(fp *f, const uint8_t client[18], int port, uint16_t route[3]) {
+    struct slot found;
+    fp_endpoint from;
+    uint32_t seen = 0;
+    int any = 0;
+    memcpy(&from, client, sizeof from);
+    for (int i = 0; i < f->sibling_count; i++) {
+        if (!sibling_find(&f->siblings[i], &from, &f->locals[port], &found)) continue;
+        if (any && (int32_t)(found.seen - seen) <= 0) continue;
+        memcpy(route, found.route, sizeof found.route);
+        seen = found.seen;
+        any = 1;
+    }
+    return any;
+}
+
+/* Python's. Read again if a round ended meanwhile: the next one writes where this reads. */
+void fp_counters(fp *f, uint64_t *out) {
+    uint64_t before;
+    do {
+        before = atomic_load_explicit(&f->rounds, memory_order_acquire);
+        for (int i = 0; i < FP_COUNTERS; i++)
+            out[i] = atomic_load_explicit(&f->published[before & 1][i], memory_order_relaxed);
+        atomic_thread_fence(memory_order_acquire);
+    } while (atomic_load_explicit(&f->rounds, memory_order_relaxed) != before);
+}
+
+void fp_close(fp *f) {
+    fp_stop(f);
+    for (int i = 0; i < f->port_count; i++) free(f->ports[i]);
+    for (int i = 0; i < f->sibling_count; i++) kept_unmap(&f->siblings[i].kept);
+    kept_unmap(&f->kept);
+    if (f->upcall_fd >= 0) close(f->upcall_fd);
+    if (f->wake_fd >= 0) close(f->wake_fd);
+    free(f->waiting);
+    free(f->records.bytes);
+    free(f->known.bytes);
+    free(f->strangers.bytes);
+    free(f);
+}
+
+int fp_upcall_fd(fp *f) { return f->upcall_fd; }
