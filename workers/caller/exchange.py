@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from typing import Final, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from workers.caller.http import HttpFailed, Response, request
 
@@ -27,7 +27,7 @@ class Exchange:
     def __init__(self, url: str, *, within: float = 10.0) -> None:
         self._url = url
         self._within = within
-        self._realtime = urlsplit(url).path.startswith(REALTIME_PATH)
+        self._realtime = REALTIME_PATH in url.partition("?")[0]
         self._tls = ssl.create_default_context() if url.startswith("https:") else None
 
     async def place(self, offer: str) -> Placed:
@@ -39,7 +39,11 @@ class Exchange:
         location = response.headers.get("location")
         if not location:
             raise HttpFailed("the answer names no Location, so the call could not be hung up")
-        return Placed(response.body.decode(errors="replace"), urljoin(self._url, location))
+        try:
+            resource = urljoin(self._url, location)
+        except ValueError:
+            raise HttpFailed(f"the answer's Location is no URL: {location[:_MAX_QUOTE]!r}") from None
+        return Placed(response.body.decode(errors="replace"), resource)
 
     async def hang_up(self, resource: str) -> None:
         """End a call that was placed."""

@@ -6,10 +6,11 @@ What runs in production carries no HTTP client library; h11 comes with the serve
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Mapping
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import h11
 import trio
@@ -17,6 +18,8 @@ import trio
 MAX_BODY: Final = 262_144
 _CHUNK: Final = 16_384
 _PORTS: Final = {"http": 80, "https": 443}
+_IN_TARGETS: Final = "".join(map(chr, range(0x21, 0x7F)))
+"""What stays as it is in a request's target; all else is percent-encoded."""
 
 
 class HttpFailed(Exception):
@@ -41,32 +44,39 @@ async def request(
     tls: ssl.SSLContext | None = None,
 ) -> Response:
     """Send one request and read the answer. Raises HttpFailed."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme]
-    except (KeyError, ValueError):
+        host = (parts.hostname or "").encode("idna").decode("ascii")
+    except (KeyError, ValueError):  # UnicodeError is one of those
         raise HttpFailed(f"{url}: not an http or https URL") from None
-    if not parts.hostname:
+    if not host:
         raise HttpFailed(f"{url}: no host name")
+    authority = f"[{host}]" if ":" in host else host
+    if port != _PORTS[parts.scheme]:
+        authority += f":{port}"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    sent = h11.Request(
-        method=method,
-        target=target,
-        headers=[
-            ("Host", parts.netloc.rpartition("@")[2]),
-            ("Content-Length", str(len(body))),
-            ("Connection", "close"),
-            *headers.items(),
-        ],
-    )
+    try:
+        sent = h11.Request(
+            method=method,
+            target=quote(target, safe=_IN_TARGETS),
+            headers=[
+                ("Host", authority),
+                ("Content-Length", str(len(body))),
+                ("Connection", "close"),
+                *headers.items(),
+            ],
+        )
+    except h11.LocalProtocolError as error:
+        raise HttpFailed(f"{url}: {error}") from None
     try:
         with trio.fail_after(within):
-            stream: trio.abc.Stream = await trio.open_tcp_stream(parts.hostname, port)
+            stream: trio.abc.Stream = await trio.open_tcp_stream(host, port)
             if parts.scheme == "https":
                 stream = trio.SSLStream(
                     stream,
                     tls or ssl.create_default_context(),
-                    server_hostname=parts.hostname,
+                    server_hostname=host,
                     https_compatible=True,
                 )
             async with stream:
@@ -110,6 +120,10 @@ def _words(error: BaseException) -> str:
     """What the system said, from under trio's wrapping."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return f"no TLS there ({cause.reason or cause.strerror})"
+        if isinstance(cause, socket.gaierror):
+            return cause.strerror or "unknown host"
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno)
         grouped = cause.exceptions if isinstance(cause, BaseExceptionGroup) else (cause.__cause__,)

@@ -53,6 +53,12 @@ async def test_whip() -> None:
     assert lines == [b"POST /whip/echo HTTP/1.1", b"DELETE /whip/rtc_0_x HTTP/1.1"]
 
 
+async def test_a_location_that_is_no_url_is_refused() -> None:
+    async with server(CREATED % b"http://[::1/x") as (url, _):
+        with pytest.raises(HttpFailed, match="Location is no URL"):
+            await Exchange(url).place("v=0\r\n")
+
+
 async def test_an_answer_without_location_is_refused() -> None:
     async with server(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n") as (url, _):
         with pytest.raises(HttpFailed, match="names no Location"):

@@ -62,10 +62,40 @@ async def test_a_bad_answer_is_one_error_with_a_reason(answer: bytes, why: str) 
             await post(url)
 
 
-@pytest.mark.parametrize("url", ["ftp://x/", "http://", "nonsense", "http://h:99999/"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://x/", "http://", "nonsense", "http://h:99999/", "http://[::1/", "http://a..b/"],
+)
 async def test_a_bad_url_is_said(url: str) -> None:
     with pytest.raises(HttpFailed, match=r"URL|host name"):
         await post(url)
+
+
+async def test_odd_characters_in_a_path_are_encoded() -> None:
+    heard = bytearray()
+    async with server(b"HTTP/1.1 204 No Content\r\n\r\n", heard) as url:
+        assert (await post(f"{url}/a b/ü%20?q=\x7f")).status == 204
+    assert heard.startswith(b"POST /a%20b/%C3%BC%20?q=%7F HTTP/1.1\r\n")
+
+
+async def test_https_to_a_port_without_it() -> None:
+    async def answer_in_clear(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some(65536)
+            await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, answer_in_clear, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        with pytest.raises(HttpFailed, match="no TLS there"):
+            await post(f"https://127.0.0.1:{port}/")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_name_that_is_none() -> None:
+    with pytest.raises(HttpFailed, match=r"no\.such\.host\.invalid:80: [A-Za-z]"):
+        await post("http://no.such.host.invalid:80/")
 
 
 async def test_nobody_there() -> None:
