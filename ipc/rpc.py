@@ -264,7 +264,7 @@ def _accept(data: bytes) -> Message:
 def call_blocking(endpoint: str, message: Message, within: float) -> Message:
     """One call without trio, for command-line programs.
 
-    Raises ipc.zmq_trio.Unreachable at once if nobody listens, RpcTimeout, RpcFailed.
+    Raises ipc.zmq_trio.Unreachable or its NotAllowed at once if nobody listens, RpcTimeout, RpcFailed.
     """
     call_id = bytes(_CALL_ID_BYTES)
     try:

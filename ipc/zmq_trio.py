@@ -49,6 +49,10 @@ class Unreachable(Exception):
     """Nobody answers on that end point."""
 
 
+class NotAllowed(Unreachable):
+    """Somebody may be there, but we may not connect."""
+
+
 class Pattern(Enum):
     """The ZeroMQ socket types in use."""
 
@@ -327,7 +331,7 @@ class ZmqSocket:
 def request_blocking(endpoint: str, frames: Sequence[bytes], within: float) -> Frames:
     """Send one request and wait for one reply, without trio. For command-line programs.
 
-    Raises Unreachable at once if nobody listens, TimeoutError after `within` seconds.
+    Raises Unreachable or NotAllowed at once if nobody listens, TimeoutError after `within` seconds.
     """
     path = ipc_path(endpoint)
     if path is not None:
@@ -338,6 +342,8 @@ def request_blocking(endpoint: str, frames: Sequence[bytes], within: float) -> F
                 probe.connect(os.fspath(path))
             except TimeoutError:
                 raise
+            except PermissionError as error:
+                raise NotAllowed(f"{path}: {error.strerror}") from None
             except OSError as error:
                 raise Unreachable(f"{path}: {error.strerror or error}") from None
     deadline = time.monotonic() + within

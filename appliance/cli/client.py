@@ -14,7 +14,7 @@ from appliance.supervisor.problems import EXIT_UNAVAILABLE
 from config.model import Config, SupervisorSection
 from ipc.messages import Message
 from ipc.rpc import RpcFailed, RpcTimeout, call_blocking
-from ipc.zmq_trio import Unreachable
+from ipc.zmq_trio import NotAllowed, Unreachable
 
 WITHIN: Final = 5.0
 """Seconds to wait for an answer."""
@@ -37,15 +37,17 @@ def admin_socket(config: Config, directory: Path | None) -> Path:
     return find_admin_socket(section)
 
 
-def ask(socket: Path, question: Message, expected: type[Reply]) -> Reply:
+def ask(socket: Path, question: Message, expected: type[Reply], within: float = WITHIN) -> Reply:
     """The appliance's answer. Raises Failed if there is none, or if it is not the one expected."""
     try:
-        reply = call_blocking(f"ipc://{socket}", question, WITHIN)
+        reply = call_blocking(f"ipc://{socket}", question, within)
+    except NotAllowed as error:
+        raise Failed(_not_ours(error), EXIT_UNAVAILABLE) from None
     except Unreachable as error:
         raise Failed(_nobody(error), EXIT_UNAVAILABLE) from None
     except RpcTimeout:
         raise Failed(
-            [f"tandem: the appliance at {socket} did not answer within {WITHIN:g} s"],
+            [f"tandem: the appliance at {socket} did not answer within {within:g} s"],
             EXIT_UNAVAILABLE,
         ) from None
     except RpcFailed as error:
@@ -54,6 +56,13 @@ def ask(socket: Path, question: Message, expected: type[Reply]) -> Reply:
         what = f"tandem: the appliance at {socket} answered with {type(reply).__name__}"
         raise Failed([what, "Is it of another version?"], EXIT_UNAVAILABLE)
     return reply
+
+
+def _not_ours(error: NotAllowed) -> list[str]:
+    return [
+        f"tandem: the appliance is another user's: {error}",
+        "Ask as that user or as root, or join the group that its directory belongs to.",
+    ]
 
 
 def _nobody(error: Unreachable) -> list[str]:

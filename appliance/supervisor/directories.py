@@ -38,7 +38,14 @@ def find_admin_socket(section: SupervisorSection, environ: Mapping[str, str] = o
     candidates = [d / ADMIN_SOCKET for d in (*_runtime_candidates(section, environ), _SYSTEM)]
     if section.runtime_directory:
         return candidates[0]
-    return next((path for path in candidates if path.is_socket()), candidates[0])
+    return next((path for path in candidates if _is_there(path)), candidates[0])
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_socket()
+    except PermissionError:
+        return True  # somebody else's appliance; asking it tells why not
 
 
 def state_directory(section: SupervisorSection, environ: Mapping[str, str] = os.environ) -> Path:

@@ -16,6 +16,7 @@ from ipc.messages import Message
 from ipc.messages.admin import Failure, SessionsRequest, StatusRequest
 from ipc.messages.sessions import SessionList
 from ipc.rpc import RpcServer
+from ipc.zmq_trio import NotAllowed
 from tests.support.quiet_log import LogLines
 from tests.support.short_path import short_directory
 
@@ -71,3 +72,16 @@ def test_a_directory_that_is_named_wins(tmp_path: Path) -> None:
     config = Config.model_validate({"supervisor": {"runtime_directory": "/run/one"}})
     assert admin_socket(config, None) == Path("/run/one/admin.sock")
     assert admin_socket(config, tmp_path) == tmp_path / "admin.sock"
+
+
+def test_an_appliance_of_another_user(
+    short_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise NotAllowed("/run/tandem/admin.sock: Permission denied")
+
+    monkeypatch.setattr("appliance.cli.client.call_blocking", forbidden)
+    with pytest.raises(Failed) as caught:
+        ask(short_directory / "a", SessionsRequest(), SessionList)
+    assert "another user's" in caught.value.lines[0]
+    assert caught.value.exit_code == 69

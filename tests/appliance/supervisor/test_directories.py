@@ -38,6 +38,17 @@ def test_then_systemd_then_the_user() -> None:
     assert state_directory(EMPTY, {}) == Path.home() / ".local/state/tandem"
 
 
+def test_a_socket_that_may_not_be_looked_at_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_socket(path: Path) -> bool:
+        if path.parent == Path("/run/tandem"):
+            raise PermissionError
+        return False
+
+    monkeypatch.setattr(Path, "is_socket", is_socket)
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    assert find_admin_socket(EMPTY, {}) == Path("/run/tandem/admin.sock")
+
+
 def test_a_user_has_a_runtime_directory_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
     assert runtime_directory(EMPTY, {"XDG_RUNTIME_DIR": "/run/user/1234"}) == Path(
