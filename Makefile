@@ -50,6 +50,9 @@ $(UV):
 	@echo "installing what running needs" >&2
 	@$(INSTALL) --require-hashes -r requirements/runtime.txt
 	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c 'from workers.native import load; load()' 2>/dev/null || echo "tandem: no C compiler or\
+	 headers, so relays forward in Python, slower; to change that: apt install gcc python3-dev libffi-dev,\
+	 rm .venv/.runtime and make again" >&2
 	@$(BIN)/python -m compileall -q appliance workers ipc config
 	@touch $@
 
