@@ -30,6 +30,7 @@ EndpointField = Annotated[
 _Whole = Annotated[int, Strict()]
 _Number = Annotated[float, Strict()]
 _Text = Annotated[str, Strict()]
+_Switch = Annotated[bool, Strict()]
 
 
 class _Section(BaseModel):
@@ -146,6 +147,8 @@ class SupervisorSection(_Section):
     """Seconds that live sessions may go on after SIGTERM."""
     orphan_timeout: Annotated[_Number, Field(ge=1, le=86_400)] = 300.0
     """Seconds a worker serves without a supervisor before it drains."""
+    spares: _Switch = True
+    """Keep an idle process of each role (some 60 MB each), which replaces a dead worker much sooner."""
 
 
 class LogSection(_Section):

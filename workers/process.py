@@ -12,6 +12,7 @@ Exit codes: 0 it drained or was stopped, 70 a bug (the traceback is in the log) 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
 import gc
 import os
@@ -333,6 +334,10 @@ def main(role: Role, serve: Serve) -> NoReturn:
     fd: int = parser.parse_args().assignment_fd
     try:
         with socket.socket(fileno=fd) as sock:
+            with contextlib.suppress(
+                OSError
+            ):  # who only sends an assignment does not stay to hear this
+                sock.send(b"\0", socket.MSG_NOSIGNAL)
             assignment, fds = receive_assignment(sock)
         if assignment.version != PROTOCOL_VERSION:
             raise HandoverError(

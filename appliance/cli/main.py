@@ -13,6 +13,7 @@ import click
 VERBS: Final = {
     "run": "Start the appliance and serve until told to stop.",
     "status": "Show the appliance and its workers.",
+    "reload": "Let the appliance read its configuration again.",
     "sessions": "List the live sessions.",
     "call": "Call a server like a browser would, and measure.",
     "config": "Check a configuration, or show what it comes to.",
@@ -43,12 +44,13 @@ Examples:
   tandem run
   tandem run -c /etc/tandem/tandem.toml
   tandem status --json
+  tandem reload
   tandem call http://127.0.0.1:8080/v1/realtime/calls --count 20 --seconds 10
 
 \b
 Exit codes:
   0   done
-  1   some of the calls of `tandem call` did not go as they should
+  1   some of the calls of `tandem call`, or a part of `tandem reload`, did not go as it should
   2   wrong usage
   69  no appliance runs, or something it needs is taken (an address, its directory)
   70  a bug: the traceback says where

@@ -8,10 +8,10 @@ from typing import Final
 import click
 
 from appliance.cli.failure import Failed
+from appliance.supervisor.configuration import read_file
 from appliance.supervisor.problems import EXIT_CONFIG
-from config.load import load
 from config.model import Config
-from config.problems import ConfigError, Problem
+from config.problems import ConfigError
 
 DEFAULT_FILE: Final = Path("/etc/tandem/tandem.toml")
 
@@ -34,23 +34,7 @@ def find_file(given: Path | None) -> Path | None:
 
 def read_config(file: Path | None) -> Config:
     """Read a file, or take the built-in defaults. Raises Failed with every problem in it."""
-    if file is None:
-        return Config()
     try:
-        return load(_read_text(file), source=str(file))
+        return read_file(file)
     except ConfigError as error:
         raise Failed(map(str, error.problems), EXIT_CONFIG) from None
-
-
-def _read_text(file: Path) -> str:
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-        raise ConfigError([Problem(str(file), None, (), what)]) from None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        what = f"byte 0x{data[error.start]:02x} is not UTF-8 text"
-        raise ConfigError([Problem(str(file), line, (), what)]) from None

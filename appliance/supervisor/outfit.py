@@ -1,4 +1,4 @@
-"""What a worker is given at its start: its assignment, and the sockets that are its own."""
+"""What a worker is given at its start: its assignment, its sockets, and a relay its table of flows."""
 
 from __future__ import annotations
 
@@ -6,22 +6,30 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from appliance.supervisor.core.interface import Spawn
 from appliance.supervisor.generations import Generations
 from appliance.supervisor.keys import UfragKeys
 from appliance.supervisor.sockets import BoundSocket, Sockets, bind_link
+from appliance.supervisor.tables import Tables
 from config.ids import Endpoint, Role
-from config.model import Config
+from ipc.handover import MAX_DESCRIPTORS
 from ipc.messages.lifecycle import PROTOCOL_VERSION, Assignment, Descriptor, DescriptorKind
 
 
 class Outfit(NamedTuple):
-    """An assignment and its sockets, in the order of its descriptors."""
+    """An assignment and what goes with it, in the order of its descriptors."""
 
     assignment: Assignment
-    sockets: list[socket.socket]
+    sockets: list[int | socket.socket]
+
+
+_Given: TypeAlias = tuple[Descriptor, int | socket.socket]
+
+
+def _given(kind: DescriptorKind, bound: BoundSocket) -> _Given:
+    return Descriptor(kind, bound.endpoint), bound.socket
 
 
 class Outfitter:
@@ -29,7 +37,6 @@ class Outfitter:
 
     def __init__(
         self,
-        config: Config,
         keys: UfragKeys,
         generations: Generations,
         workers: Path,
@@ -40,8 +47,7 @@ class Outfitter:
         self.sockets = Sockets()
         """Empty until the addresses could be bound."""
         self.advertise: tuple[Endpoint, ...] = ()
-        self._config = config
-        self._config_json = config.model_dump_json()
+        self._tables = Tables()
         self._keys = keys
         self._generations = generations
         self._workers = workers
@@ -51,6 +57,7 @@ class Outfitter:
     def close(self) -> None:
         """Close what the supervisor kept for its workers."""
         self.sockets.close()
+        self._tables.close()
 
     @contextmanager
     def outfit(self, spawn: Spawn) -> Iterator[Outfit]:
@@ -60,7 +67,7 @@ class Outfitter:
         """
         spec = spawn.spec
         self._generations.keep(spawn.process.generation)
-        given, own = self._sockets(spec.role, spec.index)
+        given, own = self._sockets(spawn)
         try:
             assignment = Assignment(
                 version=PROTOCOL_VERSION,
@@ -68,33 +75,37 @@ class Outfitter:
                 role=spec.role,
                 index=spec.index,
                 generation=spawn.process.generation,
-                config=self._config_json,
+                config=spawn.config.model_dump_json(),
                 control=self._control,
                 bus=self._bus,
                 runtime_directory=str(self._workers),
-                descriptors=tuple(Descriptor(kind, bound.endpoint) for kind, bound in given),
+                descriptors=tuple(descriptor for descriptor, _ in given),
                 ufrag_keys=self._keys.keys,
                 mint_with=self._keys.mint_with,
                 advertise=self.advertise,
                 cpu=spec.cpu,
                 route=spawn.route,
             )
-            yield Outfit(assignment, [bound.socket for _, bound in given])
+            yield Outfit(assignment, [each for _, each in given])
         finally:
-            for bound in own:
-                bound.socket.close()
+            if own is not None:
+                own.close()
 
-    def _sockets(
-        self, role: Role, index: int
-    ) -> tuple[list[tuple[DescriptorKind, BoundSocket]], list[BoundSocket]]:
-        """The sockets for a worker, and those among them that nobody else keeps."""
-        match role:
+    def _sockets(self, spawn: Spawn) -> tuple[list[_Given], socket.socket | None]:
+        """What is handed to a worker, and the socket among it that nobody else keeps."""
+        index = spawn.spec.index
+        match spawn.spec.role:
             case Role.RELAY:
-                public = [(DescriptorKind.PUBLIC, b) for b in self.sockets.public[index]]
-                return [*public, (DescriptorKind.LINK, self.sockets.links[index])], []
+                given = [_given(DescriptorKind.PUBLIC, b) for b in self.sockets.public[index]]
+                given.append(_given(DescriptorKind.LINK, self.sockets.links[index]))
+                given += self._tables.of(
+                    index, len(self.sockets.links), MAX_DESCRIPTORS - len(given)
+                )
+                return given, None
             case Role.TRANSCEIVER:
                 # A link socket per boot: what was sent to a dead process never reaches its successor.
-                link = bind_link(self._config.link.address, self._config.relay.receive_buffer)
-                return [(DescriptorKind.LINK, link)], [link]
+                config = spawn.config
+                link = bind_link(config.link.address, config.relay.receive_buffer)
+                return [_given(DescriptorKind.LINK, link)], link.socket
             case Role.SIGNALING:
-                return [(DescriptorKind.HTTP, b) for b in self.sockets.http], []
+                return [_given(DescriptorKind.HTTP, b) for b in self.sockets.http], None

@@ -1,8 +1,9 @@
 """A worker process: started by exec, handed its assignment, waited for.
 
 A fresh interpreter and nothing inherited but one socket: a worker that held its siblings' sockets would
-keep them open after their death and swallow their datagrams. No death signal is set: workers outlive a
-supervisor that dies, and serve on until the next one comes.
+keep them open after their death and swallow their datagrams. A spare is such a process whose assignment is
+yet to come; as it owns nothing, it ends with its supervisor. No death signal is set: workers outlive
+a supervisor that dies, and serve on until the next one comes.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ _KEPT_PREFIXES: Final = ("LC_", "COVERAGE_", "PYTHONMALLOC", "PYTHONDONTWRITE", 
 
 
 class WorkerProcess:
-    """One running worker. The supervisor is its parent and the only one who reaps it."""
+    """One process, with an assignment or, as a spare, still without. We are its parent and reap it."""
 
-    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
-        """Raises OSError if there is no descriptor left to watch it with."""
+    def __init__(self, popen: subprocess.Popen[bytes], link: socket.socket) -> None:
+        """`link` is our end of its socket pair. Raises OSError if it cannot be watched."""
         self._popen = popen
+        self._link = link
         self._pidfd = os.pidfd_open(popen.pid)
 
     @property
@@ -43,12 +45,25 @@ class WorkerProcess:
         """Its process id; not given to another process before `wait` has returned."""
         return self._popen.pid
 
+    async def waits(self) -> bool:
+        """Wait until it has imported what it needs; false if it ended instead."""
+        await trio.lowlevel.wait_readable(self._link)
+        try:
+            return bool(self._link.recv(1, socket.MSG_DONTWAIT))
+        except OSError:
+            return False
+
+    def assign(self, assignment: Assignment, sockets: Sequence[int | socket.socket]) -> None:
+        """Hand over what makes it a worker. Raises HandoverError, also if it is dead."""
+        send_assignment(self._link, assignment, sockets)
+
     async def wait(self) -> int:
         """Wait, once, for its end: the exit code, or minus the signal that killed it."""
         try:
             await trio.lowlevel.wait_readable(self._pidfd)
         finally:
             os.close(self._pidfd)
+            self._link.close()
         return self._popen.wait()
 
     def kill(self) -> None:
@@ -56,39 +71,34 @@ class WorkerProcess:
         self._popen.send_signal(signal.SIGKILL)
 
 
-def start_worker(
-    role: Role, assignment: Assignment, sockets: Sequence[socket.socket]
-) -> WorkerProcess:
-    """Exec a worker and hand it its assignment and sockets. Raises OSError or HandoverError.
+def start_process(role: Role) -> WorkerProcess:
+    """Exec a process that waits for its assignment, and ends if we do before. Raises OSError.
 
-    Only to be called from the main thread. The assignment waits in the socket until the worker reads it.
+    Only to be called from the main thread.
     """
     ours, theirs = assignment_pair()
-    with ours, theirs:
-        popen = subprocess.Popen(
+    try:
+        with theirs:
             # -P: the directory we were started in must not provide modules.
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                f"workers.{role.label}",
-                "--assignment-fd",
-                str(theirs.fileno()),
-            ],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            stdout=sys.__stderr__,
-            start_new_session=True,
-            env=worker_environment(os.environ),
-            cwd="/",
-        )
+            command = [sys.executable, "-P", "-m", f"workers.{role.label}"]
+            popen = subprocess.Popen(
+                [*command, "--assignment-fd", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=sys.__stderr__,
+                start_new_session=True,
+                env=worker_environment(os.environ),
+                cwd="/",
+            )
         try:
-            send_assignment(ours, assignment, [each.fileno() for each in sockets])
-            return WorkerProcess(popen)
+            return WorkerProcess(popen, ours)
         except BaseException:
             popen.kill()
             popen.wait()
             raise
+    except BaseException:
+        ours.close()
+        raise
 
 
 def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:

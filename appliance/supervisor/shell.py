@@ -12,6 +12,7 @@ import trio
 from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.interface import (
     ApplianceChanged,
+    EndSpare,
     Event,
     Exited,
     Finished,
@@ -21,17 +22,24 @@ from appliance.supervisor.core.interface import (
     ProcessId,
     Received,
     Reject,
+    Reloaded,
+    ReloadRequested,
     Send,
+    SpareGone,
+    SpareId,
+    SpareStarted,
+    SpareWaits,
     Spawn,
     SpawnFailed,
     Started,
+    StartSpare,
     WorkerChanged,
 )
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.supervisor import Supervisor
 from appliance.supervisor.notify import notify
-from appliance.supervisor.outfit import Outfitter
-from appliance.supervisor.process import WorkerProcess, start_worker
+from appliance.supervisor.outfit import Outfit, Outfitter
+from appliance.supervisor.process import WorkerProcess, start_process
 from config.ids import WorkerName
 from ipc.control import ControlServer, identity
 from ipc.handover import HandoverError
@@ -51,20 +59,21 @@ class Shell:
         outfitter: Outfitter,
         nursery: trio.Nursery,
         log: Logger,
-        *,
-        on_exit: Callable[[WorkerName], None],
     ) -> None:
+        self.on_exit: Callable[[WorkerName], None] = lambda worker: None
+        """Called when the last process of a name is gone."""
         self.state = trio.Event()
         """Set, and replaced, at every change of the appliance's state."""
         self.finished = trio.Event()
         self.outcome = Finished(0, "")
+        self._asked: trio.MemorySendChannel[Reloaded] | None = None
         self._core = core
         self._control = control
         self._outfitter = outfitter
         self._nursery = nursery
         self._log = log
-        self._on_exit = on_exit
         self._processes: dict[ProcessId, WorkerProcess] = {}
+        self._spares: dict[SpareId, WorkerProcess] = {}
         self._events: deque[Event] = deque()
         self._busy = False
         self._moved = trio.Event()
@@ -110,6 +119,11 @@ class Shell:
         match output:
             case Spawn():
                 self._spawn(output)
+            case StartSpare():
+                self._start_spare(output.spare)
+            case EndSpare():
+                if process := self._spares.get(output.spare):
+                    process.kill()
             case Send():
                 self._control.send(_peer(output), output.message)
             case Reject():
@@ -126,6 +140,10 @@ class Shell:
                 notify(f"STATUS={output.state.value}")
                 self.state.set()
                 self.state = trio.Event()
+            case Reloaded():
+                if self._asked is not None:
+                    self._asked.send_nowait(output)
+                    self._asked = None
             case Finished():
                 self.outcome = output
                 self.finished.set()
@@ -135,19 +153,59 @@ class Shell:
     def _spawn(self, spawn: Spawn) -> None:
         try:
             with self._outfitter.outfit(spawn) as outfit:
-                process = start_worker(spawn.spec.role, outfit.assignment, outfit.sockets)
+                process = self._assign_spare(spawn, outfit) or self._assign_new(spawn, outfit)
         except (OSError, HandoverError) as error:
             self._events.append(SpawnFailed(spawn.process, str(error)))
             return
         self._processes[spawn.process] = process
         self._events.append(Started(spawn.process, process.pid))
-        self._nursery.start_soon(self._watch, spawn.process, process)
 
-    async def _watch(self, name: ProcessId, process: WorkerProcess) -> None:
+    def _assign_spare(self, spawn: Spawn, outfit: Outfit) -> WorkerProcess | None:
+        process = None if spawn.spare is None else self._spares.get(spawn.spare)
+        if spawn.spare is None or process is None:
+            return None
+        try:
+            process.assign(outfit.assignment, outfit.sockets)
+        except HandoverError as error:
+            self._log.warning("spare not used", who=str(spawn.spare), why=str(error))
+            process.kill()
+            return None
+        del self._spares[spawn.spare]
+        return process
+
+    def _assign_new(self, spawn: Spawn, outfit: Outfit) -> WorkerProcess:
+        process = start_process(spawn.spec.role)
+        self._nursery.start_soon(self._watch, process)
+        try:
+            process.assign(outfit.assignment, outfit.sockets)
+        except BaseException:
+            process.kill()
+            raise
+        return process
+
+    def _start_spare(self, spare: SpareId) -> None:
+        try:
+            process = start_process(spare.role)
+        except OSError as error:
+            self._events.append(SpareGone(spare, str(error)))
+            return
+        self._spares[spare] = process
+        self._events.append(SpareStarted(spare, process.pid))
+        self._nursery.start_soon(self._watch, process, spare)
+
+    async def _watch(self, process: WorkerProcess, spare: SpareId | None = None) -> None:
+        """Wait for the end of a process, and tell whose it was then: a spare may have become a worker."""
+        if spare is not None and await process.waits():
+            self.feed(SpareWaits(spare))
         code = await process.wait()
-        del self._processes[name]
-        self._on_exit(name.name)
-        self.feed(Exited(name, code))
+        if spare is not None and self._spares.pop(spare, None) is not None:
+            self._log.info("spare ended", who=str(spare), code=code)
+            self.feed(SpareGone(spare, f"exit code {code}"))
+        for name in [name for name, its in self._processes.items() if its is process]:
+            del self._processes[name]
+            if all(other.name != name.name for other in self._processes):
+                self.on_exit(name.name)
+            self.feed(Exited(name, code))
 
     def _tell(self, change: WorkerChanged) -> None:
         details = {"of": change.process.name, "state": change.state.value}
@@ -162,6 +220,12 @@ class Shell:
                 self._log.error("worker", **details)
             case _:
                 self._log.info("worker", **details)
+
+    async def reload(self, request: ReloadRequested) -> Reloaded:
+        """Have it carried out, and wait for the end. One at a time."""
+        self._asked, answer = trio.open_memory_channel[Reloaded](1)
+        self.feed(request)
+        return await answer.receive()
 
     async def until_started(self) -> None:
         """Wait until the appliance is no longer starting."""

@@ -42,12 +42,33 @@ class Sockets:
         """One per relay worker."""
         self.http: list[BoundSocket] = []
         self.warnings: list[str] = []
-        self.short_buffer = 0
-        """Bytes of receive buffer that the kernel granted, if that is less than was asked for."""
+        self.wanted_buffer = 0
+        self.granted_buffer = 0
+        """Bytes of receive buffer per public socket."""
 
     def listening(self) -> tuple[Endpoint, ...]:
         """The public end points."""
         return tuple(bound.endpoint for bound in self.public[0]) if self.public else ()
+
+    def buffer_warning(self) -> str:
+        """That the kernel grants less receive buffer than is wanted; empty if it does not."""
+        if self.granted_buffer >= self.wanted_buffer:
+            return ""
+        return (
+            f"relay.receive_buffer: the kernel grants {self.granted_buffer} bytes of "
+            f"{self.wanted_buffer}; raise net.core.rmem_max, or datagrams are lost while a worker is "
+            "replaced"
+        )
+
+    def resize(self, buffer: int) -> None:
+        """Give every UDP socket that much receive buffer; datagrams in it stay."""
+        self.wanted_buffer = self.granted_buffer = buffer
+        for bound in (*(b for row in self.public for b in row), *self.links):
+            self.note_buffer(_set_receive_buffer(bound.socket, buffer))
+
+    def note_buffer(self, granted: int) -> None:
+        """One socket was granted so much."""
+        self.granted_buffer = min(self.granted_buffer, granted)
 
     def close(self) -> None:
         """Close everything."""
@@ -60,6 +81,7 @@ def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
     """Bind everything that `config` asks for. Raises CannotStart with every problem there is."""
     sockets = Sockets()
     sockets.public = [[] for _ in range(relays)]
+    sockets.wanted_buffer = sockets.granted_buffer = config.relay.receive_buffer
     failed: list[_Failure] = []
     for point in expand(config.relay.listen, own):
         try:
@@ -69,12 +91,6 @@ def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
                 failed.append(_Failure(f"relay.listen[{point.entry}]", point.endpoint, error))
             else:  # an address may vanish, or not be usable yet (IPv6 duplicate detection)
                 sockets.warnings.append(f"{point.endpoint} cannot be used now: {error.strerror}")
-    if sockets.short_buffer:
-        sockets.warnings.append(
-            f"relay.receive_buffer: the kernel grants {sockets.short_buffer} bytes of "
-            f"{config.relay.receive_buffer}; raise net.core.rmem_max, or datagrams are lost while a "
-            "worker is replaced"
-        )
     for _ in range(relays):
         try:
             sockets.links.append(bind_link(config.link.address, config.relay.receive_buffer))
@@ -159,8 +175,7 @@ def _bind_public(sockets: Sockets, point: ListenPoint, buffer: int, own: Iterabl
         raise
     for row, member in zip(sockets.public, members, strict=True):
         row.append(member)
-    if got < buffer:
-        sockets.short_buffer = got
+    sockets.note_buffer(got)
     if point.explicit and point.endpoint.host not in own:
         sockets.warnings.append(
             f"relay.listen[{point.entry}]: {point.endpoint.host} is not an address of this host now"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from importlib import metadata
 from typing import Final, TypeAlias
@@ -13,7 +13,14 @@ import trio
 from config.ids import WorkerName
 from ipc.log import Logger
 from ipc.messages import Message
-from ipc.messages.admin import Failure, SessionsRequest, StatusReply, StatusRequest
+from ipc.messages.admin import (
+    Failure,
+    ReloadReply,
+    ReloadRequest,
+    SessionsRequest,
+    StatusReply,
+    StatusRequest,
+)
 from ipc.messages.sessions import ListSessions, SessionList
 from ipc.messages.stats import RelayStats, SignalingStats, TransceiverStats
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
@@ -36,17 +43,19 @@ class AdminDesk:
     """Answers the requests of the admin socket.
 
     `status` gives the present state without the workers' own counters, `owners` the rpc end points of the
-    transceivers that serve.
+    transceivers that serve, `reload` carries out a reload.
     """
 
     def __init__(
         self,
         status: Callable[[], StatusReply],
         owners: Callable[[], Mapping[WorkerName, str]],
+        reload: Callable[[ReloadRequest], Awaitable[ReloadReply | Failure]],
         log: Logger,
     ) -> None:
         self._status = status
         self._owners = owners
+        self._reload = reload
         self._log = log
         self._stats: dict[str, Stats] = {}
 
@@ -66,6 +75,8 @@ class AdminDesk:
                 return self.status()
             case SessionsRequest():
                 return await self.sessions(max(0, request.limit))
+            case ReloadRequest():
+                return await self._reload(request)
             case _:
                 return Failure(why=f"{type(request).__name__} is not asked here")
 

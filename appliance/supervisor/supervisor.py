@@ -36,6 +36,7 @@ from appliance.supervisor.keys import load_keys
 from appliance.supervisor.notify import notify
 from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.problems import EXIT_BUG, EXIT_UNAVAILABLE, CannotStart
+from appliance.supervisor.reload import Reloader
 from appliance.supervisor.shell import Shell
 from appliance.supervisor.sockets import Sockets, open_sockets, usable_cpus
 from appliance.supervisor.status import AdminDesk, version
@@ -75,7 +76,9 @@ def run(
         workers = prepare_runtime(runtime)
         prepare_state(state)
         lock = SupervisorLock(runtime)
-        appliance = _Appliance(config, runtime, workers, state, lock, log, on_ready or _greet)
+        appliance = _Appliance(
+            config, config_path, runtime, workers, state, lock, log, on_ready or _greet
+        )
         code = trio.run(appliance.run)
     except* CannotStart as group:
         problem = _first(group)
@@ -112,6 +115,7 @@ class _Appliance:
     def __init__(
         self,
         config: Config,
+        config_path: Path | None,
         runtime: Path,
         workers: Path,
         state: Path,
@@ -120,6 +124,7 @@ class _Appliance:
         on_ready: Callable[[str], None],
     ) -> None:
         self._config = config
+        self._config_path = config_path and config_path.absolute()
         self._patience = STALE_WORKERS_LEAVE if lock.predecessor_died else 0.0
         self._log = log
         self._on_ready = on_ready
@@ -137,7 +142,6 @@ class _Appliance:
             config, specs, supervisor_pid=os.getpid(), next_generation=generations.next
         )
         self._outfitter = Outfitter(
-            config,
             load_keys(config.ufrag, state),
             generations,
             workers,
@@ -157,15 +161,14 @@ class _Appliance:
                 raise CannotStart([str(error)], EXIT_UNAVAILABLE) from None
             stack.callback(self._outfitter.close)
             async with trio.open_nursery() as nursery:
-                desk = AdminDesk(self._status, self._core.session_owners, self._log)
-                shell = Shell(
-                    self._core,
-                    control,
-                    self._outfitter,
-                    nursery,
-                    self._log,
-                    on_exit=desk.forget_stats,
+                shell = Shell(self._core, control, self._outfitter, nursery, self._log)
+                reloader = Reloader(
+                    self._config, self._config_path, shell, self._log, on_change=self._work_with
                 )
+                desk = AdminDesk(
+                    self._status, self._core.session_owners, reloader.reload, self._log
+                )
+                shell.on_exit = desk.forget_stats
                 nursery.start_soon(self._hear_signals, signals, shell)
                 nursery.start_soon(shell.listen)
                 nursery.start_soon(shell.keep_time)
@@ -185,6 +188,8 @@ class _Appliance:
         self._outfitter.advertise = advertised(self._config.relay.advertise, sockets.listening())
         for warning in sockets.warnings:
             self._warn(warning)
+        if warning := sockets.buffer_warning():
+            self._log.warning("note", why=warning)
         shell.feed(StartRequested())
         await shell.until_started()
         if self._core.state is ApplianceState.DRAINING:
@@ -228,6 +233,7 @@ class _Appliance:
 
     def _status(self) -> StatusReply:
         now = trio.current_time()
+        buffers = self._outfitter.sockets.buffer_warning()
         return StatusReply(
             version=version(),
             pid=os.getpid(),
@@ -237,8 +243,15 @@ class _Appliance:
             listen=self._outfitter.sockets.listening(),
             advertise=self._outfitter.advertise,
             workers=self._core.workers(now),
-            warnings=tuple(self._warnings),
+            warnings=(*self._warnings, *([buffers] if buffers else [])),
+            spares=self._core.spares(),
         )
+
+    def _work_with(self, config: Config) -> None:
+        """A reload was carried out."""
+        if config.relay.receive_buffer != self._config.relay.receive_buffer:
+            self._outfitter.sockets.resize(config.relay.receive_buffer)
+        self._config = config
 
     def _warn(self, warning: str) -> None:
         self._warnings.append(warning)

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from ipc.messages.admin import Failure, SessionsRequest, StatusReply, StatusRequest
+from ipc.messages.admin import (
+    Failure,
+    ReloadReply,
+    ReloadRequest,
+    SessionsRequest,
+    StatusReply,
+    StatusRequest,
+)
 from ipc.messages.lifecycle import (
     Assignment,
     Drain,
@@ -64,5 +71,7 @@ Message: TypeAlias = (
     | StatusRequest
     | StatusReply
     | SessionsRequest
+    | ReloadRequest
+    | ReloadReply
     | Failure
 )

@@ -28,6 +28,15 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     stats: RelayStats | TransceiverStats | SignalingStats | None = None
 
 
+class SpareStatus(msgspec.Struct, frozen=True):
+    """A process that waits to take the place of a worker of its role."""
+
+    role: str
+    pid: int
+    waiting: bool
+    """It has started up and waits; until then a replacement takes longer."""
+
+
 class StatusReply(Tagged, frozen=True):
     """The appliance at a glance."""
 
@@ -41,12 +50,42 @@ class StatusReply(Tagged, frozen=True):
     advertise: tuple[Endpoint, ...]
     workers: tuple[WorkerStatus, ...]
     warnings: tuple[str, ...] = ()
+    spares: tuple[SpareStatus, ...] = ()
 
 
 class SessionsRequest(Tagged, frozen=True):
     """All sessions of all transceivers, answered with a SessionList."""
 
     limit: int = 1000
+
+
+class ReloadRequest(Tagged, frozen=True):
+    """Read the configuration file again and do what follows from it."""
+
+    roll: bool = False
+    """Replace the relays even if nothing has changed that asks for it."""
+
+
+class ConfigChange(msgspec.Struct, frozen=True):
+    """A key whose value in the file is not the one in force."""
+
+    key: str
+    old: str
+    new: str
+    effect: str
+    """`live`, `roll_workers` or `restart`: the latter was not applied."""
+
+
+class ReloadReply(Tagged, frozen=True):
+    """What came of it, when it is over."""
+
+    problems: tuple[str, ...] = ()
+    """What is wrong with the file; then nothing was changed."""
+    changes: tuple[ConfigChange, ...] = ()
+    replaced: tuple[str, ...] = ()
+    """The relays that were replaced, in order."""
+    given_up: str = ""
+    """Why the replacement was not finished."""
 
 
 class Failure(Tagged, frozen=True):

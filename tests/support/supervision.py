@@ -7,15 +7,21 @@ from typing import TypeVar
 
 from appliance.supervisor.core.interface import (
     DrainRequested,
+    EndSpare,
     Event,
     Exited,
+    FromWorker,
     Output,
     ProcessId,
     Received,
     Send,
+    SpareId,
+    SpareStarted,
+    SpareWaits,
     Spawn,
     Started,
     StartRequested,
+    StartSpare,
     WorkerChanged,
 )
 from appliance.supervisor.core.lifecycle import WorkerState
@@ -46,6 +52,10 @@ class Table:
         self.pids: dict[ProcessId, int] = {}
         """Living processes."""
         self.current: dict[str, ProcessId] = {}
+        self.spares: set[SpareId] = set()
+        """Spares that have a process."""
+        self.spares_come_up = True
+        """A spare that is started waits for its assignment at once."""
         self.states = {spec.name: WorkerState.STOPPED for spec in specs}
 
     def feed(self, event: Event) -> None:
@@ -57,18 +67,27 @@ class Table:
         for output in outputs:
             match output:
                 case Spawn():
+                    self.spares.discard(output.spare or SpareId(output.spec.role, -1))
                     self.roles[output.process] = output.spec.role
                     self.pids[output.process] = 10_000 + output.process.generation
                     self.current[output.process.name] = output.process
                 case WorkerChanged():
                     self.states[output.process.name] = output.state
+                case StartSpare():
+                    self.spares.add(output.spare)
+                case EndSpare():
+                    self.spares.discard(output.spare)
                 case _:
                     pass
         for output in outputs:
             if isinstance(output, Spawn):
                 self.feed(Started(output.process, self.pids[output.process]))
+            elif isinstance(output, StartSpare):
+                self.feed(SpareStarted(output.spare, 90_000 + output.spare.number))
+                if self.spares_come_up:
+                    self.feed(SpareWaits(output.spare))
 
-    def say(self, name: str, *messages: Hello | Ready | Heartbeat | RoutesApplied) -> None:
+    def say(self, name: str, *messages: FromWorker) -> None:
         """The present process of that name says something."""
         process = self.current[name]
         for message in messages:
@@ -108,6 +127,11 @@ class Table:
         process = self.current[name]
         del self.pids[process]
         self.feed(Exited(process, code))
+
+    def leave(self, process: ProcessId) -> None:
+        """A process that released its name ends."""
+        del self.pids[process]
+        self.feed(Exited(process, 0))
 
     def drain(self) -> None:
         """SIGTERM."""

@@ -2,7 +2,8 @@
 
 A worker process is named by (name, generation): the name is a place in the appliance; the generation is a
 number that no process of this host has had, so that news of a dead process is never taken for its
-successor's. Its low 16 bits are the epoch of a transceiver's boot.
+successor's. Its low 16 bits are the epoch of a transceiver's boot. A spare process has neither yet, only a
+role and a number.
 """
 
 from __future__ import annotations
@@ -14,8 +15,19 @@ import msgspec
 from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.spec import WorkerSpec
-from config.ids import Route, WorkerName
-from ipc.messages.lifecycle import Drain, Farewell, Heartbeat, Hello, Ready, Stop, Welcome
+from config.ids import Role, Route, WorkerName
+from config.model import Config
+from ipc.messages.lifecycle import (
+    Drain,
+    Farewell,
+    Heartbeat,
+    Hello,
+    Ready,
+    Release,
+    Released,
+    Stop,
+    Welcome,
+)
 from ipc.messages.routes import Routes, RoutesApplied, Transceivers
 
 
@@ -29,8 +41,18 @@ class ProcessId(NamedTuple):
         return f"{self.name}:{self.generation}"
 
 
-FromWorker: TypeAlias = Hello | Ready | Heartbeat | RoutesApplied | Farewell
-ToWorker: TypeAlias = Welcome | Heartbeat | Drain | Stop | Routes | Transceivers
+class SpareId(NamedTuple):
+    """One process that has no name yet."""
+
+    role: Role
+    number: int
+
+    def __str__(self) -> str:
+        return f"spare {self.role.label} {self.number}"
+
+
+FromWorker: TypeAlias = Hello | Ready | Heartbeat | RoutesApplied | Released | Farewell
+ToWorker: TypeAlias = Welcome | Heartbeat | Drain | Stop | Release | Routes | Transceivers
 
 # --- events ---------------------------------------------------------------------------------------
 
@@ -68,6 +90,34 @@ class Received(msgspec.Struct, frozen=True):
     message: FromWorker
 
 
+class SpareStarted(msgspec.Struct, frozen=True):
+    """A StartSpare was carried out."""
+
+    spare: SpareId
+    pid: int
+
+
+class SpareWaits(msgspec.Struct, frozen=True):
+    """It has imported what it needs and waits for its assignment."""
+
+    spare: SpareId
+
+
+class SpareGone(msgspec.Struct, frozen=True):
+    """It could not be started, or it ended."""
+
+    spare: SpareId
+    why: str
+
+
+class ReloadRequested(msgspec.Struct, frozen=True):
+    """Work with this configuration from now on; answered, sooner or later, with Reloaded."""
+
+    config: Config
+    roll: bool
+    """Replace all relays one by one, so that each gets it."""
+
+
 class DrainRequested(msgspec.Struct, frozen=True):
     """Take nothing new, let sessions finish, then end."""
 
@@ -77,7 +127,17 @@ class StopRequested(msgspec.Struct, frozen=True):
 
 
 Event: TypeAlias = (
-    StartRequested | Started | SpawnFailed | Exited | Received | DrainRequested | StopRequested
+    StartRequested
+    | Started
+    | SpawnFailed
+    | Exited
+    | Received
+    | SpareStarted
+    | SpareWaits
+    | SpareGone
+    | ReloadRequested
+    | DrainRequested
+    | StopRequested
 )
 
 # --- outputs --------------------------------------------------------------------------------------
@@ -90,6 +150,21 @@ class Spawn(msgspec.Struct, frozen=True):
     process: ProcessId
     route: Route | None
     """A transceiver's route of this boot."""
+    config: Config
+    spare: SpareId | None = None
+    """The process to use; if there is none, or it turns out to be dead, a new one."""
+
+
+class StartSpare(msgspec.Struct, frozen=True):
+    """Start a process that waits for its assignment; answered with SpareStarted or SpareGone."""
+
+    spare: SpareId
+
+
+class EndSpare(msgspec.Struct, frozen=True):
+    """End a spare process that nobody will need."""
+
+    spare: SpareId
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -130,6 +205,15 @@ class ApplianceChanged(msgspec.Struct, frozen=True):
     state: ApplianceState
 
 
+class Reloaded(msgspec.Struct, frozen=True):
+    """The answer to ReloadRequested."""
+
+    replaced: tuple[WorkerName, ...]
+    """The relays that were replaced and serve, in order."""
+    problem: str = ""
+    """Why it was given up; empty if it was not."""
+
+
 class Finished(msgspec.Struct, frozen=True):
     """No process is left and none is wanted; the last output."""
 
@@ -137,4 +221,15 @@ class Finished(msgspec.Struct, frozen=True):
     why: str
 
 
-Output: TypeAlias = Spawn | Send | Reject | Kill | WorkerChanged | ApplianceChanged | Finished
+Output: TypeAlias = (
+    Spawn
+    | StartSpare
+    | EndSpare
+    | Send
+    | Reject
+    | Kill
+    | WorkerChanged
+    | ApplianceChanged
+    | Reloaded
+    | Finished
+)

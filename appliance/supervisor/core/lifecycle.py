@@ -8,16 +8,19 @@
                      |
                      +-- several times, or exit code 78 --> FAILED
 
-STOPPED has no process and wants none (or is about to get its first). STARTING has a process that has not
-said Ready. READY serves. DRAINING has a process that will end by itself, asked by us or by an operator's
-SIGTERM. BACKOFF has no process and waits to start one. FAILED has no process because starting does not
-work.
+    READY --release--> RELEASING --Released, exit--> STOPPED --spawn--> STARTING
+
+STOPPED has no process and wants none (or is about to get one). STARTING has a process that has not said
+Ready. READY serves. DRAINING has a process that will end by itself, asked by us or by an operator's
+SIGTERM. RELEASING has a process (a relay's) that was told to let go of its sockets and its table; when it
+has, or has ended, its successor may have them, and not before: one owner at a time. BACKOFF has no process
+and waits to start one. FAILED has no process because starting does not work.
 
 A crash and a failed boot are different things. A worker that served and then died met something in its
-input or a bug; a fresh process will most likely serve again, so it is restarted, quickly the first time and
-ever more slowly while it keeps dying young. A worker that never became ready will not become ready by being
-started often: after a few tries it is FAILED with the reason, tried again only once in a while, and not
-at all if it said that its configuration is wrong (exit code 78).
+input or a bug; a fresh process will most likely serve again, so it is restarted, at once the first times
+and ever more slowly while it keeps dying young. A worker that never became ready will not become ready by
+being started often: after a few tries it is FAILED with the reason, tried again only once in a while, and
+not at all if it said that its configuration is wrong (exit code 78).
 """
 
 from __future__ import annotations
@@ -34,6 +37,10 @@ HEARTBEAT_TIMEOUT: Final = 8.0
 """Seconds without a heartbeat (sent once a second) after which a worker is taken for stuck."""
 MAX_BOOT_FAILURES: Final = 3
 FAILED_RETRY: Final = 60.0
+RELEASE_TIMEOUT: Final = 1.0
+"""Seconds to let go of the sockets; the kernel holds what arrives for less than that at a high rate."""
+FREE_CRASHES: Final = 5
+"""Deaths in a row, each at a young age, that are answered at once: live calls wait for the successor."""
 BACKOFF_BASE: Final = 0.2
 BACKOFF_CAP: Final = 10.0
 HEALTHY_AFTER: Final = 30.0
@@ -47,6 +54,7 @@ class WorkerState(StrEnum):
     STARTING = "starting"
     READY = "ready"
     DRAINING = "draining"
+    RELEASING = "releasing"
     BACKOFF = "back-off"
     FAILED = "failed"
 
@@ -55,12 +63,13 @@ _S = WorkerState
 TRANSITIONS: Final[dict[WorkerState, frozenset[WorkerState]]] = {
     _S.STOPPED: frozenset({_S.STARTING}),
     _S.STARTING: frozenset({_S.READY, _S.DRAINING, _S.BACKOFF, _S.FAILED}),
-    _S.READY: frozenset({_S.DRAINING, _S.BACKOFF}),
+    _S.READY: frozenset({_S.DRAINING, _S.RELEASING, _S.BACKOFF}),
     _S.DRAINING: frozenset({_S.STOPPED, _S.BACKOFF}),
+    _S.RELEASING: frozenset({_S.STOPPED}),
     _S.BACKOFF: frozenset({_S.STARTING, _S.STOPPED}),
     _S.FAILED: frozenset({_S.STARTING, _S.STOPPED}),
 }
-HAS_PROCESS: Final = frozenset({_S.STARTING, _S.READY, _S.DRAINING})
+HAS_PROCESS: Final = frozenset({_S.STARTING, _S.READY, _S.DRAINING, _S.RELEASING})
 
 
 class Lifecycle:
@@ -78,6 +87,7 @@ class Lifecycle:
         self._heard: Instant = 0.0
         self._until: Instant | None = None
         self._kill_reason = ""
+        self._patience = START_TIMEOUT
 
     @property
     def has_process(self) -> bool:
@@ -94,11 +104,12 @@ class Lifecycle:
             return silent if self._until is None else min(silent, self._until)
         return self._until
 
-    def spawn(self, now: Instant) -> None:
-        """A process is being started."""
+    def spawn(self, now: Instant, within: float = START_TIMEOUT) -> None:
+        """A process is being started, and has that many seconds to become ready."""
         if self.state is not WorkerState.STOPPED:
             self.restarts += 1
-        self._enter(WorkerState.STARTING, now, until=now + START_TIMEOUT)
+        self._patience = within
+        self._enter(WorkerState.STARTING, now, until=now + within)
 
     def heard(self, now: Instant) -> None:
         """The process gave a sign of life."""
@@ -117,6 +128,19 @@ class Lifecycle:
             self._heard = now
             self._enter(WorkerState.DRAINING, now, until=until, why=why)
 
+    def release(self, now: Instant) -> None:
+        """The process was told to let go of what its successor needs."""
+        self._enter(WorkerState.RELEASING, now, until=now + RELEASE_TIMEOUT)
+
+    def released(self, now: Instant) -> None:
+        """It has. The process is about to end, and no longer has the name."""
+        self._enter(WorkerState.STOPPED, now)
+
+    def hasten(self, now: Instant) -> None:
+        """What made it fail has been changed: try again without waiting."""
+        if self.state in (WorkerState.BACKOFF, WorkerState.FAILED):
+            self.misconfigured, self._until = False, now
+
     def retire(self, now: Instant) -> None:
         """It has no process and no longer needs one."""
         self._enter(WorkerState.STOPPED, now)
@@ -127,7 +151,9 @@ class Lifecycle:
         if not self.has_process or deadline is None or now < deadline:
             return ""
         if self.state is WorkerState.STARTING:
-            self._kill_reason = f"not ready within {START_TIMEOUT:g} s"
+            self._kill_reason = f"not ready within {self._patience:g} s"
+        elif self.state is WorkerState.RELEASING:
+            self._kill_reason = f"did not release its sockets within {RELEASE_TIMEOUT:g} s"
         elif now >= self._heard + HEARTBEAT_TIMEOUT:
             self._kill_reason = f"no heartbeat for {HEARTBEAT_TIMEOUT:g} s"
         else:
@@ -142,6 +168,8 @@ class Lifecycle:
                 self._boot_failed(why, code, now)
             case WorkerState.READY:
                 self._crashed(why, now)
+            case WorkerState.RELEASING:
+                self._enter(WorkerState.STOPPED, now, why=why if code else "")
             case WorkerState.DRAINING if not wanted:
                 self._enter(WorkerState.STOPPED, now, why="" if code == 0 else why)
             case WorkerState.DRAINING if code == 0:
@@ -168,7 +196,8 @@ class Lifecycle:
     def _crashed(self, why: str, now: Instant) -> None:
         healthy = self.state is WorkerState.READY and now - self.since >= HEALTHY_AFTER
         self._crashes = 0 if healthy else self._crashes + 1
-        until = now + (_backoff(self._crashes) if self._crashes else 0.0)
+        often = self._crashes - FREE_CRASHES
+        until = now + (_backoff(often) if often > 0 else 0.0)
         self._enter(WorkerState.BACKOFF, now, until=until, why=why)
 
     def _enter(

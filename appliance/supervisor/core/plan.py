@@ -94,6 +94,8 @@ def plan(goal: Goal, state: WorkerState, asked: Goal, *, due: bool) -> Action | 
         case WorkerState.STARTING:
             # It serves nobody yet and may not be listening: there is nothing to finish.
             return None if goal is Goal.RUN else Action.KILL
+        case WorkerState.RELEASING:
+            return None  # for a second at most
         case WorkerState.READY | WorkerState.DRAINING:
             if goal is Goal.STOP and asked is not Goal.STOP:
                 return Action.STOP

@@ -47,6 +47,10 @@ class RouteTable:
         """The process that acknowledged is gone; its successor knows nothing."""
         self._applied.pop(relay, None)
 
+    def is_current(self, relay: WorkerName) -> bool:
+        """This relay's process routes by the newest serial."""
+        return self._applied.get(relay, -1) >= self._serial
+
     def confirm(self, relays: Collection[WorkerName]) -> bool:
         """Confirm what all these relays have applied. True if a route was newly confirmed."""
         if not relays:

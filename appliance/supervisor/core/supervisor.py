@@ -2,7 +2,8 @@
 
 One door: an event comes in, the state of a worker follows from it (lifecycle.py), and then the whole
 appliance is looked at: which stage it is in and which actions bring the workers to its goals (plan.py),
-what the routes are and who has to hear of it (routes.py), and how the appliance is (health.py).
+whose turn it is to be replaced (roll.py), what the routes are and who has to hear of it (routes.py), which
+spare processes are missing (spares.py), and how the appliance is (health.py).
 Looking at everything after every event is cheap with some dozens of workers, and forgets nothing.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from appliance.supervisor.core.health import ApplianceState, appliance_state
+from appliance.supervisor.core.identity import refusal
 from appliance.supervisor.core.interface import (
     ApplianceChanged,
     DrainRequested,
@@ -22,27 +24,37 @@ from appliance.supervisor.core.interface import (
     ProcessId,
     Received,
     Reject,
+    Reloaded,
+    ReloadRequested,
+    SpareGone,
+    SpareStarted,
+    SpareWaits,
     Spawn,
     SpawnFailed,
     Started,
     StartRequested,
     StopRequested,
 )
-from appliance.supervisor.core.lifecycle import EXIT_CONFIG, WorkerState
+from appliance.supervisor.core.lifecycle import EXIT_CONFIG, START_TIMEOUT, WorkerState
+from appliance.supervisor.core.linger import Linger
+from appliance.supervisor.core.placement import entries
 from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_stage, plan
+from appliance.supervisor.core.roll import CANARY_TIMEOUT, Roll
 from appliance.supervisor.core.routes import RouteTable
+from appliance.supervisor.core.spares import Spares
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
 from config.ids import Epoch, Instant, Role, Route, TransceiverId, WorkerName
 from config.model import Config
-from ipc.messages.admin import WorkerStatus
+from ipc.messages.admin import SpareStatus, WorkerStatus
 from ipc.messages.lifecycle import (
-    PROTOCOL_VERSION,
     Drain,
     Farewell,
     Heartbeat,
     Hello,
     Ready,
+    Release,
+    Released,
     Stop,
     Welcome,
     WorkerPhase,
@@ -58,8 +70,6 @@ DRAIN_GRACE: Final = 7.0
 """Seconds between the end of a drain and SIGKILL; a worker cancels what is left after 5."""
 SIGNALING_DRAIN: Final = 3.0
 """Seconds that open HTTP requests may take once the last session is over."""
-LINGER: Final = 1.0
-"""Seconds that signaling goes on after sessions were drained: their clients still come to hang up."""
 LATE: Final = 2.0
 """A timer this late means that the supervisor itself stood still: silence proves nothing then."""
 
@@ -78,7 +88,11 @@ class Supervisor:
         self._config = config
         self._first_generation = self._next_generation = next_generation
         self._welcome = Welcome(supervisor_pid)
-        self._workers = {spec.name: Worker(spec) for spec in specs}
+        self._workers = {spec.name: Worker(spec, config) for spec in specs}
+        self._leaving: dict[ProcessId, Instant] = {}
+        """Processes that released their name, and when they are killed if they have not ended."""
+        self._spares = Spares()
+        self._roll: Roll | None = None
         self._routes = RouteTable()
         self._stage = Stage.RUN
         self._running = False
@@ -86,8 +100,7 @@ class Supervisor:
         self._state = ApplianceState.STARTING
         self._told: Transceivers | None = None
         self._next_tick: Instant | None = None
-        self._drained_sessions = False
-        self._linger_until: Instant | None = None
+        self._linger = Linger()
         self._exit_code = 0
         self._exit_why = ""
 
@@ -100,9 +113,19 @@ class Supervisor:
         """All workers, as `tandem status` shows them."""
         return tuple(worker.status(now) for worker in self._workers.values())
 
+    def spares(self) -> tuple[SpareStatus, ...]:
+        """The spare processes."""
+        return self._spares.status()
+
     def transceivers(self) -> tuple[TransceiverEntry, ...]:
         """All transceivers that have sessions or may get some."""
-        return tuple(e for w in self._of(Role.TRANSCEIVER) if (e := self._entry(w)) is not None)
+        return entries(
+            self._of(Role.TRANSCEIVER),
+            self._routes,
+            open_to_new=self._stage is Stage.RUN
+            and any(w.life.state is not WorkerState.FAILED for w in self._of(Role.RELAY)),
+            most=self._config.transceiver.max_sessions,
+        )
 
     def session_owners(self) -> dict[WorkerName, str]:
         """The rpc end points of the transceivers that serve."""
@@ -124,10 +147,19 @@ class Supervisor:
                 if worker := self._current(event):
                     self._gone(worker, f"could not be started: {event.why}", None, now)
             case Exited():
+                self._leaving.pop(event.process, None)
                 if worker := self._current(event):
                     self._gone(worker, _cause(event.code), event.code, now)
             case Received():
                 self._received(event, now, outputs)
+            case SpareStarted():
+                self._spares.started(event.spare, event.pid)
+            case SpareWaits():
+                self._spares.waits(event.spare)
+            case SpareGone():
+                self._spares.gone(event.spare, now)
+            case ReloadRequested():
+                self._reload(event, now, outputs)
             case DrainRequested():
                 if self._stage is Stage.RUN:
                     self._stage = Stage.DRAIN_TRANSCEIVERS if self._running else Stage.STOP_ALL
@@ -146,8 +178,11 @@ class Supervisor:
         if self._stage is Stage.DONE or self._next_tick is None:
             return None
         deadlines = [d for w in self._workers.values() if (d := w.life.deadline) is not None]
-        if self._linger_until is not None:
-            deadlines.append(self._linger_until)
+        deadlines += self._leaving.values()
+        if self._linger.until is not None:
+            deadlines.append(self._linger.until)
+        if self._spares.deadline is not None:
+            deadlines.append(self._spares.deadline)
         return min([self._next_tick, *deadlines])
 
     def handle_timeout(self, now: Instant) -> list[Output]:
@@ -161,6 +196,9 @@ class Supervisor:
                 worker.life.heard(now)
             if why := worker.life.overdue(now):
                 outputs.append(Kill(worker.process, why))
+        for process in [p for p, until in self._leaving.items() if now >= until]:
+            self._leaving[process] = now + STOP_GRACE
+            outputs.append(Kill(process, "did not end after its release"))
         assert self._next_tick is not None
         if now >= self._next_tick:
             self._next_tick = now + TRANSCEIVERS_EVERY
@@ -189,9 +227,9 @@ class Supervisor:
         worker = self._current(event)
         if worker is None and self._was_ours(event.process):
             return  # its last words were still on their way when it was gone
-        refusal = self._refusal(worker, event)
-        if refusal or worker is None:
-            outputs.append(Reject(event.process, event.pid, refusal))
+        why = refusal(worker, event)
+        if why or worker is None:
+            outputs.append(Reject(event.process, event.pid, why))
             return
         worker.life.heard(now)
         match event.message:
@@ -204,13 +242,19 @@ class Supervisor:
             case Heartbeat() as heartbeat:
                 worker.sessions = heartbeat.sessions
                 if self._stage is Stage.DRAIN_TRANSCEIVERS and worker.spec.role is Role.TRANSCEIVER:
-                    self._drained_sessions |= heartbeat.sessions > 0
+                    self._linger.drained |= heartbeat.sessions > 0
                 outputs.append(worker.send(heartbeat))
                 by_itself = heartbeat.phase is WorkerPhase.DRAINING and worker.asked is Goal.RUN
                 if by_itself and worker.life.state is WorkerState.READY:
                     worker.life.drain(now, until=None, why="was told to end by somebody else")
             case RoutesApplied() as applied:
                 self._routes.acknowledge(worker.name, applied.serial)
+            case Released():
+                if worker.life.state is WorkerState.RELEASING:
+                    self._leaving[worker.process] = now + STOP_GRACE
+                    worker.end_process()
+                    worker.life.released(now)
+                    self._routes.forget_relay(worker.name)
             case Farewell() as farewell:
                 worker.farewell = farewell.why
             case _:
@@ -218,24 +262,6 @@ class Supervisor:
 
     def _was_ours(self, process: ProcessId) -> bool:
         return self._first_generation <= process.generation < self._next_generation
-
-    def _refusal(self, worker: Worker | None, event: Received) -> str:
-        """Why this peer is none of ours; empty if it is the process we started."""
-        if worker is None:
-            return f"no process {event.process} was started here"
-        if worker.pid != event.pid:
-            return f"{event.process} is process {worker.pid}, not {event.pid}"
-        if not isinstance(event.message, Hello):
-            return "" if worker.welcomed else "said something before Hello"
-        hello = event.message
-        if hello.version != PROTOCOL_VERSION:
-            return f"speaks version {hello.version}, the supervisor {PROTOCOL_VERSION}"
-        same = (hello.name, hello.generation, hello.pid, hello.role) == (
-            *event.process,
-            event.pid,
-            worker.spec.role,
-        )
-        return "" if same else "its Hello and its socket identity differ"
 
     def _greet(self, worker: Worker, outputs: list[Output]) -> None:
         worker.welcomed = True
@@ -252,32 +278,23 @@ class Supervisor:
             return
         self._give_up_if_hopeless()
         self._distribute(outputs)
+        self._advance_roll(now, outputs)
+        outputs.extend(c for w in self._workers.values() if (c := w.change()) is not None)
         for worker in self._workers.values():
             self._act(worker, now, outputs)
         outputs.extend(c for w in self._workers.values() if (c := w.change()) is not None)
         self._judge(outputs)
+        self._keep_spares(now, outputs)
         running = {
             w.spec.role for w in self._workers.values() if w.life.state is not WorkerState.STOPPED
-        }
+        } | {Role.RELAY for _ in self._leaving}
         following = next_stage(self._stage, running)
-        if following is not self._stage and not self._lingers(following, now):
+        if following is not self._stage and not self._linger.holds(following, now):
             self._stage = following
             if following is Stage.DONE:
                 outputs.append(Finished(self._exit_code, self._exit_why))
             else:
                 self._reconcile(now, outputs)
-
-    def _lingers(self, following: Stage, now: Instant) -> bool:
-        """True while signaling should serve on although the last transceiver is gone."""
-        if following is not Stage.DRAIN_SIGNALING or not self._drained_sessions:
-            self._linger_until = None
-            return False
-        if self._linger_until is None:
-            self._linger_until = now + LINGER
-        if now < self._linger_until:
-            return True
-        self._linger_until = None
-        return False
 
     def _act(self, worker: Worker, now: Instant, outputs: list[Output]) -> None:
         life, goal = worker.life, goal_of(self._stage, worker.spec.role)
@@ -287,13 +304,17 @@ class Supervisor:
                 generation = self._next_generation
                 self._next_generation += 1
                 worker.begin_process(generation, self._route(worker.spec, generation))
-                life.spawn(now)
-                outputs.append(Spawn(worker.spec, worker.process, worker.route))
+                rolled = self._roll is not None and self._roll.current is worker
+                life.spawn(now, CANARY_TIMEOUT if rolled else START_TIMEOUT)
+                spare = self._spares.take(worker.spec.role)
+                outputs.append(
+                    Spawn(worker.spec, worker.process, worker.route, worker.config, spare)
+                )
             case Action.DRAIN:
                 worker.asked = Goal.DRAIN
                 within = self._patience(worker.spec.role)
                 if worker.spec.role is Role.TRANSCEIVER:
-                    self._drained_sessions |= worker.sessions > 0
+                    self._linger.drained |= worker.sessions > 0
                 life.drain(now, until=now + within + DRAIN_GRACE)
                 outputs.append(worker.send(Drain(within)))
             case Action.STOP:
@@ -314,6 +335,49 @@ class Supervisor:
             return None
         epoch = Epoch(generation % EPOCHS)
         return Route(self._config.cluster.id, TransceiverId(spec.index), epoch)
+
+    def _reload(self, event: ReloadRequested, now: Instant, outputs: list[Output]) -> None:
+        if self._roll is not None or self._stage is not Stage.RUN or not self._was_ready:
+            why = "is being replaced already" if self._roll else "is starting or draining"
+            outputs.append(Reloaded((), f"the appliance {why}"))
+        elif event.roll:
+            self._roll = Roll(event.config, self._of(Role.RELAY), now)
+        else:
+            self._adopt(event.config)
+            outputs.append(Reloaded(()))
+
+    def _adopt(self, config: Config) -> None:
+        self._config = config
+        for worker in self._workers.values():
+            worker.config = config
+
+    def _advance_roll(self, now: Instant, outputs: list[Output]) -> None:
+        roll = self._roll
+        if roll is None:
+            return
+        if self._stage is not Stage.RUN:
+            self._roll = None
+            outputs.append(Reloaded(tuple(roll.replaced), "the appliance was told to end"))
+            return
+        spare = self._spares.is_waiting(Role.RELAY) or not self._config.supervisor.spares
+        following = roll.step(now, spare=spare, current=self._routes.is_current)
+        if isinstance(following, Worker):
+            following.life.release(now)
+            outputs.append(following.send(Release()))
+        elif following is not None:
+            self._roll = None
+            if not roll.restored:
+                self._adopt(roll.config)
+            outputs.append(following)
+
+    def _keep_spares(self, now: Instant, outputs: list[Output]) -> None:
+        """Fill up when everything serves; end them when nothing is to be started any more."""
+        if self._stage is not Stage.RUN or not self._config.supervisor.spares:
+            outputs.extend(self._spares.dismiss())
+            return
+        busy = {WorkerState.STOPPED, WorkerState.STARTING, WorkerState.RELEASING}
+        if self._was_ready and not any(w.life.state in busy for w in self._workers.values()):
+            outputs.extend(self._spares.fill(now))
 
     def _patience(self, role: Role) -> float:
         """Seconds that workers of this role get to drain."""
@@ -338,21 +402,10 @@ class Supervisor:
     def _truth(self) -> Transceivers:
         return Transceivers(self.transceivers(), draining=self._stage is not Stage.RUN)
 
-    def _entry(self, worker: Worker) -> TransceiverEntry | None:
-        if worker.route is None or not worker.serves or not worker.rpc:
-            return None
-        accepting = (
-            self._stage is Stage.RUN
-            and worker.life.state is WorkerState.READY
-            and self._routes.is_confirmed(worker.route)
-            and any(w.life.state is not WorkerState.FAILED for w in self._of(Role.RELAY))
-        )
-        most = self._config.transceiver.max_sessions
-        return TransceiverEntry(worker.route, worker.rpc, worker.sessions, most, accepting)
-
     def _judge(self, outputs: list[Output]) -> None:
         accepting = all(entry.accepting for entry in self.transceivers())
-        states = [w.life.state for w in self._workers.values()]
+        planned = self._roll.current if self._roll else None
+        states = [w.life.state for w in self._workers.values() if w is not planned]
         state = appliance_state(self._stage, states, accepting=accepting, was_ready=self._was_ready)
         self._was_ready |= state is ApplianceState.READY
         if state is not self._state:

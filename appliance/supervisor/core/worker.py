@@ -7,14 +7,17 @@ from appliance.supervisor.core.lifecycle import Lifecycle, WorkerState
 from appliance.supervisor.core.plan import Goal
 from appliance.supervisor.core.spec import WorkerSpec
 from config.ids import Endpoint, Instant, Route, WorkerName
+from config.model import Config
 from ipc.messages.admin import WorkerStatus
 
 
 class Worker:
     """A place in the appliance, and its occupant."""
 
-    def __init__(self, spec: WorkerSpec) -> None:
+    def __init__(self, spec: WorkerSpec, config: Config) -> None:
         self.spec = spec
+        self.config = config
+        """What its next process gets."""
         self.life = Lifecycle()
         self.generation = 0
         self.pid = 0

@@ -173,7 +173,7 @@ def test_a_short_receive_buffer_is_said(
     )
     sockets = open_sockets(config, OWN, relays=1)
     opened.append(sockets)
-    assert "raise net.core.rmem_max" in sockets.warnings[0]
+    assert "raise net.core.rmem_max" in sockets.buffer_warning()
 
 
 def test_link_sockets_are_fresh_and_exact() -> None:

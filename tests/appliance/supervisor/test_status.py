@@ -13,7 +13,15 @@ from appliance.supervisor.status import AdminDesk
 from appliance.supervisor.supervisor import page_url
 from config.ids import Endpoint, SessionId, WorkerName
 from ipc.messages import Message
-from ipc.messages.admin import Failure, SessionsRequest, StatusReply, StatusRequest, WorkerStatus
+from ipc.messages.admin import (
+    Failure,
+    ReloadReply,
+    ReloadRequest,
+    SessionsRequest,
+    StatusReply,
+    StatusRequest,
+    WorkerStatus,
+)
 from ipc.messages.lifecycle import Stop
 from ipc.messages.sessions import ListSessions, SessionList, SessionSummary
 from ipc.messages.stats import ProcessUsage, SignalingStats
@@ -36,7 +44,10 @@ STATS = SignalingStats(S0, ProcessUsage(0.5, 1000), 3, {"201": 1}, 0)
 
 
 def desk(owners: dict[WorkerName, str], lines: LogLines) -> AdminDesk:
-    return AdminDesk(lambda: STATUS, lambda: owners, lines.log)
+    async def reload(request: ReloadRequest) -> ReloadReply:
+        return ReloadReply(replaced=("relay-0",) if request.roll else ())
+
+    return AdminDesk(lambda: STATUS, lambda: owners, reload, lines.log)
 
 
 def transceiver(name: str, count: int) -> Callable[[Message], Awaitable[Message]]:
@@ -115,3 +126,11 @@ def test_the_page_is_named_as_one_would_open_it() -> None:
     assert page_url([Endpoint("127.0.0.1", 8080)]) == "http://127.0.0.1:8080/"
     assert page_url([Endpoint("0.0.0.0", 80)]) == "http://127.0.0.1:80/"
     assert page_url([Endpoint("::", 8080)]) == "http://[::1]:8080/"
+
+
+async def test_a_reload_is_passed_on() -> None:
+    lines = LogLines()
+    assert await desk({}, lines).answer(ReloadRequest(roll=True)) == ReloadReply(
+        replaced=("relay-0",)
+    )
+    lines.close()

@@ -8,6 +8,7 @@ from appliance.supervisor.core.plan import Goal
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
 from config.ids import ClusterId, Endpoint, Epoch, Role, Route, TransceiverId, WorkerName
+from config.model import Config
 from ipc.messages.lifecycle import Stop
 
 NAME = WorkerName("transceiver-0")
@@ -15,7 +16,7 @@ ROUTE = Route(ClusterId(0), TransceiverId(0), Epoch(7))
 
 
 def running() -> Worker:
-    worker = Worker(WorkerSpec(NAME, Role.TRANSCEIVER, 0))
+    worker = Worker(WorkerSpec(NAME, Role.TRANSCEIVER, 0), Config())
     worker.begin_process(7, ROUTE)
     worker.life.spawn(1.0)
     worker.pid, worker.sessions, worker.welcomed = 99, 3, True

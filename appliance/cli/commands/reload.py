@@ -1,0 +1,67 @@
+"""`tandem reload`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from appliance.cli.client import admin_socket, ask, runtime_option
+from appliance.cli.failure import Failed
+from appliance.cli.settings import config_option, find_file, read_config
+from appliance.supervisor.problems import EXIT_CONFIG
+from config.change import Effect
+from ipc.messages.admin import ReloadReply, ReloadRequest
+
+WITHIN: Final = 600.0
+"""Seconds: relays are replaced one after the other, and some hosts have many."""
+EXIT_GIVEN_UP: Final = 1
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  tandem reload
+  tandem reload --roll
+  tandem config check && tandem reload"""
+)
+@config_option
+@runtime_option
+@click.option("--roll", is_flag=True, help="Replace the relays even if nothing asks for it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, every field in it.")
+def command(file: Path | None, directory: Path | None, roll: bool, as_json: bool) -> None:
+    """Let the appliance read its configuration again.
+
+    It is the file that it was started with. Relays are replaced one by one if a changed key asks for it;
+    live calls do not notice. The first is the canary: if its successor does not come up, everything stays
+    as it was (exit code 1). A file with a mistake changes nothing (exit code 78). Some keys take effect at
+    the next start only: they are named, and the others are applied.
+    """
+    socket = admin_socket(read_config(find_file(file)), directory)
+    reply = ask(socket, ReloadRequest(roll=roll), ReloadReply, within=WITHIN)
+    if as_json:
+        from appliance.cli import render
+
+        click.echo(render.as_json(reply))
+    else:
+        for line in summary(reply):
+            click.echo(line)
+    if reply.problems:
+        raise Failed(() if as_json else (*reply.problems, "nothing was changed"), EXIT_CONFIG)
+    if reply.given_up:
+        raise Failed(() if as_json else [f"tandem: given up: {reply.given_up}"], EXIT_GIVEN_UP)
+
+
+def summary(reply: ReloadReply) -> Iterator[str]:
+    """What came of it, a line a fact; problems are for standard error and not in it."""
+    if reply.problems:
+        return
+    for change in reply.changes:
+        waits = ", at the next start" if change.effect == Effect.RESTART else ""
+        yield f"{change.key}: {change.old} -> {change.new}{waits}"
+    if reply.replaced:
+        yield f"replaced: {', '.join(reply.replaced)}"
+    if not (reply.changes or reply.replaced or reply.given_up):
+        yield "nothing has changed"

@@ -1,0 +1,90 @@
+"""`tandem reload`: the file again, what differs, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance.supervisor.configuration import read_file
+from appliance.supervisor.core.interface import ReloadRequested
+from appliance.supervisor.shell import Shell
+from config.change import Change, Effect, changes, merge
+from config.checks import find_contradictions
+from config.model import Config
+from config.problems import ConfigError
+from ipc.log import Logger
+from ipc.messages.admin import ConfigChange, Failure, ReloadReply, ReloadRequest
+
+
+class Reloader:
+    """Keeps the configuration in force; one reload at a time."""
+
+    def __init__(
+        self,
+        config: Config,
+        file: Path | None,
+        shell: Shell,
+        log: Logger,
+        *,
+        on_change: Callable[[Config], None],
+    ) -> None:
+        """`on_change` is called with a configuration that the workers serve by."""
+        self._config = config
+        self._file = file
+        self._shell = shell
+        self._log = log
+        self._on_change = on_change
+        self._busy = False
+
+    async def reload(self, request: ReloadRequest) -> ReloadReply | Failure:
+        """Read, compare, carry out; the answer comes when all that is over."""
+        if self._busy:
+            return Failure("another reload is not over yet")
+        self._busy = True
+        try:
+            reply = await self._reload(request.roll)
+        finally:
+            self._busy = False
+        self._tell(reply)
+        return reply
+
+    async def _reload(self, forced: bool) -> ReloadReply:
+        try:
+            wanted = read_file(self._file)
+        except ConfigError as error:
+            return ReloadReply(problems=tuple(map(str, error.problems)))
+        differ = changes(self._config, wanted)
+        told = tuple(ConfigChange(c.key, c.old, c.new, c.effect.value) for c in differ)
+        config = merge(self._config, wanted, (Effect.LIVE, Effect.ROLL_WORKERS))
+        if clashes := _clashes(config, differ):
+            return ReloadReply(problems=clashes, changes=told)
+        roll = forced or any(change.effect is Effect.ROLL_WORKERS for change in differ)
+        if not roll and config == self._config:
+            return ReloadReply(changes=told)
+        outcome = await self._shell.reload(ReloadRequested(config, roll))
+        if outcome.replaced or not outcome.problem:
+            self._config = config
+            self._on_change(config)
+        return ReloadReply(changes=told, replaced=outcome.replaced, given_up=outcome.problem)
+
+    def _tell(self, reply: ReloadReply) -> None:
+        for problem in reply.problems:
+            self._log.error("configuration not reloaded", why=problem)
+        if not reply.problems:
+            self._log.info(
+                "configuration reloaded",
+                changed=[change.key for change in reply.changes if change.effect != Effect.RESTART],
+                after_restart=[c.key for c in reply.changes if c.effect == Effect.RESTART],
+                replaced=list(reply.replaced),
+                given_up=reply.given_up,
+            )
+
+
+def _clashes(config: Config, differ: tuple[Change, ...]) -> tuple[str, ...]:
+    """What is wrong with the part that can be had without a restart; nothing is, if that is all."""
+    if not any(change.effect is Effect.RESTART for change in differ):
+        return ()
+    return tuple(
+        f"{'.'.join(map(str, finding.path))} {finding.what} (as long as the appliance is not restarted)"
+        for finding in find_contradictions(config)
+    )

@@ -1,0 +1,47 @@
+"""Signaling is told of every transceiver that has sessions, and which of them take more."""
+
+from __future__ import annotations
+
+from appliance.supervisor.core.placement import entries
+from appliance.supervisor.core.routes import RouteTable
+from appliance.supervisor.core.spec import WorkerSpec
+from appliance.supervisor.core.worker import Worker
+from config.ids import ClusterId, Endpoint, Epoch, Role, Route, TransceiverId, WorkerName
+from config.model import Config
+
+ROUTE = Route(ClusterId(0), TransceiverId(0), Epoch(7))
+RELAY = WorkerName("relay-0")
+
+
+def transceiver() -> Worker:
+    worker = Worker(WorkerSpec(WorkerName("transceiver-0"), Role.TRANSCEIVER, 0), Config())
+    worker.begin_process(7, ROUTE)
+    worker.life.spawn(1.0)
+    worker.rpc, worker.sessions = "ipc:///x", 3
+    return worker
+
+
+def known() -> RouteTable:
+    routes = RouteTable()
+    routes.replace({ROUTE: Endpoint("127.0.0.1", 1)})
+    routes.acknowledge(RELAY, 1)
+    routes.confirm([RELAY])
+    return routes
+
+
+def test_one_that_is_ready_and_known_takes_sessions() -> None:
+    worker = transceiver()
+    assert entries([worker], known(), open_to_new=True, most=9) == ()
+    worker.life.ready(2.0)
+    (entry,) = entries([worker], known(), open_to_new=True, most=9)
+    assert (entry.accepting, entry.sessions, entry.max_sessions) == (True, 3, 9)
+
+
+def test_otherwise_it_keeps_those_that_it_has() -> None:
+    worker = transceiver()
+    worker.life.ready(2.0)
+    (drained,) = entries([worker], known(), open_to_new=False, most=9)
+    (unknown,) = entries([worker], RouteTable(), open_to_new=True, most=9)
+    worker.life.drain(3.0, until=None)
+    (draining,) = entries([worker], known(), open_to_new=True, most=9)
+    assert [e.accepting for e in (drained, unknown, draining)] == [False] * 3
