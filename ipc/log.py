@@ -12,12 +12,23 @@ import os
 import select
 import socket
 import stat
-from typing import Final, TypeAlias
-
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+import sys
+from typing import Any, Final, TypeAlias, cast
 
 from config.model import LogFormat, LogLevel, LogSection
+
+# structlog would import rich for tracebacks that we never print: a fifth of a worker's start-up. Where
+# nobody else has use for it, this one import does without.
+_modules = cast(dict[str, Any], sys.modules)
+_WITHOUT_RICH: Final = "rich" not in _modules
+if _WITHOUT_RICH:
+    _modules["rich"] = None
+try:
+    import structlog
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+finally:
+    if _WITHOUT_RICH:
+        del _modules["rich"]
 
 Logger: TypeAlias = FilteringBoundLogger
 """What the rest of the house takes for a logger: `log.info("what happened", key=value)`."""

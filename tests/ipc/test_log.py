@@ -7,6 +7,8 @@ import json
 import os
 import pty
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,3 +164,8 @@ def test_a_terminal_and_a_file(tmp_path: Path) -> None:
         writer.write("x" * (2 * MAX_LINE))
         writer.close()
     assert (tmp_path / "log").read_bytes() == b"hello\n" + b"x" * MAX_LINE + b"\n"
+
+
+def test_the_log_does_not_bring_rich_and_leaves_it_to_others() -> None:
+    program = "import ipc.log, sys; assert 'rich' not in sys.modules; import rich.table"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)

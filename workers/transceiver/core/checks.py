@@ -10,8 +10,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from aioice import stun
-
+from workers.transceiver.core.stun_codec import stun
 from workers.wire.types import DropReason, Malformed
 
 TRANSACTION_LENGTH: Final = 12

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
-from aioice import stun
-
 from config.ids import Instant
 from workers.transceiver.core import checks
 from workers.transceiver.core.checks import Binding, parse_binding
@@ -27,6 +25,7 @@ from workers.transceiver.core.interface import (
     SessionParameters,
 )
 from workers.transceiver.core.paths import MAX_PATHS, Check, Paths, PathState
+from workers.transceiver.core.stun_codec import stun
 from workers.wire.types import DropReason, Malformed
 
 PACING: Final = 0.05
