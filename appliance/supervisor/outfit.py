@@ -85,6 +85,7 @@ class Outfitter:
                 advertise=self.advertise,
                 cpu=spec.cpu,
                 route=spawn.route,
+                peers=tuple(bound.endpoint for bound in self.sockets.links),
             )
             yield Outfit(assignment, [each for _, each in given])
         finally:

@@ -66,6 +66,8 @@ class Assignment(Tagged, frozen=True):
     """CPU to pin to."""
     route: Route | None = None
     """A transceiver's own route: its cluster, id and the epoch of this boot."""
+    peers: tuple[Endpoint, ...] = ()
+    """Link addresses of all relays: a transceiver hears nobody else on its link."""
 
 
 class WorkerPhase(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from config.ids import Endpoint
@@ -15,7 +15,6 @@ from workers.wire.types import DropReason, Malformed
 
 BUDGET: Final = 256
 """Records and datagrams of one turn, so that timers and other tasks get theirs under load."""
-MAX_PEERS: Final = 1024
 _BUFFER: Final = 65_536
 
 # What a send may meet on a healthy host; anything else is a reason to end.
@@ -32,15 +31,21 @@ _REFUSALS: Final = {
 class Link:
     """Records in and out. What is queued leaves at `flush`, packed by relay, in order."""
 
-    def __init__(self, sock: socket.socket, mtu: int) -> None:
-        """`sock`: bound, non-blocking. `mtu`: most bytes in a datagram we send."""
+    def __init__(self, sock: socket.socket, mtu: int, peers: Iterable[Endpoint]) -> None:
+        """`sock`: bound, non-blocking. `mtu`: most bytes in a datagram we send.
+
+        `peers`: the relays' link addresses. Who else may send to this socket (on loopback that is
+        every user of the host) could put himself in a relay's place with an INTRO he has overheard.
+        """
         self.socket = sock
         self.dropped: Counter[DropReason] = Counter()
         """Link datagrams, received or to be sent, that came to nothing."""
         self._mtu = mtu
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
-        self._peers: dict[tuple[str, int], Endpoint] = {}
+        self._peers: dict[tuple[str | int, ...], Endpoint] = {
+            (*peer, 0, 0) if peer.is_ipv6 else peer: peer for peer in peers
+        }
         self._queue: defaultdict[Endpoint, list[bytes]] = defaultdict(list)
 
     def receive(self) -> Iterator[RecordReceived]:
@@ -49,6 +54,7 @@ class Link:
         Payloads are views of the one receive buffer: they hold until the next record is asked for.
         """
         receive_into, buffer, view = self.socket.recvfrom_into, self._buffer, self._view
+        relay_at = self._peers.get
         budget = BUDGET
         while budget > 0:
             try:
@@ -56,7 +62,10 @@ class Link:
             except BlockingIOError:
                 return
             budget -= 1  # also for an empty one
-            relay = self._peers.get(address) or self._peer(address)
+            relay = relay_at(address)
+            if relay is None:
+                self.dropped[DropReason.UNKNOWN_PEER] += 1
+                continue
             try:
                 for type_, flags, label, payload in parse_records(view[:length]):
                     yield RecordReceived(relay, type_, flags, label, payload)
@@ -87,9 +96,3 @@ class Link:
             if reason is None:
                 raise
             self.dropped[reason] += 1
-
-    def _peer(self, address: tuple[str, int]) -> Endpoint:
-        if len(self._peers) >= MAX_PEERS:
-            self._peers.clear()
-        relay = self._peers[address] = Endpoint(address[0], address[1])
-        return relay

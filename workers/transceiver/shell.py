@@ -224,7 +224,8 @@ async def serve(worker: Worker) -> None:
     """Be a transceiver until drained."""
     ((address, sock),) = worker.sockets(DescriptorKind.LINK)
     exchange = make_exchange(worker, {"echo": Echo()})
-    transceiver = Transceiver(worker, exchange, Link(sock, worker.config.link.mtu))
+    link = Link(sock, worker.config.link.mtu, worker.assignment.peers)
+    transceiver = Transceiver(worker, exchange, link)
     with RpcServer(_rpc_endpoint(worker), log=worker.log) as rpc:
         worker.set_load(lambda: len(exchange.sessions))
         worker.set_stats(transceiver.stats)

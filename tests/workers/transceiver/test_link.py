@@ -27,7 +27,8 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Link, socket.socket, 
             sock.bind((host, 0))
             sock.setblocking(False)
         relay.connect(ours.getsockname())
-        yield Link(ours, 1372), relay, Endpoint(*relay.getsockname()[:2])
+        address = Endpoint(*relay.getsockname()[:2])
+        yield Link(ours, 1372, (address,)), relay, address
 
 
 def test_records_come_with_the_relay_and_in_order(
@@ -54,6 +55,16 @@ def test_junk_ends_its_datagram_and_is_counted(pair: tuple[Link, socket.socket, 
     relay.send(encode_record(RecordType.DATA, 0, 2, b"good"))
     assert [event.label for event in link.receive()] == [1, 2]
     assert link.dropped == {DropReason.MALFORMED_LINK: 2}
+
+
+def test_nobody_but_the_relays_is_heard(pair: tuple[Link, socket.socket, Endpoint]) -> None:
+    link, relay, _ = pair
+    with socket.socket(relay.family, socket.SOCK_DGRAM) as stranger:
+        for type_ in RecordType:
+            stranger.sendto(encode_record(type_, 0, 1, b""), link.socket.getsockname())
+        relay.send(encode_record(RecordType.DATA, 0, 2, b"good"))
+        assert [event.label for event in link.receive()] == [2]
+    assert link.dropped == {DropReason.UNKNOWN_PEER: 4}
 
 
 def test_one_turn_has_a_budget(pair: tuple[Link, socket.socket, Endpoint]) -> None:
@@ -96,7 +107,7 @@ def test_a_batch_is_packed_to_the_mtu_in_order(pair: tuple[Link, socket.socket, 
 
 def test_what_cannot_be_sent_is_counted(pair: tuple[Link, socket.socket, Endpoint]) -> None:
     link, relay, address = pair
-    roomy = Link(link.socket, 1_000_000)
+    roomy = Link(link.socket, 1_000_000, (address,))
     roomy.queue(SendRecord(address, RecordType.DATA, 0, 1, bytes(65_520)))
     roomy.queue(SendRecord(address, RecordType.DATA, 0, 2, bytes(65_520)))
     roomy.flush()
