@@ -42,7 +42,9 @@ class Exchange:
         try:
             resource = urljoin(self._url, location)
         except ValueError:
-            raise HttpFailed(f"the answer's Location is no URL: {location[:_MAX_QUOTE]!r}") from None
+            raise HttpFailed(
+                f"the answer's Location is no URL: {location[:_MAX_QUOTE]!r}"
+            ) from None
         return Placed(response.body.decode(errors="replace"), resource)
 
     async def hang_up(self, resource: str) -> None:
