@@ -7,7 +7,7 @@ conservation can be asserted: received == forwarded + upcalled + sum(dropped).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,7 +51,9 @@ class DictDatapath:
         to_link: Callable[[Endpoint, bytes], None],
         to_client: Callable[[FlowKey, bytes], None],
         idle: float,
+        siblings: Sequence[DictDatapath] = (),
     ) -> None:
+        self.siblings = list(siblings)
         self._to_link = to_link
         self._to_client = to_client
         self._idle = idle
@@ -87,8 +89,12 @@ class DictDatapath:
             self.dropped[DropReason.TOMBSTONE] += 1
             return None
         self.upcalled += 1
-        known = None if flow is None else KnownFlow(flow.label, flow.route)
-        return Upcall(key, datagram, known)
+        if flow is not None:
+            return Upcall(key, datagram, KnownFlow(flow.label, flow.route))
+        theirs = [sibling.by_key[key] for sibling in self.siblings if key in sibling.by_key]
+        if first <= 3 or not theirs:
+            return Upcall(key, datagram, None)
+        return Upcall(key, datagram, None, max(theirs, key=lambda flow: flow.seen).route)
 
     def from_link(self, peer: Endpoint, datagram: bytes, now: Instant) -> list[LinkRecord]:
         """Return DATA of assured flows to their clients, and every other record to the core."""

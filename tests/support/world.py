@@ -8,6 +8,7 @@ conservation, and that no session met a bug.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self, assert_never
 
@@ -65,6 +66,7 @@ from workers.wire.ufrag import UfragKeys
 PUBLIC: Final = Endpoint("192.0.2.1", 3478)
 PUBLIC_V6: Final = Endpoint("2001:db8::1", 3478)
 RELAY_LINK: Final = Endpoint("127.0.0.1", 7000)
+RELAY_LINK_2: Final = Endpoint("127.0.0.1", 6999)
 KEYS: Final = UfragKeys({"k": bytes(range(16))}, "k")
 FOR_EVER: Final = 10**9
 """Frames of a call that talks until it is told to stop."""
@@ -133,6 +135,19 @@ class World:
         self.network.remove(self.relay)
         self.relay = RelayHost(self)
         self.relay.handle(relay_core.RouteAdded(self.transceiver.route, self.transceiver.address))
+
+    def steer_to_sibling(self) -> None:
+        """From now on datagrams come to another worker of the same relay."""
+        old = self.relay
+        self.relay = RelayHost(self, RELAY_LINK_2, [old.datapath])
+        old.datapath.siblings.append(self.relay.datapath)
+        self.relay.handle(relay_core.RouteAdded(self.transceiver.route, self.transceiver.address))
+
+    def steer_back(self) -> None:
+        """And again to the first one."""
+        for public in (PUBLIC, PUBLIC_V6):
+            self.network.listen("wan", public, self.relays[0].from_client)
+        self.relay = self.relays[0]
 
     def restart_transceiver(self) -> None:
         """A new boot with a new epoch and link socket; all sessions are gone."""
@@ -244,19 +259,26 @@ class RelayHost:
 
     SWEEP: Final = 1.0
 
-    def __init__(self, world: World) -> None:
+    def __init__(
+        self,
+        world: World,
+        link: Endpoint = RELAY_LINK,
+        siblings: Sequence[DictDatapath] = (),
+    ) -> None:
+        self.link = link
         self._network = world.network
         self._next_sweep = world.now + self.SWEEP
         self.core = Relay(KEYS, world.network.entropy, max_flows=4096, max_pending=512)
         self.datapath = DictDatapath(
-            to_link=lambda to, data: world.network.send(world.link, RELAY_LINK, to, data),
+            to_link=lambda to, data: world.network.send(world.link, link, to, data),
             to_client=lambda key, data: world.network.send(world.wan, key.local, key.client, data),
             idle=60.0,
+            siblings=siblings,
         )
         self.refused: list[relay_core.Dropped] = []
         for public in (PUBLIC, PUBLIC_V6):
-            world.network.listen("wan", public, self._from_client)
-        world.network.listen("link", RELAY_LINK, self._from_link)
+            world.network.listen("wan", public, self.from_client)
+        world.network.listen("link", link, self._from_link)
         world.network.add(self)
         world.relays.append(self)
         self._world = world
@@ -275,7 +297,7 @@ class RelayHost:
             for expired in self.datapath.sweep(now):
                 self.handle(expired)
 
-    def _from_client(self, transit: Transit) -> None:
+    def from_client(self, transit: Transit) -> None:
         key = FlowKey(Transport.UDP, transit.source, transit.destination)
         upcall = self.datapath.from_client(key, transit.datagram, self._network.now)
         if upcall is not None:
@@ -291,7 +313,7 @@ class RelayHost:
             match output:
                 case relay_core.SendRecord():
                     record = encode_record(output.type, output.flags, output.label, output.payload)
-                    self._network.send(world.link, RELAY_LINK, output.to, record)
+                    self._network.send(world.link, self.link, output.to, record)
                 case relay_core.SendDatagram(key, datagram):
                     self._network.send(world.wan, key.local, key.client, datagram)
                 case relay_core.InstallFlow():

@@ -7,6 +7,7 @@ slot of the flow table, and the slot goes round this circle:
     PENDING   a stranger's check named a live route. The transceiver has been told (INTRO) and may
               answer; nothing else passes, and only three times the bytes that came in go out, since
               the source may be spoofed. Pending flows are few and die soon unless checks go on.
+              A flow that a sibling's table knows begins here too, with its media for a check.
     ASSURED   the transceiver has verified a check and said so. The flow is in the datapath, and only
               there: the core knows no more than that the slot is taken.
     RESTING   the flow has ended, but records with its label may still be under way. No flow gets the
@@ -61,7 +62,17 @@ AMPLIFICATION: Final = 3
 class PendingFlow:
     """A flow that waits for its transceiver's word. The only mutable value of the relay core."""
 
-    __slots__ = ("expires", "key", "label", "received", "returned", "rival", "route", "ufrag")
+    __slots__ = (
+        "expires",
+        "key",
+        "label",
+        "received",
+        "recovered",
+        "returned",
+        "rival",
+        "route",
+        "ufrag",
+    )
 
     def __init__(
         self, key: FlowKey, label: int, route: Route, ufrag: str, expires: Instant
@@ -78,6 +89,8 @@ class PendingFlow:
         """Bytes that went back to it."""
         self.rival: int | None = None
         """Label of an assured flow of the same key, which only a proven path may replace."""
+        self.recovered = False
+        """A sibling knows the flow: media go to the transceiver, introduced, until it vouches."""
 
     def may_return(self, length: int) -> bool:
         """Whether that many bytes more keep within the amplification bound."""

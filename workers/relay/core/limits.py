@@ -21,6 +21,9 @@ PER_SOURCE: Final = 2048
 PER_ROUTE: Final = 4096
 MAX_KEYS: Final = 8192
 WINDOW: Final = 1.0
+RECOVERIES: Final = 4096
+"""Introductions of media whose flow a sibling knows: a changed steering moves many clients at once."""
+RECOVERIES_PER_SOURCE: Final = 1024
 
 K = TypeVar("K", bound=Hashable)
 
@@ -57,6 +60,8 @@ class IntroductionLimits:
         self._ufrags: WindowLimit[str] = WindowLimit(PER_UFRAG)
         self._sources: WindowLimit[str | bytes] = WindowLimit(PER_SOURCE)
         self._routes: WindowLimit[Route] = WindowLimit(PER_ROUTE)
+        self._recoveries: WindowLimit[None] = WindowLimit(RECOVERIES)
+        self._recovering: WindowLimit[str | bytes] = WindowLimit(RECOVERIES_PER_SOURCE)
 
     def refuse(self, ufrag: str, source: Endpoint, route: Route, now: Instant) -> DropReason | None:
         """Why this introduction must not be made; None, and counted, if it may.
@@ -65,9 +70,23 @@ class IntroductionLimits:
         """
         if not self._ufrags.admit(ufrag, now):
             return DropReason.UFRAG_LIMIT
-        host = source.host
-        if not self._sources.admit(IPv6Address(host).packed[:8] if ":" in host else host, now):
+        if not self._sources.admit(_source(source.host), now):
             return DropReason.SOURCE_LIMIT
         if not self._routes.admit(route, now):
             return DropReason.ROUTE_LIMIT
         return None
+
+    def refuse_recovery(self, source: Endpoint, now: Instant) -> DropReason | None:
+        """The same for media of a flow that a sibling knows, which name no ufrag.
+
+        They have limits of their own, so that whoever pretends to be known clients keeps no check out.
+        """
+        if not self._recovering.admit(_source(source.host), now):
+            return DropReason.SOURCE_LIMIT
+        if not self._recoveries.admit(None, now):
+            return DropReason.ROUTE_LIMIT
+        return None
+
+
+def _source(host: str) -> str | bytes:
+    return IPv6Address(host).packed[:8] if ":" in host else host

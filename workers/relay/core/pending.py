@@ -54,6 +54,10 @@ class PendingFlows:
         """Those of a client endpoint, at most MAX_ROUTES_PER_KEY, oldest first."""
         return tuple(self._by_key.get(key, ()))
 
+    def of_route_and_key(self, route: Route, key: FlowKey) -> PendingFlow | None:
+        """The one of a client endpoint to that transceiver."""
+        return next((f for f in self._by_key.get(key, ()) if f.route == route), None)
+
     def of_route(self, route: Route) -> list[PendingFlow]:
         """Those that wait for one transceiver."""
         return [flow for flow in self._by_label.values() if flow.route == route]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from config.ids import Endpoint, Instant, Route
+from config.ids import Endpoint, FlowKey, Instant, Route
 from workers.relay.core.classify import Answer, Check, Media, classify
 from workers.relay.core.flow import FlowState, PendingFlow
 from workers.relay.core.flowtable import FlowTable, SlotMemory
@@ -139,7 +139,7 @@ class Relay:
             case Answer():
                 return self._answer(event, known, now)
             case Media():
-                return self._media(event, known)
+                return self._media(event, known, now)
             case _:
                 assert_never(meaning)
 
@@ -163,21 +163,27 @@ class Relay:
         return [_introduction(event, link, flow.label)]
 
     def _pending_flow(self, event: Upcall, check: Check, now: Instant) -> PendingFlow | DropReason:
-        siblings = self._pending.of_key(event.key)
-        found = next((flow for flow in siblings if flow.route == check.route), None)
-        if found is None and (
-            len(siblings) >= MAX_ROUTES_PER_KEY or len(self._pending) >= self._max_pending
-        ):
+        found = self._pending.of_route_and_key(check.route, event.key)
+        if found is None and self._pending_full(event.key):
             return DropReason.PENDING_FULL
         limit = self._limits.refuse(check.ufrag, event.key.client, check.route, now)
         if limit is not None:
             return limit
-        if found is not None:
-            return found
+        return found or self._reserve(event.key, check.route, check.ufrag, now)
+
+    def _pending_full(self, key: FlowKey) -> bool:
+        return (
+            len(self._pending) >= self._max_pending
+            or len(self._pending.of_key(key)) >= MAX_ROUTES_PER_KEY
+        )
+
+    def _reserve(
+        self, key: FlowKey, route: Route, ufrag: str, now: Instant
+    ) -> PendingFlow | DropReason:
         label = self._table.reserve(now)
         if label is None:
             return DropReason.SLOTS_FULL
-        return self._pending.add(event.key, label, check.route, check.ufrag, now)
+        return self._pending.add(key, label, route, ufrag, now)
 
     def _answer(self, event: Upcall, known: KnownFlow | None, now: Instant) -> list[Output]:
         """It names nobody, so it goes to all that its source talks to; who asked will know it."""
@@ -198,18 +204,42 @@ class Relay:
         self.counters.introduced += 1
         return outputs
 
-    def _media(self, event: Upcall, known: KnownFlow | None) -> list[Output]:
+    def _media(self, event: Upcall, known: KnownFlow | None, now: Instant) -> list[Output]:
         if known is None:
-            pending = self._pending.of_key(event.key)
-            return self._drop_upcall(
-                DropReason.PENDING_FLOW if pending else DropReason.UNKNOWN_FLOW
-            )
+            return self._recover(event, now)
         # It waited in the ring while its flow was installed.
         link = self._routes.link(known.route)
         if link is None:
             return self._drop_upcall(self._routes.why_not(known.route))
         self.counters.introduced += 1
         return [SendRecord(link, RecordType.DATA, 0, known.label, event.datagram)]
+
+    def _recover(self, event: Upcall, now: Instant) -> list[Output]:
+        """Media of a stranger: of use only if a sibling knows its flow, and its owner agrees."""
+        route = event.sibling
+        if route is None:
+            pending = self._pending.of_key(event.key)
+            return self._drop_upcall(
+                DropReason.PENDING_FLOW if pending else DropReason.UNKNOWN_FLOW
+            )
+        link = self._routes.link(route)
+        if link is None:
+            return self._drop_upcall(self._routes.why_not(route))
+        limit = self._limits.refuse_recovery(event.key.client, now)
+        if limit is not None:
+            return self._drop_upcall(limit)
+        flow: PendingFlow | DropReason | None = self._pending.of_route_and_key(route, event.key)
+        if flow is None:
+            # Half of the pending flows are for checks, whatever pretends to be a sibling's client.
+            if self._pending_full(event.key) or len(self._pending) >= self._max_pending // 2:
+                return self._drop_upcall(DropReason.PENDING_FULL)
+            flow = self._reserve(event.key, route, "", now)
+        if isinstance(flow, DropReason):
+            return self._drop_upcall(flow)
+        flow.recovered = True
+        flow.received += len(event.datagram)
+        self.counters.introduced += 1
+        return [_introduction(event, link, flow.label)]
 
     def _drop_upcall(self, reason: DropReason) -> list[Output]:
         self.counters.upcalls_dropped[reason] += 1
@@ -246,8 +276,7 @@ class Relay:
                 flow.returned += len(event.payload)
                 return [SendDatagram(flow.key, event.payload)]
             case RecordType.FORGET | RecordType.UNKNOWN:
-                self._end(flow, now)
-                return []
+                return self._refuse(flow, event.peer, now)
             case RecordType.INTRO:
                 return self._drop_record(DropReason.UNSUPPORTED)
             case _:
@@ -286,6 +315,19 @@ class Relay:
         if event.payload:
             outputs.append(SendDatagram(flow.key, event.payload))
         return outputs
+
+    def _refuse(self, flow: PendingFlow, link: Endpoint, now: Instant) -> list[Output]:
+        """Its owner does not want it.
+
+        What a sibling's table says would bring it back with the next datagram, so a recovered flow
+        leaves a tombstone as others do: it is installed for no longer than that takes.
+        """
+        if not flow.recovered or not self._may_install(flow, 0):
+            self._end(flow, now)
+            return []
+        self._pending.remove(flow)
+        self._table.assure(flow.label)
+        return [InstallFlow(flow.key, flow.label, flow.route, link), RemoveFlow(flow.label)]
 
     def _drop_record(self, reason: DropReason) -> list[Output]:
         self.counters.records_dropped[reason] += 1

@@ -233,17 +233,25 @@ class Sessions:
     def _recovered(
         self, at: LinkLabel, path: Path, datagram: bytes, now: Instant
     ) -> list[SessionsOutput]:
-        """Not STUN: from a relay that has recovered the flow. Its address must be a path of ours."""
+        """Not STUN: from a relay that has recovered the flow. Its address must be a path of ours.
+
+        What the session accepts rebinds the path, as a check does; an empty DATA tells the relay so.
+        """
         sharers = self._labels.sharers(path)
         if not sharers:
             return self._unknown(at, now)
         entry = self._addressee(sharers[0], path, datagram)
         produced = self._attempt(entry, DatagramReceived(path, datagram), now)
-        if not isinstance(produced, Exception) and any(
-            isinstance(output, AudioReceived) for output in produced
+        outputs: list[SessionsOutput] = []
+        if not isinstance(produced, Exception) and not any(
+            isinstance(output, Dropped) for output in produced
         ):
             self._labels.bind(entry, path, at, proven=False)
-        return self._settle(entry, produced, now, self.counters.dropped)
+            bound = self._labels.receiver(at)
+            if bound is not None and bound.owner is entry:
+                self.counters.records_out += 1
+                outputs.append(SendRecord(at.relay, RecordType.DATA, FLAG_ASSURED, at.label, b""))
+        return outputs + self._settle(entry, produced, now, self.counters.dropped)
 
     def _addressee(self, owner: Entry, path: Path, datagram: bytes | memoryview) -> Entry:
         """Who gets what is not STUN: the owner, except for the handshake of a session after it.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
 from workers.relay.core.flow import AMPLIFICATION
-from workers.relay.core.flowtable import REST
+from workers.relay.core.flowtable import REST, SlotMemory
 from workers.relay.core.interface import (
     Dropped,
     Event,
@@ -27,7 +27,7 @@ from workers.relay.core.interface import (
     SendRecord,
     Upcall,
 )
-from workers.relay.core.limits import PER_UFRAG
+from workers.relay.core.limits import PER_UFRAG, RECOVERIES_PER_SOURCE
 from workers.relay.core.pending import LIFE, MAX_ROUTES_PER_KEY
 from workers.relay.core.relay import Relay
 from workers.wire.link import FLAG_ASSURED, FLAG_PROVEN, RecordType, encode_intro
@@ -93,10 +93,12 @@ class Play:
         assert self.relay.counters.conserved()
         assert self.relay.assured == len(self.installed)
 
-    def client(self, datagram: bytes, key: FlowKey = KEY) -> list[Output]:
+    def client(
+        self, datagram: bytes, key: FlowKey = KEY, sibling: Route | None = None
+    ) -> list[Output]:
         known = next((f for f in self.installed.values() if f.key == key), None)
         flow = KnownFlow(known.label, known.route) if known is not None else None
-        return self.see(Upcall(key, datagram, flow))
+        return self.see(Upcall(key, datagram, flow, None if flow else sibling))
 
     def transceiver(
         self,
@@ -398,6 +400,92 @@ def test_a_route_that_moves_starts_anew(play: Play) -> None:
     assert play.relay.assured == 0
 
 
+# --- flows that a sibling knows -------------------------------------------------------------------
+
+
+def recover(play: Play, datagram: bytes = SRTP, key: FlowKey = KEY) -> int:
+    """Media of a stranger; the label under which the transceiver hears of it."""
+    (output,) = play.client(datagram, key, sibling=ROUTE_1)
+    assert isinstance(output, SendRecord)
+    expected = SendRecord(LINK_1, RecordType.INTRO, 0, output.label, encode_intro(key, datagram))
+    assert output == expected
+    return output.label
+
+
+def test_media_of_a_siblings_flow_are_introduced_until_the_owner_vouches(play: Play) -> None:
+    label = recover(play)
+    assert recover(play, DTLS) == label
+    assert play.transceiver(label, flags=FLAG_ASSURED) == [
+        InstallFlow(KEY, label, ROUTE_1, LINK_1),
+        FlowAssured(KEY, ROUTE_1),
+    ]
+    assert play.client(SRTP) == [SendRecord(LINK_1, RecordType.DATA, 0, label, SRTP)]
+
+
+def test_a_check_and_recovered_media_share_a_flow(play: Play) -> None:
+    label = recover(play)
+    assert play.introduce(ROUTE_1) == label
+    assert recover(play) == label
+
+
+def test_an_owner_that_does_not_know_it_leaves_a_tombstone(play: Play) -> None:
+    label = recover(play)
+    assert play.transceiver(label, type_=RecordType.UNKNOWN) == [
+        InstallFlow(KEY, label, ROUTE_1, LINK_1),
+        RemoveFlow(label),
+    ]
+    assert (play.relay.pending, play.relay.assured) == (0, 0)
+    assert play.transceiver(label, SRTP) == dropped(DropReason.STALE_LABEL)
+
+
+def test_an_owner_that_does_not_know_it_harms_no_flow_of_that_source(play: Play) -> None:
+    label = recover(play)
+    mine = play.assure(ROUTE_2)
+    assert play.transceiver(label, type_=RecordType.UNKNOWN) == []
+    assert set(play.installed) == {mine}
+
+
+def test_a_siblings_flow_of_a_dead_route_is_dropped(play: Play) -> None:
+    assert play.client(SRTP, sibling=route(9)) == dropped(DropReason.UNKNOWN_ROUTE)
+    assert play.client(SRTP, sibling=route(1, epoch=9)) == dropped(DropReason.STALE_EPOCH)
+
+
+def test_recovered_flows_leave_room_for_checks() -> None:
+    play = Play(max_pending=8)
+    keys = [KEY._replace(client=Endpoint("192.0.2.1", 6000 + n)) for n in range(8)]
+    for key in keys[:4]:
+        recover(play, key=key)
+    assert play.client(SRTP, keys[4], sibling=ROUTE_1) == dropped(DropReason.PENDING_FULL)
+    for key in keys[4:]:
+        play.introduce(ROUTE_1, key)
+    play.later(LIFE + 0.1)
+    recover(play, key=keys[7])
+
+
+def test_recoveries_are_limited_by_source(play: Play) -> None:
+    for _ in range(RECOVERIES_PER_SOURCE):
+        recover(play)
+    assert play.client(SRTP, sibling=ROUTE_1) == dropped(DropReason.SOURCE_LIMIT)
+    recover(play, key=KEY6)
+    play.later(1.1)
+    recover(play)
+
+
+# --- after an earlier process ---------------------------------------------------------------------
+
+
+def test_inherited_flows_are_served_and_end(play: Play) -> None:
+    label = play.assure()
+    memory = SlotMemory(bytearray([1] * 64), memoryview(bytearray(4)).cast("I"), (label,))
+    memory.used[0] = 1
+    play.relay = Relay(KEYS, bytes, max_flows=64, max_pending=32, memory=memory, now=play.now)
+    play.see(RouteAdded(ROUTE_1, LINK_1))
+    assert play.client(check(ROUTE_1)) == [
+        SendRecord(LINK_1, RecordType.INTRO, 0, label, encode_intro(KEY, check(ROUTE_1)))
+    ]
+    assert play.transceiver(label, type_=RecordType.FORGET) == [RemoveFlow(label)]
+
+
 # --- anything at all ------------------------------------------------------------------------------
 
 clients = st.sampled_from([KEY, KEY6, KEY._replace(client=Endpoint("192.0.2.7", 0))])
@@ -406,7 +494,7 @@ datagrams = st.one_of(
     routes.map(check), st.sampled_from([ANSWER, SRTP, DTLS]), st.binary(max_size=60)
 )
 steps = st.one_of(
-    st.tuples(st.just("client"), clients, datagrams),
+    st.tuples(st.just("client"), clients, datagrams, st.none() | routes),
     st.tuples(
         st.just("record"),
         st.sampled_from([LINK_1, LINK_2]),
@@ -426,8 +514,8 @@ def test_whatever_happens_the_laws_hold(script: list[tuple[object, ...]]) -> Non
     play = Play(max_flows=8, max_pending=4)
     for step in script:
         match step:
-            case ("client", FlowKey() as key, bytes() as datagram):
-                play.client(datagram, key)
+            case ("client", FlowKey() as key, bytes() as datagram, (Route() | None) as sibling):
+                play.client(datagram, key, sibling)
             case ("record", Endpoint() as peer, RecordType() as type_, int() as flags, int() as n):
                 label = n << 8 | 1 if n < 8 else 1 << 30
                 play.transceiver(label, b"payload", flags=flags, type_=type_, peer=peer)

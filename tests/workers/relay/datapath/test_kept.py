@@ -23,6 +23,7 @@ from tests.workers.relay.datapath.test_datapath import (
     make_native,
     route,
 )
+from workers.relay.core.flowtable import SlotMemory
 from workers.relay.core.interface import FlowExpired, InstallFlow, KnownFlow, RemoveFlow, Upcall
 from workers.relay.datapath.native import NativeDatapath
 from workers.wire.link import encode_record, make_label
@@ -66,7 +67,7 @@ class Survivor:
         memory.generations[:slots] = bytes((1,)) * slots
         memory.used[0] = slots
 
-    def memory(self):  # type: ignore[no-untyped-def]
+    def memory(self) -> SlotMemory:
         assert self.bench.datapath.memory is not None
         return self.bench.datapath.memory
 

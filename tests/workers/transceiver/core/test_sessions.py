@@ -203,7 +203,20 @@ def test_a_recovered_flow_is_taken_by_its_address_if_the_packet_is_authentic() -
     intro = encode_intro(caller.key, packet)
     rig.sent.clear()
     rig.do(RecordReceived(OTHER_RELAY, RecordType.INTRO, 0, fresh, intro))
-    assert [(r.relay, r.label) for r in rig.sent] == [(OTHER_RELAY, fresh)]
+    word, echo = rig.sent
+    assert (word.relay, word.label, word.flags, word.payload) == (
+        OTHER_RELAY,
+        fresh,
+        FLAG_ASSURED,
+        b"",
+    )
+    assert (echo.relay, echo.label, echo.flags) == (OTHER_RELAY, fresh, 0)
+    # What nobody could have sent but the client: not its copy, nor anything made up.
+    rig.sent.clear()
+    for forged in (packet, b"\x80\x6f" + bytes(40)):
+        again = encode_intro(caller.key, forged)
+        rig.do(RecordReceived(RELAY, RecordType.INTRO, 0, 0x7700, again))
+    assert rig.sent == []
     # From an address that is nobody's path it is unknown.
     stranger = encode_intro(FlowKey(Transport.UDP, THERE, PUBLIC), packet)
     rig.sent.clear()
