@@ -33,6 +33,9 @@ PACING: Final = 0.05
 FIRST_RETRY: Final = 0.1
 """Seconds from a check to its first repetition; doubles up to MAX_RETRY_INTERVAL."""
 MAX_RETRY_INTERVAL: Final = 1.6
+MAX_KNOCK_INTERVAL: Final = 0.4
+"""The same for the controlling side, which waits for an address to answer at all: when it begins to, the
+call should not wait for a back-off."""
 MAX_PROOF_ATTEMPTS: Final = 7
 """Requests that try to prove one path; the peer's next check begins anew."""
 CONSENT_INTERVAL: Final = 5.0
@@ -240,7 +243,8 @@ class Ice:
             state.check = None
             return []
         check.attempts += 1
-        check.interval = min(check.interval * 2, MAX_RETRY_INTERVAL)
+        longest = MAX_KNOCK_INTERVAL if self._controlling else MAX_RETRY_INTERVAL
+        check.interval = min(check.interval * 2, longest)
         check.sent_at, check.due = now, now + check.interval
         return self._send_check(state, check)
 
