@@ -40,7 +40,7 @@ level = "warning"
 class Appliance:
     """Its status, its CPU, and a caller against it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], admin: str) -> None:
+    def __init__(self, process: subprocess.Popen[Any], admin: str) -> None:
         self._process = process
         self._admin = admin
 

@@ -1,10 +1,16 @@
-"""What a forwarded datagram costs: `python -m bench.relay [--quick] [--json]`.
+"""What a forwarded datagram costs, Tandem beside its peers: `python -m bench.relay [--quick] [--json]`.
 
-One relay process pinned to one core, clients and echo on another. Saturated: every flow always has
-datagrams under way, so the relay never waits. The cost is its CPU time, user and system, over the
-datagrams it sent on in either direction. Paced: a load it does not feel, for the latency and the cost
-when each wake-up finds little to do. Times are CPU times where they can be; wall times on a shared
-machine are for the reader's judgement.
+Tandem (native and Python datapath), coturn, nginx's stream module and two minimal forwarders in C, each
+on the same one CPU in turn; the load and the echo behind them on the other. They all stay up for the
+whole run and take turns in each round, so that what else happens on the machine meets them alike; a
+figure is the median of its rounds. The cost is the CPU time of the forwarding process (all threads, user
+and system, as the scheduler counts it) over the datagrams it forwarded in either direction: a round trip
+counts two. Saturated: 1024 datagrams are always under way. Paced: so many datagrams a second leave the
+clients and as many come back; latencies are round trips, and added is what the same load measures
+without a relay in between.
+
+Without --quick: all sizes and numbers of flows, more and longer rounds; a baseline that is far slower
+than where it was measured once is named, and the exit code is 1. docs/performance.md tells the rest.
 """
 
 from __future__ import annotations
@@ -13,18 +19,75 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
-from typing import Any
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
-import trio
+from bench.native import FLAGS, program
+from bench.relay_clients import Clients, Trip
+from bench.relay_contenders import Contender, contenders
+from bench.relay_peers import install
 
-from bench.relay_contenders import Contender, run_tandem
-from bench.relay_load import Clients
-from config.model import DatapathChoice
+NAMES: Final = ("tandem_native", "c_pack", "c_mmsg", "coturn", "nginx", "tandem_python")
+DIRECT: Final = "direct"
+RATES: Final = {"5k": 5_000, "20k": 20_000}
+SIZES: Final = (160, 1200)
+FLOWS: Final = (100, 1_000, 10_000)
+SIZE, FLOW_COUNT = 160, 1_000
+"""Where nothing else is said."""
+BASELINES: Final = {"nginx": 9.4, "coturn": 10.4, "c_mmsg": 5.3, "c_pack": 3.15}
+"""Microseconds, once measured on a 2-core virtual machine: what a fair baseline costs about."""
+TOO_SLOW: Final = 1.5
 
-OUTSTANDING = 2
-"""Datagrams of each flow under way when saturated: more than a turn takes, less than a buffer holds."""
+
+class Plan(NamedTuple):
+    """How long all of it takes."""
+
+    seconds: float
+    """Of one load."""
+    rounds: int
+    budget: float
+    """Seconds from the start of the bench after which no further round begins."""
+    sizes: Sequence[int]
+    flows: Sequence[int]
+    paced: Sequence[str]
+    """Who is measured paced, too."""
+
+
+QUICK: Final = Plan(
+    seconds=0.6,
+    rounds=4,
+    budget=30.0,
+    sizes=(SIZE,),
+    flows=(FLOW_COUNT,),
+    paced=("tandem_native", "c_mmsg", "coturn", DIRECT),
+)
+FULL: Final = Plan(
+    seconds=1.0, rounds=7, budget=900.0, sizes=SIZES, flows=FLOWS, paced=(*NAMES, DIRECT)
+)
+
+
+class Sample(NamedTuple):
+    """One load through one contender."""
+
+    cost: float
+    """CPU microseconds per datagram."""
+    rate: float
+    """Datagrams a second in both directions."""
+    busy: float
+    """Share of a CPU."""
+    trip: Trip
+
+
+Point = tuple[str, str, int, int]
+"""Contender; `saturated` or a key of RATES; bytes; flows."""
+Samples = Mapping[Point, Sequence[Sample]]
 
 
 def say(text: str) -> None:
@@ -32,103 +95,192 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def percentile(values: list[float], share: float) -> float:
-    """Value below which that share of all lies; 0 if there are none."""
-    return sorted(values)[int(share * (len(values) - 1))] if values else 0.0
+def sample(
+    one: Contender, clients: Clients, *, cpu: int, size: int, seconds: float, rate: int = 0
+) -> Sample:
+    """Load it once."""
+    before, began = one.cpu_us(), time.perf_counter()
+    trip = clients.load(cpu=cpu, size=size, seconds=seconds, rate=rate, prefix=one.prefix(size))
+    used, elapsed = one.cpu_us() - before, time.perf_counter() - began
+    # What was lost on the way back was forwarded once; counting it not at all is to nobody's favour.
+    forwarded = max(1, 2 * trip.received)
+    return Sample(used / forwarded, forwarded / elapsed, used / elapsed / 1e6, trip)
 
 
-async def measure(
-    contender: Contender, *, flows: int, seconds: float, rate: float
-) -> dict[str, float | int]:
-    """All figures of one contender, by its name."""
-    name = contender.name
-    clients = Clients(flows, contender.address)
-    try:
-        associated = await contender.associate(clients)
-        say(f"{name}: {associated} of {flows} flows")
-        costs: list[float] = []
-        busy: list[float] = []
-        rates: list[float] = []
-        async with trio.open_nursery() as nursery:
-            # The load outlasts the samples, so that each interval is full of it.
-            nursery.start_soon(trio.to_thread.run_sync, clients.saturate, seconds + 3, OUTSTANDING)
-            await contender.sample()
-            before, at = await contender.sample(), trio.current_time()
-            end = at + seconds
-            while trio.current_time() < end - 0.5:
-                after, now = await contender.sample(), trio.current_time()
-                cpu, done = (
-                    after.cpu_seconds - before.cpu_seconds,
-                    after.datagrams - before.datagrams,
-                )
-                if done:
-                    costs.append(1e6 * cpu / done)
-                    rates.append(done / (now - at))
-                    busy.append(cpu / (now - at))
-                    say(
-                        f"{name}: {costs[-1]:.2f} us, {rates[-1]:,.0f} datagrams/s, "
-                        f"{100 * busy[-1]:.0f} % of a core"
-                    )
-                before, at = after, now
-        first = await contender.sample()
-        trips, lost = await trio.to_thread.run_sync(clients.pace, max(3.0, seconds / 2), rate)
-        await contender.sample()
-        last = await contender.sample()
-    finally:
-        clients.close()
-    paced_cost = (
-        1e6 * (last.cpu_seconds - first.cpu_seconds) / max(1, last.datagrams - first.datagrams)
-    )
-    for problem in contender.problems():
-        say(f"{name}: {problem}")
-    return {
-        f"tandem_{name}_us": round(statistics.median(costs), 2) if costs else 0.0,
-        f"{name}_pps": round(statistics.median(rates)) if rates else 0,
-        f"{name}_busy": round(statistics.median(busy), 2) if busy else 0.0,
-        f"{name}_flows": associated,
-        f"{name}_paced_pps": round(2 * rate),
-        f"{name}_paced_us": round(paced_cost, 2),
-        f"{name}_rtt_p50_us": round(percentile(trips, 0.5)),
-        f"{name}_rtt_p99_us": round(percentile(trips, 0.99)),
-        f"{name}_paced_lost": lost,
-    }
-
-
-async def bench(*, flows: int, seconds: float, rate: float) -> dict[str, Any]:
-    """Run every contender after another."""
+def measure(plan: Plan, names: Sequence[str], began: float) -> Samples:
+    """All samples of a run."""
     allowed = sorted(os.sched_getaffinity(0))
     relay_cpu, load_cpu = allowed[0], allowed[-1]
-    results: dict[str, Any] = {
-        "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
-        "cpus": len(allowed),
-        "flows": flows,
-        "payload": 160,
+    if relay_cpu == load_cpu:
+        raise SystemExit("the bench needs two CPUs")
+    found: dict[Point, list[Sample]] = defaultdict(list)
+
+    def take(one: Contender, clients: Clients, how: str, size: int, seconds: float) -> None:
+        rate = RATES.get(how, 0)
+        taken = sample(one, clients, cpu=load_cpu, size=size, seconds=seconds, rate=rate)
+        found[one.name, how, size, clients.count].append(taken)
+        say(
+            f"{one.name:14} {how:9} {size:5} B {clients.count:6} flows  {taken.cost:6.2f} us  "
+            f"{taken.rate:8,.0f}/s  {100 * taken.busy:3.0f} %  "
+            f"p50 {taken.trip.p50:6.0f} us  p99 {taken.trip.p99:6.0f} us  "
+            f"lost {taken.trip.sent - taken.trip.received}"
+        )
+
+    with contenders(relay_cpu, load_cpu, (*names, DIRECT)) as running:
+        say(f"{len(running) - 1} contenders run on CPU {relay_cpu}, load and echo on {load_cpu}")
+        os.sched_setaffinity(0, {load_cpu})
+        for flows in plan.flows:
+            with ExitStack() as stack:
+                pairs = [(one, stack.enter_context(Clients(flows, one.address))) for one in running]
+                for one, clients in pairs:
+                    one.associate(clients)
+                say(f"{flows} flows each")
+                for _ in _rounds(plan, began):
+                    for size in plan.sizes:
+                        for one, clients in pairs:
+                            if one.name != DIRECT:
+                                take(one, clients, "saturated", size, plan.seconds)
+                    if flows != FLOW_COUNT:
+                        continue
+                    for how in RATES:
+                        for one, clients in pairs:
+                            if one.name in plan.paced:
+                                take(one, clients, how, SIZE, plan.seconds)
+    return found
+
+
+def _rounds(plan: Plan, began: float) -> Iterator[int]:
+    """At least one; no further one that might end too late."""
+    for turn in range(plan.rounds):
+        if turn and time.monotonic() - began > plan.budget:
+            return
+        yield turn
+
+
+def fields(samples: Samples) -> dict[str, float | int | str]:
+    """The flat object: medians and what follows from them."""
+    out: dict[str, float | int | str] = {}
+    for (name, how, size, flows), taken in samples.items():
+        cost = round(statistics.median(each.cost for each in taken), 2)
+        p50 = round(statistics.median(each.trip.p50 for each in taken))
+        p99 = round(statistics.median(each.trip.p99 for each in taken))
+        lost = sum(each.trip.sent - each.trip.received for each in taken)
+        if name == DIRECT:
+            out |= {f"direct_{how}_p50_us": p50, f"direct_{how}_p99_us": p99}
+            continue
+        short = name.removeprefix("tandem_")
+        if how != "saturated":
+            out |= {
+                f"{name}_{how}_us": cost,
+                f"{name}_{how}_p50_us": p50,
+                f"{name}_{how}_p99_us": p99,
+                f"{name}_{how}_lost": lost,
+            }
+            continue
+        if len({point[2:] for point in samples}) > 1:
+            out[f"{name}_{size}b_{flows}_us"] = cost
+        if (size, flows) == (SIZE, FLOW_COUNT):
+            out |= {
+                f"{name}_us": cost,
+                f"{name}_best_us": round(min(each.cost for each in taken), 2),
+                f"{short}_pps": round(statistics.median(each.rate for each in taken)),
+                f"{short}_busy": round(statistics.median(each.busy for each in taken), 2),
+                f"{short}_lost": lost,
+                f"{short}_rounds": len(taken),
+            }
+    return out | _added(out) | _ratios(out)
+
+
+def _added(out: Mapping[str, Any]) -> dict[str, int]:
+    """Round trips less what load and echo take without a relay."""
+    return {
+        f"{name}_{how}_added_{share}_us": max(
+            0, out[f"{name}_{how}_{share}_us"] - out[f"direct_{how}_{share}_us"]
+        )
+        for name in NAMES
+        for how in RATES
+        for share in ("p50", "p99")
+        if f"{name}_{how}_us" in out and f"direct_{how}_{share}_us" in out
     }
-    for datapath in (DatapathChoice.PYTHON, DatapathChoice.NATIVE):
-        os.sched_setaffinity(0, allowed)
-        async with trio.open_nursery() as nursery:
-            contender = await nursery.start(run_tandem, datapath, relay_cpu, load_cpu)
-            os.sched_setaffinity(0, {load_cpu})  # only now: children inherit it
-            results |= await measure(contender, flows=flows, seconds=seconds, rate=rate)
-            nursery.cancel_scope.cancel()
-    return results
+
+
+def _ratios(out: Mapping[str, Any]) -> dict[str, float]:
+    """The native datapath to the others."""
+    return {
+        f"native_to_{name}{how}": round(out[f"tandem_native{how}_us"] / out[f"{name}{how}_us"], 3)
+        for how in ("", *(f"_{rate}" for rate in RATES))
+        for name in NAMES[1:]
+        if out.get(f"{name}{how}_us") and f"tandem_native{how}_us" in out
+    }
+
+
+def slow_baselines(out: Mapping[str, Any]) -> list[str]:
+    """Baselines that are no fair ones today, by their best round."""
+    return [
+        f"{name} took {out[f'{name}_best_us']} us, {TOO_SLOW} x {usual} is the most"
+        for name, usual in BASELINES.items()
+        if out.get(f"{name}_best_us", 0.0) > TOO_SLOW * usual
+    ]
+
+
+def machine() -> dict[str, str | int | float]:
+    """Where this was."""
+    cpus = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.partition(": ")[2] for line in cpus if line.startswith("model name")), "?")
+    return {
+        "cpu": model,
+        "cpus": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
+        "c_flags": " ".join(FLAGS),
+        "load_average": round(os.getloadavg()[0], 2),
+        "payload": SIZE,
+        "flows": FLOW_COUNT,
+    }
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about 15 seconds")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.relay",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="one size, one number of flows, 45 s")
     parser.add_argument("--json", action="store_true", help="one flat JSON object on stdout")
-    parser.add_argument("--flows", type=int, default=1000)
-    parser.add_argument("--rate", type=float, default=5000, help="datagrams a second when paced")
+    parser.add_argument("--only", metavar="NAMES", help=f"of {','.join(NAMES)}")
+    parser.add_argument(
+        "--nice", type=int, default=0, help="of all that is measured, on a machine that others use"
+    )
+    parser.add_argument(
+        "--save", metavar="FILE", type=Path, help="write the JSON object there, too"
+    )
     options = parser.parse_args()
-    seconds = 6.0 if options.quick else 20.0
-    results = trio.run(lambda: bench(flows=options.flows, seconds=seconds, rate=options.rate))
+    names = tuple(options.only.split(",")) if options.only else NAMES
+    if unknown := sorted(set(names) - set(NAMES)):
+        parser.error(f"no contender is called {', '.join(unknown)}")
+    # So that everything that was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    install()
+    for each in ("load", "echo", "forward"):
+        program(each)
+    place = machine() | {"nice": options.nice}
+    if options.nice:
+        os.setpriority(os.PRIO_PROCESS, 0, options.nice)
+    results: dict[str, Any] = fields(
+        measure(QUICK if options.quick else FULL, names, time.monotonic())
+    )
+    slow = slow_baselines(results)
+    results |= {"baseline_warnings": "; ".join(slow)} | place
+    if options.save:
+        options.save.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     if options.json:
         print(json.dumps(results))
     else:
         for name, value in results.items():
-            print(f"{name:28} {value}")
+            print(f"{name:36} {value}")
+    if slow and not options.quick:  # a short run is for a look: it says so in a field
+        raise SystemExit(f"slow baselines: {'; '.join(slow)}")
 
 
 if __name__ == "__main__":

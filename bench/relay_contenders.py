@@ -1,228 +1,275 @@
-"""Relays that the bench can drive. Each brings its own far side, and counts and costs alike.
-
-A contender to come (another datapath, a TURN server, a UDP proxy) is one more class with these four
-methods; the load, the clock and the arithmetic are the bench's.
-"""
+"""Relays that the bench can drive. Each brings its own far side; load, clock and arithmetic are alike."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, Final
 
-import trio
-
-from bench.relay_load import Clients
-from config.ids import ClusterId, Endpoint, Epoch, Role, Route, TransceiverId, WorkerName
-from config.model import Config, DatapathChoice, LogLevel, LogSection, RelaySection
-from ipc.bus import Subscriber
-from ipc.control import ControlServer
-from ipc.handover import assignment_pair, send_assignment
-from ipc.messages.lifecycle import (
-    PROTOCOL_VERSION,
-    Assignment,
-    Descriptor,
-    DescriptorKind,
-    Heartbeat,
-    Hello,
-    Ready,
-    Welcome,
+from bench.appliance import Appliance
+from bench.native import program
+from bench.relay_clients import MEDIA, Clients
+from bench.relay_peers import (
+    allocate,
+    channel_bind,
+    channel_header,
+    nginx,
+    stun,
+    succeeded,
+    turnserver,
 )
-from ipc.messages.routes import LiveRoute, Routes, RoutesApplied
-from ipc.messages.stats import RelayStats
-from workers.wire.ufrag import UfragKeys
+from config.ids import Endpoint
+from config.model import DatapathChoice
 
-_ROUTE = Route(ClusterId(0), TransceiverId(1), Epoch(1))
-_RECEIVE_BUFFER = 4 << 20
-_SO_RCVBUFFORCE = 33  # Linux, as root
+_CONFIG: Final = """\
+[relay]
+listen = ["127.0.0.1:{port}"]
+workers = 1
+datapath = "{datapath}"
+# Idle while the others have their turn: the flows of the bench must still be there afterwards.
+flow_idle = 3600
+[transceiver]
+workers = 1
+[signaling]
+listen = ["127.0.0.1:0"]
+[supervisor]
+runtime_directory = "{directory}"
+state_directory = "{directory}/state"
+drain_timeout = 0.0
+[log]
+level = "warning"
+"""
+_LAUNCH: Final = (
+    "import sys; sys.executable = sys.argv.pop(1); from appliance.cli.main import main; main()"
+)
+"""`tandem run`, but that its workers are started by another `python`: the one below."""
+_PYTHON: Final = """\
+#!/bin/sh
+for word do
+  shift
+  case "$word" in workers.transceiver) word=bench.relay_transceiver ;; esac
+  set -- "$@" "$word"
+done
+exec "{python}" "$@"
+"""
 
 
-class Sample(NamedTuple):
-    """Totals of a relay process at one moment."""
-
-    cpu_seconds: float
-    """User and system."""
-    datagrams: int
-    """Sent on, in both directions together."""
-
-
-class Contender(Protocol):
+class Contender(ABC):
     """A running relay with an echo behind it."""
 
-    name: str
-    address: Endpoint
-
-    async def associate(self, clients: Clients) -> int:
-        """Make each client's flow one that is forwarded; how many are."""
-
-    async def sample(self) -> Sample:
-        """Totals so far."""
-
-    def problems(self) -> list[str]:
-        """What its own counters complain about."""
-
-
-class Tandem:
-    """A real relay worker, driven over its real control and bus."""
-
-    def __init__(
-        self,
-        name: DatapathChoice,
-        address: Endpoint,
-        keys: UfragKeys,
-        subscriber: Subscriber,
-        pid: int,
-    ) -> None:
-        self.name = name.value
+    def __init__(self, name: str, address: Endpoint) -> None:
+        self.name = name
         self.address = address
-        self.pid = pid
-        self._keys = keys
-        self._subscriber = subscriber
-        self._latest: RelayStats | None = None
-        self._news = trio.Event()
 
-    async def follow(self) -> None:
-        """Take in the worker's statistics."""
-        async for message in self._subscriber:
-            if isinstance(message, RelayStats):
-                self._latest = message
-                self._news.set()
-                self._news = trio.Event()
+    @property
+    @abstractmethod
+    def pid(self) -> int:
+        """The process that forwards."""
 
-    async def associate(self, clients: Clients) -> int:
-        """Each client sends a check that names the route, and gets the echo's answer to it."""
-        questions = {sock: self._check() for sock in clients.sockets}
-        return await trio.to_thread.run_sync(clients.ask, questions, 15.0)
+    @abstractmethod
+    def associate(self, clients: Clients) -> None:
+        """Make each client's flow one that is forwarded."""
 
-    async def sample(self) -> Sample:
-        """The worker's next report."""
-        await self._news.wait()
-        assert self._latest is not None
-        stats = self._latest
-        return Sample(stats.usage.cpu_seconds, stats.forwarded + stats.returned)
+    def prefix(self, size: int) -> bytes:
+        """What goes before each datagram of that size on the client's side."""
+        return b""
 
-    def problems(self) -> list[str]:
-        """A broken law, or drops."""
-        stats = self._latest
-        if stats is None:
-            return ["no statistics"]
-        found = [] if stats.conserved else ["the law of conservation is broken"]
-        return found + [f"{n} dropped: {r}" for r, n in (stats.dropped | stats.refused).items()]
+    def prove(self, clients: Clients) -> None:
+        """See a datagram of every flow come back."""
+        datagram = self.prefix(len(MEDIA)) + MEDIA
+        came = clients.ask(lambda _: datagram, lambda answer: len(answer) == len(datagram))
+        if len(came) < clients.count:
+            raise SystemExit(f"{self.name} forwards {len(came)} of {clients.count} flows")
 
-    def _check(self) -> bytes:
-        ufrag = self._keys.mint(_ROUTE, secrets.token_bytes(6))
-        username = f"{ufrag}:client".encode()
-        attribute = b"\x00\x06" + len(username).to_bytes(2, "big") + username
-        attribute += bytes(-len(attribute) % 4)
-        header = b"\x00\x01" + len(attribute).to_bytes(2, "big") + b"\x21\x12\xa4\x42"
-        return header + secrets.token_bytes(12) + attribute
+    def cpu_us(self) -> float:
+        """Microseconds on a CPU of all its threads so far, user and system, as the scheduler counts."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e3
+
+
+class Plain(Contender):
+    """A process that forwards any client's datagrams: nginx, and the bench's own."""
+
+    def __init__(self, name: str, address: Endpoint, process: subprocess.Popen[str]) -> None:
+        super().__init__(name, address)
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def associate(self, clients: Clients) -> None:
+        self.prove(clients)
+
+
+class Coturn(Plain):
+    """An allocation per client, with a channel bound to the echo."""
+
+    def __init__(self, address: Endpoint, process: subprocess.Popen[str], echo: Endpoint) -> None:
+        super().__init__("coturn", address, process)
+        self._echo = echo
+
+    def associate(self, clients: Clients) -> None:
+        for kind, request in ((0x0003, allocate()), (0x0009, channel_bind(self._echo))):
+            asked = {flow: _fresh(request) for flow in range(clients.count)}
+            done = clients.ask(asked.__getitem__, _begins(succeeded(kind)))
+            if len(done) < clients.count:
+                raise SystemExit(
+                    f"coturn granted {len(done)} of {clients.count} requests {kind:#x}"
+                )
+        self.prove(clients)
+
+    def prefix(self, size: int) -> bytes:
+        return channel_header(size)
+
+
+class Tandem(Contender):
+    """The appliance as `tandem run` starts it, with the bench's echo in its transceiver's place."""
+
+    def __init__(self, name: str, address: Endpoint, appliance: Appliance, directory: str) -> None:
+        super().__init__(name, address)
+        self._pid = appliance.worker("relay").pid
+        self._ufrags = Path(directory, "ufrags").read_text().split()
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    def associate(self, clients: Clients) -> None:
+        def check(flow: int) -> bytes:
+            return stun(0x0001, (0x0006, f"{self._ufrags[flow]}:client".encode()))
+
+        clients.ask(check, _begins(succeeded(0x0001)), within=30.0)
+        self.prove(clients)
+
+
+def _fresh(request: bytes) -> bytes:
+    """The same request with a transaction id of its own."""
+    return request[:8] + os.urandom(12) + request[20:]
+
+
+def _begins(start: bytes) -> Callable[[bytes], bool]:
+    return lambda answer: answer.startswith(start)
+
+
+def _on(cpu: int, command: Sequence[str]) -> list[str]:
+    """Pinned there, and ended when the bench is."""
+    return ["taskset", "-c", str(cpu), "setpriv", "--pdeathsig", "KILL", *command]
 
 
 @contextmanager
-def _udp() -> Iterator[tuple[socket.socket, Endpoint]]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+def _started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
         try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-        except PermissionError:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        sock.bind(("127.0.0.1", 0))
-        yield sock, Endpoint(*sock.getsockname())
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-class _Handshake:
-    """As much of a supervisor as one relay worker needs."""
-
-    def __init__(self, server: ControlServer, routes: Routes) -> None:
-        self._server = server
-        self._routes = routes
-        self.applied = trio.Event()
-
-    async def run(self) -> None:
-        while True:
-            peer, message = await self._server.receive()
-            match message:
-                case Hello():
-                    self._server.send(peer, Welcome(os.getpid()))
-                case Ready():
-                    self._server.send(peer, self._routes)
-                case Heartbeat():
-                    self._server.send(peer, message)
-                case RoutesApplied():
-                    self.applied.set()
-                case _:
-                    pass
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return Endpoint(*probe.getsockname()).port
 
 
-async def run_tandem(
-    datapath: DatapathChoice, cpu: int, echo_cpu: int, *, task_status: trio.TaskStatus[Tandem]
-) -> None:
-    """Run a worker and its echo until cancelled; says which contender it is once routes are known."""
-    key = secrets.token_bytes(16)
-    with (
-        tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory,
-        _udp() as (public, public_endpoint),
-        _udp() as (link, link_endpoint),
-        _udp() as (far, far_endpoint),
-        ControlServer(f"ipc://{directory}/control") as server,
-        Subscriber(f"ipc://{directory}/bus") as subscriber,
-    ):
-        config = Config(
-            relay=RelaySection(listen=(public_endpoint,), datapath=datapath),
-            log=LogSection(level=LogLevel.WARNING),
+def _said(process: subprocess.Popen[str]) -> Endpoint:
+    """The address that a program of the bench says first."""
+    assert process.stdout is not None
+    host, _, port = process.stdout.readline().strip().rpartition(":")
+    if not port.isdigit():
+        raise SystemExit(f"{process.args!r} did not start")
+    return Endpoint(host, int(port))
+
+
+@contextmanager
+def tandem(datapath: DatapathChoice, load_cpu: int) -> Iterator[Tandem]:
+    """The supervisor pins the relay to the first CPU; all its other processes are moved to the load's."""
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory, ExitStack() as stack:
+        port = _free_port()
+        config, python = Path(directory, "tandem.toml"), Path(directory, "python")
+        config.write_text(_CONFIG.format(port=port, datapath=datapath.value, directory=directory))
+        python.write_text(_PYTHON.format(python=sys.executable))
+        python.chmod(0o755)
+        command = [sys.executable, "-c", _LAUNCH, str(python), "run", "-c", str(config)]
+        process = stack.enter_context(
+            _started(command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent)
         )
-        assignment = Assignment(
-            version=PROTOCOL_VERSION,
-            name=WorkerName("relay-0"),
-            role=Role.RELAY,
-            index=0,
-            generation=1,
-            config=config.model_dump_json(),
-            control=server.endpoint,
-            bus=subscriber.endpoint,
-            runtime_directory=directory,
-            descriptors=(
-                Descriptor(DescriptorKind.PUBLIC, public_endpoint),
-                Descriptor(DescriptorKind.LINK, link_endpoint),
-            ),
-            ufrag_keys={"0": key},
-            mint_with="0",
-            cpu=cpu,
+        appliance = Appliance(process, f"ipc://{directory}/admin.sock")
+        appliance.wait_ready()
+        name = f"tandem_{datapath.value}"
+        contender = Tandem(name, Endpoint("127.0.0.1", port), appliance, directory)
+        _move(process.pid, contender.pid, load_cpu)
+        yield contender
+
+
+def _move(root: int, but: int, cpu: int) -> None:
+    """All processes from `root` on, but one, to that CPU."""
+    family = {root}
+    for pid, parent in sorted(_parents().items()):
+        if parent in family:
+            family.add(pid)
+    for pid in family - {but}:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {cpu})
+
+
+def _parents() -> dict[int, int]:
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+@contextmanager
+def contenders(relay_cpu: int, load_cpu: int, names: Sequence[str]) -> Iterator[list[Contender]]:
+    """Those of all that are named, running, in the order in which they take turns."""
+    found: list[Contender] = []
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory, ExitStack() as stack:
+        quiet: dict[str, Any] = {"stdout": subprocess.PIPE}
+        silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        echo = stack.enter_context(
+            _started(_on(load_cpu, [program("echo"), "127.0.0.1:0"]), **quiet)
         )
-        ours, theirs = assignment_pair()
-        with ours, theirs:
-            fd = theirs.fileno()
-            worker = subprocess.Popen(  # noqa: ASYNC220
-                [sys.executable, "-m", "workers.relay", "--assignment-fd", str(fd)],
-                pass_fds=[fd],
-                cwd=Path(__file__).parent.parent,
+        backend = _said(echo)
+        if "direct" in names:
+            found.append(Plain("direct", backend, echo))
+        if "coturn" in names:
+            port = _free_port()
+            process = stack.enter_context(
+                _started(_on(relay_cpu, turnserver(port, directory)), **silent)
             )
-            send_assignment(ours, assignment, [public, link])
-        fd = far.fileno()
-        echo = subprocess.Popen(  # noqa: ASYNC220
-            [sys.executable, "-m", "bench.relay_echo", str(fd), str(echo_cpu)],
-            pass_fds=[fd],
-            cwd=Path(__file__).parent.parent,
-        )
-        handshake = _Handshake(server, Routes(1, (LiveRoute(_ROUTE, far_endpoint),)))
-        contender = Tandem(
-            datapath, public_endpoint, UfragKeys({"0": key}, "0"), subscriber, worker.pid
-        )
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(handshake.run)
-                nursery.start_soon(contender.follow)
-                with trio.fail_after(15):
-                    await handshake.applied.wait()
-                task_status.started(contender)
-                await trio.sleep_forever()
-        finally:
-            for process in (worker, echo):
-                process.kill()
-                process.wait()
+            found.append(Coturn(Endpoint("127.0.0.1", port), process, backend))
+        if "nginx" in names:
+            port = _free_port()
+            command = _on(relay_cpu, nginx(port, directory, backend))
+            process = stack.enter_context(_started(command))
+            found.append(Plain("nginx", Endpoint("127.0.0.1", port), process))
+        for mode in ("mmsg", "pack"):
+            if f"c_{mode}" in names:
+                far = f"{backend.host}:{backend.port}"
+                command = [program("forward"), mode, "127.0.0.1:0", far]
+                process = stack.enter_context(_started(_on(relay_cpu, command), **quiet))
+                found.append(Plain(f"c_{mode}", _said(process), process))
+        found += [
+            stack.enter_context(tandem(datapath, load_cpu))
+            for datapath in (DatapathChoice.NATIVE, DatapathChoice.PYTHON)
+            if f"tandem_{datapath.value}" in names
+        ]
+        time.sleep(0.5)
+        yield sorted(found, key=lambda one: names.index(one.name))

@@ -24,13 +24,6 @@ static int receive(int fd, uint8_t *room, size_t each, int count) {
     return n < 0 ? 0 : n;
 }
 
-static void send_all(int fd, struct mmsghdr *messages, int n) {
-    for (int sent = 0; sent < n;) {
-        int more = sendmmsg(fd, messages + sent, n - sent, 0);
-        sent += more > 0 ? more : 1;
-    }
-}
-
 static int to_backend(int public, int link, int pack) {
     int n = receive(public, bytes[0], SMALL, BATCH);
     for (int i = 0; i < n; i++) {
@@ -73,6 +66,7 @@ static int to_clients(int public, int link, int pack) {
 
 int main(int argc, char **argv) {
     if (argc != 4) { fprintf(stderr, "usage: forward mmsg|pack LISTEN BACKEND\n"); return 64; }
+    end_with_parent();
     int pack = !strcmp(argv[1], "pack"), public = bound_to(argv[2]), link = bound_to("127.0.0.1:0");
     backend = address_of(argv[3]);
     say_address(public);

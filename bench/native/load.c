@@ -33,6 +33,8 @@ int main(int argc, char **argv) {
         else if (!strcmp(name, "--prefix"))
             for (; prefix_length < 64 && sscanf(value + 2 * prefix_length, "%2hhx", &prefix[prefix_length]) == 1;) prefix_length++;
     }
+    end_with_parent();
+    prctl(PR_SET_TIMERSLACK, 1); /* the default, 50 us, would make pairs of what is due one by one */
     if (fd < 0 || size < 16 || size + prefix_length > SMALL) { fprintf(stderr, "load: bad arguments\n"); return 64; }
     static uint8_t out[BATCH][SMALL], in[BATCH][SMALL];
     static struct mmsghdr sends[BATCH], receives[BATCH];
@@ -56,10 +58,10 @@ int main(int argc, char **argv) {
     int64_t inflight = 0;
     int flow = 0;
     double start = seconds(), end = start + run, last = start;
-    for (double now = start; now < end + 0.3; now = seconds()) {
+    for (double now = start; now < end || (received < sent && now < end + 0.3); now = seconds()) {
         int due = 0;
         if (now < end) {
-            if (rate) due = (int)((now - start) * rate) - (int)sent;
+            if (rate) due = (int)((now - start) * rate - sent);
             else if (window > inflight) due = window - inflight > BATCH ? BATCH : (int)(window - inflight);
         }
         if (due > BATCH) due = BATCH;
@@ -93,9 +95,10 @@ int main(int argc, char **argv) {
             last = now;
         } else if (due <= 0 || rate) {
             struct pollfd ready = { fd, POLLIN, 0 };
-            struct timespec nap = { 0, rate ? 50000 : 2000000 };
+            double until_due = rate && now < end ? start + (sent + 1.0) / rate - seconds() : 0.002;
+            struct timespec nap = { 0, until_due > 0 ? (long)(until_due * 1e9) : 0 };
             ppoll(&ready, 1, &nap, NULL);
-            if (!rate && now - last > 0.02) inflight = 0; /* the rest was lost: go on */
+            if (!rate && now - last > 0.1) inflight = 0; /* the rest was lost: go on */
         }
     }
     printf("{\"sent\": %lu, \"received\": %lu, \"p50_us\": %.0f, \"p99_us\": %.0f}\n", sent, received,
