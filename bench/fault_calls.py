@@ -1,0 +1,84 @@
+"""`python -m bench.fault_calls URL COUNT SECONDS`: calls as `tandem call` makes them, with their gaps.
+
+Prints a line when all are connected, and at the end one JSON object: sessions_failed, packets_lost, errors,
+and for each call the times (of the monotonic clock, which all processes share) at which its echoes came. SIGINT ends the calls early.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+
+import trio
+
+from config.ids import Instant
+from workers.caller.call import Call
+from workers.caller.echoes import Echoes
+from workers.caller.lines import Line
+from workers.caller.phone import Phone, Plan
+from workers.caller.source import Source
+from workers.transceiver.core.interface import IceCredentials
+from workers.transceiver.core.offer import Answer
+
+
+class _Timed(Echoes):
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+
+    def came(self, index: int | None, media_time: float, now: Instant) -> None:
+        self.times.append(round(time.monotonic(), 4))
+        super().came(index, media_time, now)
+
+
+class _TimedPhone(Phone):
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.echoes: list[_Timed] = []
+
+    def _call(self, line: Line, local: IceCredentials, answer: Answer, source: Source) -> Call:
+        call = super()._call(line, local, answer, source)
+        call.echoes = timed = _Timed()
+        self.echoes.append(timed)
+        return call
+
+
+async def _hear_signal(phone: Phone) -> None:
+    with trio.open_signal_receiver(signal.SIGINT) as signals:
+        async for _ in signals:
+            phone.stop()
+
+
+async def _to_the_end(phone: Phone, nursery: trio.Nursery) -> None:
+    await phone.run()
+    nursery.cancel_scope.cancel()
+
+
+async def _run(phone: _TimedPhone, count: int) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_hear_signal, phone)
+        nursery.start_soon(_to_the_end, phone, nursery)
+        while phone.connected < count and not phone.report.errors:
+            await trio.sleep(0.02)
+        print("connected", flush=True)
+
+
+def main(url: str, count: int, seconds: float) -> None:
+    """Call, and print what it was like."""
+    phone = _TimedPhone(Plan(url, count, seconds, connect_timeout=20.0))
+    trio.run(_run, phone, count)
+    report = phone.report
+    found = {
+        "sessions_failed": report.sessions_failed,
+        "packets_lost": report.lost,
+        "packets_sent": report.sent,
+        "errors": dict(report.errors),
+        "arrivals": [timed.times for timed in phone.echoes],
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))

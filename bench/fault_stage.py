@@ -1,0 +1,197 @@
+"""The stage of the fault bench: two relays, a real transceiver, and a stand-in beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from bench.appliance import Appliance
+from bench.native import program
+from bench.relay_clients import Clients
+from config.ids import ClusterId, Endpoint, Epoch, Route, TransceiverId
+from ipc.messages.admin import ReloadReply, ReloadRequest, StatusReply
+from ipc.messages.stats import RelayStats
+from ipc.rpc import call_blocking
+from workers.wire.ufrag import UfragKeys
+
+RELAYS: Final = 2
+FLOOD_SIZE: Final = 56
+_CONFIG: Final = """\
+[relay]
+listen = ["127.0.0.1:{port}"]
+workers = 2
+[transceiver]
+workers = 2
+[signaling]
+listen = ["127.0.0.1:0"]
+[supervisor]
+runtime_directory = "{directory}"
+state_directory = "{directory}/state"
+drain_timeout = 0.0
+[log]
+level = "warning"
+"""
+_LAUNCH: Final = (
+    "import sys; sys.executable = sys.argv.pop(1); from appliance.cli.main import main; main()"
+)
+_PYTHON: Final = """\
+#!/bin/sh
+# The first transceiver is the stand-in; all others, and whatever replaces one, are real.
+for word do
+  shift
+  case "$word" in workers.transceiver) mkdir "$0.taken" 2>/dev/null && word=bench.fault_transceiver ;; esac
+  set -- "$@" "$word"
+done
+exec "{python}" "$@"
+"""
+_TREE: Final = Path(__file__).parent.parent
+
+
+class Stage:
+    """The running appliance and what the bench does to it."""
+
+    def __init__(self, appliance: Appliance, directory: Path, relay: Endpoint) -> None:
+        self.appliance = appliance
+        self.relay = relay
+        self._directory = directory
+        self._ufrags = (directory / "workers/ufrags").read_text().split()
+
+    def associate(self, clients: Clients) -> None:
+        """Make each client's flow one that is forwarded."""
+        asked = {flow: check(self._ufrags[flow]) for flow in range(clients.count)}
+        done = clients.ask(asked.__getitem__, lambda answer: answer[:2] == b"\x01\x01", within=30.0)
+        if len(done) < clients.count:
+            raise SystemExit(f"{len(done)} of {clients.count} flows were assured")
+
+    def pid(self, relay: int) -> int:
+        """Of the process that is that relay now."""
+        return next(w.pid for w in self.appliance.status().workers if w.name == f"relay-{relay}")
+
+    def flows(self) -> list[int]:
+        """Assured flows of each relay, as it counted last."""
+        rows = [w.stats for w in self.appliance.status().workers if w.name.startswith("relay")]
+        return [row.flows if isinstance(row, RelayStats) else 0 for row in rows]
+
+    def wait(self, condition: Callable[[StatusReply], bool], within: float) -> bool:
+        """Until the status is so; false if it is not in time."""
+        deadline = time.monotonic() + within
+        while not condition(self.appliance.status()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def wait_whole(self, within: float = 15.0) -> bool:
+        """Until everything serves and a spare relay waits."""
+        return self.wait(
+            lambda s: s.state == "ready" and any(x.role == "relay" and x.waiting for x in s.spares),
+            within,
+        )
+
+    def roll(self) -> ReloadReply:
+        """Replace the relays one by one."""
+        request = ReloadRequest(roll=True)
+        reply = call_blocking(f"ipc://{self._directory}/admin.sock", request, 60.0)
+        assert isinstance(reply, ReloadReply), reply
+        return reply
+
+    def drops(self) -> dict[str, dict[str, int]]:
+        """What each relay has dropped, by reason, and the kernel before it."""
+        found = {
+            w.name: {k: n for k, n in (w.stats.dropped | w.stats.refused).items() if n}
+            for w in self.appliance.status().workers
+            if isinstance(w.stats, RelayStats)
+        }
+        port = f":{self.relay.port:04X}"
+        sockets = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+        found["kernel"] = {
+            f"socket {at}": int(fields[-1])
+            for at, fields in enumerate(f for f in sockets if f[1].endswith(port))
+        }
+        return found
+
+    def memory(self) -> int:
+        """Resident bytes of all relays."""
+        pages = [Path(f"/proc/{self.pid(i)}/statm").read_text().split()[1] for i in range(RELAYS)]
+        return sum(map(int, pages)) * os.sysconf("SC_PAGE_SIZE")
+
+    def calls(self, count: int, seconds: float) -> subprocess.Popen[str]:
+        """Live calls through the real transceiver, connected when this returns."""
+        url = f"{self.appliance.status().page.rstrip('/')}/v1/realtime/calls"
+        command = [sys.executable, "-m", "bench.fault_calls", url, str(count), str(seconds)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_TREE)
+        assert process.stdout is not None
+        if process.stdout.readline().strip() != "connected":
+            raise SystemExit("the calls did not connect")
+        return process
+
+    def flood(self, rate: int, seconds: float) -> subprocess.Popen[str]:
+        """Checks of strangers: half of them with ufrags that the real transceiver could have minted."""
+        key = bytes.fromhex((self._directory / "state/ufrag.key").read_text())
+        keys = UfragKeys({"0": key}, "0")
+        (rpc,) = (self._directory / "workers").glob("transceiver-1-*.rpc")
+        epoch = Epoch(int(rpc.stem.rpartition("-")[2]) % 65536)
+        route = Route(ClusterId(0), TransceiverId(1), epoch)
+        mixed = (
+            keys.mint(route, os.urandom(6)) if number % 2 else os.urandom(12).hex()[:23]
+            for number in range(4000)
+        )
+        datagrams = b"".join(check(ufrag) for ufrag in mixed)
+        file = self._directory / "flood"
+        file.write_bytes(datagrams)
+        target = f"{self.relay.host}:{self.relay.port}"
+        command = [program("flood"), "--target", target, "--file", str(file), "--rate", str(rate)]
+        command += ["--size", str(FLOOD_SIZE), "--seconds", str(seconds)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def check(ufrag: str) -> bytes:
+    """A Binding request that names this ufrag, and no more."""
+    username = f"{ufrag}:client!!".encode()
+    attribute = b"\x00\x06" + len(username).to_bytes(2, "big") + username
+    header = b"\x00\x01" + (len(attribute)).to_bytes(2, "big") + b"\x21\x12\xa4\x42"
+    return header + os.urandom(12) + attribute
+
+
+def report_of(calls: subprocess.Popen[str]) -> dict[str, Any]:
+    """What the calls found, once they have ended."""
+    output, _ = calls.communicate()
+    found: dict[str, Any] = json.loads(output)
+    return found
+
+
+@contextmanager
+def stage(port: int) -> Iterator[Stage]:
+    """The appliance, ready, ended behind you."""
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as name:
+        directory = Path(name)
+        config, python = directory / "tandem.toml", directory / "python"
+        config.write_text(_CONFIG.format(port=port, directory=directory))
+        python.write_text(_PYTHON.format(python=sys.executable))
+        python.chmod(0o755)
+        process = subprocess.Popen(
+            [sys.executable, "-c", _LAUNCH, str(python), "run", "-c", str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd=_TREE,
+            env={**os.environ, "PYTHONPATH": str(_TREE)},
+        )
+        try:
+            appliance = Appliance(process, f"ipc://{directory}/admin.sock")
+            appliance.wait_ready()
+            yield Stage(appliance, directory, Endpoint("127.0.0.1", port))
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,179 @@
+"""`python -m bench.faults relay`: what live media lose when relays die, are replaced, or are flooded.
+
+One appliance with two relays. Through a stand-in transceiver go 20,000 datagrams a second of a thousand
+established flows; through a real one, at the same time, live calls as `tandem call` makes them.
+
+    kill_datagrams_lost     of all that the load sent in the seconds around a kill -9 of a relay, those that
+                            never came back; median over the kills
+    kill_gap_ms             longest silence that a call heard around a kill, median over calls and kills; 20
+                            would be none at all
+    kill_flows_moved        flows that another relay had after a kill than before
+    roll_datagrams_lost     the same as the first, while both relays are replaced by `tandem reload --roll`
+    flood_established_loss  share of the load's datagrams lost while strangers send 200,000 checks a second
+    flood_sessions_lost     live calls that failed, in the flood and in everything before it
+    quiet_datagrams_lost    the load's loss with nothing done at all: what of the above is the machine's
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any, Final
+
+from bench.fault_stage import RELAYS, Stage, report_of, stage
+from bench.relay_clients import Clients, Trip
+
+FLOWS: Final = 1_000
+RATE: Final = 20_000
+FLOOD_RATE: Final = 200_000
+FLOOD_LOAD: Final = 5_000
+"""Established datagrams a second in the flood: load and flood share the machine with what they measure."""
+CALLS: Final = 10
+SIZE: Final = 160
+FRAME: Final = 0.02
+AFTER: Final = 1.5
+"""Seconds after a kill in which a silence is its doing."""
+
+
+def measure(kills: int, flood_seconds: float, log: Callable[[str], None]) -> dict[str, Any]:
+    """The whole bench."""
+    seconds = 12.0 + 4.5 * kills + 8.0 + flood_seconds
+    with stage(_free_port()) as scene, Clients(FLOWS, scene.relay) as clients:
+        scene.associate(clients)
+        scene.wait_whole()
+        calls = scene.calls(CALLS, seconds)
+        try:
+            found = _measure(scene, clients, kills, flood_seconds, log)
+        except BaseException:
+            calls.kill()
+            raise
+        finally:
+            calls.send_signal(signal.SIGINT)
+        heard = report_of(calls)
+    gaps = [1000 * _gap(times, at) for at in found.pop("killed_at") for times in heard["arrivals"]]
+    log(f"calls: {heard['packets_lost']} of {heard['packets_sent']} packets lost {heard['errors']}")
+    return {
+        **found,
+        "kill_gap_ms": round(statistics.median(gaps), 1),
+        "kill_gap_worst_ms": round(max(gaps), 1),
+        "flood_sessions_lost": heard["sessions_failed"],
+        "calls_packets_lost": heard["packets_lost"],
+    }
+
+
+def _measure(
+    scene: Stage, clients: Clients, kills: int, flood_seconds: float, log: Callable[[str], None]
+) -> dict[str, Any]:
+    quiet = _load(clients, 1.5)
+    log(f"quiet: {quiet}")
+    lost, killed_at = [], []
+    before = _settled(scene)
+    for number in range(kills):
+        scene.wait_whole()
+        pid = scene.pid(number % RELAYS)
+        at: list[float] = []
+        trip = _load(clients, 2.0, partial(_kill, pid, at))
+        killed_at += at
+        lost.append(trip.sent - trip.received)
+        log(f"kill {number + 1}: {trip}, {lost[-1]} lost")
+    scene.wait_whole()
+    after = _settled(scene)
+    moved = sum(max(0, now - then) for then, now in zip(before, after, strict=True))
+    log(f"flows before {before}, after {after}")
+
+    replies: list[Any] = []
+    rolled = _load(clients, 6.0, lambda: replies.append(scene.roll()))
+    log(f"roll: {rolled} {replies}")
+    if len(replies[0].replaced) < RELAYS:
+        raise SystemExit(f"the roll was not finished: {replies[0]}")
+
+    memory = scene.memory()
+    flood = scene.flood(FLOOD_RATE, flood_seconds)
+    flooded = clients.load(cpu=_cpu(), size=SIZE, seconds=flood_seconds, rate=FLOOD_LOAD)
+    strangers = json.loads(flood.communicate()[0])
+    log(f"flood: {strangers}, {flooded}")
+    log(f"drops: {scene.drops()}")
+    return {
+        "kill_datagrams_lost": statistics.median(lost),
+        "kill_datagrams_lost_each": lost,
+        "kill_flows_moved": moved,
+        "killed_at": killed_at,
+        "roll_datagrams_lost": rolled.sent - rolled.received,
+        "roll_datagrams_sent": rolled.sent,
+        "flood_established_loss": round(1 - flooded.received / flooded.sent, 6),
+        "flood_per_second": strangers["per_second"],
+        "flood_memory_growth_mb": round((scene.memory() - memory) / 2**20, 1),
+        "quiet_datagrams_lost": quiet.sent - quiet.received,
+    }
+
+
+def _load(clients: Clients, seconds: float, event: Callable[[], object] | None = None) -> Trip:
+    """The load for that long, with an event half a second after its begin."""
+    timer = threading.Timer(0.5, event or (lambda: None))
+    timer.start()
+    try:
+        return clients.load(cpu=_cpu(), size=SIZE, seconds=seconds, rate=RATE)
+    finally:
+        timer.join()
+
+
+def _kill(pid: int, at: list[float]) -> None:
+    at.append(time.monotonic())
+    os.kill(pid, signal.SIGKILL)
+
+
+def _settled(scene: Stage) -> list[int]:
+    """Flows of each relay, when their sum has reached what it must be."""
+    deadline = time.monotonic() + 5
+    while sum(flows := scene.flows()) < FLOWS and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return flows
+
+
+def _gap(times: Sequence[float], at: float) -> float:
+    """The longest time between two arrivals that overlaps with the seconds after `at`."""
+    return max((b - a for a, b in pairwise(times) if b > at and a < at + AFTER), default=AFTER)
+
+
+def _cpu() -> int:
+    """Where the load runs: the last one; relays are pinned from the first on."""
+    return max(os.sched_getaffinity(0))
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        assert isinstance(port, int)
+        return port
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("what", choices=["relay"])
+    parser.add_argument("--quick", action="store_true", help="5 kills and a flood of 8 s")
+    parser.add_argument("--json", action="store_true", help="print nothing but one JSON object")
+    arguments = parser.parse_args()
+
+    def log(line: str) -> None:
+        if not arguments.json:
+            print(line, flush=True)
+
+    quick = arguments.quick
+    found = measure(kills=5 if quick else 10, flood_seconds=8.0 if quick else 60.0, log=log)
+    print(json.dumps(found, indent=None if arguments.json else 2))
+
+
+if __name__ == "__main__":
+    main()
