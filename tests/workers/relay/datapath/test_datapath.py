@@ -330,6 +330,27 @@ def test_other_records_go_up(
     assert bench.clients[0].take() == []
 
 
+@pytest.mark.parametrize("type_", [RecordType.DATA, RecordType.FORGET])
+def test_a_record_right_behind_the_one_that_installs_meets_its_flow(
+    bench: Bench, type_: RecordType
+) -> None:
+    """As a transceiver sends them: the ASSURED response and, in the same datagram, its own check."""
+    client, label = bench.clients[0], make_label(5, 1)
+    bench.from_transceiver(
+        encode_record(DATA, 1, label, b"assured") + encode_record(type_, 0, label, b"check")
+    )
+    bench.from_transceiver(encode_record(type_, 0, label, b"forged"), owner=1)
+    first = bench.datapath.next_event()
+    assert isinstance(first, LinkRecord)
+    assert first.flow is None
+    bench.install(client, 5)
+    ours, theirs = (peer.endpoint for peer in bench.transceivers)
+    assert bench.events() == [
+        LinkRecord(ours, type_, 0, label, b"check", bench.key(client)),
+        LinkRecord(theirs, type_, 0, label, b"forged", None),
+    ]
+
+
 @pytest.mark.parametrize("rest", [b"\x01", b"\x01\x00\x00\x05\x00\x00\x00\x00abcd", b"\x09" * 8])
 def test_a_malformed_rest_is_dropped_and_the_good_before_it_kept(bench: Bench, rest: bytes) -> None:
     label = bench.install(bench.clients[0], 5)
