@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,21 +10,12 @@ from typing import Final
 from config.ids import Endpoint
 from workers.transceiver.core.interface import RecordReceived, SendRecord
 from workers.wire.link import encode_record, pack_records, parse_records
+from workers.wire.sending import send_failure
 from workers.wire.types import DropReason, Malformed
 
 BUDGET: Final = 256
 """Records and datagrams of one turn, so that timers and other tasks get theirs under load."""
 _BUFFER: Final = 65_536
-
-# What a send may meet on a healthy host; anything else is a reason to end.
-_REFUSALS: Final = {
-    errno.EAGAIN: DropReason.SEND_WOULD_BLOCK,
-    errno.ENOBUFS: DropReason.SEND_NO_BUFFERS,
-    errno.ECONNREFUSED: DropReason.SEND_REFUSED,
-    errno.EHOSTUNREACH: DropReason.SEND_UNREACHABLE,
-    errno.ENETUNREACH: DropReason.SEND_UNREACHABLE,
-    errno.EMSGSIZE: DropReason.SEND_TOO_BIG,
-}
 
 
 class Link:
@@ -92,7 +82,4 @@ class Link:
         try:
             self.socket.sendto(datagram, relay)
         except OSError as error:
-            reason = _REFUSALS.get(error.errno or 0)
-            if reason is None:
-                raise
-            self.dropped[reason] += 1
+            self.dropped[send_failure(error)] += 1

@@ -32,7 +32,6 @@ table, the event says so.
 
 from __future__ import annotations
 
-import errno
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -56,21 +55,6 @@ RECORD_RING: Final = 4096
 FLOW_UPCALLS: Final = 8
 TOMBSTONE_SILENCE: Final = 30.0
 
-SEND_ERRORS: Final = {
-    errno.EAGAIN: DropReason.SEND_WOULD_BLOCK,
-    errno.ENOBUFS: DropReason.SEND_NO_BUFFERS,
-    errno.ENOMEM: DropReason.SEND_NO_BUFFERS,
-    errno.ECONNREFUSED: DropReason.SEND_REFUSED,
-    errno.EPERM: DropReason.SEND_REFUSED,  # a firewall rule
-    errno.EACCES: DropReason.SEND_REFUSED,  # a broadcast address, which a source may pretend to be
-    errno.EINVAL: DropReason.SEND_UNREACHABLE,  # port 0, which a source may pretend to have
-    errno.EADDRNOTAVAIL: DropReason.SEND_UNREACHABLE,
-    errno.EHOSTUNREACH: DropReason.SEND_UNREACHABLE,
-    errno.ENETUNREACH: DropReason.SEND_UNREACHABLE,
-    errno.EMSGSIZE: DropReason.SEND_TOO_BIG,
-}
-"""The ways a send may fail that are the network's or the peer's doing. Any other is our own bug."""
-
 SockAddress = tuple[Any, ...]
 """What `recvfrom` returns and `sendto` takes: (host, port), for IPv6 with flow info and scope."""
 Source = tuple[int, Callable[[Instant], object]]
@@ -81,14 +65,6 @@ def sock_address(endpoint: Endpoint) -> SockAddress:
     """An end point as `recvfrom` would give it."""
     host, port = endpoint
     return (host, port, 0, 0) if ":" in host else (host, port)
-
-
-def send_failure(error: OSError) -> DropReason:
-    """What a failed send counts as. Raises the error again if it is a bug of ours."""
-    reason = SEND_ERRORS.get(error.errno or 0)
-    if reason is None:
-        raise error
-    return reason
 
 
 @dataclass(slots=True)

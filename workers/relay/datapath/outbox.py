@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from config.ids import Endpoint
 from workers.relay.core.interface import SendDatagram, SendRecord
-from workers.relay.datapath.base import DatapathCounters, send_failure, sock_address
+from workers.relay.datapath.base import DatapathCounters, sock_address
 from workers.wire.link import encode_record, pack_records
+from workers.wire.sending import send_failure
 
 
 class Outbox:

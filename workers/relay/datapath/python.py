@@ -35,12 +35,12 @@ from workers.relay.datapath.base import (
     DatapathCounters,
     SockAddress,
     Source,
-    send_failure,
     sock_address,
 )
 from workers.relay.datapath.outbox import Outbox
 from workers.wire.demux import FORWARDED, KINDS, Kind
 from workers.wire.link import HEADER, HEADER_LENGTH, MAX_PAYLOAD, RecordType
+from workers.wire.sending import send_failure
 from workers.wire.types import DropReason
 
 PUMP_BUDGET: Final = 256
