@@ -26,7 +26,7 @@ from ipc.messages.sessions import (
 from workers.signaling.app import make_application
 from workers.signaling.http1 import Limits
 from workers.signaling.server import HttpServer
-from workers.signaling.switchboard import NoAnswer, Reply, Request, Switchboard
+from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request, Switchboard
 from workers.wire.ufrag import UfragKeys
 
 OFFER: Final = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + "a=x:padding\r\n" * 200
@@ -60,6 +60,7 @@ class FakeTransceivers:
         self.sessions: dict[SessionId, CreateSession] = {}
         self.asked: Counter[str] = Counter()
         self.silent: set[str] = set()
+        self.gone: set[str] = set()
         self.refusing: dict[str, SessionRefused] = {}
         self.kept: frozenset[str] = frozenset()
 
@@ -67,6 +68,8 @@ class FakeTransceivers:
         """One request, one reply."""
         await trio.lowlevel.checkpoint()
         self.asked[rpc] += 1
+        if rpc in self.gone:
+            raise Gone("the transceiver is gone")
         if rpc in self.silent:
             raise NoAnswer(f"{rpc} did not answer in {within:g} s")
         if isinstance(request, EndSession):

@@ -11,7 +11,7 @@ from ipc.codec import CodecError
 from ipc.messages.sessions import SessionCreated, SessionEnded, SessionRefused, SessionUnknown
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
 from workers.signaling.problems import ProblemKind, Refused
-from workers.signaling.switchboard import NoAnswer, Reply, Request
+from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request
 
 
 class RpcLine(AbstractContextManager["RpcLine"]):
@@ -33,7 +33,7 @@ class RpcLine(AbstractContextManager["RpcLine"]):
         except RpcFailed as error:
             raise NoAnswer("the transceiver could not work on it") from error
         except trio.ClosedResourceError as error:
-            raise NoAnswer("the transceiver is gone") from error
+            raise Gone("the transceiver is gone") from error
         except CodecError:
             raise Refused(ProblemKind.TOO_LARGE, "the offer does not fit into a message") from None
         match reply:

@@ -34,6 +34,10 @@ class NoAnswer(Exception):
     """The transceiver did not answer in time, or answered what is no answer."""
 
 
+class Gone(NoAnswer):
+    """It has ended while it was asked, and its sessions with it."""
+
+
 class Line(Protocol):
     """How requests reach a transceiver's rpc end point."""
 
@@ -88,28 +92,32 @@ class Switchboard:
         if entry is None:
             raise unknown
         request = EndSession(session=SessionId(session))
-        match await self._ask(entry, request):
+        try:
+            reply = await self._line.call(entry.rpc, request, within=self._attempt_within)
+        except Gone:
+            return  # a transceiver that drains ends with its last session, perhaps before it says so
+        except NoAnswer as error:
+            raise Refused(ProblemKind.NO_ANSWER, str(error)) from None
+        match reply:
             case SessionEnded():
                 return
             case SessionUnknown():
                 raise unknown
-            case reply:
+            case _:
                 raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
 
     async def _offer(self, entry: TransceiverEntry, request: CreateSession) -> SessionCreated:
-        match await self._ask(entry, request):
-            case SessionCreated() as created:
-                return created
-            case SessionRefused() as refused:
-                raise Refused.by_transceiver(refused)
-            case reply:
-                raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
-
-    async def _ask(self, entry: TransceiverEntry, request: Request) -> Reply:
         try:
-            return await self._line.call(entry.rpc, request, within=self._attempt_within)
+            reply = await self._line.call(entry.rpc, request, within=self._attempt_within)
         except NoAnswer as error:
             raise Refused(ProblemKind.NO_ANSWER, str(error)) from None
+        match reply:
+            case SessionCreated():
+                return reply
+            case SessionRefused():
+                raise Refused.by_transceiver(reply)
+            case _:
+                raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
 
     def _owner(self, session: str) -> TransceiverEntry | None:
         match = _SESSION_ID.fullmatch(session)

@@ -50,6 +50,14 @@ async def test_a_single_silent_one_is_reported_as_such_not_as_full() -> None:
     assert refused.value.kind.status == 504
 
 
+async def test_a_transceiver_that_ends_while_it_is_asked_has_ended_the_session() -> None:
+    line = FakeTransceivers()
+    switchboard = switchboard_with(line, entry(0))
+    created = await switchboard.create(OFFER, "echo")
+    line.gone.add("fake-0")
+    await switchboard.end(created.session)
+
+
 @pytest.mark.parametrize("problem", [Problem.FULL, Problem.DRAINING])
 async def test_one_that_became_full_meanwhile_costs_one_try(problem: Problem) -> None:
     line = FakeTransceivers()
