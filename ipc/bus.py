@@ -7,9 +7,9 @@ what is dropped can be counted.
 from __future__ import annotations
 
 from collections import deque
-from types import TracebackType
 from typing import Final
 
+from ipc.closing import Closing
 from ipc.codec import CodecError, decode, encode
 from ipc.messages import Message
 from ipc.zmq_trio import Pattern, ZmqSocket
@@ -53,7 +53,7 @@ class Publisher:
         self._socket.close()
 
 
-class Subscriber:
+class Subscriber(Closing):
     """Binds and iterates over what all publishers say: `async for message in subscriber`."""
 
     def __init__(self, endpoint: str, *, queue: int = QUEUE) -> None:
@@ -83,14 +83,3 @@ class Subscriber:
     def close(self) -> None:
         """Stop listening; whoever iterates gets trio.ClosedResourceError."""
         self._socket.close()
-
-    def __enter__(self) -> Subscriber:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

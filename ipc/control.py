@@ -7,9 +7,9 @@ whole truth again.
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Final
 
+from ipc.closing import Closing
 from ipc.codec import CodecError, decode, encode
 from ipc.messages import Message
 from ipc.zmq_trio import Pattern, ZmqSocket
@@ -23,7 +23,7 @@ def identity(name: str, generation: int, pid: int) -> bytes:
     return f"{name}:{generation}:{pid}".encode()
 
 
-class ControlServer:
+class ControlServer(Closing):
     """The supervisor's end. Raises EndpointInUse if another supervisor serves that path."""
 
     def __init__(self, endpoint: str) -> None:
@@ -60,17 +60,6 @@ class ControlServer:
     def close(self) -> None:
         """Stop listening."""
         self._socket.close()
-
-    def __enter__(self) -> ControlServer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class ControlClient:

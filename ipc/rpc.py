@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Final
 
 import trio
 
+from ipc.closing import Closing
 from ipc.codec import CodecError, decode, encode
 from ipc.log import Logger
 from ipc.messages import Message
@@ -38,7 +38,7 @@ class RpcFailed(Exception):
     """The server answered that it could not; the text is its reason."""
 
 
-class RpcServer:
+class RpcServer(Closing):
     """Answers requests on one end point, several at a time.
 
     It listens from construction on, so its end point can be announced before `serve` runs; what comes
@@ -86,17 +86,6 @@ class RpcServer:
         """Stop listening; `serve` ends with trio.ClosedResourceError."""
         self._closed = True
         self._socket.close()
-
-    def __enter__(self) -> RpcServer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _take(self, frames: Frames, handler: Handler, nursery: trio.Nursery) -> None:
         if len(frames) != 3 or len(frames[1]) != _CALL_ID_BYTES:
@@ -153,7 +142,7 @@ class _Call:
         """Set when the reply is there, or when it is this call's turn to read the socket."""
 
 
-class RpcClient:
+class RpcClient(Closing):
     """Calls one end point, many calls at a time. Connects by itself, also when the server restarts.
 
     There is no background task: one of the waiting calls reads the socket for all of them.
@@ -208,17 +197,6 @@ class RpcClient:
         self._socket.close()
         for call in self._calls.values():
             call.turn.set()
-
-    def __enter__(self) -> RpcClient:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     async def _until_answered(self, call: _Call) -> None:
         while call.reply is None:

@@ -22,12 +22,12 @@ import socket
 import time
 from collections.abc import Collection, Sequence
 from enum import Enum
-from types import TracebackType
 from typing import Final
 
 import trio
 import zmq
 
+from ipc.closing import Closing
 from ipc.codec import MAX_MESSAGE
 from ipc.socket_file import EndpointError as EndpointError
 from ipc.socket_file import EndpointInUse as EndpointInUse
@@ -105,7 +105,7 @@ def shut_down(linger: float = 0.0) -> None:
         context.destroy(linger=int(linger * 1000))
 
 
-class ZmqSocket:
+class ZmqSocket(Closing):
     """A ZeroMQ socket for any number of concurrent trio tasks.
 
     `immediate`: queue only to peers that are connected now, so that nothing stale is delivered to a
@@ -257,17 +257,6 @@ class ZmqSocket:
             self._raw.disable_monitor()
             self._monitor.close()
         self._raw.close()
-
-    def __enter__(self) -> ZmqSocket:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- readiness ----------------------------------------------------------------------------------
 
