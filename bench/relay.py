@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.native import FLAGS, program
+from bench.placement import Placement
 from bench.relay_clients import Clients, Trip
 from bench.relay_contenders import Contender, contenders
 from bench.relay_peers import install
@@ -96,28 +97,28 @@ def say(text: str) -> None:
 
 
 def sample(
-    one: Contender, clients: Clients, *, cpu: int, size: int, seconds: float, rate: int = 0
+    one: Contender, clients: Clients, place: Placement, *, size: int, seconds: float, rate: int = 0
 ) -> Sample:
     """Load it once."""
     before, began = one.cpu_us(), time.perf_counter()
-    trip = clients.load(cpu=cpu, size=size, seconds=seconds, rate=rate, prefix=one.prefix(size))
+    trip = clients.load(place=place, size=size, seconds=seconds, rate=rate, prefix=one.prefix(size))
     used, elapsed = one.cpu_us() - before, time.perf_counter() - began
     # What was lost on the way back was forwarded once; counting it not at all is to nobody's favour.
     forwarded = max(1, 2 * trip.received)
     return Sample(used / forwarded, forwarded / elapsed, used / elapsed / 1e6, trip)
 
 
-def measure(plan: Plan, names: Sequence[str], began: float) -> Samples:
+def measure(plan: Plan, names: Sequence[str], nice: int, began: float) -> Samples:
     """All samples of a run."""
     allowed = sorted(os.sched_getaffinity(0))
-    relay_cpu, load_cpu = allowed[0], allowed[-1]
-    if relay_cpu == load_cpu:
+    place = Placement(allowed[0], allowed[-1], nice)
+    if place.relay == place.load:
         raise SystemExit("the bench needs two CPUs")
     found: dict[Point, list[Sample]] = defaultdict(list)
 
     def take(one: Contender, clients: Clients, how: str, size: int, seconds: float) -> None:
         rate = RATES.get(how, 0)
-        taken = sample(one, clients, cpu=load_cpu, size=size, seconds=seconds, rate=rate)
+        taken = sample(one, clients, place, size=size, seconds=seconds, rate=rate)
         found[one.name, how, size, clients.count].append(taken)
         say(
             f"{one.name:14} {how:9} {size:5} B {clients.count:6} flows  {taken.cost:6.2f} us  "
@@ -126,9 +127,11 @@ def measure(plan: Plan, names: Sequence[str], began: float) -> Samples:
             f"lost {taken.trip.sent - taken.trip.received}"
         )
 
-    with contenders(relay_cpu, load_cpu, (*names, DIRECT)) as running:
-        say(f"{len(running) - 1} contenders run on CPU {relay_cpu}, load and echo on {load_cpu}")
-        os.sched_setaffinity(0, {load_cpu})
+    with contenders(place, (*names, DIRECT)) as running:
+        say(
+            f"{len(running) - 1} contenders run on CPU {place.relay}, load and echo on {place.load}"
+        )
+        os.sched_setaffinity(0, {place.load})
         for flows in plan.flows:
             with ExitStack() as stack:
                 pairs = [(one, stack.enter_context(Clients(flows, one.address))) for one in running]
@@ -265,10 +268,8 @@ def main() -> None:
     for each in ("load", "echo", "forward"):
         program(each)
     place = machine() | {"nice": options.nice}
-    if options.nice:
-        os.setpriority(os.PRIO_PROCESS, 0, options.nice)
     results: dict[str, Any] = fields(
-        measure(QUICK if options.quick else FULL, names, time.monotonic())
+        measure(QUICK if options.quick else FULL, names, options.nice, time.monotonic())
     )
     slow = slow_baselines(results)
     results |= {"baseline_warnings": "; ".join(slow)} | place

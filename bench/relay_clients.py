@@ -13,10 +13,12 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, NamedTuple
 
 from bench.native import program
+from bench.placement import placed
 from config.ids import Endpoint
 
 MEDIA: Final = bytes([0x80, 0x6F]) + bytes(158)
@@ -50,6 +52,7 @@ class Clients:
         except PermissionError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._socket.bind(("0.0.0.0", 0))
+        self._socket.setblocking(False)
 
     def __enter__(self) -> Clients:
         return self
@@ -88,17 +91,32 @@ class Clients:
         return answers
 
     def load(
-        self, *, cpu: int, size: int, seconds: float, rate: int = 0, prefix: bytes = b""
+        self,
+        *,
+        cpu: int,
+        size: int,
+        seconds: float,
+        rate: int = 0,
+        prefix: bytes = b"",
+        nice: int = 0,
     ) -> Trip:
-        """Send and receive from that CPU: at `rate` datagrams a second, or 0: as much as is forwarded."""
+        """Send and receive on that CPU: `rate` datagrams a second, or 0: as much as is forwarded."""
+        with suppress(BlockingIOError):
+            while self._socket.recv(1):  # what came too late for the last one
+                pass
         fd = self._socket.fileno()
-        command = ["taskset", "-c", str(cpu), program("load"), "--fd", str(fd)]
+        command = [program("load"), "--fd", str(fd)]
         command += ["--target", f"{self._relay.host}:{self._relay.port}", "--size", str(size)]
         command += ["--flows", str(self.count), "--seconds", str(seconds), "--rate", str(rate)]
         if prefix:
             command += ["--prefix", prefix.hex()]
         done = subprocess.run(
-            command, pass_fds=[fd], stdout=subprocess.PIPE, check=True, timeout=seconds + 10
+            placed(command, cpu, nice),
+            pass_fds=[fd],
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            check=True,
+            timeout=seconds + 10,
         )
         found = json.loads(done.stdout)
         return Trip(found["sent"], found["received"], found["p50_us"], found["p99_us"])

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from bench.appliance import Appliance
 from bench.native import program
+from bench.placement import Placement, started
 from bench.relay_clients import MEDIA, Clients
 from bench.relay_peers import (
     allocate,
@@ -160,25 +161,6 @@ def _begins(start: bytes) -> Callable[[bytes], bool]:
     return lambda answer: answer.startswith(start)
 
 
-def _on(cpu: int, command: Sequence[str]) -> list[str]:
-    """Pinned there, and ended when the bench is."""
-    return ["taskset", "-c", str(cpu), "setpriv", "--pdeathsig", "KILL", *command]
-
-
-@contextmanager
-def _started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True, **options)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 def _free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -195,7 +177,7 @@ def _said(process: subprocess.Popen[str]) -> Endpoint:
 
 
 @contextmanager
-def tandem(datapath: DatapathChoice, load_cpu: int) -> Iterator[Tandem]:
+def tandem(datapath: DatapathChoice, place: Placement) -> Iterator[Tandem]:
     """The supervisor pins the relay to the first CPU; all its other processes are moved to the load's."""
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory, ExitStack() as stack:
         port = _free_port()
@@ -205,46 +187,25 @@ def tandem(datapath: DatapathChoice, load_cpu: int) -> Iterator[Tandem]:
         python.chmod(0o755)
         command = [sys.executable, "-c", _LAUNCH, str(python), "run", "-c", str(config)]
         process = stack.enter_context(
-            _started(command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent)
+            started(command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent)
         )
         appliance = Appliance(process, f"ipc://{directory}/admin.sock")
         appliance.wait_ready()
         name = f"tandem_{datapath.value}"
         contender = Tandem(name, Endpoint("127.0.0.1", port), appliance, directory)
-        _move(process.pid, contender.pid, load_cpu)
+        place.move(process.pid, but=contender.pid)
         yield contender
 
 
-def _move(root: int, but: int, cpu: int) -> None:
-    """All processes from `root` on, but one, to that CPU."""
-    family = {root}
-    for pid, parent in sorted(_parents().items()):
-        if parent in family:
-            family.add(pid)
-    for pid in family - {but}:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setaffinity(int(task.name), {cpu})
-
-
-def _parents() -> dict[int, int]:
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
-
-
 @contextmanager
-def contenders(relay_cpu: int, load_cpu: int, names: Sequence[str]) -> Iterator[list[Contender]]:
+def contenders(place: Placement, names: Sequence[str]) -> Iterator[list[Contender]]:
     """Those of all that are named, running, in the order in which they take turns."""
     found: list[Contender] = []
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory, ExitStack() as stack:
         quiet: dict[str, Any] = {"stdout": subprocess.PIPE}
         silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         echo = stack.enter_context(
-            _started(_on(load_cpu, [program("echo"), "127.0.0.1:0"]), **quiet)
+            started(place.command(place.load, [program("echo"), "127.0.0.1:0"]), **quiet)
         )
         backend = _said(echo)
         if "direct" in names:
@@ -252,22 +213,22 @@ def contenders(relay_cpu: int, load_cpu: int, names: Sequence[str]) -> Iterator[
         if "coturn" in names:
             port = _free_port()
             process = stack.enter_context(
-                _started(_on(relay_cpu, turnserver(port, directory)), **silent)
+                started(place.command(place.relay, turnserver(port, directory)), **silent)
             )
             found.append(Coturn(Endpoint("127.0.0.1", port), process, backend))
         if "nginx" in names:
             port = _free_port()
-            command = _on(relay_cpu, nginx(port, directory, backend))
-            process = stack.enter_context(_started(command))
+            command = place.command(place.relay, nginx(port, directory, backend))
+            process = stack.enter_context(started(command))
             found.append(Plain("nginx", Endpoint("127.0.0.1", port), process))
         for mode in ("mmsg", "pack"):
             if f"c_{mode}" in names:
                 far = f"{backend.host}:{backend.port}"
                 command = [program("forward"), mode, "127.0.0.1:0", far]
-                process = stack.enter_context(_started(_on(relay_cpu, command), **quiet))
+                process = stack.enter_context(started(place.command(place.relay, command), **quiet))
                 found.append(Plain(f"c_{mode}", _said(process), process))
         found += [
-            stack.enter_context(tandem(datapath, load_cpu))
+            stack.enter_context(tandem(datapath, place))
             for datapath in (DatapathChoice.NATIVE, DatapathChoice.PYTHON)
             if f"tandem_{datapath.value}" in names
         ]

@@ -44,6 +44,7 @@ async def serve(worker: Worker) -> None:
         [program("echo"), "--link", str(link.fileno())],
         pass_fds=[link.fileno()],
         stdout=subprocess.DEVNULL,
+        start_new_session=True,  # like the other contenders' echo
     )
     name = f"{assignment.name}-{assignment.generation}"
     try:
