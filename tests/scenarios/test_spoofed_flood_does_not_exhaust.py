@@ -5,6 +5,7 @@ from __future__ import annotations
 from config.ids import Endpoint
 from tests.support.network import Transit, capture
 from tests.support.world import PUBLIC, World
+from workers.relay.core.limits import NEW_PER_UFRAG
 
 
 def flood(world: World, datagram: bytes, start: int, count: int) -> None:
@@ -37,7 +38,23 @@ def test_signed_checks_replayed_from_everywhere() -> None:
         talking.stop_talking()
         world.run(1)
         assert talking.echoes.lost == 0
-        assert len(world.relay.datapath.by_key) <= 5 * 64 + 64 + 10
+        assert len(world.relay.datapath.by_key) <= NEW_PER_UFRAG + 10
+
+
+def test_checks_for_a_session_that_is_over_hold_no_flows() -> None:
+    with World() as world:
+        check = captured_check(world)
+        world.clients[0].hang_up()
+        talking = world.connected_call("198.51.100.1:4001")
+        flood(world, check, 0, 3000)
+        # Beside the flow of a living session it changes nothing either.
+        world.network.send(world.wan, talking.outside, PUBLIC, check)
+        world.run(0.5)
+        assert world.relay.core.pending == 0
+        assert len(world.relay.datapath.by_key) == 1
+        talking.stop_talking()
+        world.run(1)
+        assert talking.echoes.lost == 0
 
 
 def test_wrongly_signed_checks_make_no_flow() -> None:

@@ -21,6 +21,12 @@ PER_SOURCE: Final = 2048
 PER_ROUTE: Final = 4096
 MAX_KEYS: Final = 8192
 WINDOW: Final = 1.0
+NEW_PER_UFRAG: Final = 32
+NEW_WINDOW: Final = 30.0
+"""Seconds. A client has a flow per interface, family and address of ours, and one more when its NAT
+rebinds. But whoever has a session can make flows from any address, each for as long as `flow_idle` and
+then the rest of its slot: at PER_UFRAG a dozen sessions would fill the table."""
+NEW_COUNTERS: Final = 65_536
 RECOVERIES: Final = 4096
 """Introductions of media whose flow a sibling knows: a changed steering moves many clients at once."""
 RECOVERIES_PER_SOURCE: Final = 1024
@@ -53,6 +59,30 @@ class WindowLimit(Generic[K]):
         return True
 
 
+class SketchLimit:
+    """At most `limit` (below 256) in each window of NEW_WINDOW seconds for each key.
+
+    Keys share a fixed number of counters by their hash, so no number of keys keeps another one out. Two
+    that meet share a limit; with Python's secret hash nobody can choose to meet.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._counts = bytearray(NEW_COUNTERS)
+        self._ends: Instant | None = None
+
+    def admit(self, key: str, now: Instant) -> bool:
+        """Count one and say whether it is within the limit."""
+        if self._ends is None or now >= self._ends:
+            self._counts = bytearray(NEW_COUNTERS)
+            self._ends = now + NEW_WINDOW
+        at = hash(key) % NEW_COUNTERS
+        if self._counts[at] >= self._limit:
+            return False
+        self._counts[at] += 1
+        return True
+
+
 class IntroductionLimits:
     """The three limits as one question."""
 
@@ -60,6 +90,7 @@ class IntroductionLimits:
         self._ufrags: WindowLimit[str] = WindowLimit(PER_UFRAG)
         self._sources: WindowLimit[str | bytes] = WindowLimit(PER_SOURCE)
         self._routes: WindowLimit[Route] = WindowLimit(PER_ROUTE)
+        self._newcomers = SketchLimit(NEW_PER_UFRAG)
         self._recoveries: WindowLimit[None] = WindowLimit(RECOVERIES)
         self._recovering: WindowLimit[str | bytes] = WindowLimit(RECOVERIES_PER_SOURCE)
 
@@ -75,6 +106,10 @@ class IntroductionLimits:
         if not self._routes.admit(route, now):
             return DropReason.ROUTE_LIMIT
         return None
+
+    def refuse_flow(self, ufrag: str, now: Instant) -> DropReason | None:
+        """Why that ufrag must not have one more flow; None, and counted, if it may."""
+        return None if self._newcomers.admit(ufrag, now) else DropReason.UFRAG_LIMIT
 
     def refuse_recovery(self, source: Endpoint, now: Instant) -> DropReason | None:
         """The same for media of a flow that a sibling knows, which name no ufrag.

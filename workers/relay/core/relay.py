@@ -167,6 +167,8 @@ class Relay:
         if found is None and self._pending_full(event.key):
             return DropReason.PENDING_FULL
         limit = self._limits.refuse(check.ufrag, event.key.client, check.route, now)
+        if limit is None and found is None:
+            limit = self._limits.refuse_flow(check.ufrag, now)
         if limit is not None:
             return limit
         return found or self._reserve(event.key, check.route, check.ufrag, now)

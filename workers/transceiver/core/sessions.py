@@ -203,7 +203,7 @@ class Sessions:
             return self._response(at, path, datagram, now)
         entry = self._by_ufrag.get(stun.ours)
         if entry is None:
-            return self._drop(DropReason.UNKNOWN_UFRAG)
+            return self._unknown(at, now, DropReason.UNKNOWN_UFRAG)
         return self._check(entry, at, path, datagram, now)
 
     def _check(
@@ -271,9 +271,13 @@ class Sessions:
                     return sharer
         return owner
 
-    def _unknown(self, at: LinkLabel, now: Instant) -> list[SessionsOutput]:
-        """Tell the relay, within bounds, that the label means nothing here."""
-        outputs = self._drop(DropReason.UNKNOWN_FLOW)
+    def _unknown(
+        self, at: LinkLabel, now: Instant, reason: DropReason = DropReason.UNKNOWN_FLOW
+    ) -> list[SessionsOutput]:
+        """Tell the relay, within bounds, that the label means nothing here, unless it does."""
+        outputs = self._drop(reason)
+        if self._labels.receiver(at) is not None:
+            return outputs  # a stranger's check, put beside the flow of a living session
         if now - self._unknown_since >= 1.0:
             self._unknown_since, self._unknown_sent = now, 0
         if self._unknown_sent < UNKNOWN_PER_SECOND:

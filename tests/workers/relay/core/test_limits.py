@@ -3,6 +3,8 @@
 from config.ids import ClusterId, Endpoint, Epoch, Route, TransceiverId
 from workers.relay.core.limits import (
     MAX_KEYS,
+    NEW_PER_UFRAG,
+    NEW_WINDOW,
     PER_ROUTE,
     PER_SOURCE,
     PER_UFRAG,
@@ -28,6 +30,16 @@ def test_keys_are_bounded() -> None:
     assert not limit.admit(MAX_KEYS, 0.0)
     assert limit.admit(0, 0.0)
     assert limit.admit(MAX_KEYS, 1.0)
+
+
+def test_new_flows_of_a_ufrag_are_few_and_no_number_of_ufrags_keeps_out_another() -> None:
+    limits = IntroductionLimits()
+    allowed = [limits.refuse_flow("u", 0.0) for _ in range(NEW_PER_UFRAG + 1)]
+    assert allowed == [None] * NEW_PER_UFRAG + [DropReason.UFRAG_LIMIT]
+    refused = sum(limits.refuse_flow(f"u{n}", 1.0) is not None for n in range(2 * MAX_KEYS))
+    assert refused < 5  # those that meet "u"
+    assert limits.refuse_flow("u", NEW_WINDOW - 0.1) is DropReason.UFRAG_LIMIT
+    assert limits.refuse_flow("u", NEW_WINDOW) is None
 
 
 def admitted(attempts: list[tuple[str, Endpoint]]) -> tuple[int, set[DropReason | None]]:
