@@ -17,6 +17,12 @@ from typing import Any, NamedTuple
 _WRAP = 'test "$0" = 0 || echo "$0" 2>/dev/null >/proc/self/autogroup; exec "$@"'
 
 
+def placed(command: Sequence[str], cpu: int, nice: int = 0) -> list[str]:
+    """To be started with `start_new_session`; it ends when the bench does."""
+    pinned = ["taskset", "-c", str(cpu), "nice", "-n", str(nice)]
+    return ["sh", "-c", _WRAP, str(nice), *pinned, "setpriv", "--pdeathsig", "KILL", *command]
+
+
 class Placement(NamedTuple):
     """Two CPUs and a nice value."""
 
@@ -25,19 +31,8 @@ class Placement(NamedTuple):
     nice: int = 0
 
     def command(self, cpu: int, command: Sequence[str]) -> list[str]:
-        """To be started with `start_new_session`; it ends when the bench does."""
-        place = ["taskset", "-c", str(cpu), "nice", "-n", str(self.nice)]
-        return [
-            "sh",
-            "-c",
-            _WRAP,
-            str(self.nice),
-            *place,
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            *command,
-        ]
+        """Placed there with this weight."""
+        return placed(command, cpu, self.nice)
 
     def move(self, root: int, *, but: int) -> None:
         """All running processes from `root` on to the load's CPU, except one; all get the weight."""

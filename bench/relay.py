@@ -101,7 +101,14 @@ def sample(
 ) -> Sample:
     """Load it once."""
     before, began = one.cpu_us(), time.perf_counter()
-    trip = clients.load(place=place, size=size, seconds=seconds, rate=rate, prefix=one.prefix(size))
+    trip = clients.load(
+        cpu=place.load,
+        nice=place.nice,
+        size=size,
+        seconds=seconds,
+        rate=rate,
+        prefix=one.prefix(size),
+    )
     used, elapsed = one.cpu_us() - before, time.perf_counter() - began
     # What was lost on the way back was forwarded once; counting it not at all is to nobody's favour.
     forwarded = max(1, 2 * trip.received)

@@ -58,7 +58,7 @@ int main(int argc, char **argv) {
     int64_t inflight = 0;
     int flow = 0;
     double start = seconds(), end = start + run, last = start;
-    for (double now = start; now < end || (received < sent && now < end + 0.3); now = seconds()) {
+    for (double now = start; now < end || (received < sent && now < last + 0.2 && now < end + 1); now = seconds()) {
         int due = 0;
         if (now < end) {
             if (rate) due = (int)((now - start) * rate - sent);
@@ -92,7 +92,7 @@ int main(int argc, char **argv) {
             }
             received += n;
             inflight -= n;
-            last = now;
+            last = seconds();
         } else if (due <= 0 || rate) {
             struct pollfd ready = { fd, POLLIN, 0 };
             double until_due = rate && now < end ? start + (sent + 1.0) / rate - seconds() : 0.002;
