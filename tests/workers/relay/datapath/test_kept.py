@@ -77,11 +77,11 @@ class Survivor:
         return [self.bench.install(self.bench.clients[n], n, n % 2) for n in range(slots)]
 
     @property
-    def bytes(self) -> mmap.mmap:
+    def whole(self) -> mmap.mmap:
         return self.stack.enter_context(mmap.mmap(self.table, 0))
 
     def poke(self, offset: int, data: bytes) -> None:
-        self.bytes[offset : offset + len(data)] = data
+        self.whole[offset : offset + len(data)] = data
 
     def poke_slot(self, slot: int, offset: int, data: bytes) -> None:
         self.poke(PAGE + slot * SLOT + offset, data)
@@ -183,7 +183,7 @@ def test_a_torn_slot_is_freed(survivor: Survivor) -> None:
 def test_of_two_slots_with_one_key_the_first_stays(survivor: Survivor) -> None:
     made = survivor.installed()
     first = PAGE + CLIENT
-    survivor.poke_slot(2, CLIENT, survivor.bytes[first : first + 18])
+    survivor.poke_slot(2, CLIENT, survivor.whole[first : first + 18])
     assert labels(survivor.start()) == made[:2]
 
 
@@ -226,7 +226,7 @@ def test_no_memory_whatever_crashes_it(survivor: Survivor, seed: int) -> None:
     chaos = random.Random(seed)
     bench = survivor.bench
     survivor.installed()
-    whole = survivor.bytes
+    whole = survivor.whole
     for _ in range(chaos.choice([1, 10, 2000])):
         whole[chaos.randrange(12, len(whole))] = chaos.randrange(256)
     if seed % 2:
@@ -335,7 +335,7 @@ def test_no_memory_of_a_sibling_crashes_the_reader(
     survivor, other = pair
     chaos = random.Random(seed)
     survivor.installed()
-    whole = survivor.bytes
+    whole = survivor.whole
     other.start()
     for _ in range(20):
         for _ in range(chaos.choice([1, 50, 3000])):
