@@ -38,6 +38,7 @@ _RESTART: Final = (
     "cluster.id",
     "relay.listen",
     "relay.advertise",
+    "relay.steering",  # a program is put in front of sockets when they are bound
     "relay.workers",  # another number of sockets that share a port would move flows between them
     "relay.max_flows",  # the tables that outlive workers have that size
     "link.address",

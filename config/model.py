@@ -62,6 +62,14 @@ class DatapathChoice(StrEnum):
     PYTHON = "python"
 
 
+class Steering(StrEnum):
+    """What decides which relay worker gets a client's datagrams."""
+
+    HASH = "hash"
+    CPU = "cpu"
+    TABLE = "table"
+
+
 class ClusterSection(_Section):
     """Who this host is in a fleet; a single host needs nothing here."""
 
@@ -82,6 +90,8 @@ class RelaySection(_Section):
     """Bytes of kernel receive buffer per socket: what arrives while a worker is replaced."""
     datapath: DatapathChoice = DatapathChoice.AUTO
     """What moves datagrams: native (C), python, or auto: native where it is built."""
+    steering: Steering = Steering.HASH
+    """Which worker gets a client: by the kernel's hash, by the CPU that took the datagram, or by a table."""
     max_flows: Annotated[_Whole, Field(ge=16, le=16_777_215)] = 65_536
     """Flows per worker, pending and assured."""
     max_pending: Annotated[_Whole, Field(ge=16, le=1_048_576)] = 4_096

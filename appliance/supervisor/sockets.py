@@ -16,8 +16,9 @@ from typing import Final, NamedTuple
 
 from appliance.supervisor.addresses import ListenPoint, expand
 from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE, CannotStart
+from appliance.supervisor.steering import steer
 from config.ids import Endpoint
-from config.model import Config
+from config.model import Config, Steering
 
 HTTP_BACKLOG: Final = 1024
 _SO_RCVBUFFORCE: Final = 33
@@ -86,6 +87,7 @@ def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
     for point in expand(config.relay.listen, own):
         try:
             _bind_public(sockets, point, config.relay.receive_buffer, own)
+            _steer(sockets, config.relay.steering)
         except OSError as error:
             if point.explicit or error.errno != errno.EADDRNOTAVAIL:
                 failed.append(_Failure(f"relay.listen[{point.entry}]", point.endpoint, error))
@@ -180,6 +182,16 @@ def _bind_public(sockets: Sockets, point: ListenPoint, buffer: int, own: Iterabl
         sockets.warnings.append(
             f"relay.listen[{point.entry}]: {point.endpoint.host} is not an address of this host now"
         )
+
+
+def _steer(sockets: Sockets, steering: Steering) -> None:
+    """The group that was bound last. If it fails, the kernel's own hash does: not worth a refusal."""
+    group = [row[-1] for row in sockets.public]
+    try:
+        steer([member.socket for member in group], steering, usable_cpus())
+    except OSError as error:
+        where = group[0].endpoint
+        sockets.warnings.append(f"relay.steering: not for {where}: {error.strerror}")
 
 
 def _bind_http(endpoint: Endpoint) -> BoundSocket:

@@ -16,10 +16,13 @@ introduction and no audio.
 from __future__ import annotations
 
 import ctypes
+import secrets
 import socket
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, assert_never
+
+from config.model import Steering
 
 BUCKETS: Final = 256
 _SO_ATTACH_REUSEPORT_CBPF: Final = 51
@@ -135,6 +138,22 @@ def share_out(workers: int, owners: Sequence[int] = ()) -> tuple[int, ...]:
             else:
                 short.pop(turn)
     return tuple(owner for owner in table if owner is not None)
+
+
+def steer(group: Sequence[socket.socket], steering: Steering, cpus: Sequence[int]) -> None:
+    """Let the group be steered like that; worker n is pinned to `cpus[n]`. Raises OSError."""
+    match steering:
+        case Steering.HASH:
+            return
+        case Steering.CPU:
+            attach(group, by_cpu(cpus, len(group)))
+        case Steering.TABLE:
+            owners: tuple[int, ...] = ()
+            for workers in range(1, len(group) + 1):  # so that it is near that of any other number
+                owners = share_out(workers, owners)
+            attach(group, by_table(owners, secrets.randbits(32)))
+        case _:
+            assert_never(steering)
 
 
 def attach(group: Sequence[socket.socket], program: Program) -> None:

@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.supervisor.steering import BUCKETS, Program, attach, by_cpu, by_table, share_out
+from appliance.supervisor.steering import (
+    BUCKETS,
+    Program,
+    attach,
+    by_cpu,
+    by_table,
+    share_out,
+    steer,
+)
+from config.model import Steering
 
 CLIENTS = 400
 SEED = 0x5EED5EED
@@ -104,6 +113,13 @@ def test_by_cpu_it_is_the_worker_of_the_cpu_that_took_it(group: Group) -> None:
             assert set(group.steered()) == {cpu % 4}
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.parametrize("steering", Steering)
+def test_what_the_configuration_can_say(group: Group, steering: Steering) -> None:
+    steer(group.sockets, steering, sorted(os.sched_getaffinity(0)))
+    reached = set(group.steered())
+    assert len(reached) == 4 if steering is not Steering.CPU else reached <= {0, 1, 2, 3}
 
 
 def test_a_table_has_256_buckets() -> None:
