@@ -364,6 +364,7 @@ def _live(assignment: Assignment, config: Config, fds: list[int], serve: Serve) 
     # What is imported by now stays for ever: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    gc.enable()
     who = identity(assignment.name, assignment.generation, os.getpid())
     try:
         control = ControlClient(assignment.control, who)
