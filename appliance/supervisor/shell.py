@@ -46,6 +46,7 @@ from ipc.handover import HandoverError
 from ipc.log import Logger
 from ipc.messages.lifecycle import Rejected
 
+FIRST_LINES: Final = 16
 _LOUD: Final = {WorkerState.BACKOFF: "warning", WorkerState.FAILED: "error"}
 
 
@@ -73,6 +74,7 @@ class Shell:
         self._nursery = nursery
         self._log = log
         self._processes: dict[ProcessId, WorkerProcess] = {}
+        self._rejected = 0
         self._spares: dict[SpareId, WorkerProcess] = {}
         self._events: deque[Event] = deque()
         self._busy = False
@@ -127,7 +129,10 @@ class Shell:
             case Send():
                 self._control.send(_peer(output), output.message)
             case Reject():
-                self._log.warning("worker rejected", who=str(output.process), why=output.why)
+                self._rejected += 1
+                if worth_a_line(self._rejected):
+                    who, times = str(output.process), self._rejected
+                    self._log.warning("worker rejected", who=who, why=output.why, times=times)
                 self._control.send(_peer(output), Rejected(output.why))
             case Kill():
                 self._log.warning("worker killed", who=str(output.process), why=output.why)
@@ -231,6 +236,11 @@ class Shell:
         """Wait until the appliance is no longer starting."""
         while self._core.state is ApplianceState.STARTING:
             await self.state.wait()
+
+
+def worth_a_line(times: int) -> bool:
+    """True for the first few of something that may happen without end, and ever more rarely then."""
+    return times <= FIRST_LINES or times.bit_count() == 1
 
 
 def parse_identity(peer: bytes) -> tuple[ProcessId, int]:

@@ -1,4 +1,4 @@
-"""Who a peer of the control socket says it is."""
+"""Who a peer of the control socket says it is, and how often that is worth a line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.supervisor.core.interface import ProcessId
-from appliance.supervisor.shell import parse_identity
+from appliance.supervisor.shell import FIRST_LINES, parse_identity, worth_a_line
 from config.ids import WorkerName
 from ipc.control import identity
 
@@ -21,3 +21,8 @@ def test_anything_else_is_nobody(peer: bytes) -> None:
     process, pid = parse_identity(peer)
     assert isinstance(process, ProcessId)
     assert isinstance(pid, int)
+
+
+def test_a_peer_that_is_rejected_for_ever_does_not_fill_the_disk() -> None:
+    assert all(worth_a_line(times) for times in range(1, FIRST_LINES + 1))
+    assert sum(worth_a_line(times) for times in range(1_000_000)) < FIRST_LINES + 20
