@@ -91,7 +91,7 @@ class RelaySection(_Section):
     datapath: DatapathChoice = DatapathChoice.AUTO
     """What moves datagrams: native (C), python, or auto: native where it is built."""
     steering: Steering = Steering.HASH
-    """Which worker gets a client: by the kernel's hash, by the CPU that took the datagram, or by a table."""
+    """Which worker gets a client: by the kernel's hash, the CPU that took the datagram, or a table."""
     max_flows: Annotated[_Whole, Field(ge=16, le=16_777_215)] = 65_536
     """Flows per worker, pending and assured."""
     max_pending: Annotated[_Whole, Field(ge=16, le=1_048_576)] = 4_096
