@@ -70,7 +70,7 @@ QUICK: Final = Plan(
     paced=("tandem_native", "c_mmsg", "coturn", DIRECT),
 )
 FULL: Final = Plan(
-    seconds=1.0, rounds=7, budget=900.0, sizes=SIZES, flows=FLOWS, paced=(*NAMES, DIRECT)
+    seconds=0.8, rounds=5, budget=900.0, sizes=SIZES, flows=FLOWS, paced=(*NAMES, DIRECT)
 )
 
 

@@ -1,11 +1,13 @@
 /* forward mmsg|pack LISTEN BACKEND -- the two minimal forwarders that Tandem is held against.
  *
  * mmsg: recvmmsg on one side, sendmmsg on the other, one datagram for one datagram.
- * pack: the same, but all datagrams of a batch go to the back end as records of one datagram, and back.
+ * pack: the same, but all datagrams of a batch go to the back end as records of one datagram, or two, and back.
  *
  * Neither has a flow table to speak of (the client's address is an array index), a limit, or a counter: they
  * are what the sockets cost. The load puts room for the index at bytes 2-3 of each datagram. */
 #include "udp.h"
+
+#define LARGEST 65000
 
 static struct sockaddr_in clients[65536], backend;
 static uint8_t bytes[BATCH][SMALL], large[8][LARGE];
@@ -35,13 +37,20 @@ static int to_backend(int public, int link, int pack) {
     }
     if (!pack) { send_all(link, in, n); return n == BATCH; }
     if (!n) return 0;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0, first = 0, size = 0; i <= n; i++) {
+        if (i == n || size + 2 + in[i].msg_len > LARGEST) { /* no UDP datagram is larger */
+            struct msghdr one = { .msg_name = &backend, .msg_namelen = sizeof backend, .msg_iov = out_vectors + 2 * first,
+                                  .msg_iovlen = 2 * (i - first) };
+            sendmsg(link, &one, 0);
+            first = i;
+            size = 0;
+        }
+        if (i == n) break;
         lengths[i] = in[i].msg_len;
         out_vectors[2 * i] = (struct iovec){ &lengths[i], 2 };
         out_vectors[2 * i + 1] = in_vectors[i];
+        size += 2 + lengths[i];
     }
-    struct msghdr one = { .msg_name = &backend, .msg_namelen = sizeof backend, .msg_iov = out_vectors, .msg_iovlen = 2 * n };
-    sendmsg(link, &one, 0);
     return n == BATCH;
 }
 
