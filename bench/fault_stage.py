@@ -148,7 +148,19 @@ class Stage:
         file = self._directory / "flood"
         file.write_bytes(datagrams)
         target = f"{self.relay.host}:{self.relay.port}"
-        command = [program("flood"), "--target", target, "--file", str(file), "--rate", str(rate)]
+        # Strangers do not run on the relay's CPU: here they get what of it nobody else wants.
+        command = [
+            "nice",
+            "-n",
+            "19",
+            program("flood"),
+            "--target",
+            target,
+            "--file",
+            str(file),
+            "--rate",
+            str(rate),
+        ]
         command += ["--size", str(FLOOD_SIZE), "--seconds", str(seconds)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 

@@ -1,0 +1,42 @@
+"""Some `tandem call` at work against an appliance."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from tests.support.appliance import TREE, Appliance
+
+CALLS = 3
+
+
+class Calls:
+    """`tandem call` at work; `report` has its measurements when the block is over."""
+
+    def __init__(self) -> None:
+        self.report: dict[str, Any] = {}
+
+
+@asynccontextmanager
+async def live_calls(appliance: Appliance, seconds: float) -> AsyncIterator[Calls]:
+    """Some calls of that length, all of them connected when the block begins."""
+    calls = Calls()
+    command = [sys.executable, "-m", "appliance.cli.main", "call"]
+    command += [f"{appliance.url}/v1/realtime/calls", "--count", str(CALLS), "--json"]
+    command += ["--seconds", str(seconds)]
+
+    async def run() -> None:
+        done = await trio.run_process(command, capture_stdout=True, check=False, cwd=TREE)
+        calls.report = json.loads(done.stdout)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        with trio.fail_after(60):
+            while [r.state for r in (await appliance.sessions()).rows] != ["connected"] * CALLS:
+                await trio.sleep(0.05)
+        yield calls
