@@ -15,6 +15,7 @@ class DropReason(Enum):
     MALFORMED_LINK = "malformed_link"
     MALFORMED_RTP = "malformed_rtp"
     MALFORMED_DTLS = "malformed_dtls"
+    MALFORMED_SCTP = "malformed_sctp"
     UNKNOWN_KIND = "unknown_kind"
     # routing
     NOT_A_REQUEST = "not_a_request"
@@ -49,6 +50,7 @@ class DropReason(Enum):
     SRTP_AUTHENTICATION = "srtp_authentication"
     SRTP_REPLAY = "srtp_replay"
     UNKNOWN_PAYLOAD_TYPE = "unknown_payload_type"
+    UNKNOWN_CHANNEL = "unknown_channel"
     UNSUPPORTED = "unsupported"
     CRASHED = "crashed"
     # the machine
