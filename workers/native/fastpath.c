@@ -43,7 +43,7 @@ size_t fp_take(fp *f, uint8_t *out, size_t room) {
 
 /* Every installed label is given back exactly once. With a full ring it stays owed, and the sweep tries again. */
 static int give_back(fp *f, struct slot *s) {
-    fp_upcall entry = { .kind = FP_UPCALL_EXPIRED, .label = table_label(&f->kept.table, s), .port = s->port };
+    fp_upcall entry = { .kind = FP_UPCALL_EXPIRED, .label = table_label(&f->kept.table, s) };
     if (s->owed && upcall(f, &f->records, &entry, NULL)) s->owed = 0;
     return !s->owed;
 }

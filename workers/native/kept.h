@@ -77,13 +77,21 @@ static inline void kept_unmap(struct kept *k) {
     k->header = NULL;
 }
 
+/* Zeros; whole pages as holes, so that what is not there takes no memory. */
+static inline void kept_clear(void *from, void *to) {
+    uintptr_t start = (uintptr_t)from, end = (uintptr_t)to;
+    uintptr_t first = (start + KEPT_PAGE - 1) & -(uintptr_t)KEPT_PAGE, last = end & -(uintptr_t)KEPT_PAGE;
+    if (first >= last || madvise((void *)first, last - first, MADV_REMOVE)) first = last = end;
+    memset(from, 0, first - start);
+    memset((void *)last, 0, end - last);
+}
+
 /* An empty table with random generations. 0 if there is no randomness. */
 static inline int kept_format(struct kept *k) {
     struct kept_header *h = k->header;
     uint32_t capacity = k->table.capacity;
     atomic_store_explicit(&h->magic, 0, memory_order_release);
-    /* As holes, so that flows which are not there take no memory. */
-    if (madvise(h, k->size, MADV_REMOVE)) memset((uint8_t *)h + sizeof h->magic, 0, k->size - sizeof h->magic);
+    kept_clear(h, (uint8_t *)h + k->size);
     for (size_t done = 0; done < capacity;) {
         ssize_t n = getrandom(k->generations + done, capacity - done, 0);
         if (n < 0) return 0;
@@ -111,7 +119,7 @@ static inline uint32_t kept_recover(struct kept *k, const fp_endpoint *ports, ui
     /* A death between the slots and the ports that they count would leave a lie: rather nothing, then. */
     if (old_ports != port_count || memcmp(h->ports, ports, port_count * sizeof *ports))
         atomic_store_explicit(&h->magic, 0, memory_order_release);
-    if (used) memset(t->index, 0, (t->mask + 1) * sizeof *t->index);
+    kept_clear(t->slots + used, t->index + t->mask + 1);
     for (uint32_t i = 0; i < used; i++) {
         struct slot *s = &t->slots[i];
         int torn = atomic_load_explicit(&s->sequence, memory_order_relaxed) & 1, was = s->state;

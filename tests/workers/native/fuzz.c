@@ -1,0 +1,200 @@
+/* The native datapath under sanitizers: random datagrams, link records, commands and table contents.
+ *
+ *     fuzz SEED ROUNDS          deterministic, in one thread; the laws of conservation hold after every round
+ *     fuzz SEED ROUNDS thread   with the datapath's own thread beside this one, for ThreadSanitizer
+ *
+ * Every so often the datapath dies and another one starts on its table: intact, damaged in a few bytes, or full of
+ * noise behind a good header. A third one, its sibling, reads the same memory all the while.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "../../../workers/native/datapath.h"
+
+#define CAPACITY 40
+#define CLIENTS 12
+#define TRANSCEIVERS 3
+#define PORTS 2
+#define CHECK(what) do { if (!(what)) { fprintf(stderr, "round %ld: %s\n", round_, #what); abort(); } } while (0)
+
+static uint64_t state;
+static long round_;
+static int table, public[PORTS], link_, clients[PORTS][CLIENTS], transceivers[TRANSCEIVERS], threaded;
+static fp *path, *sibling;
+static uint8_t taken[1 << 17];
+
+static uint32_t roll(uint32_t below) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (state >> 11) % below;
+}
+
+static void noise(uint8_t *to, size_t n) {
+    for (size_t i = 0; i < n; i++) to[i] = roll(256);
+}
+
+static int udp(int family) {
+    union name name = { 0 };
+    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK, 0), size = 1 << 22;
+    socklen_t length = family == AF_INET ? sizeof name.v4 : sizeof name.v6;
+    name.any.sa_family = family;
+    if (family == AF_INET) name.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    else name.v6.sin6_addr = in6addr_loopback;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    CHECK(!bind(fd, &name.any, length));
+    return fd;
+}
+
+static void say(int from, int to, const void *data, size_t n) {
+    union name name;
+    socklen_t length = sizeof name;
+    getsockname(to, &name.any, &length);
+    (void)!sendto(from, data, n, MSG_DONTWAIT, &name.any, length);
+}
+
+static void hush(int fd) {
+    uint8_t byte;
+    while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0) {}
+}
+
+static fp *start(void) {
+    fp *f = fp_open(table, CAPACITY, 1280 + roll(4000), 60);
+    CHECK(f);
+    for (int i = 0; i < PORTS; i++) CHECK(fp_add_port(f, public[i]) == i);
+    CHECK(fp_set_link(f, link_) == 0);
+    CHECK(fp_recover(f) <= CAPACITY);
+    uint32_t labels[CAPACITY];
+    fp_way ways[4];
+    CHECK(fp_labels(f, labels) <= CAPACITY);
+    CHECK(fp_ways(f, ways, 4) <= 4);
+    if (threaded) CHECK(!fp_start(f, -1));
+    return f;
+}
+
+static void damage(void) {
+    size_t size = fp_table_size(CAPACITY);
+    uint8_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, table, 0);
+    struct kept_header *h = (struct kept_header *)memory;
+    uint32_t how = roll(4);
+    if (how == 1) for (uint32_t n = roll(100); n; n--) memory[roll(size)] = roll(256);
+    if (how == 2) noise(memory + sizeof *h, size - sizeof *h);
+    if (how >= 2) {
+        h->port_count = roll(4);
+        h->used = roll(2 * CAPACITY);
+        for (int i = 0; i < CAPACITY; i++) {
+            struct slot *s = &((struct slot *)(memory + KEPT_PAGE))[i];
+            s->sequence = roll(8) ? 0 : 1;
+            s->state = roll(4);
+            s->port = roll(3);
+            if (how == 3) s->generation = memory[size - CAPACITY + i];
+        }
+    }
+    munmap(memory, size);
+}
+
+static void fill_endpoint(fp_endpoint *to, int fd) {
+    if (roll(8)) bound_to(fd, to);
+    else noise((uint8_t *)to, sizeof *to);
+}
+
+static void command(void) {
+    fp_command c = { .kind = roll(8) ? FP_INSTALL + roll(3) : roll(9), .port = roll(PORTS + 1) };
+    c.label = roll(10) ? roll(CAPACITY + 2) << 8 | roll(3) : roll(1u << 31);
+    c.route[1] = roll(3);
+    fill_endpoint(&c.client, clients[c.port % PORTS][roll(CLIENTS)]);
+    fill_endpoint(&c.peer, transceivers[roll(TRANSCEIVERS)]);
+    fp_command_push(path, &c);
+}
+
+static void from_client(void) {
+    static const uint8_t firsts[] = { 0, 1, 20, 22, 63, 128, 191, 255 };
+    static const uint16_t sizes[] = { 0, 1, 2, 12, 160, 1200, 2047, 2048, 2049, 2056, 9000 };
+    uint8_t data[9000];
+    int port = roll(PORTS);
+    size_t n = sizes[roll(sizeof sizes / sizeof *sizes)];
+    if (n) data[0] = firsts[roll(sizeof firsts)];
+    memset(data + 1, 7, sizeof data - 1);
+    say(clients[port][roll(CLIENTS)], public[port], data, n);
+}
+
+static void from_transceiver(void) {
+    static uint8_t data[65507];
+    size_t n = 0;
+    for (uint32_t records = roll(6); records && n < 60000; records--) {
+        uint32_t length = roll(20) ? roll(300) : roll(5000), label = roll(CAPACITY + 1) << 8 | roll(3);
+        if (!roll(200)) length = sizeof data - n - RECORD_HEADER;
+        uint8_t head[] = { roll(12) ? 1 : roll(6), roll(4), length >> 8, length, label >> 24, label >> 16, label >> 8, label };
+        memcpy(data + n, head, sizeof head);
+        n += sizeof head;
+        n += length < sizeof data - n ? length : 0;
+    }
+    if (!roll(4)) n += roll(12);
+    if (!roll(10)) noise(data, n < 64 ? n : 64);
+    say(transceivers[roll(TRANSCEIVERS)], link_, data, n < sizeof data ? n : sizeof data);
+}
+
+static void take(void) {
+    size_t end = fp_take(path, taken, sizeof taken), at = 0;
+    while (at < end) {
+        fp_upcall *u = (fp_upcall *)(taken + at);
+        CHECK(u->size >= sizeof *u && u->size % 8 == 0 && sizeof *u + u->length <= u->size);
+        CHECK(u->kind >= FP_UPCALL_DATAGRAM && u->kind <= FP_UPCALL_EXPIRED);
+        CHECK(u->port < PORTS);
+        at += u->size;
+    }
+    CHECK(at == end);
+}
+
+static void laws(void) {
+    uint64_t n[FP_COUNTERS], dropped = 0, lost = 0;
+    fp_counters(path, n);
+    for (int i = FP_DROPPED_EMPTY; i <= FP_DROPPED_NO_BUFFERS; i++) dropped += n[i];
+    for (int i = FP_RECORDS_MALFORMED; i <= FP_RECORDS_NO_BUFFERS; i++) lost += n[i];
+    CHECK(n[FP_RECEIVED] == n[FP_FORWARDED] + n[FP_UPCALLED] + dropped);
+    CHECK(n[FP_RECORDS] == n[FP_RETURNED] + n[FP_RAISED] + lost);
+    CHECK(n[FP_FLOWS] <= CAPACITY);
+}
+
+int main(int count, char **arguments) {
+    state = count > 1 ? strtoull(arguments[1], NULL, 10) * 0x9e3779b97f4a7c15ull + 1 : 1;
+    long rounds = count > 2 ? atol(arguments[2]) : 20000;
+    threaded = count > 3;
+    table = memfd_create("flows", MFD_CLOEXEC);
+    CHECK(!ftruncate(table, fp_table_size(CAPACITY)));
+    for (int i = 0; i < PORTS; i++) {
+        public[i] = udp(i ? AF_INET6 : AF_INET);
+        for (int j = 0; j < CLIENTS; j++) clients[i][j] = udp(i ? AF_INET6 : AF_INET);
+    }
+    link_ = udp(AF_INET);
+    for (int i = 0; i < TRANSCEIVERS; i++) transceivers[i] = udp(AF_INET);
+    path = start();
+    sibling = fp_open(table, CAPACITY, 1280, 60);
+    CHECK(sibling && !fp_add_port(sibling, public[0]) && !fp_add_sibling(sibling, table));
+    uint64_t now = 1000000;
+    for (round_ = 0; round_ < rounds; round_++) {
+        for (uint32_t n = roll(12); n; n--) command();
+        for (uint32_t n = roll(40); n; n--) roll(3) ? from_client() : from_transceiver();
+        if (!roll(3)) now += roll(20000);
+        if (!threaded) fp_pump(path, now, roll(16));
+        if (roll(3)) take();
+        if (!roll(20)) for (int i = 0; i < PORTS * CLIENTS; i++) hush(clients[i % PORTS][i / PORTS]);
+        if (!roll(20)) for (int i = 0; i < TRANSCEIVERS; i++) hush(transceivers[i]);
+        fp_endpoint asked;
+        uint16_t route[3];
+        fill_endpoint(&asked, clients[0][roll(CLIENTS)]);
+        fp_ask_siblings(sibling, (const uint8_t *)&asked, 0, route);
+        laws();
+        if (!roll(60)) {
+            fp_close(path);
+            if (!threaded || roll(2)) damage();
+            path = start();
+        }
+    }
+    fp_close(path);
+    fp_close(sibling);
+    printf("%ld rounds\n", round_);
+    return 0;
+}
