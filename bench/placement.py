@@ -62,6 +62,8 @@ def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.stdout:
+            process.stdout.close()
 
 
 def _family(root: int) -> set[int]:

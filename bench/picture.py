@@ -1,0 +1,133 @@
+"""The picture of docs/performance.md from a saved run: `python -m bench.picture RUN.json OUT.svg`.
+
+Bars of CPU per datagram, saturated and paced, Tandem's in its own colour. Colours come from classes, so
+that a page in dark mode shows the picture as dark.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from xml.sax.saxutils import escape
+
+LABELS: Final = {
+    "tandem_native": "Tandem",
+    "tandem_python": "Tandem, Python datapath",
+    "c_pack": "bare C, packing",
+    "c_mmsg": "bare C, recvmmsg",
+    "coturn": "coturn",
+    "nginx": "nginx stream",
+}
+PANELS: Final = (
+    ("Saturated", "", ("tandem_native", "c_pack", "c_mmsg", "tandem_python", "nginx", "coturn")),
+    ("20 000 datagrams/s", "_20k", ("tandem_native", "c_pack", "c_mmsg", "coturn")),
+    ("5 000 datagrams/s", "_5k", ("tandem_native", "c_pack", "c_mmsg", "coturn")),
+)
+WIDTH: Final = 960
+_LEFT: Final = 232
+_RIGHT: Final = 76
+_ROW: Final = 30
+_BAR: Final = 18
+_STYLE: Final = """\
+    .page { fill: #ffffff } .text { fill: #17202c } .note { fill: #5a6675 } .rule { stroke: #dbe1ea }
+    .own { fill: #0a7d62 } .kin { fill: #7cc4b1 } .bare { fill: #9aa5b4 } .peer { fill: #5b6fd6 }
+    .title { font-size: 21px; font-weight: 650 } .head { font-size: 15px; font-weight: 650 }
+    .name { font-size: 14px } .value { font-size: 14px; font-weight: 600 } .small { font-size: 12.5px }
+    .first { font-weight: 650 }
+    @media (prefers-color-scheme: dark) {
+      .page { fill: #0f151d } .text { fill: #e8edf4 } .note { fill: #9aa7b8 } .rule { stroke: #2a3645 }
+      .own { fill: #2fc39c } .kin { fill: #1d7a63 } .bare { fill: #66748a } .peer { fill: #8494f0 }
+    }
+"""
+
+
+class Bar(NamedTuple):
+    """One row."""
+
+    label: str
+    kind: str
+    value: float
+
+
+def bars(run: Mapping[str, Any], suffix: str, names: Sequence[str]) -> list[Bar]:
+    """Those that the run has, in the order given."""
+    kinds = {"tandem_native": "own", "tandem_python": "kin", "c_pack": "bare", "c_mmsg": "bare"}
+    return [
+        Bar(LABELS[name], kinds.get(name, "peer"), run[f"{name}{suffix}_us"])
+        for name in names
+        if f"{name}{suffix}_us" in run
+    ]
+
+
+def picture(run: Mapping[str, Any]) -> str:
+    """The SVG, as text."""
+    panels = [(title, bars(run, suffix, names)) for title, suffix, names in PANELS]
+    panels = [(title, rows) for title, rows in panels if rows]
+    height = 104 + sum(52 + _ROW * len(rows) for _, rows in panels) + 26
+    spoken = "; ".join(
+        f"{title}: " + ", ".join(f"{row.label} {row.value:.1f}" for row in rows)
+        for title, rows in panels
+    )
+    lines = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+            "font-family=\"ui-sans-serif, system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\" "
+            f'aria-label="{escape(f"Microseconds of CPU per forwarded datagram. {spoken}.")}">'
+        ),
+        f"  <style>\n{_STYLE}  </style>",
+        f'  <rect class="page" width="{WIDTH}" height="{height}" rx="14"/>',
+        '  <text class="text title" x="32" y="46">CPU per forwarded datagram, in microseconds</text>',
+        (
+            '  <text class="note small" x="32" y="70">Shorter is better. '
+            f"{run['payload']} bytes, {run['flows']} flows, one core each in turn; "
+            "medians of one run.</text>"
+        ),
+    ]
+    y = 104.0
+    for title, rows in panels:
+        lines += _panel(title, rows, y)
+        y += 52 + _ROW * len(rows)
+    lines.append(
+        f'  <text class="note small" x="32" y="{height - 18}">'
+        f"{escape(str(run['cpu']))}, {run['cpus']} CPUs, Linux {escape(str(run['kernel']))}; "
+        "python -m bench.relay</text>"
+    )
+    return "\n".join([*lines, "</svg>", ""])
+
+
+def _panel(title: str, rows: Sequence[Bar], y: float) -> Iterator[str]:
+    most = max(row.value for row in rows)
+    yield f'  <text class="text head" x="32" y="{y + 14:g}">{escape(title)}</text>'
+    yield f'  <path class="rule" d="M32 {y + 24:g}H{WIDTH - 32}" fill="none"/>'
+    for number, row in enumerate(rows):
+        top = y + 36 + _ROW * number
+        middle = top + _BAR / 2 + 5
+        length = max(2.0, (WIDTH - _LEFT - _RIGHT) * row.value / most)
+        first = " first" if row.kind == "own" else ""
+        yield (
+            f'  <text class="text name{first}" x="{_LEFT - 14}" y="{middle:g}" text-anchor="end">'
+            f"{escape(row.label)}</text>"
+        )
+        yield (
+            f'  <rect class="{row.kind}" x="{_LEFT}" y="{top:g}" width="{length:.1f}" '
+            f'height="{_BAR}" rx="3"/>'
+        )
+        yield (
+            f'  <text class="text value" x="{_LEFT + length + 9:.1f}" y="{middle:g}">'
+            f"{row.value:.1f}</text>"
+        )
+
+
+def main() -> None:
+    """Command line."""
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
+    run = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    Path(sys.argv[2]).write_text(picture(run), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
