@@ -2,10 +2,11 @@
 PYTHON ?= $(shell test -x /usr/bin/python3 && echo /usr/bin/python3 || echo python3)
 BIN := .venv/bin
 UV := $(BIN)/uv
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench lock clean
+.PHONY: help run test test-asan fuzz-native lint fmt bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +26,22 @@ lint: .venv/.test ## style, types and the import rules of the house
 fmt: .venv/.test ## format the tree
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+test-asan: .venv/.test ## the datapath's tests against C that is built with ASan and UBSan
+	rm -rf build/asan && mkdir -p build/asan
+	cp -r config ipc workers tests pyproject.toml README.md setup.py build/asan/
+	cd build/asan && rm -f workers/native/*.so && CFLAGS="-O1 -g $(SANITIZE)" LDFLAGS="$(SANITIZE)" \
+	    $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace
+	cd build/asan && ASAN_OPTIONS=detect_leaks=0 \
+	    LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
+	    $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/workers/relay/datapath
+
+fuzz-native: ## random traffic and damage for the datapath in C, under ASan and UBSan; MINUTES=n
+	mkdir -p build
+	cc -O1 -g -pthread $(SANITIZE) tests/workers/native/fuzz.c workers/native/*.c -o build/fuzz-native
+	@end=$$(($$(date +%s) + 60 * $(or $(MINUTES),1))); seed=$$(date +%s); \
+	while [ $$(date +%s) -lt $$end ]; do seed=$$((seed + 1)); echo "seed $$seed"; \
+	  build/fuzz-native $$seed 20000 || exit; done
 
 bench: .venv/.bench ## the benches, short form
 	$(BIN)/python -m bench.relay --quick --json
