@@ -1,8 +1,8 @@
 """`python -m bench.fault_calls URL COUNT SECONDS`: calls as `tandem call` makes them, with their gaps.
 
-Prints a line when all are connected, and at the end one JSON object: sessions_failed, packets_lost, errors,
-and for each call the times (of the monotonic clock, which all processes share) at which its echoes came. SIGINT ends
-the calls early.
+Prints a line when all are connected, and at the end one JSON object: sessions_failed, packets_lost,
+errors, and for each call the times (of the monotonic clock, which all processes share) at which its
+echoes came. SIGINT ends the calls early.
 """
 
 from __future__ import annotations
