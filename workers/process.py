@@ -75,6 +75,7 @@ DRAIN_GRACE: Final = 5.0
 """Seconds after the drain deadline until `serve` is cancelled."""
 FAREWELL_LINGER: Final = 0.3
 """Seconds that the last messages may take to leave."""
+MAX_DESCRIPTORS: Final = 65_536
 _COMMANDS: Final = 16
 _MAX_WHY: Final = 2000
 
@@ -178,10 +179,12 @@ class Worker:
     def usage(self) -> ProcessUsage:
         """CPU and memory of this process so far."""
         used = resource.getrusage(resource.RUSAGE_SELF)
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return ProcessUsage(
-            cpu_seconds=used.ru_utime + used.ru_stime, rss_bytes=pages * resource.getpagesize()
-        )
+        try:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+            rss = pages * resource.getpagesize()
+        except OSError:  # strangers hold all our descriptors: no reason to end
+            rss = used.ru_maxrss * 1024
+        return ProcessUsage(cpu_seconds=used.ru_utime + used.ru_stime, rss_bytes=rss)
 
     @property
     def phase(self) -> WorkerPhase:
@@ -361,6 +364,7 @@ def main(role: Role, serve: Serve) -> NoReturn:
 def _live(assignment: Assignment, config: Config, fds: list[int], serve: Serve) -> int:
     log = open_log(config.log, assignment.name)
     _pin(assignment.cpu, log)
+    _allow_descriptors()
     # What is imported by now stays for ever: the collector need not look at it again.
     gc.collect()
     gc.freeze()
@@ -405,6 +409,13 @@ async def _run(
 ) -> None:
     worker = Worker(assignment, config, log, fds, control, bus)
     await _Life(worker).run(serve)
+
+
+def _allow_descriptors() -> None:
+    """As many as we may have; the usual soft limit is less than signaling's connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = max(soft, min(hard, MAX_DESCRIPTORS) if hard > 0 else MAX_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def _pin(cpu: int | None, log: Logger) -> None:

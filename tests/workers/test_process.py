@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -84,6 +85,13 @@ async def test_of_unread_commands_the_newest_are_kept(directory: Path) -> None:
     assert lines.events() == ["draining"]
     worker.drain(5, "sooner is")
     assert lines.events() == ["draining", "draining"]
+    # Strangers who take every descriptor must not end it by its own statistics.
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        assert worker.usage().rss_bytes > 1_000_000
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     control.close()
     bus.close()
     lines.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+from typing import Final
+
 import trio
 
 from ipc.messages.lifecycle import DescriptorKind, Ready
@@ -15,14 +18,18 @@ from workers.signaling.server import HttpServer
 from workers.signaling.switchboard import Switchboard
 from workers.wire.ufrag import UfragKeys
 
+RESERVED_DESCRIPTORS: Final = 64
+"""For listeners, control, bus, and a line to each transceiver."""
+
 
 async def serve(worker: Worker) -> None:
     """Serve until drained: accept no more, answer what is open, return."""
     assignment, config = worker.assignment, worker.config.signaling
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = Limits(
         request_timeout=config.request_timeout,
         max_body=config.max_body,
-        max_connections=config.max_connections,
+        max_connections=connections_within(config.max_connections, descriptors),
     )
     with RpcLine() as line:
         switchboard = Switchboard(
@@ -40,6 +47,11 @@ async def serve(worker: Worker) -> None:
                 await serving.start(server.serve, sockets, worker.draining)
                 await worker.ready(Ready())
             nursery.cancel_scope.cancel()
+
+
+def connections_within(wanted: int, descriptors: int) -> int:
+    """How many clients may be connected, so that strangers never take the descriptors we live on."""
+    return max(1, min(wanted, descriptors - RESERVED_DESCRIPTORS))
 
 
 async def _follow(worker: Worker, switchboard: Switchboard) -> None:
