@@ -23,8 +23,8 @@ LABELS: Final = {
 }
 PANELS: Final = (
     ("Saturated", "", ("tandem_native", "c_pack", "c_mmsg", "tandem_python", "nginx", "coturn")),
-    ("20 000 datagrams/s", "_20k", ("tandem_native", "c_pack", "c_mmsg", "coturn")),
-    ("5 000 datagrams/s", "_5k", ("tandem_native", "c_pack", "c_mmsg", "coturn")),
+    ("20 000 datagrams/s each way", "_20k", ("tandem_native", "c_pack", "c_mmsg", "coturn")),
+    ("5 000 datagrams/s each way", "_5k", ("tandem_native", "c_pack", "c_mmsg", "coturn")),
 )
 WIDTH: Final = 960
 _LEFT: Final = 232
