@@ -62,6 +62,9 @@ def status_view(status: StatusReply) -> RenderableType:
     head.add_row("page", escape(status.page))
     head.add_row("relay", _endpoints(status.listen))
     head.add_row("in answers", _endpoints(status.advertise))
+    if status.spares:
+        spares = (f"{s.role}{'' if s.waiting else ' (not yet)'}" for s in status.spares)
+        head.add_row("spares", escape(", ".join(spares)))
     notes = [Text(f"{names}: {note}") for note, names in _notes(status.workers).items()]
     warnings = [Text(f"warning: {text}", style="yellow") for text in status.warnings]
     return Group(head, "", _workers(status.workers), "", *notes, *warnings)

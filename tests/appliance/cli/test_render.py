@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from rich.console import Console, RenderableType
 
 from appliance.cli.render import as_json, count, duration, sessions_view, status_view
 from config.ids import Endpoint, SessionId, WorkerName
-from ipc.messages.admin import StatusReply, WorkerStatus
+from ipc.messages.admin import SpareStatus, StatusReply, WorkerStatus
 from ipc.messages.sessions import SessionList, SessionSummary
 from ipc.messages.stats import ProcessUsage, RelayStats, SignalingStats, TransceiverStats
 
@@ -99,6 +100,13 @@ def test_status_for_people() -> None:
     assert row_of(text, "transceiver-0:") == "transceiver-0: restarted once"
     assert row_of(text, "relay-1:") == "relay-1: exit code 70"
     assert "warning: receive buffer is 212992 bytes [asked for 4194304]" in text
+
+
+def test_spares_are_named_where_there_are_any() -> None:
+    spares = (SpareStatus("relay", 7, True), SpareStatus("signaling", 8, False))
+    text = text_of(status_view(msgspec.structs.replace(STATUS, spares=spares)))
+    assert "relay, signaling (not yet)" in text
+    assert "spares" not in text_of(status_view(STATUS))
 
 
 def test_status_fits_a_small_terminal() -> None:

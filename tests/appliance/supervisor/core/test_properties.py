@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from appliance.supervisor.core.interface import (
     DrainRequested,
     Finished,
+    Reloaded,
+    ReloadRequested,
+    SpareGone,
     Spawn,
     StartRequested,
     StopRequested,
@@ -15,7 +18,7 @@ from appliance.supervisor.core.interface import (
 from appliance.supervisor.core.lifecycle import WorkerState
 from config.ids import WorkerName
 from config.model import Config
-from ipc.messages.lifecycle import Heartbeat, Ready, WorkerPhase
+from ipc.messages.lifecycle import Heartbeat, Ready, Released, WorkerPhase
 from ipc.messages.routes import RoutesApplied
 from tests.support.supervision import Table
 
@@ -23,7 +26,10 @@ NAMES = ("relay-0", "relay-1", "transceiver-0", "signaling-0")
 steps = st.lists(
     st.tuples(
         st.sampled_from(
-            ["hello", "ready", "bare ready", "beat", "drains", "applied", "crash", "exit", "config"]
+            [
+                *("hello", "ready", "bare ready", "beat", "drains", "applied"),
+                *("crash", "exit", "config", "released", "roll", "reload", "no spare"),
+            ]
         ),
         st.sampled_from(NAMES),
         st.sampled_from([0.0, 0.0, 0.1, 1.0, 9.0, 31.0, 70.0]),
@@ -49,6 +55,18 @@ def play(table: Table, what: str, name: str) -> None:
             table.say(name, Heartbeat(WorkerPhase.DRAINING, 1))
         case "applied":
             table.say(name, RoutesApplied(3))
+        case "released":
+            before = table.current[name]
+            table.say(name, Released())
+            if before in table.pids and table.current[name] != before:
+                table.leave(before)
+        case "roll" | "reload":
+            config = Config.model_validate({"relay": {"flow_idle": 90.0}})
+            table.feed(ReloadRequested(config, roll=what == "roll"))
+        case "no spare":
+            for spare in list(table.spares):
+                table.spares.discard(spare)
+                table.feed(SpareGone(spare, "exit code 1"))
         case "crash":
             table.die(name, -11)
         case "exit":
@@ -69,6 +87,7 @@ def check(table: Table) -> None:
             WorkerState.STARTING,
             WorkerState.READY,
             WorkerState.DRAINING,
+            WorkerState.RELEASING,
         )
         assert has_process == (table.current[name] in table.pids), name
 
@@ -82,9 +101,11 @@ def test_one_process_a_name_and_an_end_that_comes(
     table = Table(config)
     table.feed(StartRequested())
     check(table)
+    asked = 0
     for number, (what, name, seconds) in enumerate(script):
         if number == when:
             table.feed(ending)
+        asked += what in ("roll", "reload") and table.current[name] in table.pids
         play(table, what, name)
         table.sleep(seconds, beating=bool(number % 2))
         check(table)
@@ -95,5 +116,7 @@ def test_one_process_a_name_and_an_end_that_comes(
         table.sleep(0.5)
         check(table)
     assert not table.pids
+    assert not table.spares
+    assert len([o for o in table.outputs if isinstance(o, Reloaded)]) == asked
     assert len([o for o in table.outputs if isinstance(o, Finished)]) == 1
     assert table.core.next_timeout() is None
