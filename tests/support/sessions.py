@@ -28,6 +28,7 @@ from workers.transceiver.core.interface import (
     AudioReceived,
     Codec,
     DatagramReceived,
+    DataParameters,
     Dropped,
     DtlsRole,
     Fingerprint,
@@ -122,6 +123,7 @@ class Pair:
         expected_server: Fingerprint | None = None,
         codecs: tuple[Codec, ...] = (OPUS, PCMU),
         audio: bool = True,
+        data: bool = False,
     ) -> None:
         self.now = 0.0
         self.fate = fate
@@ -134,6 +136,7 @@ class Pair:
         server_dtls = DtlsRole.PASSIVE if client_dtls is DtlsRole.ACTIVE else DtlsRole.ACTIVE
         client_identity, server_identity = identity("client", profiles), identity("server")
         parameters = AudioParameters("0", codecs, sends=True, receives=True) if audio else None
+        channels = DataParameters("1", 5000, 0) if data else None
         self.client_path = Path(Transport.UDP, server_address, client_address)
         self.server_path = Path(Transport.UDP, client_address, server_address)
         self.client = Session(
@@ -145,6 +148,7 @@ class Pair:
                 (expected_server or server_identity.fingerprint,),
                 parameters,
                 (self.client_path,),
+                data=channels,
             ),
             client_identity,
             entropy("c"),
@@ -158,6 +162,7 @@ class Pair:
                 CLIENT_CREDENTIALS,
                 (expected_client or client_identity.fingerprint,),
                 parameters,
+                data=channels,
             ),
             server_identity,
             entropy("s"),

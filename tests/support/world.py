@@ -34,6 +34,7 @@ from workers.transceiver.core.admission import Settings
 from workers.transceiver.core.dtls import DtlsIdentity
 from workers.transceiver.core.interface import (
     AudioReceived,
+    ChannelOutput,
     CloseSession,
     Crashed,
     Create,
@@ -57,6 +58,7 @@ from workers.transceiver.core.interface import (
     StateChanged,
 )
 from workers.transceiver.core.offer import OPUS, Answer, build_offer, parse_answer
+from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened, MessageReceived
 from workers.transceiver.core.session import Session
 from workers.transceiver.core.sessions import Sessions
 from workers.transceiver.core.states import SessionState
@@ -415,7 +417,7 @@ class TransceiverHost:
     def _tell(
         self,
         session: SessionId,
-        news: AudioReceived | StateChanged | PathSelected | SessionClosed,
+        news: AudioReceived | StateChanged | PathSelected | ChannelOutput | SessionClosed,
     ) -> None:
         match news:
             case AudioReceived():
@@ -427,5 +429,7 @@ class TransceiverHost:
                 self.paths.setdefault(session, []).append(path)
             case SessionClosed(reason):
                 self.closed[session] = reason
+            case ChannelOpened() | MessageReceived() | ChannelClosed():
+                pass
             case _:
                 assert_never(news)

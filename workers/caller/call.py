@@ -34,6 +34,7 @@ from workers.transceiver.core.interface import (
     SessionOutput,
     StateChanged,
 )
+from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened, MessageReceived
 from workers.transceiver.core.states import SessionState
 
 GRACE: Final = 0.5
@@ -197,7 +198,7 @@ class Call:
                     self._end(reason, detail)
                 case Dropped(reason):
                     self._drops[reason.value] += 1
-                case PathSelected():
+                case PathSelected() | ChannelOpened() | MessageReceived() | ChannelClosed():
                     pass
                 case _:
                     assert_never(output)

@@ -87,6 +87,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         remote=agreement.peer.credentials,
         remote_fingerprints=agreement.peer.fingerprints,
         audio=agreement.audio,
+        data=agreement.data,
         connect_timeout=settings.connect_timeout,
         consent_timeout=settings.consent_timeout,
     )

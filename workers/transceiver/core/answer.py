@@ -1,4 +1,4 @@
-"""The answer to an offer: one accepted audio section, ICE lite, every candidate in it.
+"""The answer to an offer: an audio section, data channels if offered, ICE lite, every candidate.
 
 No `a=ice-options:trickle`: all our candidates are here and `end-of-candidates` says so, and a lite
 end needs none of the client's. `ice2` says that we follow RFC 8445.
@@ -11,7 +11,8 @@ from typing import Final
 
 from config.ids import Endpoint
 from workers.transceiver.core.interface import Codec, DtlsRole, Fingerprint, IceCredentials
-from workers.transceiver.core.negotiation import Agreement, direction_name
+from workers.transceiver.core.negotiation import DATA_FORMAT, Agreement, direction_name
+from workers.transceiver.core.sctp.interface import MAX_MESSAGE, SCTP_PORT
 from workers.transceiver.core.sdp import Section
 
 HOST_TYPE_PREFERENCE: Final = 126
@@ -36,7 +37,8 @@ def encode_answer(
     origin: int,
 ) -> str:
     """The answer's text. `origin` is its session id, 63 bits; `advertise` has at least one address."""
-    accepted = agreement.section
+    accepted, data = agreement.section, agreement.data_section
+    taken = [s for s in agreement.offer.sections if s is accepted or s is data]
     lines = [
         "v=0",
         f"o=- {origin} 1 IN IP4 127.0.0.1",
@@ -44,21 +46,25 @@ def encode_answer(
         "t=0 0",
     ]
     if agreement.bundled:
-        lines.append(f"a=group:BUNDLE {accepted.mid}")
+        lines.append(f"a=group:BUNDLE {' '.join(section.mid for section in taken)}")
     lines += ["a=ice-lite", "a=ice-options:ice2", "a=msid-semantic: WMS *"]
     for section in agreement.offer.sections:
-        if section is not accepted:
+        if section is accepted:
+            lines += _audio(agreement, advertise[0])
+        elif section is data:
+            lines += _data(section, advertise[0])
+        else:
             lines += _rejected(section)
             continue
-        lines += _audio(agreement, advertise[0])
+        # In a bundle the first section's would do (RFC 9143, 7.1.3), but aiortc looks in each.
         lines += [
             f"a=ice-ufrag:{local.ufrag}",
             f"a=ice-pwd:{local.password}",
             encode_fingerprint(fingerprint),
             f"a=setup:{dtls_role(agreement).value}",
-            *encode_candidates(advertise),
-            "a=end-of-candidates",
         ]
+        if section is taken[0]:
+            lines += [*encode_candidates(advertise), "a=end-of-candidates"]
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -101,6 +107,17 @@ def _audio(agreement: Agreement, default: Endpoint) -> list[str]:
         lines.append(f"a=msid:{STREAM} {STREAM}-audio")
     lines += ["a=rtcp-mux", *encode_codecs(audio.codecs), "a=ptime:20"]
     return lines
+
+
+def _data(section: Section, default: Endpoint) -> list[str]:
+    """RFC 8841, 10: our port is always the same, and our limit of a message our own."""
+    return [
+        f"m={section.kind} {default.port} {section.protocol} {DATA_FORMAT}",
+        connection_line(default),
+        f"a=mid:{section.mid}",
+        f"a=sctp-port:{SCTP_PORT}",
+        f"a=max-message-size:{MAX_MESSAGE}",
+    ]
 
 
 def _rejected(section: Section) -> list[str]:

@@ -17,6 +17,14 @@ import msgspec
 
 from config.ids import Endpoint, SessionId, Transport
 from ipc.messages.sessions import CloseReason, Problem
+from workers.transceiver.core.sctp.interface import (
+    ChannelClosed,
+    ChannelOpened,
+    CloseChannel,
+    MessageReceived,
+    OpenChannel,
+    SendMessage,
+)
 from workers.transceiver.core.states import SessionState
 from workers.wire.link import RecordType
 from workers.wire.types import DropReason
@@ -85,6 +93,16 @@ class AudioParameters(msgspec.Struct, frozen=True):
     receives: bool
 
 
+class DataParameters(msgspec.Struct, frozen=True):
+    """What was agreed for the section of data channels (RFC 8841)."""
+
+    mid: str
+    remote_port: int
+    """SCTP's, not UDP's."""
+    peer_max_message: int
+    """Bytes; 0 if the peer sets no limit."""
+
+
 class SessionParameters(msgspec.Struct, frozen=True):
     """Everything a session is born with."""
 
@@ -98,6 +116,7 @@ class SessionParameters(msgspec.Struct, frozen=True):
     """Controlling side only: where to send checks."""
     connect_timeout: float = 30.0
     consent_timeout: float = 30.0
+    data: DataParameters | None = None
 
 
 # --- a session's events ---------------------------------------------------------------------------
@@ -126,7 +145,10 @@ class CloseSession(msgspec.Struct, frozen=True):
     reason: CloseReason
 
 
-SessionEvent: TypeAlias = DatagramReceived | SendAudio | CloseSession
+ChannelEvent: TypeAlias = OpenChannel | SendMessage | CloseChannel
+"""Of data channels; possible once the session is CONNECTED."""
+
+SessionEvent: TypeAlias = DatagramReceived | SendAudio | CloseSession | ChannelEvent
 
 # --- a session's outputs --------------------------------------------------------------------------
 
@@ -178,8 +200,16 @@ class Dropped(msgspec.Struct, frozen=True):
     reason: DropReason
 
 
+ChannelOutput: TypeAlias = ChannelOpened | MessageReceived | ChannelClosed
+
 SessionOutput: TypeAlias = (
-    SendDatagram | AudioReceived | StateChanged | PathSelected | SessionClosed | Dropped
+    SendDatagram
+    | AudioReceived
+    | StateChanged
+    | PathSelected
+    | ChannelOutput
+    | SessionClosed
+    | Dropped
 )
 
 # --- the table of sessions: events ----------------------------------------------------------------
@@ -207,7 +237,7 @@ class ForSession(msgspec.Struct, frozen=True, gc=False):
     """An event for one session (from its back end, an operator or signaling)."""
 
     session: SessionId
-    event: SendAudio | CloseSession
+    event: SendAudio | CloseSession | ChannelEvent
 
 
 class BackendCrashed(msgspec.Struct, frozen=True):
@@ -263,7 +293,7 @@ class FromSession(msgspec.Struct, frozen=True, gc=False):
     """Something a session's back end or the event log wants to know."""
 
     session: SessionId
-    output: AudioReceived | StateChanged | PathSelected | SessionClosed
+    output: AudioReceived | StateChanged | PathSelected | ChannelOutput | SessionClosed
 
 
 class Crashed(msgspec.Struct, frozen=True):

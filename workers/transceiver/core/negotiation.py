@@ -1,7 +1,7 @@
 """What an offer or an answer means for us: who the peer is, and the audio that both can (RFC 9429).
 
-One bundled transport with one audio section is served. Every other section is rejected with port 0,
-data channels included, until something behind them can be reached.
+One bundled transport with one audio section is served, and one section of data channels beside it in
+the same bundle. Every other section is rejected with port 0.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from typing import Final
 
 import msgspec
 
-from workers.transceiver.core.interface import AudioParameters, Codec, Fingerprint, IceCredentials
+from config.ids import MAX_PORT
+from workers.transceiver.core.interface import (
+    AudioParameters,
+    Codec,
+    DataParameters,
+    Fingerprint,
+    IceCredentials,
+)
+from workers.transceiver.core.sctp.interface import DEFAULT_PEER_MESSAGE, SCTP_PORT
 from workers.transceiver.core.sdp import Attribute, Block, Description, SdpError, Section
 
 PROTOCOLS: Final = frozenset(
@@ -26,6 +34,8 @@ PROTOCOLS: Final = frozenset(
     }
 )
 """RFC 9429, 5.1.2: what an offerer may call RTP over DTLS-SRTP; the answer repeats it."""
+DATA_PROTOCOLS: Final = frozenset({"UDP/DTLS/SCTP", "TCP/DTLS/SCTP"})
+DATA_FORMAT: Final = "webrtc-datachannel"
 SERVED: Final = {("opus", 48000, 2): 0, ("pcmu", 8000, 1): 1, ("pcma", 8000, 1): 1}
 """Encodings and their rank; equals stay in the offerer's order."""
 STATIC: Final = {0: ("PCMU", 8000, 1), 8: ("PCMA", 8000, 1)}
@@ -71,6 +81,9 @@ class Agreement(msgspec.Struct, frozen=True):
     bundled: bool
     peer: PeerDescription
     audio: AudioParameters
+    data_section: Section | None = None
+    """The section of data channels that is accepted, too."""
+    data: DataParameters | None = None
 
 
 def negotiate(offer: Description) -> Agreement:
@@ -85,7 +98,9 @@ def negotiate(offer: Description) -> Agreement:
     peer = read_peer(offer, section, siblings)
     if peer.lite:
         raise NothingInCommon("both ends are ICE lite: nobody would send checks")
-    return Agreement(offer, section, bundled, peer, _mirrored(offer, section))
+    data_section = _data_section(siblings)
+    data = None if data_section is None else _read_data(data_section)
+    return Agreement(offer, section, bundled, peer, _mirrored(offer, section), data_section, data)
 
 
 def read_peer(
@@ -182,6 +197,37 @@ def _audio_section(offer: Description) -> Section:
             return section
     offered = "; ".join(_offered(offer)) or "no media section"
     raise NothingInCommon(f"offered: {offered}. Served: one audio section with {SERVED_NAMES}")
+
+
+def _data_section(siblings: tuple[Section, ...]) -> Section | None:
+    """RFC 8841: the first of the bundle; older forms (`DTLS/SCTP 5000`) are not served."""
+    for section in siblings:
+        if (
+            section.kind == "application"
+            and is_offered(section)
+            and section.protocol in DATA_PROTOCOLS
+            and section.formats == (DATA_FORMAT,)
+        ):
+            return section
+    return None
+
+
+def _read_data(section: Section) -> DataParameters:
+    return DataParameters(
+        section.mid,
+        _number(section, "sctp-port", SCTP_PORT, 1, MAX_PORT),
+        _number(section, "max-message-size", DEFAULT_PEER_MESSAGE, 0, (1 << 64) - 1),
+    )
+
+
+def _number(section: Section, name: str, default: int, least: int, most: int) -> int:
+    attribute = section.first(name)
+    if attribute is None:
+        return default
+    text = attribute.value
+    if not (text.isascii() and text.isdigit() and len(text) <= 20 and least <= int(text) <= most):
+        raise SdpError(attribute.line, f"{name} is not in {least}-{most}")
+    return int(text)
 
 
 def _offered(offer: Description) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
     datagram --first byte (RFC 7983)--> STUN  --> Ice    answers, proven paths, the selected one
                                         DTLS  --> Dtls   flights, keys; only from verified paths
+                                           SCTP --> Association   data channels, if agreed
                                         SRTP  --> Srtp   AudioReceived; only from verified paths
 
 The same class stands on both ends; the parameters say who controls and who sends the ClientHello.
@@ -20,6 +21,7 @@ from workers.transceiver.core.audio import AudioStream
 from workers.transceiver.core.dtls import Dtls, DtlsIdentity, DtlsState
 from workers.transceiver.core.ice import Ice, IceOutput, PathProven
 from workers.transceiver.core.interface import (
+    ChannelEvent,
     CloseSession,
     Codec,
     DatagramReceived,
@@ -36,6 +38,8 @@ from workers.transceiver.core.interface import (
 )
 from workers.transceiver.core.paths import PathState
 from workers.transceiver.core.reception import Reception
+from workers.transceiver.core.sctp import interface as sctp
+from workers.transceiver.core.sctp.association import Association
 from workers.transceiver.core.srtp import MAX_PACKET
 from workers.transceiver.core.states import TRANSITIONS, SessionState
 from workers.wire.demux import KINDS, Kind
@@ -70,6 +74,9 @@ class Session:
         """The path would not carry all of it: send it again when the path is proven."""
         self._confirmed = False
         self._audio = AudioStream(parameters.audio, entropy)
+        self._entropy = entropy
+        self._data: Association | None = None
+        """Data channels, from CONNECTED on, if they were agreed."""
         self._connect_by = now + parameters.connect_timeout
         self._timeout = self._earliest_timeout()
 
@@ -127,6 +134,8 @@ class Session:
                 return self._send_audio(event)
             case CloseSession():
                 return self._close(event.reason)
+            case sctp.SendMessage() | sctp.OpenChannel() | sctp.CloseChannel():
+                return self._on_channel_event(event, now)
             case _:
                 assert_never(event)
 
@@ -147,6 +156,8 @@ class Session:
             return self._close(CloseReason.CONSENT_EXPIRED)
         outputs = self._after_ice(self._ice.handle_timeout(now), now)
         outputs.extend(self._send_flight(self._dtls.handle_timeout(now), self._flight_path()))
+        if self._data is not None and (due := self._data.next_timeout()) and due <= now:
+            outputs.extend(self._after_sctp(self._data.handle_timeout(now)))
         self._timeout = self._earliest_timeout()
         return outputs
 
@@ -158,6 +169,8 @@ class Session:
             for deadline in (self._ice.next_timeout(), self._dtls.next_timeout())
             if deadline is not None
         ]
+        if self._data is not None and (due := self._data.next_timeout()) is not None:
+            deadlines.append(due)
         if self.state is not SessionState.CONNECTED:
             deadlines.append(self._connect_by)
         if self.state is not SessionState.WAITING:
@@ -259,12 +272,19 @@ class Session:
         except Malformed as error:
             return [Dropped(error.reason)]
         outputs = self._send_flight(result.datagrams, state)
-        outputs.extend(Dropped(DropReason.UNSUPPORTED) for _ in result.messages)
         after = self._dtls.state
         if before is DtlsState.HANDSHAKE and after in (DtlsState.CONNECTED, DtlsState.CLOSED):
             outputs.extend(self._on_connected(proven_by_finish, now))
         if self.state is SessionState.CLOSED:
             return outputs
+        if result.messages:
+            state.active_at = now
+        for message in result.messages:
+            if self._data is None:
+                outputs.append(Dropped(DropReason.UNSUPPORTED))
+            else:
+                event = sctp.PacketReceived(message)
+                outputs.extend(self._after_sctp(self._data.handle(event, now)))
         if after is DtlsState.CLOSED:
             outputs.extend(self._close(CloseReason.PEER_CLOSED))
         elif after is DtlsState.FAILED:
@@ -284,6 +304,17 @@ class Session:
             return self._close(CloseReason.DTLS_FAILED, "no SRTP profile in common")
         outputs = self._after_ice(self._ice.connect(proven, now), now)
         outputs.append(self._enter(SessionState.CONNECTED))
+        data = self._parameters.data
+        if data is not None:
+            self._data = Association(
+                sctp.Parameters(
+                    even=self._parameters.dtls_role is DtlsRole.ACTIVE,
+                    remote_port=data.remote_port,
+                    peer_max_message=data.peer_max_message,
+                ),
+                self._entropy,
+            )
+            outputs.extend(self._after_sctp(self._data.start(now)))
         return outputs
 
     def _flight_path(self) -> PathState | None:
@@ -305,6 +336,38 @@ class Session:
                 outputs.append(SendDatagram(path.path, datagram))
             else:
                 self._flight_held = True
+        return outputs
+
+    # --- data channels ----------------------------------------------------------------------------
+
+    def _on_channel_event(self, event: ChannelEvent, now: Instant) -> list[SessionOutput]:
+        if self._data is None or self.state is not SessionState.CONNECTED:
+            return [Dropped(DropReason.UNEXPECTED_STATE)]
+        outputs = self._after_sctp(self._data.handle(event, now))
+        self._timeout = self._earliest_timeout()
+        return outputs
+
+    def _after_sctp(self, results: Iterable[sctp.AssociationOutput]) -> list[SessionOutput]:
+        """Encrypt and send its packets; pass on the rest. The session outlives the association."""
+        outputs: list[SessionOutput] = []
+        path = self._paths.selected
+        for result in results:
+            match result:
+                case sctp.SendPacket():
+                    for datagram in self._dtls.send(result.packet):
+                        if path is None or not path.permits(len(datagram)):
+                            outputs.append(Dropped(DropReason.AMPLIFICATION_LIMIT))
+                            continue
+                        path.bytes_sent += len(datagram)
+                        outputs.append(SendDatagram(path.path, datagram))
+                case sctp.Dropped():
+                    outputs.append(Dropped(result.reason))
+                case sctp.AssociationClosed():
+                    pass
+                case sctp.ChannelOpened() | sctp.ChannelClosed() | sctp.MessageReceived():
+                    outputs.append(result)
+                case _:
+                    assert_never(result)
         return outputs
 
     # --- life -------------------------------------------------------------------------------------

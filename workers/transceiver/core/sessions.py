@@ -44,6 +44,7 @@ from workers.transceiver.core.interface import (
     StateChanged,
 )
 from workers.transceiver.core.labels import Labels, LinkLabel
+from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened, MessageReceived
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.timers import Timers
 from workers.wire.demux import KINDS, Kind
@@ -343,6 +344,8 @@ class Sessions:
                     outputs.append(FromSession(entry.id, output))
                 case PathSelected():
                     entry.path = output.path
+                    outputs.append(FromSession(entry.id, output))
+                case ChannelOpened() | MessageReceived() | ChannelClosed():
                     outputs.append(FromSession(entry.id, output))
                 case SessionClosed():
                     outputs += self._close(entry, output)

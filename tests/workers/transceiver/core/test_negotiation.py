@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from config.ids import Endpoint
 from workers.transceiver.core.answer import dtls_role, encode_answer
-from workers.transceiver.core.interface import DtlsRole, Fingerprint, IceCredentials
+from workers.transceiver.core.interface import DataParameters, DtlsRole, Fingerprint, IceCredentials
 from workers.transceiver.core.negotiation import Agreement, NothingInCommon, negotiate
 from workers.transceiver.core.offer import parse_answer
 from workers.transceiver.core.sdp import SdpError, parse_description
@@ -52,12 +52,15 @@ def test_answer_to_every_client(path: Path) -> None:
     assert [s.kind for s in ours.sections] == [s.kind for s in theirs.sections]
     assert [s.mid for s in ours.sections] == [s.mid for s in theirs.sections]
     assert [s.protocol for s in ours.sections] == [s.protocol for s in theirs.sections]
-    assert [s.port for s in ours.sections if s.kind != "audio"] == [0] * (len(ours.sections) - 1)
+    data = [s for s in ours.sections if s.kind == "application"]
+    assert all(s.port == 0 for s in ours.sections if s.kind not in ("audio", "application"))
+    assert [s.port for s in data] == ([3478] if agreement.data else [0] * len(data))
     group = ours.first("group")
     assert group is not None
-    assert group.value == f"BUNDLE {agreement.section.mid}"
+    accepted = {agreement.section.mid} | ({agreement.data.mid} if agreement.data else set())
+    assert set(group.value.split()[1:]) == accepted
     assert ours.has("ice-lite")
-    (audio,) = (s for s in ours.sections if s.port)
+    (audio,) = (s for s in ours.sections if s.port and s.kind == "audio")
     assert audio.port == 3478
     assert [a.value for a in audio.all("setup")] == ["passive"]
     assert audio.has("rtcp-mux")
@@ -108,7 +111,7 @@ def test_attributes_of_the_bundle_in_its_tagged_section_only() -> None:
     assert agreement.peer == agree(text).peer
     reply = parse_description(answer(bundled))
     assert [s.kind for s in reply.sections] == ["application", "audio"]
-    assert [s.port for s in reply.sections] == [0, 3478]
+    assert [s.port for s in reply.sections] == [3478, 3478]
 
 
 @pytest.mark.parametrize(
@@ -309,3 +312,48 @@ def test_a_mutated_offer_is_answered_or_refused(
     except (SdpError, NothingInCommon):
         return
     parse_answer(reply)
+
+
+# --- data channels --------------------------------------------------------------------------------
+
+
+def with_data(old: str, new: str) -> str:
+    """Chromium's offer of audio and data, its data section changed."""
+    head, audio, data = re.split("(?=m=)", offer("chromium-audio-data"))
+    assert old in data
+    return head + audio + data.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    "name", ["chromium-audio-data", "firefox-audio-data", "safari-audio-data", "aiortc-audio-data"]
+)
+def test_data_channels_are_accepted_beside_audio(name: str) -> None:
+    data = agree(offer(name)).data
+    assert data is not None
+    assert data.remote_port == 5000
+    assert data.peer_max_message >= 65_536
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("UDP/DTLS/SCTP webrtc-datachannel", "DTLS/SCTP 5000"),
+        ("webrtc-datachannel", "bfcp"),
+        ("m=application 9", "m=application 0"),
+        ("a=mid:1", "a=mid:elsewhere"),
+    ],
+)
+def test_other_data_sections_are_rejected(old: str, new: str) -> None:
+    text = with_data(old, new)
+    assert agree(text).data is None
+    assert [s.port for s in parse_description(answer(text)).sections] == [3478, 0]
+
+
+def test_limits_of_data_channels() -> None:
+    text = with_data("a=sctp-port:5000\r\n", "")
+    text = re.sub("a=max-message-size:.*\r\n", "", text)
+    assert agree(text).data == DataParameters("1", 5000, 65_536)
+    for line in ("a=sctp-port:0", "a=sctp-port:65536", "a=sctp-port:x", "a=max-message-size:-1"):
+        with pytest.raises(SdpError):
+            agree(with_data("a=sctp-port:5000", line))
+    assert agree(with_data("a=sctp-port:5000", "a=sctp-port:7")).data.remote_port == 7  # type: ignore[union-attr]

@@ -214,7 +214,7 @@ def test_a_bye_is_noted_and_broken_rtcp_is_dropped() -> None:
     assert pair.inject(End.SERVER, pair.server_path, broken) == [Dropped(DropReason.MALFORMED_RTP)]
 
 
-def test_application_data_has_nowhere_to_go_yet() -> None:
+def test_application_data_without_a_data_section_has_nowhere_to_go() -> None:
     pair = Pair().connect()
     (record,) = pair.client._dtls.send(b"SCTP")
     assert pair.inject(End.SERVER, pair.server_path, record) == [Dropped(DropReason.UNSUPPORTED)]

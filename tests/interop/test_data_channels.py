@@ -1,0 +1,121 @@
+"""Data channels of other stacks against a whole appliance: what is sent comes back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.support.appliance import TREE, running_appliance
+from tests.support.peers import chromium, reachable
+
+pytestmark = pytest.mark.interop
+
+PEER = "tests.interop.aiortc_data_peer"
+
+CALL = """
+async ({ size, chunk }) => {
+  const peer = new RTCPeerConnection();
+  const media = await navigator.mediaDevices.getUserMedia({ audio: true });
+  media.getTracks().forEach((track) => peer.addTrack(track, media));
+  const channel = peer.createDataChannel("chat", { protocol: "v1" });
+  channel.binaryType = "arraybuffer";
+  const loose = peer.createDataChannel("loose", { ordered: false, maxRetransmits: 2 });
+  const within = (promise, what) => Promise.race([promise, new Promise((_, fail) =>
+    setTimeout(() => fail(new Error(what)), 60000))]);
+  const began = performance.now();
+  await peer.setLocalDescription();
+  const answer = await fetch("/whip/echo",
+    { method: "POST", headers: { "Content-Type": "application/sdp" }, body: peer.localDescription.sdp });
+  await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+  const answered = performance.now();
+  await within(new Promise((done) => { channel.onopen = done; }), "open");
+  const opened = performance.now();
+  if (loose.readyState !== "open") await within(new Promise((d) => { loose.onopen = d; }), "loose");
+
+  const heard = [];
+  let enough = () => {};
+  channel.onmessage = (event) => { heard.push(event.data); enough(); };
+  const until = (count) => within(new Promise((done) => {
+    enough = () => { if (heard.length >= count) done(); };
+    enough();
+  }), `${heard.length} of ${count} messages`);
+  channel.send("héllo");
+  channel.send("");
+  channel.send(new Uint8Array([0, 255, 1]));
+  await until(3);
+  const small = [heard[0], heard[1], ...new Uint8Array(heard[2])];
+
+  const looseHeard = new Promise((done) => { loose.onmessage = (event) => done(event.data); });
+  loose.send("quick");
+  const quick = await within(looseHeard, "loose echo");
+
+  heard.length = 0;
+  const count = size / chunk;
+  const transfer = performance.now();
+  channel.bufferedAmountLowThreshold = 1 << 20;
+  for (let n = 0; n < count; n++) {
+    const piece = new Uint8Array(chunk);
+    for (let i = 0; i < chunk; i += 4096) piece[i] = (n * 31 + i / 4096) & 255;
+    piece[0] = n & 255;
+    if (channel.bufferedAmount > (4 << 20)) {
+      await within(new Promise((done) => { channel.onbufferedamountlow = done; }), "drain");
+    }
+    channel.send(piece);
+  }
+  await until(count);
+  const took = performance.now() - transfer;
+  let wrong = 0;
+  heard.forEach((data, n) => {
+    const piece = new Uint8Array(data);
+    let good = piece.length === chunk && piece[0] === (n & 255);
+    for (let i = 4096; i < chunk && good; i += 4096) good = piece[i] === ((n * 31 + i / 4096) & 255);
+    if (!good) wrong++;
+  });
+  channel.close();
+  await within(new Promise((done) => { channel.onclose = done; }), "close");
+  const again = peer.createDataChannel("again");
+  await within(new Promise((done) => { again.onopen = done; }), "again");
+  const state = peer.connectionState;
+  peer.close();
+  return { small, quick, wrong, state, took, open: opened - answered, count: heard.length };
+}
+"""
+
+
+async def test_aiortc(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path, reachable()) as appliance:
+        with trio.fail_after(60):
+            done = await trio.run_process(
+                [sys.executable, "-m", PEER, appliance.url, "/whip/echo"],
+                cwd=TREE,
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+            )
+        assert done.returncode == 0, done.stderr.decode()
+        assert json.loads(done.stdout) == {"same": True, "state": "closed"}
+
+
+def exchange(url: str, directory: Path, result: dict[str, Any]) -> None:
+    """One call with messages small and large."""
+    with chromium(directory) as context:
+        page = context.new_page()
+        page.goto(url)
+        result.update(page.evaluate(CALL, {"size": 10 << 20, "chunk": 1 << 16}))
+
+
+async def test_chromium(tmp_path: Path) -> None:
+    result: dict[str, Any] = {}
+    async with running_appliance(tmp_path, reachable()) as appliance:
+        await trio.to_thread.run_sync(partial(exchange, appliance.url, tmp_path, result))
+    assert result["small"] == ["héllo", "", 0, 255, 1]
+    assert result["quick"] == "quick"
+    assert result["wrong"] == 0
+    assert result["count"] == 160
+    assert result["state"] == "connected"
