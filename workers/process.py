@@ -337,6 +337,11 @@ def main(role: Role, serve: Serve) -> NoReturn:
     fd: int = parser.parse_args().assignment_fd
     try:
         with socket.socket(fileno=fd) as sock:
+            # What is imported by now stays for ever: the collector need not look at it again. It takes
+            # 20 ms, and a spare has the time.
+            gc.collect()
+            gc.freeze()
+            gc.enable()
             with contextlib.suppress(
                 OSError
             ):  # who only sends an assignment does not stay to hear this
@@ -365,10 +370,6 @@ def _live(assignment: Assignment, config: Config, fds: list[int], serve: Serve) 
     log = open_log(config.log, assignment.name)
     _pin(assignment.cpu, log)
     _allow_descriptors()
-    # What is imported by now stays for ever: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    gc.enable()
     who = identity(assignment.name, assignment.generation, os.getpid())
     try:
         control = ControlClient(assignment.control, who)
