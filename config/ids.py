@@ -7,7 +7,7 @@ the CLI and written in the config, and must mean the same in all four.
 from __future__ import annotations
 
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple, NewType
 
 ClusterId = NewType("ClusterId", int)
@@ -90,9 +90,13 @@ class Endpoint(NamedTuple):
 
     def pack(self) -> bytes:
         """16 address bytes (IPv4 as v4-mapped) and 2 port bytes, big-endian."""
-        address = IPv6Address(self.host) if self.is_ipv6 else IPv4Address(self.host)
-        mapped = address.packed if self.is_ipv6 else _V4_MAPPED + address.packed
-        return mapped + self.port.to_bytes(2, "big")
+        port = self.port.to_bytes(2, "big")
+        if self.is_ipv6:
+            return IPv6Address(self.host).packed + port
+        a, b, c, d = self.host.split(
+            "."
+        )  # a third of what IPv4Address takes, and packets wait for it
+        return _V4_MAPPED + bytes((int(a), int(b), int(c), int(d))) + port
 
     @property
     def is_ipv6(self) -> bool:

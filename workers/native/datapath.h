@@ -17,8 +17,10 @@
 #define FLOW_UPCALLS 8      /* of one installed flow: no client crowds out another */
 #define TICK_MS 100
 #define TOMBSTONE_TICKS (30 * 1000 / TICK_MS)
-#define SWEEP_SHARE 64      /* a tick's sweep looks at this fraction of the table */
-#define SWEEP_LEAST 1024
+#define SWEEP_MS 25         /* little and often, so that a million flows which end at once keep no datagram waiting */
+#define SWEEP_SHARE 256     /* a sweep looks at this fraction of the table */
+#define SWEEP_LEAST 256
+#define SWEEP_MOST 1024     /* flows that one sweep takes out, which costs more than a look */
 #define TURNS 16            /* batches per socket until poll and clock get their turn */
 #define RECORD_HEADER 8
 #define RECORD_DATA 1
@@ -41,6 +43,7 @@ struct leg { /* a link datagram in the making: all records of a batch for one tr
 struct fp {
     struct kept kept;
     uint32_t link_mtu, idle_ticks, sweep_at, now;
+    uint64_t swept; /* when, in units of SWEEP_MS */
     int link, link_family, port_count, sibling_count, upcall_fd, wake_fd, has_thread;
     pthread_t thread;
     _Atomic int running, armed;

@@ -182,19 +182,9 @@ static int pump_port(fp *f, int number) {
     drain_commands(f);
     count(f, FP_RECEIVED, n);
     fp_endpoint clients[BATCH];
-    uint64_t hashes[BATCH];
     struct slot *slots[BATCH];
-    /* Three passes, so that a million flows cost the memory's latency once per batch and not per datagram. */
-    for (int i = 0; i < n; i++) {
-        read_name(&clients[i], &f->names[i]);
-        hashes[i] = table_hash(&f->kept.table, &clients[i], number);
-        __builtin_prefetch((void *)&f->kept.table.index[hashes[i] & f->kept.table.mask]);
-    }
-    for (int i = 0; i < n; i++) {
-        uint64_t entry = entry_at(&f->kept.table, hashes[i]);
-        if (entry) __builtin_prefetch(&f->kept.table.slots[(uint32_t)entry - 1], 1);
-    }
-    for (int i = 0; i < n; i++) slots[i] = table_find(&f->kept.table, &clients[i], number, hashes[i]);
+    for (int i = 0; i < n; i++) read_name(&clients[i], &f->names[i]);
+    table_find_all(&f->kept.table, clients, number, n, slots);
     for (int i = 0; i < n; i++) {
         uint32_t length = f->in[i].msg_len;
         uint8_t first = f->buffers[i][0];
@@ -267,26 +257,27 @@ static int pump_link(fp *f) {
 
 static void sweep(fp *f) {
     struct table *t = &f->kept.table;
-    uint32_t used = kept_used(&f->kept), share = used / SWEEP_SHARE + SWEEP_LEAST;
+    uint32_t used = kept_used(&f->kept), share = used / SWEEP_SHARE + SWEEP_LEAST, freed = 0;
     if (share > used) share = used;
-    for (uint32_t i = 0; i < share; i++) {
+    for (uint32_t i = 0; i < share && freed < SWEEP_MOST; i++) {
         if (f->sweep_at >= used) f->sweep_at = 0;
         struct slot *s = &t->slots[f->sweep_at++];
         int32_t silent = f->now - s->seen;
         if (s->state == SLOT_INSTALLED) {
             if (silent <= (int32_t)f->idle_ticks || !give_back(f, s)) continue;
             count(f, FP_FLOWS, (uint64_t)-1);
-            table_free(t, s);
-        } else if (give_back(f, s) && s->state == SLOT_TOMBSTONE && silent > TOMBSTONE_TICKS) table_free(t, s);
+        } else if (!give_back(f, s) || s->state != SLOT_TOMBSTONE || silent <= TOMBSTONE_TICKS) continue;
+        table_free(t, s);
+        freed++;
     }
 }
 
 /* One round without waiting: what the thread does between two polls, and tests do in its place. `ready`: bit 0
  * for the link, bit n + 1 for port n. */
 void fp_pump(fp *f, uint64_t now_ms, uint64_t ready) {
-    uint32_t tick = now_ms / TICK_MS;
-    if ((int32_t)(tick - f->now) > 0) { /* it never goes back: that would look like long silence */
-        f->now = tick;
+    if (now_ms / SWEEP_MS > f->swept) { /* time never goes back: that would look like long silence */
+        f->swept = now_ms / SWEEP_MS;
+        f->now = now_ms / TICK_MS;
         drain_commands(f);
         sweep(f);
     }
@@ -308,7 +299,7 @@ static void *run(void *argument) {
     fds[n] = (struct pollfd){ f->wake_fd, POLLIN, 0 };
     while (atomic_load_explicit(&f->running, memory_order_acquire)) {
         uint64_t ready = 0;
-        poll(fds, n + 1, TICK_MS);
+        poll(fds, n + 1, SWEEP_MS);
         for (int i = 0; i < n; i++) {
             ready |= (uint64_t)(fds[i].revents != 0) << i;        /* reading clears an error */
             if (fds[i].revents & POLLNVAL) fds[i].fd = -1;         /* but nothing this one: it would spin */

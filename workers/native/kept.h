@@ -15,7 +15,7 @@
 #include "table.h"
 
 #define KEPT_MAGIC 0x544e444du /* TNDM */
-#define KEPT_LAYOUT 2u
+#define KEPT_LAYOUT 3u
 #define KEPT_PAGE 4096u
 #define MAX_PORTS 63 /* with the link, a bit each */
 #define NO_PORT 0xffffu

@@ -33,10 +33,11 @@ static inline int sibling_find(struct sibling *sibling, const fp_endpoint *clien
     uint32_t port = 0, ports = h->port_count < MAX_PORTS ? h->port_count : MAX_PORTS;
     while (port < ports && memcmp(&h->ports[port], local, sizeof *local)) port++;
     if (port == ports) return 0;
-    uint64_t hash = table_hash(t, client, port), entry;
+    uint64_t hash = table_hash(t, client, port);
+    uint32_t entry;
     for (size_t i = hash; i - hash < SIBLING_PROBES && (entry = entry_at(t, i)); i++) {
-        uint32_t number = (uint32_t)entry - 1;
-        if (entry >> 32 != hash >> 32 || number >= t->capacity) continue;
+        uint32_t number = (entry & ENTRY_SLOT) - 1;
+        if (entry >> 24 != hash >> 56 || number >= t->capacity) continue;
         struct slot *s = &t->slots[number];
         uint32_t before = atomic_load_explicit(&s->sequence, memory_order_acquire);
         memcpy((uint8_t *)found + sizeof found->sequence, (uint8_t *)s + sizeof s->sequence, sizeof *s - sizeof s->sequence);

@@ -29,8 +29,9 @@ struct slot {
 };
 _Static_assert(sizeof(struct slot) == 64, "a slot is one cache line");
 
-/* tag << 32 | slot + 1; the tag is the upper half of the hash, and zero is empty */
-typedef _Atomic uint64_t table_entry;
+/* tag << 24 | slot + 1; the tag is the upper byte of the hash, and zero is empty. Small, so that the caches hold more. */
+typedef _Atomic uint32_t table_entry;
+#define ENTRY_SLOT 0xffffffu
 
 struct table {
     struct slot *slots;
@@ -40,11 +41,11 @@ struct table {
     uint64_t key[2];
 };
 
-static inline uint64_t entry_at(const struct table *t, size_t i) {
+static inline uint32_t entry_at(const struct table *t, size_t i) {
     return atomic_load_explicit(&t->index[i & t->mask], memory_order_relaxed);
 }
 
-static inline void entry_set(struct table *t, size_t i, uint64_t entry) {
+static inline void entry_set(struct table *t, size_t i, uint32_t entry) {
     atomic_store_explicit(&t->index[i & t->mask], entry, memory_order_relaxed);
 }
 
@@ -67,13 +68,27 @@ static inline uint64_t slot_hash(const struct table *t, const struct slot *s) {
 
 /* The owner's look-up: every entry of its index names a slot of its table (`kept.h` sees to that). */
 static inline struct slot *table_find(const struct table *t, const fp_endpoint *client, uint16_t port, uint64_t hash) {
-    uint64_t entry;
+    uint32_t entry;
     for (size_t i = hash; (entry = entry_at(t, i)); i++) {
-        if (entry >> 32 != hash >> 32) continue;
-        struct slot *s = &t->slots[(uint32_t)entry - 1];
+        if (entry >> 24 != hash >> 56) continue;
+        struct slot *s = &t->slots[(entry & ENTRY_SLOT) - 1];
         if (s->port == port && !memcmp(&s->client, client, sizeof *client)) return s;
     }
     return NULL;
+}
+
+/* A batch of look-ups in three passes: so a million flows cost the memory's latency once, not once per datagram. */
+static inline void table_find_all(const struct table *t, const fp_endpoint *clients, uint16_t port, int n, struct slot **found) {
+    uint64_t hashes[n];
+    for (int i = 0; i < n; i++) {
+        hashes[i] = table_hash(t, &clients[i], port);
+        __builtin_prefetch((const void *)&t->index[hashes[i] & t->mask]);
+    }
+    for (int i = 0; i < n; i++) {
+        uint32_t entry = entry_at(t, hashes[i]);
+        if (entry) __builtin_prefetch(&t->slots[(entry & ENTRY_SLOT) - 1], 1);
+    }
+    for (int i = 0; i < n; i++) found[i] = table_find(t, &clients[i], port, hashes[i]);
 }
 
 static inline struct slot *table_at(const struct table *t, uint32_t label) {
@@ -98,18 +113,18 @@ static inline void index_add(struct table *t, const struct slot *s) {
     uint64_t hash = slot_hash(t, s);
     size_t i = hash;
     while (entry_at(t, i)) i++;
-    entry_set(t, i, hash >> 32 << 32 | (uint32_t)(s - t->slots + 1));
+    entry_set(t, i, (uint32_t)(hash >> 56) << 24 | (uint32_t)(s - t->slots + 1));
 }
 
 /* A slot that is not in the index stays out of it. */
 static inline void index_remove(struct table *t, const struct slot *s) {
     uint32_t wanted = (uint32_t)(s - t->slots + 1);
     size_t i = slot_hash(t, s) & t->mask;
-    for (uint64_t entry; (uint32_t)(entry = entry_at(t, i)) != wanted; i = (i + 1) & t->mask)
+    uint32_t entry;
+    for (; ((entry = entry_at(t, i)) & ENTRY_SLOT) != wanted; i = (i + 1) & t->mask)
         if (!entry) return;
-    uint64_t entry;
     for (size_t j = (i + 1) & t->mask; (entry = entry_at(t, j)); j = (j + 1) & t->mask) {
-        size_t home = slot_hash(t, &t->slots[(uint32_t)entry - 1]) & t->mask;
+        size_t home = slot_hash(t, &t->slots[(entry & ENTRY_SLOT) - 1]) & t->mask;
         if (((j - home) & t->mask) < ((j - i) & t->mask)) continue; /* it would come before its home */
         entry_set(t, i, entry);
         i = j;

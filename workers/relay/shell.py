@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Final, assert_never
 
 import trio
 
-from config.ids import Endpoint, Route
+from config.ids import Endpoint, Instant, Route
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import RelayStats
@@ -41,8 +42,11 @@ _SO_SNDBUFFORCE: Final = 32
 class RelayShell:
     """Moves events from the datapath to the core and carries out what the core says."""
 
-    def __init__(self, core: Relay, datapath: Datapath) -> None:
+    def __init__(
+        self, core: Relay, datapath: Datapath, clock: Callable[[], Instant] = trio.current_time
+    ) -> None:
         """Until the supervisor has said what is live, the flows of an earlier relay say it."""
+        self._now = clock
         self._core = core
         self._datapath = datapath
         self._links: dict[Route, Endpoint] = dict(datapath.inherited)
@@ -59,19 +63,19 @@ class RelayShell:
                 await trio.lowlevel.checkpoint()
             else:
                 await trio.lowlevel.wait_readable(descriptor)
-            pump(_now())
-            self._handle_waiting()
+            pump(self._now())
+            self.handle_waiting()
 
     async def tick(self) -> None:
         """Let pending and silent flows go, for ever."""
         while True:
             await trio.sleep(TICK)
-            now = _now()
+            now = self._now()
             due = self._core.next_timeout()
             if due is not None and due <= now:
                 self._carry_out(self._core.handle_timeout(now))
             self._datapath.sweep(now)
-            self._handle_waiting()
+            self.handle_waiting()
 
     async def follow_routes(self, worker: Worker) -> None:
         """Make each whole truth of the supervisor ours and acknowledge it."""
@@ -92,7 +96,7 @@ class RelayShell:
         """Read no socket any more, and settle what has been read: a successor has the rest."""
         self._datapath.stop()
         while self._datapath.waiting:
-            self._handle_waiting()
+            self.handle_waiting()
 
     @property
     def flows(self) -> int:
@@ -119,7 +123,8 @@ class RelayShell:
             conserved=self._conserved,
         )
 
-    def _handle_waiting(self) -> None:
+    def handle_waiting(self) -> None:
+        """Let the core decide about some of what has come up."""
         for _ in range(EVENT_BUDGET):
             event = self._datapath.next_event()
             if event is None:
@@ -128,7 +133,7 @@ class RelayShell:
         self._datapath.flush()
 
     def _handle(self, event: Event) -> None:
-        self._carry_out(self._core.handle(event, _now()))
+        self._carry_out(self._core.handle(event, self._now()))
 
     def _carry_out(self, outputs: list[Output]) -> None:
         datapath = self._datapath
@@ -139,11 +144,11 @@ class RelayShell:
                 case SendDatagram():
                     datapath.send_datagram(output)
                 case InstallFlow():
-                    datapath.install(output, _now())
+                    datapath.install(output, self._now())
                 case RemoveFlow():
-                    datapath.remove(output, _now())
+                    datapath.remove(output, self._now())
                 case RemoveRoute():
-                    datapath.remove_route(output, _now())
+                    datapath.remove_route(output, self._now())
                 case FlowAssured() | Dropped():
                     pass  # counted by the core
                 case _:
@@ -156,10 +161,6 @@ def _widen_send_buffer(sock: socket.socket, size: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, size)
     except PermissionError:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
-
-
-def _now() -> float:
-    return trio.current_time()
 
 
 async def serve(worker: Worker) -> None:
@@ -186,7 +187,7 @@ async def serve(worker: Worker) -> None:
             max_flows=config.relay.max_flows,
             max_pending=config.relay.max_pending,
             memory=datapath.memory,
-            now=_now(),
+            now=trio.current_time(),
         )
         shell = RelayShell(core, datapath)
         worker.set_load(lambda: shell.flows)

@@ -340,7 +340,7 @@ def test_no_memory_of_a_sibling_crashes_the_reader(
     for _ in range(20):
         for _ in range(chaos.choice([1, 50, 3000])):
             whole[chaos.randrange(len(whole))] = chaos.randrange(256)
-        survivor.poke(0, struct.pack("=III", 0x544E444D, 2, MAX_FLOWS))
+        survivor.poke(0, struct.pack("=III", 0x544E444D, 3, MAX_FLOWS))
         for client in survivor.bench.clients:
             other.bench.from_client(client, SRTP)
         other.bench.events()

@@ -1,0 +1,221 @@
+"""How far one relay worker goes: `python -m bench.scale [--quick] [--json]`.
+
+    flows_1m_mb              resident memory of a process with a relay core and a million flows
+    lookup_1k_ns, _1m_ns     to find a datagram's flow, in batches as the pump does it
+    new_flows_per_second     first checks that a worker can take on one CPU: datagram in, introduction out,
+                             the transceiver's word in, flow installed, answer out; sends included
+    sweep_max_ms             longest tick of the sweep over a million flows: while all live, and while all
+                             fall silent at once
+    live_flows_per_worker    flows whose checks, one every 2.5 s each, fill one CPU; their media come on top
+
+Times are CPU time of the thread that does the work, so that what else runs on the machine counts little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from bench.native import program
+from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
+from workers.native import load
+from workers.relay.core.interface import InstallFlow, RouteAdded
+from workers.relay.core.relay import Relay
+from workers.relay.datapath.native import NativeDatapath
+from workers.relay.shell import RelayShell
+from workers.wire.link import FLAG_ASSURED, RecordType, encode_record, parse_records
+from workers.wire.ufrag import UfragKeys
+
+MILLION: Final = 1_000_000
+CLIENTS: Final = 400
+"""Sockets that check in a round; the default limit of open files allows no more by much."""
+CHECK_EVERY: Final = 2.5
+KEYS: Final = UfragKeys({"0": bytes(range(16))}, "0")
+ROUTE: Final = Route(ClusterId(0), TransceiverId(1), Epoch(1))
+ANSWER: Final = b"\x01\x01\x00\x00\x21\x12\xa4\x42transaction!" + bytes(44)
+
+
+def _udp(stack: ExitStack) -> tuple[Endpoint, socket.socket]:
+    sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    sock.bind(("127.0.0.1", 0))
+    return Endpoint(*sock.getsockname()), sock
+
+
+def _check(session: int) -> bytes:
+    username = f"{KEYS.mint(ROUTE, session.to_bytes(6, 'big'))}:theirs".encode()
+    body = struct.pack(">HH", 6, len(username)) + username + bytes(-len(username) % 4)
+    body += struct.pack(">HH20s", 8, 20, b"integrity") + struct.pack(">HHI", 0x8028, 4, 0)
+    return struct.pack(">HHI12s", 1, len(body), 0x2112A442, b"transaction!") + body
+
+
+class Worker:
+    """Core, datapath and shell of a relay on loopback, without its thread: each step is ours to time."""
+
+    def __init__(self, stack: ExitStack, max_flows: int) -> None:
+        self.public, self.link, self.far = _udp(stack), _udp(stack), _udp(stack)
+        table = os.memfd_create("flows")
+        stack.callback(os.close, table)
+        self.datapath = NativeDatapath(
+            [self.public], self.link[1], mtu=65_000, idle=60, max_flows=max_flows, table=table
+        )
+        stack.callback(self.datapath.close)
+        self.core = Relay(
+            KEYS,
+            os.urandom,
+            max_flows=max_flows,
+            max_pending=4096,
+            memory=self.datapath.memory,
+        )
+        self.now = 1000.0
+        self.shell = RelayShell(self.core, self.datapath, lambda: self.now)
+        self.core.handle(RouteAdded(ROUTE, self.far[0]), self.now)
+
+    def settle(self) -> None:
+        """Handle all that has come up."""
+        while self.datapath.waiting:
+            self.shell.handle_waiting()
+
+    def from_clients(self) -> None:
+        """What has come on the public socket."""
+        self.datapath.pump_public(0, 1 << 20, self.now)
+        self.settle()
+
+    def from_transceiver(self) -> None:
+        """What has come on the link."""
+        self.datapath.pump_link(1 << 20)
+        self.settle()
+
+    def introductions(self) -> list[int]:
+        """Labels that the transceiver has heard of since."""
+        labels: list[int] = []
+        while True:
+            try:
+                datagram = self.far[1].recv(1 << 16)
+            except BlockingIOError:
+                return labels
+            labels += [record.label for record in parse_records(datagram)]
+
+
+def _took(work: Callable[[], None]) -> float:
+    before = time.thread_time()
+    work()
+    return time.thread_time() - before
+
+
+def first_checks(rounds: int) -> tuple[float, float]:
+    """CPU seconds of a new flow, and of a further check of an installed one."""
+    with ExitStack() as everything:
+        worker = Worker(everything, 65_536)
+        first: list[float] = []
+        again: list[float] = []
+        for n in range(rounds):
+            with ExitStack() as stack:
+                clients = [_udp(stack)[1] for _ in range(CLIENTS)]
+                checks = [_check(n * CLIENTS + client) for client in range(CLIENTS)]
+                for repeat in range(3):
+                    for client, check in zip(clients, checks, strict=True):
+                        client.sendto(check, worker.public[0])
+                    took = _took(worker.from_clients)
+                    labels = worker.introductions()
+                    if len(labels) != CLIENTS:
+                        raise SystemExit(f"{len(labels)} introductions of {CLIENTS}")
+                    for label in labels:
+                        answer = encode_record(RecordType.DATA, FLAG_ASSURED, label, ANSWER)
+                        worker.far[1].sendto(answer, worker.link[0])
+                    took += _took(worker.from_transceiver)
+                    (again if repeat else first).append(took / CLIENTS)
+            worker.now += 2.0
+        return min(first), min(again)
+
+
+def _fill(worker: Worker) -> None:
+    """A million flows, each through the core's table and the command ring."""
+    datapath, memory = worker.datapath, worker.datapath.memory
+    if memory is None:
+        raise SystemExit("no kept memory")
+    memory.used[0] = MILLION
+    local, far = worker.public[0], worker.far[0]
+    for n in range(MILLION):
+        client = Endpoint(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", 1024 + n % 60_000)
+        key = FlowKey(Transport.UDP, client, local)
+        datapath.install(InstallFlow(key, n << 8 | memory.generations[n], ROUTE, far), worker.now)
+    if datapath.flows != MILLION:
+        raise SystemExit(f"only {datapath.flows} flows")
+
+
+def _resident() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def million() -> dict[str, float]:
+    """Memory and sweep with a million flows; to be run in a process of its own."""
+    with ExitStack() as stack:
+        worker = Worker(stack, MILLION)
+        _fill(worker)
+        resident = _resident()
+        longest = [0.0]
+
+        def tick(seconds: float) -> None:
+            worker.now += seconds
+            before = time.thread_time()
+            worker.datapath.sweep(worker.now)
+            longest[0] = max(longest[0], time.thread_time() - before)
+
+        for _ in range(300):  # once round while all live
+            tick(0.025)
+        worker.now += 60.0
+        while worker.datapath.flows > MILLION // 2:
+            tick(0.025)
+            while worker.datapath.next_event() is not None:
+                pass
+        return {"flows_1m_mb": round(resident, 1), "sweep_max_ms": round(longest[0] * 1e3, 3)}
+
+
+def _lookup(flows: int) -> float:
+    command = [program("lookup"), str(flows)]
+    return float(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def main() -> None:
+    """Run the bench."""
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, under 50 s")
+    parser.add_argument("--json", action="store_true", help="one flat JSON object")
+    parser.add_argument("--million", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    load()  # says why if there is no native datapath
+    if arguments.million:
+        print(json.dumps(million()))
+        return
+    again = [sys.executable, "-m", "bench.scale", "--million"]
+    figures = json.loads(subprocess.run(again, capture_output=True, check=True).stdout)
+    first, check = first_checks(5 if arguments.quick else 40)
+    figures |= {
+        "lookup_1k_ns": _lookup(1_000),
+        "lookup_64k_ns": _lookup(65_536),
+        "lookup_1m_ns": _lookup(MILLION),
+        "new_flows_per_second": round(1 / first),
+        "live_flows_per_worker": round(CHECK_EVERY / check),
+    }
+    if arguments.json:
+        print(json.dumps(figures))
+    else:
+        for name, figure in figures.items():
+            print(f"{name:24}{figure:>12}")
+
+
+if __name__ == "__main__":
+    main()
