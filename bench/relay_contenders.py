@@ -185,7 +185,8 @@ def tandem(datapath: DatapathChoice, place: Placement) -> Iterator[Tandem]:
         config.write_text(_CONFIG.format(port=port, datapath=datapath.value, directory=directory))
         python.write_text(_PYTHON.format(python=sys.executable))
         python.chmod(0o755)
-        command = [sys.executable, "-c", _LAUNCH, str(python), "run", "-c", str(config)]
+        launch = [sys.executable, "-c", _LAUNCH, str(python), "run", "-c", str(config)]
+        command = ["setpriv", "--pdeathsig", "TERM", *launch]
         process = stack.enter_context(
             started(command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent)
         )
