@@ -470,17 +470,68 @@ def test_silent_flows_are_swept_and_live_ones_stay(bench: Bench) -> None:
     assert bench.datapath.flows == 1
 
 
+@pytest.mark.parametrize("end", ["route", "remove", "silence", "replace"])
+def test_every_label_is_given_back_once_though_the_ring_is_full(bench: Bench, end: str) -> None:
+    labels = [bench.install(client, n) for n, client in enumerate(bench.clients)]
+    stray = encode_record(DATA, 0, make_label(9, 9), b"x")
+    for _ in range(3):
+        bench.from_transceiver(stray * 2000)
+    match end:
+        case "route":
+            bench.datapath.remove_route(RemoveRoute(route(0)), bench.now)
+        case "remove":
+            for label in labels:
+                bench.datapath.remove(RemoveFlow(label), bench.now)
+        case "silence":
+            bench.now += IDLE + 1
+            bench.datapath.sweep(bench.now)
+        case _:
+            for n, client in enumerate(bench.clients):
+                bench.install(client, 10 + n)
+    ended: list[int] = []
+    for _ in range(4):
+        ended += [event.label for event in bench.events() if isinstance(event, FlowExpired)]
+        bench.now += 1
+        bench.datapath.sweep(bench.now)
+    assert len(ended) == len(set(ended))
+    # With no room to say that the old one has ended, the native one may give back the new one instead.
+    slots = {label >> 8 for label in ended}
+    assert len(slots) == 3
+    assert all({n, 10 + n} & slots for n in range(3)) if end == "replace" else slots == {0, 1, 2}
+
+
+def test_a_flood_of_everything_starves_no_installed_flow(bench: Bench) -> None:
+    calm, loud = bench.clients[:2]
+    label = bench.install(calm, 1)
+    buried = bench.install(bench.clients[2], 2)
+    bench.datapath.remove(RemoveFlow(buried), bench.now)
+    bench.events()
+    stray = encode_record(RecordType.UNKNOWN, 0, make_label(9, 9), b"")
+    for _ in range(5):
+        bench.from_client(loud, *[STUN, NOISE, SRTP] * 200)
+        bench.from_client(bench.clients[2], *[SRTP] * 200)
+        bench.from_client(bench.client6, *[STUN] * 100)
+        bench.from_transceiver(stray * 2000)
+        bench.from_client(calm, SRTP, STUN)
+        bench.from_transceiver(encode_record(DATA, 0, label, SRTP))
+        assert calm.take() == [SRTP]
+        assert bench.transceivers[0].take() == [encode_record(DATA, 0, label, SRTP)]
+    known = [event for event in bench.events() if isinstance(event, Upcall) and event.flow]
+    assert len(known) == 5
+    assert bench.datapath.counters.dropped[DropReason.TOMBSTONE] == 1000
+
+
 # --- against a model ------------------------------------------------------------------------------
 
 payloads = st.sampled_from(
     [SRTP, DTLS, STUN, NOISE, b"", b"\x80" * MAX_PAYLOAD, b"\x80" * (MAX_PAYLOAD + 1)]
 )
 steps = st.one_of(
-    st.tuples(st.just("client"), st.integers(0, 2), payloads),
+    st.tuples(st.just("client"), st.integers(0, 3), payloads),
     st.tuples(
         st.just("record"), st.integers(0, 1), st.integers(0, 3), st.sampled_from([SRTP, b""])
     ),
-    st.tuples(st.just("install"), st.integers(0, 2), st.integers(0, 1)),
+    st.tuples(st.just("install"), st.integers(0, 3), st.integers(0, 1)),
     st.tuples(st.just("remove"), st.integers(0, 3), st.none()),
     st.tuples(st.just("route"), st.integers(0, 1), st.none()),
     st.tuples(st.just("later"), st.integers(0, 40), st.none()),
@@ -495,6 +546,7 @@ def test_it_does_what_three_dictionaries_do(
 ) -> None:
     with ExitStack() as stack:
         bench = Bench(stack, make_one)
+        everyone = [*bench.clients, bench.client6]
         flows: dict[int, tuple[int, int]] = {}  # label -> client, owner
         labels: dict[int, int] = {}  # client -> label
         seen: dict[int, float] = {}
@@ -515,7 +567,7 @@ def test_it_does_what_three_dictionaries_do(
             returned: list[tuple[int, bytes]] = []
             match step:
                 case ("client", int() as client, bytes() as datagram):
-                    bench.from_client(bench.clients[client], datagram)
+                    bench.from_client(everyone[client], datagram)
                     label = labels.get(client)
                     if 0 < len(datagram) <= MAX_PAYLOAD:
                         passes = FORWARDED[datagram[0]]
@@ -528,7 +580,7 @@ def test_it_does_what_three_dictionaries_do(
                             buried[client] = bench.now
                         else:
                             known = KnownFlow(label, route(flows[label][1])) if label else None
-                            key = bench.key(bench.clients[client])
+                            key = bench.key(everyone[client])
                             expected.append(Upcall(key, datagram, known))
                 case ("record", int() as owner, int() as back, bytes() as payload):
                     label = made[-1 - back] if back < len(made) else make_label(99, 1)
@@ -537,7 +589,7 @@ def test_it_does_what_three_dictionaries_do(
                     if owns == owner and payload:
                         returned.append((client, payload))
                     else:
-                        key = bench.key(bench.clients[client])
+                        key = bench.key(everyone[client])
                         peer = bench.transceivers[owner].endpoint
                         expected.append(
                             LinkRecord(
@@ -545,7 +597,7 @@ def test_it_does_what_three_dictionaries_do(
                             )
                         )
                 case ("install", int() as client, int() as owner):
-                    label = bench.install(bench.clients[client], len(made), owner)
+                    label = bench.install(everyone[client], len(made), owner)
                     if client in labels:
                         take_out(labels[client], bury=False)
                     made.append(label)
@@ -576,7 +628,7 @@ def test_it_does_what_three_dictionaries_do(
             assert [e for e in events if not isinstance(e, FlowExpired)] == expected
             for n, transceiver in enumerate(bench.transceivers):
                 assert transceiver.take() == [data for owner, data in forwarded if owner == n]
-            for n, peer_ in enumerate(bench.clients):
+            for n, peer_ in enumerate(everyone):
                 assert peer_.take() == [data for client, data in returned if client == n]
             assert bench.datapath.flows == len(flows)
             ended.clear()
