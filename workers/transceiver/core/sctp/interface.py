@@ -145,11 +145,3 @@ class Dropped(msgspec.Struct, frozen=True):
 AssociationOutput: TypeAlias = (
     SendPacket | ChannelOpened | MessageReceived | ChannelClosed | AssociationClosed | Dropped
 )
-
-
-class Violation(Exception):
-    """Between the parts of an association: the peer did what ends it. Caught at the door."""
-
-    def __init__(self, cause: CloseCause) -> None:
-        super().__init__(cause.value)
-        self.cause = cause

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
-from workers.transceiver.core.sctp.interface import CloseCause, Violation
+from workers.transceiver.core.sctp.interface import CloseCause
 from workers.transceiver.core.sctp.serial import unwrap_ssn
 from workers.wire.sctp_chunks import Data
 
@@ -21,6 +21,14 @@ CHARGE: Final = 64
 MAX_RUNS: Final = 512
 MAX_STREAMS: Final = 1024
 """We accept ids below this (inbound streams of our INIT)."""
+
+
+class ProtocolError(Exception):
+    """Between the parts of an association: the peer did what ends it. Caught at the one door."""
+
+    def __init__(self, cause: CloseCause) -> None:
+        super().__init__(cause.value)
+        self.cause = cause
 
 
 class Message(NamedTuple):
@@ -100,10 +108,10 @@ class Reassembly:
         return room and (next_one or len(self._by_first) < MAX_RUNS)
 
     def add(self, tsn: int, data: Data) -> list[Message]:
-        """Take a fragment; whose turn has come comes out. Raises Violation."""
+        """Take a fragment; whose turn has come comes out. Raises ProtocolError."""
         if data.begin and data.end:
             if (before := self._by_last.get(tsn - 1)) and not before.end:
-                raise Violation(CloseCause.PROTOCOL_VIOLATION)
+                raise ProtocolError(CloseCause.PROTOCOL_VIOLATION)
             return self._complete(data, data.payload)
         run = _Run(tsn, data)
         self.buffered += run.charge
@@ -113,7 +121,7 @@ class Reassembly:
         if after is not None and not (run.end and after.begin):
             run = self._join(run, after)
         if run.size > self._max_message:
-            raise Violation(CloseCause.MESSAGE_TOO_BIG)
+            raise ProtocolError(CloseCause.MESSAGE_TOO_BIG)
         if run.begin and run.end:
             self._by_first.pop(run.first, None)
             self.buffered -= run.charge
@@ -123,7 +131,7 @@ class Reassembly:
 
     def _join(self, before: _Run, after: _Run) -> _Run:
         if not before.fits(after):
-            raise Violation(CloseCause.PROTOCOL_VIOLATION)
+            raise ProtocolError(CloseCause.PROTOCOL_VIOLATION)
         self._by_last.pop(before.last, None)
         self._by_last.pop(after.last, None)
         self._by_first.pop(after.first, None)
@@ -132,7 +140,7 @@ class Reassembly:
 
     def _complete(self, data: Data, payload: bytes) -> list[Message]:
         if len(payload) > self._max_message:
-            raise Violation(CloseCause.MESSAGE_TOO_BIG)
+            raise ProtocolError(CloseCause.MESSAGE_TOO_BIG)
         message = Message(data.stream, data.protocol, payload)
         if data.unordered:
             return [message]

@@ -7,15 +7,31 @@ that left on a stream has arrived, so that the peer has nothing to wait for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 from config.ids import Instant
 from workers.transceiver.core.sctp.rto import Retry
 from workers.transceiver.core.sctp.serial import TSN_MASK, unwrap_tsn
-from workers.wire.sctp_chunks import OutgoingReset, ReConfig, ResetResponse, ResetResult
+from workers.wire.sctp_chunks import (
+    OtherRequest,
+    OutgoingReset,
+    ReConfig,
+    ResetResponse,
+    ResetResult,
+)
 
 MAX_STREAMS_PER_REQUEST: Final = 256
 _RETRY_LATER: Final = frozenset({ResetResult.IN_PROGRESS, ResetResult.IN_PROGRESS_ALREADY})
+
+
+class Outcome(NamedTuple):
+    """Of one RE-CONFIG chunk."""
+
+    responses: list[ReConfig]
+    theirs: list[tuple[int, ...]]
+    """Streams of the peer to be reset now; an empty tuple means all."""
+    ours: tuple[int, ...]
+    """Streams of ours that are reset."""
 
 
 class Verdict(NamedTuple):
@@ -71,6 +87,25 @@ class Resets:
             raise AssertionError("no request is under way")
         self.retry.again(now)
         return ReConfig((self._request,))
+
+    def handle(self, chunk: ReConfig, cumulative: int) -> Outcome:
+        """Take a chunk; `cumulative` is the last TSN without a gap that has come."""
+        outcome = Outcome([], [], ())
+        for parameter in chunk.parameters:
+            match parameter:
+                case OutgoingReset():
+                    verdict = self.judge(parameter, cumulative)
+                case OtherRequest():
+                    verdict = self.deny(parameter.request)
+                case ResetResponse():
+                    outcome = outcome._replace(ours=self.answered(parameter) or outcome.ours)
+                    continue
+                case _:
+                    assert_never(parameter)
+            outcome.responses.append(verdict.response)
+            if verdict.streams is not None:
+                outcome.theirs.append(verdict.streams)
+        return outcome
 
     def answered(self, response: ResetResponse) -> tuple[int, ...] | None:
         """Streams that are reset, or never will be; None if it answers nothing, or not for good."""
