@@ -1,7 +1,8 @@
 """What a session costs: `python -m bench.transceiver [--quick] --json`.
 
 A real appliance with one worker of each kind, called by `tandem call`: 50 packets a second and call,
-echoed. CPU is what the workers say of themselves in the snapshot that also has their packet counters.
+echoed. The transceiver has one CPU to itself; relay and caller share the others. CPU is what the
+workers say of themselves in the snapshot that also has their packet counters.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import platform
 import sys
 import time
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.appliance import Appliance, running
@@ -49,6 +51,12 @@ def measure(appliance: Appliance, *, count: int, seconds: float) -> Window:
     return Window(round(transceiver * 1e6, 2), round(relay * 1e6, 2), report)
 
 
+def place(pid: int, cpus: set[int]) -> None:
+    """Move a process, all its threads, to these CPUs."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cpus)
+
+
 def snapshot(appliance: Appliance) -> tuple[TransceiverStats, RelayStats]:
     """The latest counters of both workers."""
     transceiver, relay = appliance.worker("transceiver").stats, appliance.worker("relay").stats
@@ -81,7 +89,11 @@ def main() -> None:
     def say(what: str) -> None:
         print(what, file=sys.stderr, flush=True)
 
+    *others, own = sorted(os.sched_getaffinity(0))
     with running() as appliance:
+        place(appliance.worker("transceiver").pid, {own})
+        if others:
+            os.sched_setaffinity(0, set(others))  # the callers inherit it
         say("warming up")
         gentle = appliance.call(count=40, rate=20, seconds=1).report()
         say("50 sessions")
