@@ -137,12 +137,14 @@ class Stage:
         """Checks of strangers: half of them with ufrags that the real transceiver could have minted."""
         key = bytes.fromhex((self._directory / "state/ufrag.key").read_text())
         keys = UfragKeys({"0": key}, "0")
-        (rpc,) = (self._directory / "workers").glob("transceiver-1-*.rpc")
-        epoch = Epoch(int(rpc.stem.rpartition("-")[2]) % 65536)
-        route = Route(ClusterId(0), TransceiverId(1), epoch)
+        # Either of the two may be the real one: it is the one with an rpc.
+        (rpc,) = (self._directory / "workers").glob("transceiver-*.rpc")
+        _, number, generation = rpc.stem.split("-")
+        epoch = Epoch(int(generation) % 65536)
+        route = Route(ClusterId(0), TransceiverId(int(number)), epoch)
         mixed = (
-            keys.mint(route, os.urandom(6)) if number % 2 else os.urandom(12).hex()[:23]
-            for number in range(4000)
+            keys.mint(route, os.urandom(6)) if turn % 2 else os.urandom(12).hex()[:23]
+            for turn in range(4000)
         )
         datagrams = b"".join(check(ufrag) for ufrag in mixed)
         file = self._directory / "flood"

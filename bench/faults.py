@@ -104,7 +104,7 @@ def _measure(
     log(f"drops: {scene.drops()}")
     return {
         "kill_datagrams_lost": statistics.median(lost),
-        "kill_datagrams_lost_each": lost,
+        "kill_datagrams_lost_worst": max(lost),
         "kill_flows_moved": moved,
         "killed_at": killed_at,
         "roll_datagrams_lost": rolled.sent - rolled.received,
