@@ -1,0 +1,198 @@
+"""What a media plane is: the part of a transceiver that moves media without deciding anything.
+
+Sessions decide: who the peer is, with which keys, on which path. The plane does what comes fifty
+times a second and session: it reads the link, opens SRTP, keeps count of what arrives, and hands the
+frames on, up to Python or on to a stream's peer; and the other way round. Without a plane (no compiler,
+`transceiver.media = "python"`, the test caller) a `Session` does the same itself, packet by packet, and
+is the oracle for it.
+
+**Streams.** `open` gives a stream its keys; it is one session's audio, both ways. `bind` says which link
+label its peer's datagrams come with, `set_way` by which label the peer is reached. All three follow each
+other in order with everything else that is asked for.
+
+**From relays.** A DATA record on a bound label whose payload is RTP or RTCP (RFC 7983, first byte
+128-191; RFC 5761) is the plane's: authenticated, decrypted, counted. Every other record goes up as
+`RecordReceived`, in order, through a bounded ring whose overflow is counted. Nobody but the `peers` may
+send to the link socket.
+
+**Frames.** A packet of a receivable payload type is a frame: it goes up as `FrameReceived`, or, if
+`forward` gave its stream a target, out again at once under the target's SSRC and keys. A forwarded
+stream keeps its gaps: the sequence number moves by what it moved at the source, so that the receiver
+conceals what was lost. When the source's SSRC changes, the sequence goes on after the highest one sent.
+A target that may not send this payload type, or has no way, drops it, counted.
+
+**Told of media.** `MediaSeen` says that an authenticated packet came: for the first one of each binding,
+and, while a packet comes by another label than the stream's way, at most every `SEEN_EVERY` seconds.
+
+**Law**, true whenever no call is running:
+`records == raised + frames + reports + sum(dropped)`, and of the frames
+`frames == handed_up + forwarded + sum(undelivered)`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol, TypeAlias
+
+from config.ids import Instant
+from workers.transceiver.core.interface import (
+    AudioParameters,
+    AudioReceived,
+    RecordReceived,
+    SendAudio,
+    SendRecord,
+)
+from workers.transceiver.core.labels import LinkLabel
+from workers.transceiver.core.srtp import SrtpKeys
+from workers.wire.types import DropReason
+
+SEEN_EVERY: Final = 0.05
+"""Seconds between two `MediaSeen` of one stream whose media comes by another way than it leaves."""
+GATHER: Final = 0.001
+"""Seconds that a frame may wait for others before Python is woken: a wake-up costs more than ten."""
+
+Stream: TypeAlias = int
+"""A small number, unique among the streams that live; `Sessions` gives it out and uses it anew."""
+
+
+class FrameReceived(NamedTuple):
+    """One frame of a stream that is not forwarded."""
+
+    stream: Stream
+    audio: AudioReceived
+    at: Instant
+    """When its batch was read."""
+
+
+class ReportReceived(NamedTuple):
+    """One authenticated, decrypted RTCP packet, not parsed."""
+
+    stream: Stream
+    packet: bytes
+    at: Instant
+
+
+class MediaSeen(NamedTuple):
+    """Authenticated media came by that label."""
+
+    stream: Stream
+    by: LinkLabel
+    at: Instant
+
+
+class StreamClosed(NamedTuple):
+    """The last event of a stream: its number may be used anew."""
+
+    stream: Stream
+
+
+PlaneEvent: TypeAlias = RecordReceived | FrameReceived | ReportReceived | MediaSeen | StreamClosed
+
+
+class StreamStats(NamedTuple):
+    """One stream as it stands now: RFC 3550, 6.4.1, A.1, A.3 and A.8. Times are instants or seconds."""
+
+    packets_in: int = 0
+    """Authenticated RTP packets of receivable payload types."""
+    octets_in: int = 0
+    """Their payloads."""
+    expected: int = 0
+    """Packets that the peer has sent, by its sequence numbers; through changes of SSRC."""
+    lost: int = 0
+    """Of them, missing now."""
+    jitter: float = 0.0
+    source: int = 0
+    """The peer's SSRC of the last packet; 0 before any."""
+    highest: int = 0
+    """Extended highest sequence number of that source."""
+    payload_type: int = -1
+    """Of the last packet; -1 before any."""
+    received_at: Instant = 0.0
+    """When the last packet came."""
+    packets_out: int = 0
+    octets_out: int = 0
+    timestamp_out: int = 0
+    """RTP timestamp of the last packet that left."""
+    sent_at: Instant = 0.0
+    """When it left."""
+    reports_in: int = 0
+    """Authenticated RTCP packets."""
+
+
+@dataclass(slots=True)
+class PlaneCounters:
+    """Plain totals since the start."""
+
+    datagrams: int = 0
+    """Link datagrams from peers."""
+    records: int = 0
+    raised: int = 0
+    frames: int = 0
+    reports: int = 0
+    dropped: Counter[DropReason] = field(default_factory=Counter)
+    """Records, and whole datagrams of strangers, that came to nothing."""
+    handed_up: int = 0
+    forwarded: int = 0
+    undelivered: Counter[DropReason] = field(default_factory=Counter)
+    """Frames that were authenticated and then went nowhere."""
+    records_out: int = 0
+    """Records that left, media and other."""
+    unsent: Counter[DropReason] = field(default_factory=Counter)
+    """Records and frames that Python gave and that did not leave."""
+
+
+class MediaPlane(Protocol):
+    """See the module. No method blocks. Commands are carried out in the order they are given."""
+
+    @property
+    def descriptor(self) -> int:
+        """Readable when `take` has something."""
+
+    @property
+    def counters(self) -> PlaneCounters:
+        """Totals so far."""
+
+    def take(self) -> list[PlaneEvent]:
+        """What has happened since, in order within each stream; bounded, so it may leave some."""
+
+    def open(
+        self, stream: Stream, keys: SrtpKeys, audio: AudioParameters, ssrc: int, sequence: int
+    ) -> None:
+        """Receive and send with these keys. `ssrc` and the first `sequence` are those we send with."""
+
+    def close(self, stream: Stream) -> None:
+        """Forget the stream, its bindings and its forwarding; `StreamClosed` follows."""
+
+    def bind(self, at: LinkLabel, stream: Stream) -> None:
+        """That label's media is this stream's from now on, whosever it was."""
+
+    def unbind(self, at: LinkLabel) -> None:
+        """That label's records go up again."""
+
+    def set_way(self, stream: Stream, way: LinkLabel | None) -> None:
+        """Where the stream's media is sent; None: nowhere."""
+
+    def forward(self, stream: Stream, target: Stream | None) -> None:
+        """What comes on `stream` leaves on `target` (itself: an echo); None: it goes up."""
+
+    def send(self, stream: Stream, frame: SendAudio) -> None:
+        """Send one frame."""
+
+    def send_report(self, stream: Stream, packet: bytes) -> None:
+        """Encrypt and send one compound RTCP packet."""
+
+    def send_record(self, record: SendRecord) -> None:
+        """Send a record that is not media."""
+
+    def receive(self, at: LinkLabel, datagram: bytes) -> None:
+        """Treat a datagram as if a DATA record with that label had brought it (wire.md 2, INTRO)."""
+
+    def flush(self) -> None:
+        """Begin to carry out what was asked for since the last flush."""
+
+    def stats(self, stream: Stream) -> StreamStats:
+        """That stream's figures."""
+
+    def stop(self) -> None:
+        """Carry out what was asked for, then touch neither link nor keys any more."""
