@@ -23,6 +23,7 @@ _READY_WITHIN: Final = 30.0
 _CONFIG: Final = """\
 [relay]
 listen = {listen}
+advertise = {advertise}
 workers = 1
 [transceiver]
 workers = 1
@@ -102,7 +103,8 @@ def process_cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A UDP port that nobody has at the moment."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -111,13 +113,20 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running(hosts: Sequence[str] = ("127.0.0.1",)) -> Iterator[Appliance]:
-    """An appliance that is ready, ended behind you. `hosts`: where its relay listens."""
+def running(
+    hosts: Sequence[str] = ("127.0.0.1",), *, port: int | None = None, advertise: Sequence[str] = ()
+) -> Iterator[Appliance]:
+    """An appliance that is ready, ended behind you.
+
+    `hosts`: where its relay listens; `advertise`: what its answers say instead, `host:port` each.
+    """
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory:
         config = Path(directory, "tandem.toml")
-        port = _free_port()
+        port = port or free_port()
         listen = json.dumps([f"{host}:{port}" for host in hosts])
-        config.write_text(_CONFIG.format(directory=directory, listen=listen))
+        config.write_text(
+            _CONFIG.format(directory=directory, listen=listen, advertise=json.dumps([*advertise]))
+        )
         process = subprocess.Popen(
             [sys.executable, "-m", "appliance.cli.main", "run", "-c", config],
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,167 @@
+"""How long headless Chromium takes from the answer to a connection and to an open data channel.
+
+    python -m bench.setup [--quick] [--json]
+
+A real appliance (`tandem run`), once as near as can be and once with a round trip of 100 ms to its relay,
+made by a proxy (bench/delay.py); signaling is not delayed. Three browsers: as they come (plain), with SNAP,
+and with SPED and SNAP, which Chromium has behind field trials. Times are taken by events inside the page,
+from `setRemoteDescription` on; a figure is the median. For comparison our own client, without delay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+from ipaddress import ip_address
+from typing import Any, Final
+
+from playwright.sync_api import Page, sync_playwright
+
+from appliance.supervisor.addresses import own_addresses
+from bench.appliance import free_port, running
+from bench.browser import CHROMIUM, OWN_ADDRESSES
+from bench.delay import delayed
+
+ROUND_TRIP: Final = 0.1
+TRIALS: Final = {
+    "plain": "",
+    "snap": "WebRTC-Sctp-Snap/Enabled/",
+    "sped_snap": "WebRTC-IceHandshakeDtls/Enabled/WebRTC-Sctp-Snap/Enabled/",
+}
+"""Field trials of Chromium that switch each way of setting up on."""
+FIELDS: Final = ("ice", "connected", "datachannel", "echo")
+
+CALL: Final = """
+async () => {
+  window.microphone ??= await navigator.mediaDevices.getUserMedia({ audio: true });
+  const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  for (const track of microphone.getTracks()) peer.addTrack(track, microphone);
+  const channel = peer.createDataChannel("bench");
+  let began;
+  const since = () => performance.now() - began;
+  const within = (what, start) => new Promise((done, failed) => {
+    setTimeout(() => failed(new Error(`no ${what}`)), 10000);
+    start(done, failed);
+  });
+  const ice = within("ice", (done) => {
+    peer.oniceconnectionstatechange = () => {
+      if (["connected", "completed"].includes(peer.iceConnectionState)) done(since());
+    };
+  });
+  const connected = within("connection", (done, failed) => {
+    peer.onconnectionstatechange = () => {
+      if (peer.connectionState === "connected") done(since());
+      if (peer.connectionState === "failed") failed(new Error("failed"));
+    };
+  });
+  const datachannel = within("channel", (done) => {
+    channel.onopen = () => { done(since()); channel.send("hello"); };
+  });
+  const echo = within("echo", (done) => { channel.onmessage = () => done(since()); });
+  await peer.setLocalDescription();
+  const response = await fetch("/v1/realtime/calls", {
+    method: "POST", headers: { "Content-Type": "application/sdp" }, body: peer.localDescription.sdp });
+  const sdp = await response.text();
+  if (response.status !== 201) throw new Error(sdp);
+  began = performance.now();
+  await peer.setRemoteDescription({ type: "answer", sdp });
+  const times = { ice: await ice, connected: await connected, datachannel: await datachannel,
+                  echo: await echo };
+  await fetch(`${response.headers.get("Location")}/hangup`, { method: "POST" });
+  peer.close();
+  await new Promise((done) => setTimeout(done, 50));
+  return times;
+}
+"""
+
+
+def measure(url: str, trials: str, calls: int) -> list[dict[str, float]]:
+    """One browser, one page, so many calls one after another; the first warms up and is left out."""
+    flags = ["--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"]
+    if trials:
+        flags.append(f"--force-fieldtrials={trials}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        try:
+            page: Page = browser.new_context(permissions=["microphone"]).new_page()
+            page.goto(f"{url}/healthz")
+            return [page.evaluate(CALL) for _ in range(calls + 1)][1:]
+        finally:
+            browser.close()
+
+
+def summary(prefix: str, times: list[dict[str, float]]) -> dict[str, float]:
+    """Median of every field, and the worst of those that have a goal. Milliseconds."""
+    fields: dict[str, float] = {}
+    for name in FIELDS:
+        values = [one[name] for one in times]
+        fields[f"{prefix}_{name}_ms"] = round(statistics.median(values), 1)
+        if name in ("connected", "datachannel"):
+            fields[f"{prefix}_{name}_worst_ms"] = round(max(values), 1)
+    return fields
+
+
+def near(calls: int) -> dict[str, Any]:
+    """No delay: the browser as it comes, and our own client."""
+    with running(OWN_ADDRESSES) as appliance:
+        url = appliance.status().page.rstrip("/")
+        fields: dict[str, Any] = {
+            **summary("rtt0", measure(url, TRIALS["plain"], calls)),
+            **summary("rtt0_sped_snap", measure(url, TRIALS["sped_snap"], calls)),
+        }
+        gentle = appliance.call(count=40, rate=20, seconds=0.5).report()
+        fields["rtt0_caller_connected_ms"] = gentle["connected_p50_ms"]
+        fields["rtt0_caller_connected_p99_ms"] = gentle["connected_p99_ms"]
+    return fields
+
+
+def far(calls: int) -> dict[str, Any]:
+    """With the delay, every way of setting up."""
+    own = next(
+        (
+            host
+            for host in own_addresses()
+            if (address := ip_address(host)).version == 4 and not address.is_loopback
+        ),
+        None,
+    )
+    if own is None:
+        raise SystemExit("no IPv4 address but loopback: browsers would not use it")
+    port = free_port()
+    fields: dict[str, Any] = {}
+    with (
+        delayed(("127.0.0.1", port), ROUND_TRIP / 2, own) as proxy,
+        running(port=port, advertise=[f"{proxy.address[0]}:{proxy.address[1]}"]) as appliance,
+    ):
+        url = appliance.status().page.rstrip("/")
+        for name, trials in TRIALS.items():
+            print(f"rtt 100 ms, {name}", file=sys.stderr, flush=True)
+            fields |= summary(f"rtt100_{name}", measure(url, trials, calls))
+    return fields
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.setup", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="5 calls each instead of 25")
+    parser.add_argument("--json", action="store_true", help="one flat JSON object")
+    options = parser.parse_args()
+    calls = 5 if options.quick else 25
+    print("rtt 0", file=sys.stderr, flush=True)
+    fields: dict[str, Any] = {"calls": calls, **near(calls), **far(calls)}
+    fields["python"] = f"{platform.python_version()} {sys.executable}"
+    fields["cpus"] = os.cpu_count()
+    fields["load_average"] = round(os.getloadavg()[0], 2)
+    if options.json:
+        print(json.dumps(fields))
+        return
+    for name, value in fields.items():
+        print(f"{name:34} {value}")
+
+
+if __name__ == "__main__":
+    main()
