@@ -118,6 +118,8 @@ class StreamStats(NamedTuple):
     """When it left."""
     reports_in: int = 0
     """Authenticated RTCP packets."""
+    payload_type_out: int = -1
+    """Of the last packet that left; -1 before any. Sender reports count in its clock."""
 
 
 @dataclass(slots=True)
