@@ -7,6 +7,8 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 
+import trio
+
 
 def notify(*states: str, environ: Mapping[str, str] = os.environ) -> bool:
     """Send `READY=1`, `STOPPING=1`, `STATUS=...`. True if somebody was told.
@@ -24,3 +26,21 @@ def notify(*states: str, environ: Mapping[str, str] = os.environ) -> bool:
             unix.sendto("\n".join(states).encode(), address)
             return True
     return False
+
+
+def watchdog_interval(environ: Mapping[str, str] = os.environ) -> float | None:
+    """Seconds between two signs of life, half of what systemd waits; None if it waits for none.
+
+    sd_watchdog_enabled(3): $WATCHDOG_USEC counts only for the process that $WATCHDOG_PID names.
+    """
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    given = environ.get("WATCHDOG_USEC", "")
+    return int(given) / 2_000_000 if given.isascii() and given.isdigit() and int(given) else None
+
+
+async def keep_watchdog(interval: float) -> None:
+    """Give signs of life for ever: a loop that hangs gives none, and systemd starts another."""
+    while True:
+        notify("WATCHDOG=1")
+        await trio.sleep(interval)

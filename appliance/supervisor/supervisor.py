@@ -33,7 +33,7 @@ from appliance.supervisor.directories import (
 )
 from appliance.supervisor.generations import Generations
 from appliance.supervisor.keys import load_keys
-from appliance.supervisor.notify import notify
+from appliance.supervisor.notify import keep_watchdog, notify, watchdog_interval
 from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.problems import EXIT_BUG, EXIT_UNAVAILABLE, CannotStart
 from appliance.supervisor.reload import Reloader
@@ -169,6 +169,8 @@ class _Appliance:
                     self._status, self._core.session_owners, reloader.reload, self._log
                 )
                 shell.on_exit = desk.forget_stats
+                if (interval := watchdog_interval()) is not None:
+                    nursery.start_soon(keep_watchdog, interval)
                 nursery.start_soon(self._hear_signals, signals, shell)
                 nursery.start_soon(shell.listen)
                 nursery.start_soon(shell.keep_time)

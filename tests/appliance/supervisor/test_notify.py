@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
-from appliance.supervisor.notify import notify
+from appliance.supervisor.notify import notify, watchdog_interval
 from tests.support.short_path import short_directory as short_directory
 
 
@@ -29,3 +30,16 @@ def test_nobody_listens(short_directory: Path) -> None:
     assert not notify("READY=1", environ={})
     assert not notify("READY=1", environ={"NOTIFY_SOCKET": str(short_directory / "gone")})
     assert not notify("READY=1", environ={"NOTIFY_SOCKET": "vsock:2:1"})
+
+
+def test_the_watchdog_is_fed_twice_as_often_as_it_looks() -> None:
+    own = {"WATCHDOG_USEC": "15000000", "WATCHDOG_PID": str(os.getpid())}
+    assert watchdog_interval(own) == 7.5
+    assert watchdog_interval({"WATCHDOG_USEC": "3000000"}) == 1.5
+
+
+def test_no_watchdog_or_somebody_elses() -> None:
+    assert watchdog_interval({}) is None
+    assert watchdog_interval({"WATCHDOG_USEC": "0"}) is None
+    assert watchdog_interval({"WATCHDOG_USEC": "soon"}) is None
+    assert watchdog_interval({"WATCHDOG_USEC": "15000000", "WATCHDOG_PID": "1"}) is None
