@@ -1,27 +1,22 @@
-"""RTP and RTCP packets: just enough to carry one stream of audio (RFC 3550, RFC 5761).
+"""RTP packets: just enough to carry one stream of audio (RFC 3550, 5.1).
 
-     0                   1                   2                   3
-     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
-    |V=2|P|X|  CC   |M|     PT      |       sequence number         |
-    |                           timestamp                           |
-    |                             SSRC                              |
-    |            CSRC (CC of them), extension (if X), payload       |
-
-An RTCP packet is a compound: one or more blocks, each with its own length.
+ 0                   1                   2                   3
+ 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+|V=2|P|X|  CC   |M|     PT      |       sequence number         |
+|                           timestamp                           |
+|                             SSRC                              |
+|            CSRC (CC of them), extension (if X), payload       |
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 from workers.wire.types import DropReason, Malformed
 
 HEADER: Final = struct.Struct(">BBHII")
 HEADER_LENGTH: Final = HEADER.size
-RTCP_HEADER_LENGTH: Final = 4
 SSRC_LENGTH: Final = 4
 
 _VERSION: Final = 0x80
@@ -31,11 +26,6 @@ _EXTENSION: Final = 0x10
 _COUNT_MASK: Final = 0x0F
 _MARKER: Final = 0x80
 _PAYLOAD_TYPE_MASK: Final = 0x7F
-_RTCP_COUNT_MASK: Final = 0x1F
-# RFC 5761, 4: payload types 64-95 are never given to RTP, because with the marker bit they would be
-# read as these RTCP packet types.
-_FIRST_RTCP: Final = 192
-_LAST_RTCP: Final = 223
 
 
 class RtpPacket(NamedTuple):
@@ -47,33 +37,6 @@ class RtpPacket(NamedTuple):
     timestamp: int
     ssrc: int
     payload: bytes
-
-
-class RtcpType(IntEnum):
-    """RTCP packet types that we know by name."""
-
-    SENDER_REPORT = 200
-    RECEIVER_REPORT = 201
-    SOURCE_DESCRIPTION = 202
-    BYE = 203
-    APPLICATION = 204
-    TRANSPORT_FEEDBACK = 205
-    PAYLOAD_FEEDBACK = 206
-    EXTENDED_REPORT = 207
-
-
-class RtcpBlock(NamedTuple):
-    """One block of a compound RTCP packet; `type` may be one that RtcpType does not name."""
-
-    type: int
-    items: int
-    """What the header's count field says: reports, chunks or SSRCs, by type."""
-    body: bytes
-
-
-def is_rtcp(datagram: bytes | memoryview) -> bool:
-    """True if a datagram of two bytes or more, already known to be (S)RTP or (S)RTCP, is RTCP."""
-    return _FIRST_RTCP <= datagram[1] <= _LAST_RTCP
 
 
 def parse_rtp(packet: bytes) -> RtpPacket:
@@ -117,49 +80,3 @@ def encode_rtp(packet: RtpPacket) -> bytes:
     payload_type, marker, sequence, timestamp, ssrc, payload = packet
     second = payload_type | _MARKER if marker else payload_type
     return HEADER.pack(_VERSION, second, sequence, timestamp, ssrc) + payload
-
-
-def parse_rtcp(packet: bytes) -> Iterator[RtcpBlock]:
-    """Yield the blocks of a decrypted compound packet.
-
-    Raises Malformed(MALFORMED_RTP), after the good blocks before it, at one that is not whole.
-    """
-    offset, end = 0, len(packet)
-    if end < RTCP_HEADER_LENGTH:
-        raise Malformed(DropReason.MALFORMED_RTP, "short RTCP")
-    while offset < end:
-        if end - offset < RTCP_HEADER_LENGTH:
-            raise Malformed(DropReason.MALFORMED_RTP, "truncated RTCP header")
-        first, type_ = packet[offset], packet[offset + 1]
-        if first & _VERSION_MASK != _VERSION:
-            raise Malformed(DropReason.MALFORMED_RTP, f"RTCP version {first >> 6}")
-        start = offset + RTCP_HEADER_LENGTH
-        offset = start + int.from_bytes(packet[offset + 2 : start], "big") * 4
-        if offset > end:
-            raise Malformed(DropReason.MALFORMED_RTP, "truncated RTCP block")
-        yield RtcpBlock(
-            type_, first & _RTCP_COUNT_MASK, _without_padding(first, packet, start, offset)
-        )
-
-
-def _without_padding(first: int, packet: bytes, start: int, end: int) -> bytes:
-    if not first & _PADDING:
-        return packet[start:end]
-    padding = packet[end - 1] if end > start else 0
-    if padding == 0 or padding > end - start:
-        raise Malformed(DropReason.MALFORMED_RTP, f"RTCP padding of {padding}")
-    return packet[start : end - padding]
-
-
-def encode_rtcp(block: RtcpBlock) -> bytes:
-    """Write one block; the body must be a multiple of four bytes. Join blocks for a compound."""
-    return (
-        struct.pack(">BBH", _VERSION | block.items, block.type, len(block.body) // 4) + block.body
-    )
-
-
-def parse_bye(block: RtcpBlock) -> tuple[int, ...]:
-    """SSRCs that a BYE block takes leave of (RFC 3550, 6.6). Raises Malformed(MALFORMED_RTP)."""
-    if len(block.body) < block.items * SSRC_LENGTH:
-        raise Malformed(DropReason.MALFORMED_RTP, "short BYE")
-    return struct.unpack_from(f">{block.items}I", block.body)

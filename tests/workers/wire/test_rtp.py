@@ -1,4 +1,4 @@
-"""RTP and RTCP on the wire."""
+"""RTP on the wire."""
 
 from __future__ import annotations
 
@@ -6,17 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.wire.rtp import (
-    RtcpBlock,
-    RtcpType,
-    RtpPacket,
-    encode_rtcp,
-    encode_rtp,
-    is_rtcp,
-    parse_bye,
-    parse_rtcp,
-    parse_rtp,
-)
+from workers.wire.rtp import RtpPacket, encode_rtp, parse_rtp
 from workers.wire.types import DropReason, Malformed
 
 packets = st.builds(
@@ -27,12 +17,6 @@ packets = st.builds(
     timestamp=st.integers(0, 2**32 - 1),
     ssrc=st.integers(0, 2**32 - 1),
     payload=st.binary(max_size=1200),
-)
-blocks = st.builds(
-    RtcpBlock,
-    type=st.integers(192, 223),
-    items=st.integers(0, 31),
-    body=st.binary(max_size=40).map(lambda body: body[: len(body) // 4 * 4]),
 )
 
 
@@ -87,57 +71,3 @@ def test_any_bytes_give_a_packet_or_malformed(data: bytes) -> None:
     except Malformed as error:
         reason = error.reason
     assert reason is DropReason.MALFORMED_RTP
-
-
-@pytest.mark.parametrize(
-    ("second", "expected"),
-    [(191, False), (192, True), (200, True), (223, True), (224, False), (111, False)],
-)
-def test_rtcp_is_told_by_its_type(second: int, expected: bool) -> None:
-    assert is_rtcp(bytes((0x80, second))) is expected
-
-
-@given(st.lists(blocks, min_size=1, max_size=5))
-def test_a_compound_is_parsed_block_by_block(compound: list[RtcpBlock]) -> None:
-    assert list(parse_rtcp(b"".join(encode_rtcp(block) for block in compound))) == compound
-
-
-@given(
-    st.binary(max_size=100) | st.binary(max_size=60).map(lambda tail: b"\xa1\xcb\x00\x02" + tail)
-)
-def test_any_bytes_give_blocks_or_malformed(data: bytes) -> None:
-    reason = DropReason.MALFORMED_RTP
-    try:
-        for block in parse_rtcp(data):
-            assert len(block.body) < len(data)
-            if block.type == RtcpType.BYE:
-                parse_bye(block)
-    except Malformed as error:
-        reason = error.reason
-    assert reason is DropReason.MALFORMED_RTP
-
-
-def test_a_bye_names_who_leaves() -> None:
-    (block,) = parse_rtcp(bytes.fromhex("82cb0002 00000001 00000002"))
-    assert parse_bye(block) == (1, 2)
-
-
-@pytest.mark.parametrize(
-    "packet",
-    [
-        b"",
-        b"\x80\xc9",
-        b"\x00\xc9\x00\x00",
-        b"\x80\xc9\x00\x01",
-        b"\xa0\xc9\x00\x00",
-        b"\xa0\xc9\x00\x01\x00\x00\x00\x09",
-    ],
-)
-def test_broken_rtcp_is_refused(packet: bytes) -> None:
-    with pytest.raises(Malformed):
-        list(parse_rtcp(packet))
-
-
-def test_a_bye_that_promises_more_than_it_has_is_refused() -> None:
-    with pytest.raises(Malformed):
-        parse_bye(RtcpBlock(RtcpType.BYE, 2, bytes(4)))

@@ -13,15 +13,8 @@ from config.ids import Instant
 from workers.transceiver.core.interface import AudioParameters, AudioReceived, Codec, SendAudio
 from workers.transceiver.core.reception import Reception
 from workers.transceiver.core.srtp import Srtp, SrtpKeys
-from workers.wire.rtp import (
-    HEADER_LENGTH,
-    RtcpType,
-    RtpPacket,
-    encode_rtp,
-    is_rtcp,
-    parse_rtcp,
-    parse_rtp,
-)
+from workers.wire.rtcp import Goodbye, is_rtcp, parse_rtcp
+from workers.wire.rtp import HEADER_LENGTH, RtpPacket, encode_rtp, parse_rtp
 from workers.wire.types import DropReason, Malformed
 
 MAX_SOURCES: Final = 16
@@ -110,8 +103,8 @@ class AudioStream:
     def _on_rtcp(self, packet: bytes) -> None:
         self._sources.add(_source(packet, rtcp=True))
         self.rtcp_in += 1
-        for block in parse_rtcp(packet):
-            self.peer_left |= block.type == RtcpType.BYE
+        for part in parse_rtcp(packet):
+            self.peer_left |= isinstance(part, Goodbye)
 
 
 def _source(packet: bytes | memoryview, *, rtcp: bool) -> int:

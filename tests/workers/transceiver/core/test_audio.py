@@ -8,7 +8,8 @@ from tests.support.sessions import OPUS, PCMU, entropy
 from workers.transceiver.core.audio import MAX_SOURCES, AudioStream
 from workers.transceiver.core.interface import AudioParameters, AudioReceived, SendAudio
 from workers.transceiver.core.srtp import Srtp, SrtpKeys, SrtpProfile
-from workers.wire.rtp import RtcpBlock, RtcpType, RtpPacket, encode_rtcp, encode_rtp, parse_rtp
+from workers.wire.rtcp import Goodbye, ReceiverReport, encode_rtcp
+from workers.wire.rtp import RtpPacket, encode_rtp, parse_rtp
 from workers.wire.types import DropReason
 
 KEYS = SrtpKeys(SrtpProfile.AEAD_AES_128_GCM, bytes(28), bytes(range(28)))
@@ -90,9 +91,9 @@ def test_sources_are_bounded_and_forgeries_do_not_count() -> None:
 
 def test_rtcp_is_counted_and_a_bye_noted() -> None:
     audio, peer = stream(), Srtp(PEER_KEYS)
-    report = encode_rtcp(RtcpBlock(RtcpType.RECEIVER_REPORT, 0, bytes(4)))
+    report = encode_rtcp([ReceiverReport(0)])
     assert audio.receive(good(peer.protect_rtcp(report)), 0.0) is None
     assert (audio.rtcp_in, audio.peer_left) == (1, False)
-    bye = encode_rtcp(RtcpBlock(RtcpType.BYE, 1, bytes(4)))
+    bye = encode_rtcp([Goodbye((0,))])
     assert audio.receive(good(peer.protect_rtcp(report + bye)), 0.0) is None
     assert (audio.rtcp_in, audio.peer_left) == (2, True)

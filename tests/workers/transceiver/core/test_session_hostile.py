@@ -22,7 +22,8 @@ from workers.transceiver.core.interface import (
 )
 from workers.transceiver.core.srtp import Srtp
 from workers.transceiver.core.states import SessionState
-from workers.wire.rtp import RtcpBlock, RtcpType, RtpPacket, encode_rtcp, encode_rtp
+from workers.wire.rtcp import Goodbye, ReceiverReport, encode_rtcp
+from workers.wire.rtp import RtpPacket, encode_rtp
 from workers.wire.types import DropReason
 
 STRANGER = Path(Transport.UDP, Endpoint("203.0.113.5", 9), SERVER)
@@ -203,8 +204,8 @@ def test_authenticated_nonsense_is_dropped_too() -> None:
 def test_a_bye_is_noted_and_broken_rtcp_is_dropped() -> None:
     pair = Pair().connect()
     srtp = peer_srtp(pair)
-    report = encode_rtcp(RtcpBlock(RtcpType.RECEIVER_REPORT, 0, bytes(4)))
-    bye = encode_rtcp(RtcpBlock(RtcpType.BYE, 1, bytes(4)))
+    report = encode_rtcp([ReceiverReport(0)])
+    bye = encode_rtcp([Goodbye((0,))])
     assert (
         pair.inject(End.SERVER, pair.server_path, protected(srtp.protect_rtcp(report + bye))) == []
     )

@@ -9,11 +9,12 @@ from pylibsrtp import Policy
 from pylibsrtp import Session as Library
 
 from workers.transceiver.core.srtp import MAX_PACKET, Srtp, SrtpKeys, SrtpProfile
-from workers.wire.rtp import RtcpBlock, RtpPacket, encode_rtcp, encode_rtp
+from workers.wire.rtcp import ReceiverReport, encode_rtcp
+from workers.wire.rtp import RtpPacket, encode_rtp
 from workers.wire.types import DropReason
 
 PACKET = encode_rtp(RtpPacket(111, False, 1, 960, 7, b"voice"))
-REPORT = encode_rtcp(RtcpBlock(201, 0, b"\x00\x00\x00\x07"))
+REPORT = encode_rtcp([ReceiverReport(7)])
 
 
 def keys(profile: SrtpProfile) -> tuple[SrtpKeys, SrtpKeys]:
