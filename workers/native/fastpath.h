@@ -53,7 +53,7 @@ typedef struct fp fp;
 
 size_t fp_table_size(uint32_t capacity);
 fp *fp_open(int table_fd, uint32_t capacity, uint32_t link_mtu, uint32_t idle_seconds);
-int fp_add_port(fp *f, int fd);
+int fp_add_port(fp *f, int fd, const uint8_t local[18]);
 int fp_set_link(fp *f, int fd);
 int fp_add_sibling(fp *f, int fd);
 int64_t fp_recover(fp *f);

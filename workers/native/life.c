@@ -39,11 +39,14 @@ fp *fp_open(int table_fd, uint32_t capacity, uint32_t link_mtu, uint32_t idle_se
     return f;
 }
 
-/* The index of the socket in commands and upcalls; -1 if there are too many, or it is not one. */
-int fp_add_port(fp *f, int fd) {
+/* The index of the socket in commands and upcalls; -1 if there are too many, or it is not one. It may be bound to
+ * `local` later, when its group is to have it. */
+int fp_add_port(fp *f, int fd, const uint8_t local[18]) {
     struct port *p = f->port_count < MAX_PORTS ? calloc(1, sizeof *p) : NULL;
+    fp_endpoint now;
     if (!p) return -1;
-    *p = (struct port){ .fd = fd, .family = bound_to(fd, &f->locals[f->port_count]) };
+    *p = (struct port){ .fd = fd, .family = bound_to(fd, &now) };
+    memcpy(&f->locals[f->port_count], local, sizeof now);
     if (p->family < 0) {
         free(p);
         return -1;

@@ -60,10 +60,16 @@ static void hush(int fd) {
     while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0) {}
 }
 
+static int add_port(fp *f, int i) {
+    fp_endpoint local;
+    CHECK(bound_to(public[i], &local) > 0);
+    return fp_add_port(f, public[i], (const uint8_t *)&local);
+}
+
 static fp *start(void) {
     fp *f = fp_open(table, CAPACITY, 1280 + roll(4000), 60);
     CHECK(f);
-    for (int i = 0; i < PORTS; i++) CHECK(fp_add_port(f, public[i]) == i);
+    for (int i = 0; i < PORTS; i++) CHECK(add_port(f, i) == i);
     CHECK(fp_set_link(f, link_) == 0);
     CHECK(fp_recover(f) <= CAPACITY);
     uint32_t labels[CAPACITY];
@@ -172,7 +178,7 @@ int main(int count, char **arguments) {
     for (int i = 0; i < TRANSCEIVERS; i++) transceivers[i] = udp(AF_INET);
     path = start();
     sibling = fp_open(table, CAPACITY, 1280, 60);
-    CHECK(sibling && !fp_add_port(sibling, public[0]) && !fp_add_sibling(sibling, table));
+    CHECK(sibling && !add_port(sibling, 0) && !fp_add_sibling(sibling, table));
     uint64_t now = 1000000;
     for (round_ = 0; round_ < rounds; round_++) {
         for (uint32_t n = roll(12); n; n--) command();

@@ -115,7 +115,9 @@ class NativeDatapath:
             raise MemoryError("no memory for the flow table")
         self._threaded = self._started = self._closed = False
         self._locals = [local for local, _ in public]
-        self._port_of = {local: lib.fp_add_port(self._fp, s.fileno()) for local, s in public}
+        self._port_of = {
+            local: lib.fp_add_port(self._fp, sock.fileno(), local.pack()) for local, sock in public
+        }
         failed = lib.fp_set_link(self._fp, link.fileno()) or min(self._port_of.values()) < 0
         failed = failed or any(lib.fp_add_sibling(self._fp, fd) for fd in siblings)
         if failed or (recovered := lib.fp_recover(self._fp)) < 0:
@@ -138,6 +140,11 @@ class NativeDatapath:
         """Of the last call, for rounds without the thread."""
         self._backlog: deque[bytes] = deque()
         """Commands that the ring had no room for."""
+
+    def add_sibling(self, table: int) -> None:
+        """Ask this one too, from now on, for flows that are not ours."""
+        if self._lib.fp_add_sibling(self._fp, table) == 0:
+            self._has_siblings = True
 
     def start(self, cpu: int | None) -> None:
         """Let a thread of its own pump from now on, pinned to that CPU."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import random
@@ -33,6 +34,9 @@ PAGE, SLOT = 4096, 64
 LAYOUT, CAPACITY, USED, PORT_COUNT, PORTS = 4, 8, 12, 32, 36
 SEQUENCE, STATE, GENERATION, CLIENT = 0, 4, 5, 8
 INSTALLED = 1
+PUNCH_HOLE = 3
+"""FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE."""
+libc = ctypes.CDLL(None)
 
 
 class Survivor:
@@ -301,6 +305,25 @@ def test_a_sibling_may_not_have_started_or_start_anew(pair: tuple[Survivor, Surv
         bench.install(bench.clients[0], 0)
         other.start()
         assert stranger(pair, bench.clients[0]).sibling == route(0)
+
+
+def test_a_sibling_may_come_later_and_its_memory_be_given_back(
+    pair: tuple[Survivor, Survivor],
+) -> None:
+    survivor, other = pair
+    first = survivor.start()
+    survivor.installed(1)
+    other.siblings = []
+    other.start()
+    client = survivor.bench.clients[0]
+    assert stranger(pair, client).sibling is None
+    other.bench.datapath.add_sibling(survivor.table)
+    assert stranger(pair, client).sibling == route(0)
+    size = os.fstat(survivor.table).st_size
+    first.close()
+    assert libc.fallocate(survivor.table, PUNCH_HOLE, ctypes.c_long(0), ctypes.c_long(size)) == 0
+    assert os.fstat(survivor.table).st_size == size
+    assert stranger(pair, client).sibling is None
 
 
 def test_a_torn_slot_of_a_sibling_does_not_count(pair: tuple[Survivor, Survivor]) -> None:
