@@ -21,6 +21,8 @@
 #define SWEEP_SHARE 256     /* a sweep looks at this fraction of the table */
 #define SWEEP_LEAST 256
 #define SWEEP_MOST 1024     /* flows that one sweep takes out, which costs more than a look */
+#define REMOVALS 16         /* routes on their way out of the table; further commands wait for them */
+#define REMOVAL_SHARE 16384 /* slots that a round looks at for them, and SWEEP_MOST flows that it takes out */
 #define TURNS 16            /* batches per socket until poll and clock get their turn */
 #define RECORD_HEADER 8
 #define RECORD_DATA 1
@@ -40,9 +42,16 @@ struct leg { /* a link datagram in the making: all records of a batch for one tr
     struct iovec vectors[2 * BATCH];
 };
 
+/* A route whose flows are taken out, little by little: those of the slots from `at` to `end` that were installed
+ * before it was said. */
+struct removal { uint16_t route[3]; uint32_t installed, at, end; };
+
 struct fp {
     struct kept kept;
     uint32_t link_mtu, idle_ticks, sweep_at, now;
+    uint32_t installed; /* so far; wraps */
+    int removal_count;
+    struct removal removals[REMOVALS]; /* the first is under way */
     uint64_t swept; /* when, in units of SWEEP_MS */
     int link, link_family, port_count, sibling_count, upcall_fd, wake_fd, has_thread;
     pthread_t thread;

@@ -79,10 +79,36 @@ static void install(fp *f, const fp_command *c) {
     s->peer = c->peer;
     memcpy(s->route, c->route, sizeof s->route);
     s->seen = f->now;
+    s->installed = ++f->installed;
     s->state = SLOT_INSTALLED;
     slot_end(s);
     index_add(t, s);
     count(f, FP_FLOWS, 1);
+}
+
+static void remove_route(fp *f, const fp_command *c) {
+    struct removal *r = &f->removals[f->removal_count++];
+    *r = (struct removal){ .installed = f->installed, .end = kept_used(&f->kept) };
+    memcpy(r->route, c->route, sizeof r->route);
+}
+
+/* A table of a million flows is too long a way for one round: media would wait. A flow that is installed meanwhile,
+ * of the same route come back, is none of those that were meant. */
+static void go_on_removing(fp *f) {
+    uint32_t looks = REMOVAL_SHARE, buried = 0;
+    while (f->removal_count && looks && buried < SWEEP_MOST) {
+        struct removal *r = &f->removals[0];
+        if (r->at == r->end) {
+            memmove(r, r + 1, --f->removal_count * sizeof *r);
+            continue;
+        }
+        looks--;
+        struct slot *s = &f->kept.table.slots[r->at++];
+        if (s->state != SLOT_INSTALLED || memcmp(s->route, r->route, sizeof r->route)) continue;
+        if (s->installed - r->installed - 1 < f->installed - r->installed) continue; /* whatever has wrapped */
+        bury(f, s);
+        buried++;
+    }
 }
 
 static void apply(fp *f, const fp_command *c) {
@@ -90,13 +116,12 @@ static void apply(fp *f, const fp_command *c) {
     struct slot *s = table_at(t, c->label);
     if (c->kind == FP_INSTALL && c->label >> 8 < t->capacity && c->port < f->port_count) install(f, c);
     else if (c->kind == FP_REMOVE && s) bury(f, s);
-    else if (c->kind == FP_REMOVE_ROUTE)
-        for (s = t->slots; s < t->slots + kept_used(&f->kept); s++)
-            if (s->state == SLOT_INSTALLED && !memcmp(s->route, c->route, sizeof s->route)) bury(f, s);
+    else if (c->kind == FP_REMOVE_ROUTE) remove_route(f, c);
 }
 
 static void drain_commands(fp *f) {
-    for (const fp_command *c; (c = commands_first(&f->commands)); commands_pop(&f->commands)) apply(f, c);
+    for (const fp_command *c; f->removal_count < REMOVALS && (c = commands_first(&f->commands)); commands_pop(&f->commands))
+        apply(f, c);
 }
 
 /* Python's. -1: the ring is full. */
@@ -288,6 +313,7 @@ void fp_pump(fp *f, uint64_t now_ms, uint64_t ready) {
             if (ready >> (i + 1) & 1 && !pump_port(f, i)) ready &= ~((uint64_t)2 << i);
     }
     drain_commands(f);
+    go_on_removing(f);
     publish(f);
 }
 
@@ -299,7 +325,7 @@ static void *run(void *argument) {
     fds[n] = (struct pollfd){ f->wake_fd, POLLIN, 0 };
     while (atomic_load_explicit(&f->running, memory_order_acquire)) {
         uint64_t ready = 0;
-        poll(fds, n + 1, SWEEP_MS);
+        poll(fds, n + 1, f->removal_count ? 0 : SWEEP_MS);
         for (int i = 0; i < n; i++) {
             ready |= (uint64_t)(fds[i].revents != 0) << i;        /* reading clears an error */
             if (fds[i].revents & POLLNVAL) fds[i].fd = -1;         /* but nothing this one: it would spin */

@@ -127,6 +127,7 @@ static inline uint32_t kept_recover(struct kept *k, const fp_endpoint *ports, ui
         slot_begin(s);
         s->state = SLOT_FREE;
         s->owed = 0;
+        s->installed = 0;
         s->port = port;
         if (!torn && port != NO_PORT && (was == SLOT_TOMBSTONE || (was == SLOT_INSTALLED && s->generation == k->generations[i])) &&
             !table_find(t, &s->client, port, slot_hash(t, s))) {

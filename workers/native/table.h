@@ -25,7 +25,9 @@ struct slot {
     uint32_t seen; /* CLOCK_MONOTONIC in units of 1/10 s: the same for all processes since boot */
     uint16_t route[3];
     uint8_t owed; /* Python has not been told that this label has ended */
-    uint8_t unused[64 - 8 - 36 - 4 - 6 - 1];
+    uint8_t unused;
+    uint32_t installed; /* the how-manieth of its process; of an earlier one's flows, zero */
+    uint8_t unused_too[4];
 };
 _Static_assert(sizeof(struct slot) == 64, "a slot is one cache line");
 
@@ -66,18 +68,24 @@ static inline uint64_t slot_hash(const struct table *t, const struct slot *s) {
     return table_hash(t, &s->client, s->port);
 }
 
+static inline int slot_is(const struct slot *s, const fp_endpoint *client, uint16_t port) {
+    return s->port == port && !memcmp(&s->client, client, sizeof *client);
+}
+
 /* The owner's look-up: every entry of its index names a slot of its table (`kept.h` sees to that). */
 static inline struct slot *table_find(const struct table *t, const fp_endpoint *client, uint16_t port, uint64_t hash) {
     uint32_t entry;
     for (size_t i = hash; (entry = entry_at(t, i)); i++) {
         if (entry >> 24 != hash >> 56) continue;
         struct slot *s = &t->slots[(entry & ENTRY_SLOT) - 1];
-        if (s->port == port && !memcmp(&s->client, client, sizeof *client)) return s;
+        if (slot_is(s, client, port)) return s;
     }
     return NULL;
 }
 
-/* A batch of look-ups in three passes: so a million flows cost the memory's latency once, not once per datagram. */
+/* A batch of look-ups in three passes: so a million flows cost the memory's latency once, not once per datagram.
+ * The second finds the slot by its tag, wherever it was displaced to: a guess that is wrong for one in four would
+ * leave the third waiting for memory. */
 static inline void table_find_all(const struct table *t, const fp_endpoint *clients, uint16_t port, int n, struct slot **found) {
     uint64_t hashes[n];
     for (int i = 0; i < n; i++) {
@@ -85,10 +93,14 @@ static inline void table_find_all(const struct table *t, const fp_endpoint *clie
         __builtin_prefetch((const void *)&t->index[hashes[i] & t->mask]);
     }
     for (int i = 0; i < n; i++) {
-        uint32_t entry = entry_at(t, hashes[i]);
-        if (entry) __builtin_prefetch(&t->slots[(entry & ENTRY_SLOT) - 1], 1);
+        uint32_t entry;
+        size_t at = hashes[i];
+        while ((entry = entry_at(t, at)) && entry >> 24 != hashes[i] >> 56) at++;
+        found[i] = entry ? &t->slots[(entry & ENTRY_SLOT) - 1] : NULL;
+        if (entry) __builtin_prefetch(found[i], 1);
     }
-    for (int i = 0; i < n; i++) found[i] = table_find(t, &clients[i], port, hashes[i]);
+    for (int i = 0; i < n; i++)
+        if (found[i] && !slot_is(found[i], &clients[i], port)) found[i] = table_find(t, &clients[i], port, hashes[i]);
 }
 
 static inline struct slot *table_at(const struct table *t, uint32_t label) {

@@ -20,7 +20,8 @@ its datagram came: a client's first datagrams may wait behind the install of the
 
 **The table** changes only by install and remove. Whatever makes a flow leave it (a removal, a removed
 route, silence, another flow with its key), `FlowExpired` follows exactly once. A removal leaves a
-tombstone until the client has been silent for TOMBSTONE_SILENCE; an install clears it.
+tombstone until the client has been silent for TOMBSTONE_SILENCE; an install clears it. The flows of
+a removed route go little by little, those that were there when it was removed and no later ones.
 
 **Survival.** A datapath whose table outlives the process starts with the flows that an earlier one left
 and forwards them before anybody has said a word. Of media from a stranger whose flow is in a sibling's
@@ -124,6 +125,9 @@ class Datapath(Protocol):
     def waiting(self) -> int:
         """Events that `next_event` has in store."""
 
+    def add_sibling(self, table: int) -> None:
+        """Ask this memory of another relay, too, from now on. The descriptor stays with its owner."""
+
     def pump_public(self, index: int, budget: int, now: Instant) -> int:
         """Read up to `budget` datagrams from a public socket and forward them. How many were read."""
 
@@ -140,7 +144,7 @@ class Datapath(Protocol):
         """Forward it no longer; a label that is not installed is ignored."""
 
     def remove_route(self, route: RemoveRoute, now: Instant) -> None:
-        """Forward no flow of this route any longer."""
+        """Let all flows go that this route has now: some at once, the rest with the turns that follow."""
 
     def send_record(self, record: SendRecord) -> None:
         """Queue a record until `flush`."""

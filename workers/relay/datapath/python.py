@@ -48,6 +48,8 @@ PUMP_BUDGET: Final = 256
 SWEEP_SHARE: Final = 40
 """A sweep looks at this fraction of the table, and at SWEEP_LEAST flows at least."""
 SWEEP_LEAST: Final = 64
+REMOVAL_SHARE: Final = 256
+"""Flows of a removed route that go in a turn."""
 _LINK_BUFFER: Final = 1 << 16
 _RECORD_TYPES: Final = {int(t): t for t in RecordType}
 
@@ -67,12 +69,27 @@ class _Leg:
 
 
 class _Flow:
-    __slots__ = ("address", "key", "label", "leg", "port", "route", "seen", "sendto", "upcalls")
+    __slots__ = (
+        "address",
+        "key",
+        "label",
+        "leg",
+        "port",
+        "route",
+        "route_mates",
+        "seen",
+        "sendto",
+        "upcalls",
+    )
 
-    def __init__(self, install: InstallFlow, port: _Port, leg: _Leg, now: Instant) -> None:
+    def __init__(
+        self, install: InstallFlow, port: _Port, leg: _Leg, mates: dict[int, _Flow], now: Instant
+    ) -> None:
         self.key = install.key
         self.label = install.label
         self.route = install.route
+        self.route_mates = mates
+        """All flows of its route, by label, itself among them."""
         self.address = sock_address(install.key.client)
         self.port = port
         self.leg = leg
@@ -121,6 +138,8 @@ class PythonDatapath:
         # A dict and no array of slots: one look-up answers for slot and generation together.
         self._by_label: dict[int, _Flow] = {}
         self._by_route: dict[Route, dict[int, _Flow]] = {}
+        self._doomed: deque[dict[int, _Flow]] = deque()
+        """Flows of removed routes that have not been taken out yet."""
         self._legs: dict[SockAddress, _Leg] = {}
         self._loaded: list[_Leg] = []
         """Legs that have something to send."""
@@ -150,10 +169,15 @@ class PythonDatapath:
         """Events that `next_event` has in store."""
         return len(self._ended) + len(self._records) + len(self._known) + len(self._strangers)
 
+    def add_sibling(self, table: int) -> None:
+        """Of no use: what is in there is for the native datapath."""
+
     # --- the two loops ----------------------------------------------------------------------------
 
     def pump_public(self, index: int, budget: int, now: Instant) -> int:
         """Read up to `budget` datagrams from a public socket and forward them. How many were read."""
+        if self._doomed:
+            self._go_on_removing(now)
         port = self._ports[index]
         recvfrom, flow_at = port.socket.recvfrom, port.flows.get
         pack, passes, mtu, loaded = HEADER.pack, FORWARDED, self._mtu, self._loaded
@@ -328,14 +352,15 @@ class PythonDatapath:
         port = self._port_of[flow.key.local]
         leg = self._leg(flow.link)
         leg.flows += 1
-        new = _Flow(flow, port, leg, now)
-        old = port.flows.get(new.address)
+        old = port.flows.get(sock_address(flow.key.client))
         if old is not None:
             self._take_out(old)
+        mates = self._by_route.setdefault(flow.route, {})
+        new = _Flow(flow, port, leg, mates, now)
         port.tombstones.pop(new.address, None)
         port.flows[new.address] = new
         self._by_label[new.label] = new
-        self._by_route.setdefault(new.route, {})[new.label] = new
+        mates[new.label] = new
         self._rounds.append(new)
 
     def remove(self, flow: RemoveFlow, now: Instant) -> None:
@@ -346,11 +371,27 @@ class PythonDatapath:
 
     def remove_route(self, route: RemoveRoute, now: Instant) -> None:
         """Forward no flow of this route any longer."""
-        for flow in list(self._by_route.get(route.route, {}).values()):
-            self._bury(flow, now)
+        # A flow of it that comes later is none of these: the route is back, then.
+        flows = self._by_route.pop(route.route, None)
+        if flows is not None:
+            self._doomed.append(flows)
+        self._go_on_removing(now)
+
+    def _go_on_removing(self, now: Instant) -> None:
+        """Little by little, so that media do not wait for a hundred thousand flows to end."""
+        share = REMOVAL_SHARE
+        while self._doomed:
+            flows = self._doomed[0]
+            for flow in list(islice(flows.values(), share)):
+                self._bury(flow, now)
+                share -= 1
+            if flows:
+                return
+            self._doomed.popleft()
 
     def sweep(self, now: Instant) -> None:
         """Look at a part of the table for flows and tombstones whose clients have gone silent."""
+        self._go_on_removing(now)
         rounds = self._rounds
         for _ in range(min(len(rounds), SWEEP_LEAST + len(rounds) // SWEEP_SHARE)):
             flow = rounds.popleft()
@@ -376,9 +417,9 @@ class PythonDatapath:
     def _take_out(self, flow: _Flow) -> None:
         del flow.port.flows[flow.address]
         del self._by_label[flow.label]
-        of_route = self._by_route[flow.route]
-        del of_route[flow.label]
-        if not of_route:
+        mates = flow.route_mates
+        del mates[flow.label]
+        if not mates and self._by_route.get(flow.route) is mates:
             del self._by_route[flow.route]
         leg = flow.leg
         leg.flows -= 1

@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -78,22 +79,30 @@ class Peer:
             came.append((datagram, Endpoint(source[0], source[1])))
 
 
-Maker = Callable[[ExitStack, list[tuple[Endpoint, socket.socket]], socket.socket, int], Datapath]
+Maker = Callable[..., Datapath]
 
 
 def make_python(
-    stack: ExitStack, public: list[tuple[Endpoint, socket.socket]], link: socket.socket, mtu: int
+    stack: ExitStack,
+    public: list[tuple[Endpoint, socket.socket]],
+    link: socket.socket,
+    mtu: int,
+    max_flows: int = MAX_FLOWS,
 ) -> Datapath:
-    return PythonDatapath(public, link, mtu=mtu, idle=IDLE, max_flows=MAX_FLOWS)
+    return PythonDatapath(public, link, mtu=mtu, idle=IDLE, max_flows=max_flows)
 
 
 def make_native(
-    stack: ExitStack, public: list[tuple[Endpoint, socket.socket]], link: socket.socket, mtu: int
+    stack: ExitStack,
+    public: list[tuple[Endpoint, socket.socket]],
+    link: socket.socket,
+    mtu: int,
+    max_flows: int = MAX_FLOWS,
 ) -> Datapath:
     """Without its thread: the pumps do its work, one round a call."""
     table = os.memfd_create("flows")
     stack.callback(os.close, table)
-    datapath = NativeDatapath(public, link, mtu=mtu, idle=IDLE, max_flows=MAX_FLOWS, table=table)
+    datapath = NativeDatapath(public, link, mtu=mtu, idle=IDLE, max_flows=max_flows, table=table)
     stack.callback(datapath.close)
     return datapath
 
@@ -457,6 +466,37 @@ def test_a_removed_route_takes_its_flows_only(bench: Bench) -> None:
     bench.datapath.remove_route(RemoveRoute(route(0)), bench.now)
     assert bench.events() == [FlowExpired(labels[0]), FlowExpired(labels[2])]
     assert bench.datapath.flows == 1
+
+
+def test_a_route_goes_little_by_little_and_what_comes_after_it_stays(
+    stack: ExitStack, make: Maker
+) -> None:
+    bench = Bench(stack, partial(make, max_flows=8_000))
+    link = bench.transceivers[0].endpoint
+
+    def install(client: int, slot: int, owner: int = 0) -> int:
+        host = f"10.0.{client >> 8}.{client & 255}"
+        key = bench.key(bench.clients[0])._replace(client=Endpoint(host, 5000))
+        label = make_label(slot, 1)
+        bench.datapath.install(InstallFlow(key, label, route(owner), link), bench.now)
+        return label
+
+    removed = [install(n, n, owner=0) for n in range(4000)]
+    others = [install(4000 + n, 4000 + n, owner=1) for n in range(100)]
+    bench.datapath.remove_route(RemoveRoute(route(0)), bench.now)
+    assert len(others) < bench.datapath.flows < 4100
+    newcomer = bench.install(bench.clients[0], 5000)
+    install(3999, 5001)  # the last of the old ones, back before it has gone
+    install(4050, 5002)
+    ended: list[Event] = []
+    for _ in range(50):
+        ended += bench.events()
+        bench.datapath.sweep(bench.now)
+    assert {e.label for e in ended if isinstance(e, FlowExpired)} == {*removed, others[50]}
+    assert len(ended) == 4001
+    assert bench.datapath.flows == 99 + 3
+    bench.from_client(bench.clients[0], SRTP)
+    assert bench.transceivers[0].take() == [encode_record(DATA, 0, newcomer, SRTP)]
 
 
 def test_silent_flows_are_swept_and_live_ones_stay(bench: Bench) -> None:
