@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from config.ids import Endpoint, SessionId, Transport
+from config.ids import Endpoint, Instant, SessionId, Transport
 from ipc.messages.sessions import CloseReason, Problem
 from workers.transceiver.core.sctp.interface import (
     ChannelClosed,
@@ -25,7 +25,15 @@ from workers.transceiver.core.sctp.interface import (
     OpenChannel,
     SendMessage,
 )
+from workers.transceiver.core.srtp import SrtpKeys
 from workers.transceiver.core.states import SessionState
+from workers.transceiver.core.streams.interface import AudioParameters as AudioParameters
+from workers.transceiver.core.streams.interface import AudioReceived as AudioReceived
+from workers.transceiver.core.streams.interface import Codec as Codec
+from workers.transceiver.core.streams.interface import SendAudio as SendAudio
+from workers.transceiver.core.streams.interface import (
+    StreamStats,
+)
 from workers.wire.link import RecordType
 from workers.wire.types import DropReason
 
@@ -71,28 +79,6 @@ class Fingerprint(msgspec.Struct, frozen=True):
     digest: bytes
 
 
-class Codec(msgspec.Struct, frozen=True):
-    """One negotiated RTP payload format."""
-
-    name: str
-    """Encoding name in lower case: `opus`, `pcmu`, `pcma`."""
-    payload_type: int
-    clock_rate: int
-    channels: int = 1
-    parameters: str = ""
-    """The `fmtp` value."""
-
-
-class AudioParameters(msgspec.Struct, frozen=True):
-    """What was agreed for the one audio section; codecs in order of preference, the first is sent."""
-
-    mid: str
-    codecs: tuple[Codec, ...]
-    sends: bool
-    """We may send (their direction allows it)."""
-    receives: bool
-
-
 class DataParameters(msgspec.Struct, frozen=True):
     """What was agreed for the section of data channels (RFC 8841)."""
 
@@ -101,6 +87,9 @@ class DataParameters(msgspec.Struct, frozen=True):
     """SCTP's, not UDP's."""
     peer_max_message: int
     """Bytes; 0 if the peer sets no limit."""
+    our_init: bytes = b""
+    their_init: bytes = b""
+    """SNAP: the INIT chunks of both descriptions; empty if the peer's had none."""
 
 
 class SessionParameters(msgspec.Struct, frozen=True):
@@ -129,14 +118,24 @@ class DatagramReceived(msgspec.Struct, frozen=True, gc=False):
     datagram: memoryview | bytes
 
 
-class SendAudio(msgspec.Struct, frozen=True, gc=False):
-    """Send one frame now. The session owns SSRC and sequence numbers."""
+class MediaArrived(msgspec.Struct, frozen=True, gc=False):
+    """Authenticated media came on a path: the first since it was bound, or not on the selected one."""
 
-    payload: bytes
-    timestamp: int
-    """In the codec's clock; wraps at 2**32."""
-    payload_type: int
-    marker: bool = False
+    path: Path
+    selected_at: Instant = 0.0
+    """When media last came on the selected path; 0 before it has."""
+
+
+class ReportArrived(msgspec.Struct, frozen=True, gc=False):
+    """An authenticated, decrypted RTCP packet, not parsed."""
+
+    packet: bytes
+
+
+class MediaMeasured(msgspec.Struct, frozen=True, gc=False):
+    """What `MeasureMedia` asked for, at once."""
+
+    stats: StreamStats
 
 
 class CloseSession(msgspec.Struct, frozen=True):
@@ -145,10 +144,17 @@ class CloseSession(msgspec.Struct, frozen=True):
     reason: CloseReason
 
 
+class RestartIce(msgspec.Struct, frozen=True):
+    """Begin an ICE restart (RFC 8445, 9). The old credentials stay good until it has a pair."""
+
+    local: IceCredentials
+    remote: IceCredentials
+
+
 ChannelEvent: TypeAlias = OpenChannel | SendMessage | CloseChannel
 """Of data channels; possible once the session is CONNECTED."""
 
-SessionEvent: TypeAlias = DatagramReceived | SendAudio | CloseSession | ChannelEvent
+SessionEvent: TypeAlias = DatagramReceived | SendAudio | CloseSession | RestartIce | ChannelEvent
 
 # --- a session's outputs --------------------------------------------------------------------------
 
@@ -164,15 +170,25 @@ class SendDatagram(msgspec.Struct, frozen=True, gc=False):
     """The path is proven: the flow may replace another session's."""
 
 
-class AudioReceived(msgspec.Struct, frozen=True, gc=False):
-    """One authenticated RTP packet of a negotiated codec, in order of arrival."""
+class OpenMedia(msgspec.Struct, frozen=True):
+    """There are keys: from now on media may flow, on paths that are proven. Once a session."""
 
-    payload: bytes
-    payload_type: int
-    sequence: int
-    timestamp: int
-    marker: bool
+    keys: SrtpKeys
+    audio: AudioParameters
     ssrc: int
+    """We send with it."""
+    sequence: int
+    """The first that we send."""
+
+
+class SendReport(msgspec.Struct, frozen=True, gc=False):
+    """Encrypt and send one compound RTCP packet the way that media goes."""
+
+    packet: bytes
+
+
+class MeasureMedia(msgspec.Struct, frozen=True):
+    """Answer with `MediaMeasured` before anything else."""
 
 
 class StateChanged(msgspec.Struct, frozen=True):
@@ -185,6 +201,12 @@ class PathSelected(msgspec.Struct, frozen=True):
     """Media goes this way from now on."""
 
     path: Path
+
+
+class CredentialsRetired(msgspec.Struct, frozen=True):
+    """An ICE restart has a pair, or another one took its place: this ufrag of ours is dead."""
+
+    ufrag: str
 
 
 class SessionClosed(msgspec.Struct, frozen=True):
@@ -207,6 +229,7 @@ SessionOutput: TypeAlias = (
     | AudioReceived
     | StateChanged
     | PathSelected
+    | CredentialsRetired
     | ChannelOutput
     | SessionClosed
     | Dropped
@@ -233,11 +256,31 @@ class Create(msgspec.Struct, frozen=True):
     backend: str
 
 
+class PatchIce(msgspec.Struct, frozen=True):
+    """Act on a client's SDP fragment; the result is IcePatched or Refused with the same ticket."""
+
+    ticket: int
+    session: SessionId
+    fragment: str
+    expected: tuple[str, ...] = ()
+    """Tags of which one must be that of the session's ICE credentials; none asks for an ICE restart."""
+
+
 class ForSession(msgspec.Struct, frozen=True, gc=False):
     """An event for one session (from its back end, an operator or signaling)."""
 
     session: SessionId
     event: SendAudio | CloseSession | ChannelEvent
+
+
+class ForwardAudio(msgspec.Struct, frozen=True):
+    """What this session's peer says goes to that session's peer from now on, or to its own: an echo.
+
+    None, or a target that is gone: to the back end again. Possible once both are CONNECTED; asked for
+    earlier, it begins then.
+    """
+
+    target: SessionId | None
 
 
 class BackendCrashed(msgspec.Struct, frozen=True):
@@ -257,7 +300,9 @@ class CloseAll(msgspec.Struct, frozen=True):
     reason: CloseReason
 
 
-SessionsEvent: TypeAlias = RecordReceived | Create | ForSession | BackendCrashed | Drain | CloseAll
+SessionsEvent: TypeAlias = (
+    RecordReceived | Create | PatchIce | ForSession | BackendCrashed | Drain | CloseAll
+)
 
 # --- the table of sessions: outputs ---------------------------------------------------------------
 
@@ -279,10 +324,21 @@ class Created(msgspec.Struct, frozen=True):
     session: SessionId
     answer: str
     backend: str
+    tag: str = ""
+    """Of its ICE credentials (entity tag of WHIP, RFC 9725, 4.3.1)."""
+
+
+class IcePatched(msgspec.Struct, frozen=True):
+    """The fragment was heeded; `fragment` is for the client, empty unless ICE restarts."""
+
+    ticket: int
+    session: SessionId
+    tag: str
+    fragment: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """No session."""
+    """No session, or no change to one."""
 
     ticket: int
     problem: Problem
@@ -303,4 +359,6 @@ class Crashed(msgspec.Struct, frozen=True):
     error: Exception
 
 
-SessionsOutput: TypeAlias = SendRecord | Created | Refused | FromSession | Crashed | Dropped
+SessionsOutput: TypeAlias = (
+    SendRecord | Created | IcePatched | Refused | FromSession | Crashed | Dropped
+)

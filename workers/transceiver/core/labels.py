@@ -16,18 +16,12 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from config.ids import Endpoint
 from workers.transceiver.core.interface import Path
+from workers.transceiver.core.streams.interface import LinkLabel as LinkLabel
 
 MAX_LABELS: Final = 32
 """Labels of one session, and ways of one; an unproven one, or else the oldest, makes room."""
 
 Owner = TypeVar("Owner")
-
-
-class LinkLabel(NamedTuple):
-    """A label is unique per relay link address."""
-
-    relay: Endpoint
-    label: int
 
 
 class Bound(NamedTuple, Generic[Owner]):

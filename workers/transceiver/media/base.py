@@ -33,18 +33,22 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from config.ids import Instant
-from workers.transceiver.core.interface import (
-    AudioParameters,
-    AudioReceived,
-    RecordReceived,
-    SendAudio,
-    SendRecord,
-)
-from workers.transceiver.core.labels import LinkLabel
+from workers.transceiver.core.interface import RecordReceived, SendRecord
 from workers.transceiver.core.srtp import SrtpKeys
+from workers.transceiver.core.streams.interface import (
+    AudioParameters,
+    LinkLabel,
+    SendAudio,
+    StreamEvent,
+)
+from workers.transceiver.core.streams.interface import FrameReceived as FrameReceived
+from workers.transceiver.core.streams.interface import MediaSeen as MediaSeen
+from workers.transceiver.core.streams.interface import ReportReceived as ReportReceived
+from workers.transceiver.core.streams.interface import Stream as Stream
+from workers.transceiver.core.streams.interface import StreamClosed as StreamClosed
+from workers.transceiver.core.streams.interface import StreamStats as StreamStats
 from workers.wire.types import DropReason
 
 SEEN_EVERY: Final = 0.05
@@ -52,74 +56,7 @@ SEEN_EVERY: Final = 0.05
 GATHER: Final = 0.001
 """Seconds that a frame may wait for others before Python is woken: a wake-up costs more than ten."""
 
-Stream: TypeAlias = int
-"""A small number, unique among the streams that live; `Sessions` gives it out and uses it anew."""
-
-
-class FrameReceived(NamedTuple):
-    """One frame of a stream that is not forwarded."""
-
-    stream: Stream
-    audio: AudioReceived
-    at: Instant
-    """When its batch was read."""
-
-
-class ReportReceived(NamedTuple):
-    """One authenticated, decrypted RTCP packet, not parsed."""
-
-    stream: Stream
-    packet: bytes
-    at: Instant
-
-
-class MediaSeen(NamedTuple):
-    """Authenticated media came by that label."""
-
-    stream: Stream
-    by: LinkLabel
-    at: Instant
-
-
-class StreamClosed(NamedTuple):
-    """The last event of a stream: its number may be used anew."""
-
-    stream: Stream
-
-
-PlaneEvent: TypeAlias = RecordReceived | FrameReceived | ReportReceived | MediaSeen | StreamClosed
-
-
-class StreamStats(NamedTuple):
-    """One stream as it stands now: RFC 3550, 6.4.1, A.1, A.3 and A.8. Times are instants or seconds."""
-
-    packets_in: int = 0
-    """Authenticated RTP packets of receivable payload types."""
-    octets_in: int = 0
-    """Their payloads."""
-    expected: int = 0
-    """Packets that the peer has sent, by its sequence numbers; through changes of SSRC."""
-    lost: int = 0
-    """Of them, missing now."""
-    jitter: float = 0.0
-    source: int = 0
-    """The peer's SSRC of the last packet; 0 before any."""
-    highest: int = 0
-    """Extended highest sequence number of that source."""
-    payload_type: int = -1
-    """Of the last packet; -1 before any."""
-    received_at: Instant = 0.0
-    """When the last packet came."""
-    packets_out: int = 0
-    octets_out: int = 0
-    timestamp_out: int = 0
-    """RTP timestamp of the last packet that left."""
-    sent_at: Instant = 0.0
-    """When it left."""
-    reports_in: int = 0
-    """Authenticated RTCP packets."""
-    payload_type_out: int = -1
-    """Of the last packet that left; -1 before any. Sender reports count in its clock."""
+PlaneEvent: TypeAlias = RecordReceived | StreamEvent
 
 
 @dataclass(slots=True)
