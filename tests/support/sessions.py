@@ -42,6 +42,7 @@ from workers.transceiver.core.interface import (
     SessionOutput,
     SessionParameters,
 )
+from workers.transceiver.core.sctp.snap import make_init
 from workers.transceiver.core.session import Session
 from workers.transceiver.core.srtp import SrtpProfile
 from workers.transceiver.core.states import SessionState
@@ -124,6 +125,7 @@ class Pair:
         codecs: tuple[Codec, ...] = (OPUS, PCMU),
         audio: bool = True,
         data: bool = False,
+        snap: bool = False,
     ) -> None:
         self.now = 0.0
         self.fate = fate
@@ -136,7 +138,11 @@ class Pair:
         server_dtls = DtlsRole.PASSIVE if client_dtls is DtlsRole.ACTIVE else DtlsRole.ACTIVE
         client_identity, server_identity = identity("client", profiles), identity("server")
         parameters = AudioParameters("0", codecs, sends=True, receives=True) if audio else None
-        channels = DataParameters("1", 5000, 0) if data else None
+        inits = [make_init(entropy(name)) if snap else b"" for name in ("ci", "si")]
+        channels, mirrored = (
+            DataParameters("1", 5000, 0, our_init=ours, their_init=theirs) if data else None
+            for ours, theirs in (inits, inits[::-1])
+        )
         self.client_path = Path(Transport.UDP, server_address, client_address)
         self.server_path = Path(Transport.UDP, client_address, server_address)
         self.client = Session(
@@ -162,7 +168,7 @@ class Pair:
                 CLIENT_CREDENTIALS,
                 (expected_client or client_identity.fingerprint,),
                 parameters,
-                data=channels,
+                data=mirrored,
             ),
             server_identity,
             entropy("s"),

@@ -168,6 +168,12 @@ def parse_init(chunk: bytes) -> Init:
     return _parse_init(chunk[4:length], ack=False)
 
 
+def chunk_length(chunk: bytes) -> int:
+    """What the header of a chunk says, at least four bytes of it there: without the padding."""
+    length: int = _CHUNK.unpack_from(chunk)[2]
+    return length
+
+
 def _parse_sack(_flags: int, value: bytes) -> Sack:
     cumulative, a_rwnd, gaps, duplicates = _SACK.unpack_from(value)
     after_gaps = _SACK.size + gaps * 4

@@ -20,6 +20,7 @@ from workers.transceiver.core.interface import (
     SessionParameters,
 )
 from workers.transceiver.core.negotiation import NothingInCommon, negotiate
+from workers.transceiver.core.sctp.snap import make_init
 from workers.transceiver.core.sdp import SdpError, parse_description
 from workers.transceiver.core.states import SessionState
 from workers.wire.ufrag import NONCE_LENGTH, UfragKeys
@@ -73,12 +74,16 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         return settings.keys.mint(settings.route, entropy(NONCE_LENGTH))
 
     local = IceCredentials(mint(), entropy(PASSWORD_BYTES).hex())
+    data = agreement.data
+    if data is not None and data.their_init:
+        data = msgspec.structs.replace(data, our_init=make_init(entropy))
     answer = encode_answer(
         agreement,
         local=local,
         fingerprint=settings.fingerprint,
         advertise=settings.advertise,
         origin=int.from_bytes(entropy(8), "big") >> 1,
+        sctp_init=data.our_init if data is not None else b"",
     )
     parameters = SessionParameters(
         ice_role=IceRole.CONTROLLED,
@@ -87,7 +92,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         remote=agreement.peer.credentials,
         remote_fingerprints=agreement.peer.fingerprints,
         audio=agreement.audio,
-        data=agreement.data,
+        data=data,
         connect_timeout=settings.connect_timeout,
         consent_timeout=settings.consent_timeout,
     )

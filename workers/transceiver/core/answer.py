@@ -13,6 +13,7 @@ from config.ids import Endpoint
 from workers.transceiver.core.interface import Codec, DtlsRole, Fingerprint, IceCredentials
 from workers.transceiver.core.negotiation import DATA_FORMAT, Agreement, direction_name
 from workers.transceiver.core.sctp.interface import MAX_MESSAGE, SCTP_PORT
+from workers.transceiver.core.sctp.snap import encode_sctp_init
 from workers.transceiver.core.sdp import Section
 
 HOST_TYPE_PREFERENCE: Final = 126
@@ -35,8 +36,12 @@ def encode_answer(
     fingerprint: Fingerprint,
     advertise: Sequence[Endpoint],
     origin: int,
+    sctp_init: bytes = b"",
 ) -> str:
-    """The answer's text. `origin` is its session id, 63 bits; `advertise` has at least one address."""
+    """The answer's text. `origin` is its session id, 63 bits; `advertise` has at least one address.
+
+    `sctp_init`: our INIT chunk, if data channels are set up by SNAP.
+    """
     accepted, data = agreement.section, agreement.data_section
     taken = [s for s in agreement.offer.sections if s is accepted or s is data]
     lines = [
@@ -52,7 +57,7 @@ def encode_answer(
         if section is accepted:
             lines += _audio(agreement, advertise[0])
         elif section is data:
-            lines += _data(section, advertise[0])
+            lines += _data(section, advertise[0], sctp_init)
         else:
             lines += _rejected(section)
             continue
@@ -109,15 +114,18 @@ def _audio(agreement: Agreement, default: Endpoint) -> list[str]:
     return lines
 
 
-def _data(section: Section, default: Endpoint) -> list[str]:
+def _data(section: Section, default: Endpoint, sctp_init: bytes) -> list[str]:
     """RFC 8841, 10: our port is always the same, and our limit of a message our own."""
-    return [
+    lines = [
         f"m={section.kind} {default.port} {section.protocol} {DATA_FORMAT}",
         connection_line(default),
         f"a=mid:{section.mid}",
         f"a=sctp-port:{SCTP_PORT}",
         f"a=max-message-size:{MAX_MESSAGE}",
     ]
+    if sctp_init:
+        lines.append(f"a=sctp-init:{encode_sctp_init(sctp_init)}")
+    return lines
 
 
 def _rejected(section: Section) -> list[str]:

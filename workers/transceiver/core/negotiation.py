@@ -21,7 +21,9 @@ from workers.transceiver.core.interface import (
     IceCredentials,
 )
 from workers.transceiver.core.sctp.interface import DEFAULT_PEER_MESSAGE, SCTP_PORT
+from workers.transceiver.core.sctp.snap import parse_sctp_init
 from workers.transceiver.core.sdp import Attribute, Block, Description, SdpError, Section
+from workers.wire.types import Malformed
 
 PROTOCOLS: Final = frozenset(
     {
@@ -217,7 +219,19 @@ def _read_data(section: Section) -> DataParameters:
         section.mid,
         _number(section, "sctp-port", SCTP_PORT, 1, MAX_PORT),
         _number(section, "max-message-size", DEFAULT_PEER_MESSAGE, 0, (1 << 64) - 1),
+        their_init=_sctp_init(section),
     )
+
+
+def _sctp_init(section: Section) -> bytes:
+    """SNAP: a chunk that cannot be meant is an error, as the draft says (section 4.3)."""
+    attribute = section.first("sctp-init")
+    if attribute is None:
+        return b""
+    try:
+        return parse_sctp_init(attribute.value)
+    except Malformed as error:
+        raise SdpError(attribute.line, f"sctp-init: {error.detail}") from None
 
 
 def _number(section: Section, name: str, default: int, least: int, most: int) -> int:

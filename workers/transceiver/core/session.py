@@ -311,6 +311,8 @@ class Session:
                     even=self._parameters.dtls_role is DtlsRole.ACTIVE,
                     remote_port=data.remote_port,
                     peer_max_message=data.peer_max_message,
+                    our_init=data.our_init,
+                    their_init=data.their_init,
                 ),
                 self._entropy,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from random import Random
 
@@ -19,8 +20,10 @@ from workers.transceiver.core.interface import (
     Refused,
 )
 from workers.transceiver.core.offer import parse_answer
+from workers.transceiver.core.sctp.snap import introduce, parse_sctp_init
 
-OFFER = (Path(__file__).parents[3] / "fixtures" / "offers" / "firefox-audio-data.sdp").read_text()
+OFFERS = Path(__file__).parents[3] / "fixtures" / "offers"
+OFFER = (OFFERS / "firefox-audio-data.sdp").read_text()
 SETTINGS = Settings(
     route=ROUTE,
     keys=KEYS,
@@ -83,3 +86,32 @@ def test_refusals(offer: str, backend: str, problem: Problem, why: str) -> None:
     assert isinstance(result, Refused)
     assert (result.ticket, result.problem) == (9, problem)
     assert why in result.detail
+
+
+QUICK = (OFFERS / "chromium-audio-data-quick.sdp").read_text()
+
+
+def test_both_inits_travel_in_the_sdp() -> None:
+    session = admitted(QUICK)
+    data = session.parameters.data
+    assert data is not None
+    assert data.our_init
+    (line,) = (line for line in session.answer.splitlines() if line.startswith("a=sctp-init:"))
+    assert parse_sctp_init(line.partition(":")[2]) == data.our_init
+    assert introduce(data.their_init).a_rwnd == 5 << 20
+
+
+def test_an_offer_without_an_init_gets_none() -> None:
+    session = admitted()
+    assert session.parameters.data is not None
+    assert session.parameters.data.our_init == b""
+    assert "sctp-init" not in session.answer
+
+
+def test_an_init_that_cannot_be_meant_is_refused_with_its_line() -> None:
+    offer = re.sub("a=sctp-init:.*", "a=sctp-init:AAAA", QUICK)
+    refused = admit(Create(1, offer, "echo"), SETTINGS, Random(4).randbytes)
+    assert isinstance(refused, Refused)
+    assert refused.problem is Problem.MALFORMED_SDP
+    number = next(n for n, line in enumerate(offer.splitlines(), 1) if "sctp-init" in line)
+    assert refused.detail.startswith(f"line {number}: sctp-init")

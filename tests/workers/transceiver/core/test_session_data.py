@@ -14,6 +14,7 @@ from workers.transceiver.core.sctp.interface import (
     OpenChannel,
     SendMessage,
 )
+from workers.transceiver.core.states import SessionState
 from workers.wire.types import DropReason
 
 
@@ -74,3 +75,16 @@ def test_through_loss() -> None:
         pair.do(End.CLIENT, SendMessage(0, message))
     pair.run(30)
     assert [m.payload for m in pair.outputs(End.SERVER, MessageReceived)] == sent
+
+
+@pytest.mark.parametrize("role", list(DtlsRole))
+def test_with_snap_a_message_leaves_as_soon_as_dtls_stands(role: DtlsRole) -> None:
+    pair = Pair(client_dtls=role, data=True, snap=True)
+    pair.run_until(lambda: pair.client.state is SessionState.CONNECTED)
+    began = pair.now
+    pair.do(End.CLIENT, OpenChannel("chat"))
+    pair.do(End.CLIENT, SendMessage(0 if role is DtlsRole.ACTIVE else 1, b"hello", True))
+    pair.run_until(lambda: bool(pair.outputs(End.SERVER, MessageReceived)))
+    (message,) = pair.outputs(End.SERVER, MessageReceived)
+    assert message.payload == b"hello"
+    assert pair.now - began == pytest.approx(DELAY)

@@ -48,9 +48,10 @@ from workers.transceiver.core.sctp.reset import Resets
 from workers.transceiver.core.sctp.rto import MAX_FAILURES
 from workers.transceiver.core.sctp.sender import Sender
 from workers.transceiver.core.sctp.serial import TSN_MASK
+from workers.transceiver.core.sctp.snap import introduce
 from workers.transceiver.core.sctp.states import RECEIVES, SENDS, AssociationState
 from workers.wire import sctp_chunks as wire
-from workers.wire.sctp import HEADER_LENGTH, encode_chunk, encode_packet, parse_packet
+from workers.wire.sctp import HEADER_LENGTH, encode_chunk, encode_packet, parse_init, parse_packet
 from workers.wire.types import DropReason, Malformed
 
 MAX_HEARTBEAT: Final = 1024
@@ -65,7 +66,8 @@ class Association:
 
     def __init__(self, parameters: Parameters, entropy: Callable[[int], bytes]) -> None:
         self._parameters: Final = parameters
-        self._handshake: Final = Handshake(entropy, parameters.window)
+        said = parse_init(parameters.our_init) if parameters.our_init else None
+        self._handshake: Final = Handshake(entropy, parameters.window, said)
         self._peer = _NOBODY
         self._channels: Final = Channels(parameters)
         self._sender = Sender(self._handshake.initial_tsn, parameters.max_packet)
@@ -97,8 +99,11 @@ class Association:
     # --- the one door -----------------------------------------------------------------------------
 
     def start(self, now: Instant) -> list[AssociationOutput]:
-        """The DTLS connection stands: send an INIT, if we are to."""
-        if self._parameters.initiate:
+        """The DTLS connection stands: send an INIT, if we are to, or none if the SDP had both."""
+        if self._parameters.our_init and self._parameters.their_init:
+            self._meet(introduce(self._parameters.their_init))
+            self._establish(now)
+        elif self._parameters.initiate:
             self._life.greet(self._handshake.init(), now, self._sender.rto.value)
         return self._turn(now)
 
@@ -436,13 +441,8 @@ class Association:
         self._outputs.append(SendPacket(packet))
 
     def _earliest_timeout(self) -> Instant | None:
-        deadlines = (
-            self._life.at,
-            self._sender.resend_at,
-            self._resets.retry.at,
-            self._receiver.arrivals.at,
-            self._heartbeats.at,
-        )
+        sending = (self._life.at, self._sender.resend_at, self._resets.retry.at)
+        deadlines = (*sending, self._receiver.arrivals.at, self._heartbeats.at)
         return min((at for at in deadlines if at is not None), default=None)
 
     def _drop(self, reason: DropReason) -> None:

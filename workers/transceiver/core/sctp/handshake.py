@@ -50,9 +50,12 @@ class Peer(NamedTuple):
 class Handshake:
     """Our tag and TSN, and the two halves of the four-way handshake."""
 
-    def __init__(self, entropy: Callable[[int], bytes], window: int) -> None:
-        self.tag: Final = int.from_bytes(entropy(4), "big") or 1
-        self.initial_tsn: Final = int.from_bytes(entropy(4), "big")
+    def __init__(
+        self, entropy: Callable[[int], bytes], window: int, said: Init | None = None
+    ) -> None:
+        """`said`: the INIT that the peer has of us already (SNAP)."""
+        self.tag: Final = said.tag if said else int.from_bytes(entropy(4), "big") or 1
+        self.initial_tsn: Final = said.initial_tsn if said else int.from_bytes(entropy(4), "big")
         self._key: Final = entropy(16)
         self._window: Final = window
 

@@ -12,6 +12,8 @@ from workers.wire.types import DropReason
 SCTP_PORT: Final = 5000
 MAX_MESSAGE: Final = 262_144
 """Bytes of a message that we accept unless told otherwise (`a=max-message-size` of our SDP)."""
+WINDOW: Final = 1_048_576
+"""Of data out of order, or of messages not whole, this many bytes are kept."""
 DEFAULT_PEER_MESSAGE: Final = 65_536
 """What a peer accepts that does not say (RFC 8841, 6.1)."""
 
@@ -27,8 +29,7 @@ class Parameters(msgspec.Struct, frozen=True):
     remote_port: int = SCTP_PORT
     max_packet: int = 1160
     """Multiple of 4: fits a DTLS record of 37 bytes more into 1200."""
-    window: int = 1_048_576
-    """Of data out of order, or of messages not whole, this much is kept."""
+    window: int = WINDOW
     send_buffer: int = 4_194_304
     """Of messages not yet acknowledged, this much is kept."""
     max_message: int = MAX_MESSAGE
@@ -36,6 +37,10 @@ class Parameters(msgspec.Struct, frozen=True):
     peer_max_message: int = DEFAULT_PEER_MESSAGE
     """The largest message that the peer accepts; 0 if it sets no limit."""
     max_channels: int = 64
+    our_init: bytes = b""
+    """SNAP: the INIT chunk that the peer has read in our SDP."""
+    their_init: bytes = b""
+    """SNAP: theirs, checked by `parse_sctp_init`. With both, the association stands from the start."""
 
 
 # --- events ---------------------------------------------------------------------------------------
