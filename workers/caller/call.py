@@ -23,6 +23,7 @@ from workers.transceiver.core.interface import (
     AudioReceived,
     CloseSession,
     Codec,
+    CredentialsRetired,
     DatagramReceived,
     Dropped,
     Path,
@@ -198,7 +199,9 @@ class Call:
                     self._end(reason, detail)
                 case Dropped(reason):
                     self._drops[reason.value] += 1
-                case PathSelected() | ChannelOpened() | MessageReceived() | ChannelClosed():
+                case PathSelected() | CredentialsRetired():
+                    pass
+                case ChannelOpened() | MessageReceived() | ChannelClosed():
                     pass
                 case _:
                     assert_never(output)

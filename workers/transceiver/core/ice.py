@@ -16,8 +16,11 @@ from typing import Final, NamedTuple, TypeAlias
 from config.ids import Instant
 from workers.transceiver.core import checks
 from workers.transceiver.core.checks import Binding, parse_binding
+from workers.transceiver.core.generations import Generation, Generations
 from workers.transceiver.core.interface import (
+    CredentialsRetired,
     Dropped,
+    IceCredentials,
     IceRole,
     Path,
     PathSelected,
@@ -50,7 +53,7 @@ class PathProven(NamedTuple):
     path: Path
 
 
-IceOutput: TypeAlias = SendDatagram | PathSelected | PathProven | Dropped
+IceOutput: TypeAlias = SendDatagram | PathSelected | PathProven | CredentialsRetired | Dropped
 
 
 class Ice:
@@ -59,7 +62,6 @@ class Ice:
     def __init__(
         self, parameters: SessionParameters, entropy: Callable[[int], bytes], now: Instant
     ) -> None:
-        local, remote = parameters.local, parameters.remote
         self.paths = Paths()
         self.round_trip: float | None = None
         """Seconds, of the last check of ours that was answered at the first try."""
@@ -70,9 +72,9 @@ class Ice:
         self._controlling = parameters.ice_role is IceRole.CONTROLLING
         self._entropy = entropy
         self._tie_breaker = int.from_bytes(entropy(8), "big")
-        self._expected_username = f"{local.ufrag}:{remote.ufrag}"
-        self._username = f"{remote.ufrag}:{local.ufrag}"
-        self._local_key, self._remote_key = local.password.encode(), remote.password.encode()
+        self._generations = Generations(parameters.local, parameters.remote)
+        self._restarted_after = 0
+        """Nominations up to this one were made before the restart."""
         self._nominated = False
         if self._controlling:
             for index, path in enumerate(parameters.remote_endpoints[:MAX_PATHS]):
@@ -98,20 +100,22 @@ class Ice:
         return self._on_reply(state, message, now)
 
     def _on_request(self, path: Path, request: Binding, size: int, now: Instant) -> list[IceOutput]:
-        if request.attributes.get("USERNAME") != self._expected_username:
+        generation = self._generations.named(request.attributes.get("USERNAME"))
+        if generation is None:
             return [Dropped(DropReason.UNKNOWN_UFRAG)]
-        if not request.signed_with(self._local_key):
+        key = generation.local_key
+        if not request.signed_with(key):
             return [Dropped(DropReason.BAD_INTEGRITY)]
         # An error is not longer than what it answers and makes no path: nothing to amplify.
         if request.unknown:
             return [
-                self._error(path, request, checks.UNKNOWN_ATTRIBUTE),
+                self._error(path, request, checks.UNKNOWN_ATTRIBUTE, key),
                 Dropped(DropReason.UNSUPPORTED),
             ]
         if ("ICE-CONTROLLING" if self._controlling else "ICE-CONTROLLED") in request.attributes:
             # RFC 8445, 7.3.1.1 lets the higher tie-breaker win; our role follows from the SDP.
             return [
-                self._error(path, request, checks.ROLE_CONFLICT),
+                self._error(path, request, checks.ROLE_CONFLICT, key),
                 Dropped(DropReason.ROLE_CONFLICT),
             ]
         state = self.paths.get(path)
@@ -120,18 +124,21 @@ class Ice:
             if state is None:
                 return [Dropped(DropReason.PATHS_FULL)]
             state.bytes_received = size
-        return self._on_valid_request(state, request, now)
+        return self._on_valid_request(state, request, generation, now)
 
     def _on_valid_request(
-        self, state: PathState, request: Binding, now: Instant
+        self, state: PathState, request: Binding, generation: Generation, now: Instant
     ) -> list[IceOutput]:
         self.paths.verify(state)
         state.active_at = now
+        state.generation = max(state.generation, generation.number)
         if state.proven or not self.paths.connected:
             # On any other path it may be an old check, sent again by somebody else.
             self.consent_at = now
         outputs: list[IceOutput] = []
-        response = checks.encode_success(request.transaction, state.path.remote, self._local_key)
+        response = checks.encode_success(
+            request.transaction, state.path.remote, generation.local_key
+        )
         if state.permits(len(response)):
             state.bytes_sent += len(response)
             outputs.append(SendDatagram(state.path, response, assured=True, proven=state.proven))
@@ -143,9 +150,9 @@ class Ice:
             outputs.extend(self._begin_check(state, now))
         return outputs + self._select(now)
 
-    def _error(self, path: Path, request: Binding, code: int) -> SendDatagram:
+    def _error(self, path: Path, request: Binding, code: int, key: bytes) -> SendDatagram:
         return SendDatagram(
-            path, checks.encode_error(request.transaction, code, self._local_key, request.unknown)
+            path, checks.encode_error(request.transaction, code, key, request.unknown)
         )
 
     def _on_reply(self, state: PathState | None, reply: Binding, now: Instant) -> list[IceOutput]:
@@ -153,7 +160,7 @@ class Ice:
         check = state.check if state is not None else None
         if state is None or check is None or check.transaction != reply.transaction:
             return [Dropped(DropReason.UNKNOWN_TRANSACTION)]
-        if not reply.signed_with(self._remote_key):
+        if not reply.signed_with(check.generation.remote_key):
             return [Dropped(DropReason.BAD_INTEGRITY)]
         if reply.kind == stun.Class.ERROR:
             state.check = None
@@ -164,6 +171,7 @@ class Ice:
             self.round_trip = now - check.sent_at
             self.round_trips += 1
         state.active_at = self.consent_at = now
+        state.generation = max(state.generation, check.generation.number)
         self.paths.verify(state)
         outputs = self._prove(state)
         if self._controlling:
@@ -189,6 +197,18 @@ class Ice:
         state.media_at = now
         return self._select(now)
 
+    def restart(
+        self, local: IceCredentials, remote: IceCredentials, now: Instant
+    ) -> list[IceOutput]:
+        """Begin anew with these credentials; media stays where it is until they have a pair."""
+        replaced = self._generations.restart(local, remote)
+        self._restarted_after = self.paths.orders
+        if self._controlling:
+            self._nominated = False
+            for index, state in enumerate(self.paths.values()):
+                state.check, state.next_check = None, now + index * PACING
+        return [] if replaced is None else [CredentialsRetired(replaced.ufrag)]
+
     def _prove(self, state: PathState) -> list[IceOutput]:
         if state.proven:
             return []
@@ -196,10 +216,22 @@ class Ice:
         return [PathProven(state.path)]
 
     def _select(self, now: Instant) -> list[IceOutput]:
-        if not self.paths.select(now) or self.paths.selected is None:
-            return []
-        self._schedule_consent(self.paths.selected, now)
-        return [PathSelected(self.paths.selected.path)]
+        outputs: list[IceOutput] = []
+        moved = self.paths.select(now)
+        selected = self.paths.selected
+        if moved and selected is not None:
+            self._schedule_consent(selected, now)
+            outputs.append(PathSelected(selected.path))
+        if self._generations.restarting and selected is not None and self._has_pair(selected):
+            dead = self._generations.settle()
+            if dead is not None:
+                outputs.append(CredentialsRetired(dead.ufrag))
+        return outputs
+
+    def _has_pair(self, selected: PathState) -> bool:
+        """The restart has ended: this path was nominated since, and checked with the new credentials."""
+        newest = self._generations.newest.number
+        return selected.generation == newest and selected.nomination > self._restarted_after
 
     # --- our own checks ---------------------------------------------------------------------------
 
@@ -228,14 +260,19 @@ class Ice:
         self, state: PathState, now: Instant, *, nominates: bool = False
     ) -> list[IceOutput]:
         # Consent: no repetition, the next check is a new one (RFC 7675, 5.1).
-        wait = self._consent_interval() if state.proven and not nominates else FIRST_RETRY
+        wait = self._consent_interval() if self._keeps(state) and not nominates else FIRST_RETRY
         transaction = self._entropy(checks.TRANSACTION_LENGTH)
-        state.check = Check(transaction, now, now + wait, wait, nominates=nominates)
+        generation = (
+            self._generations.newest
+            if self._controlling
+            else self._generations.numbered(state.generation)
+        )
+        state.check = Check(transaction, generation, now, now + wait, wait, nominates=nominates)
         state.next_check = None
         return self._send_check(state, state.check)
 
     def _repeat_check(self, state: PathState, check: Check, now: Instant) -> list[IceOutput]:
-        if state.proven and not check.nominates:
+        if self._keeps(state) and not check.nominates:
             state.check = None
             consents = self._controlling and state is self.paths.selected
             return self._begin_check(state, now) if consents else []
@@ -248,15 +285,22 @@ class Ice:
         check.sent_at, check.due = now, now + check.interval
         return self._send_check(state, check)
 
+    def _keeps(self, state: PathState) -> bool:
+        """A check would only keep consent: what it could prove is known."""
+        return state.proven and not (
+            self._controlling and state.generation != self._generations.newest.number
+        )
+
     def _send_check(self, state: PathState, check: Check) -> list[IceOutput]:
+        generation = check.generation
         attributes: dict[str, object] = {
-            "USERNAME": self._username,
+            "USERNAME": generation.username,
             "PRIORITY": _PEER_REFLEXIVE_PRIORITY,
             "ICE-CONTROLLING" if self._controlling else "ICE-CONTROLLED": self._tie_breaker,
         }
-        if check.nominates or (self._controlling and state.nomination):
+        if check.nominates or (self._controlling and state.nomination > self._restarted_after):
             attributes["USE-CANDIDATE"] = None
-        request = checks.encode_request(check.transaction, attributes, self._remote_key)
+        request = checks.encode_request(check.transaction, attributes, generation.remote_key)
         # A configured address is the operator's or the answer's word, not a stranger's.
         if not (self._controlling or state.permits(len(request))):
             return []

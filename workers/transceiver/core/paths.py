@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.ids import Instant
+from workers.transceiver.core.generations import Generation
 from workers.transceiver.core.interface import Path
 
 MAX_PATHS: Final = 8
@@ -36,6 +37,7 @@ class Check:
     """A request of ours that waits for its response."""
 
     transaction: bytes
+    generation: Generation
     sent_at: Instant
     due: Instant
     """When to send it again or give it up."""
@@ -57,6 +59,8 @@ class PathState:
     """Grows with each path that becomes valid: the newest has the highest."""
     nomination: int = 0
     """Grows with each nomination: the latest has the highest; 0 was never nominated."""
+    generation: int = 0
+    """Number of the newest credentials with which a check came, or was answered, on it."""
     active_at: Instant = 0.0
     """Last check, response or SRTP packet on it that was authenticated."""
     media_at: Instant = -MEDIA_SILENCE
@@ -144,6 +148,11 @@ class Paths:
         heir = max(successors, key=lambda state: (state.media_at, state.active_at))
         self.nominate(heir)
         return heir
+
+    @property
+    def orders(self) -> int:
+        """The highest order and nomination given so far."""
+        return self._orders
 
     def _next_order(self) -> int:
         self._orders += 1
