@@ -9,13 +9,15 @@ from typing import Final
 
 FLAGS: Final = ("-O2", "-Wall", "-Wextra")
 _SOURCES: Final = Path(__file__).parent
+_DATAPATH: Final = _SOURCES.parent.parent / "workers" / "native"
 _BUILT: Final = _SOURCES.parent.parent / "build" / "bench"
 
 
 def program(name: str) -> str:
-    """Path of `load`, `echo` or `forward`, built if need be."""
+    """Path of `load`, `echo`, `forward` and so on, built if need be."""
     built, source = _BUILT / name, _SOURCES / f"{name}.c"
-    newest = max(source.stat().st_mtime, (_SOURCES / "udp.h").stat().st_mtime)
+    headers = [_SOURCES / "udp.h", *_DATAPATH.glob("*.h")]
+    newest = max(path.stat().st_mtime for path in (source, *headers))
     if not built.exists() or built.stat().st_mtime < newest:
         _BUILT.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=_BUILT) as directory:
