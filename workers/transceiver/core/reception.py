@@ -38,6 +38,16 @@ class Reception:
         self._timestamp = 0
 
     @property
+    def source(self) -> int:
+        """The SSRC that counts now; 0 before any packet."""
+        return max(self._ssrc, 0)
+
+    @property
+    def highest(self) -> int:
+        """Extended highest sequence number of that source."""
+        return max(self._highest, 0)
+
+    @property
     def expected(self) -> int:
         """Packets that the peer has sent, going by its sequence numbers."""
         return self._earlier_expected + self._highest - self._base + 1
@@ -46,6 +56,16 @@ class Reception:
     def lost(self) -> int:
         """Packets that never came; late ones are taken back, so it may go down."""
         return max(0, self.expected - self._earlier_received - self._received)
+
+    @property
+    def source(self) -> int:
+        """SSRC that is counted now; 0 before any."""
+        return max(0, self._ssrc)
+
+    @property
+    def highest(self) -> int:
+        """Extended highest sequence number of that source; 0 before any."""
+        return max(0, self._highest)
 
     @property
     def jitter(self) -> float:
