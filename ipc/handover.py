@@ -1,7 +1,8 @@
-"""A worker's birth: its Assignment and its sockets, over the socket pair it was exec'd with.
+"""What a worker is given with descriptors, over the socket pair that it was exec'd with.
 
 One SOCK_SEQPACKET message carries the encoded Assignment and, as SCM_RIGHTS, one descriptor for each of
-its `descriptors`, in that order. Nothing of it appears in argv or in the environment.
+its `descriptors`, in that order. Nothing of it appears in argv or in the environment. The same way go the
+tables of relays that are added later (Siblings).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ipc.codec import CodecError, decode, encode
-from ipc.messages.lifecycle import Assignment
+from ipc.messages import Message
+from ipc.messages.lifecycle import Assignment, Siblings
 
 MAX_ASSIGNMENT: Final = 1 << 17
 """Bytes of one encoded assignment; fits into the default socket buffer of a socket pair."""
@@ -47,19 +49,29 @@ def send_assignment(
         raise HandoverError(
             f"{len(fds)} descriptors for {len(assignment.descriptors)} entries of the assignment"
         )
+    _send(sock, assignment, fds)
+
+
+def send_siblings(sock: socket.socket, tables: Sequence[int]) -> None:
+    """Send copies of more tables to a relay that runs. Never blocks; raises HandoverError."""
+    _send(sock, Siblings(len(tables)), tables)
+
+
+def _send(sock: socket.socket, message: Message, fds: Sequence[int]) -> None:
+    what = type(message).__name__.lower()
     if len(fds) > MAX_DESCRIPTORS:
         raise HandoverError(f"{len(fds)} descriptors, at most {MAX_DESCRIPTORS} can be passed")
     try:
-        data = encode(assignment)
+        data = encode(message)
     except CodecError as error:
         raise HandoverError(str(error)) from error
     if len(data) > MAX_ASSIGNMENT:
-        raise HandoverError(f"assignment of {len(data)} bytes, at most {MAX_ASSIGNMENT} fit")
+        raise HandoverError(f"{what} of {len(data)} bytes, at most {MAX_ASSIGNMENT} fit")
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     try:
         sock.sendmsg([data], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
     except OSError as error:
-        raise HandoverError(f"the assignment could not be sent: {error.strerror}") from error
+        raise HandoverError(f"the {what} could not be sent: {error.strerror}") from error
 
 
 def receive_assignment(
@@ -71,21 +83,53 @@ def receive_assignment(
     the supervisor's end was closed; then no descriptor stays open.
     """
     sock.settimeout(within)
+    message, fds = _receive(sock, "assignment", within)
+    try:
+        return _checked(message, len(fds)), fds
+    except BaseException:
+        _close(fds)
+        raise
+
+
+def receive_siblings(sock: socket.socket) -> list[int]:
+    """Tables of more relays, from a socket that is readable. As `receive_assignment`; does not wait."""
+    sock.settimeout(0.0)
+    message, fds = _receive(sock, "siblings", None)
+    if isinstance(message, Siblings) and message.tables == len(fds):
+        return fds
+    _close(fds)
+    raise HandoverError(
+        f"expected Siblings, got {len(fds)} descriptors and a {type(message).__name__}"
+    )
+
+
+def _receive(sock: socket.socket, what: str, within: float | None) -> tuple[Message, list[int]]:
     try:
         data, ancillary, flags, _ = sock.recvmsg(
             MAX_ASSIGNMENT, socket.CMSG_SPACE(MAX_DESCRIPTORS * _INT), socket.MSG_CMSG_CLOEXEC
         )
     except TimeoutError:
-        raise HandoverError(f"no assignment within {within:g} s") from None
+        raise HandoverError(f"no {what} within {within or 0:g} s") from None
     except OSError as error:
-        raise HandoverError(f"the assignment could not be received: {error.strerror}") from error
+        raise HandoverError(f"the {what} could not be received: {error.strerror}") from error
     fds = _descriptors(ancillary)
     try:
-        return _checked(data, flags, len(fds)), fds
+        if not data:
+            raise NeverAssigned(f"the supervisor went away before it sent the {what}")
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise HandoverError(f"the {what} was cut short (too many bytes, or open files)")
+        return decode(data), fds
+    except CodecError as error:
+        _close(fds)
+        raise HandoverError(f"malformed {what}: {error}") from error
     except BaseException:
-        for fd in fds:
-            os.close(fd)
+        _close(fds)
         raise
+
+
+def _close(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
@@ -96,15 +140,7 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     return fds.tolist()
 
 
-def _checked(data: bytes, flags: int, received: int) -> Assignment:
-    if not data:
-        raise NeverAssigned("the supervisor went away before it sent the assignment")
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-        raise HandoverError("the assignment was cut short (too many bytes, or open files)")
-    try:
-        message = decode(data)
-    except CodecError as error:
-        raise HandoverError(f"malformed assignment: {error}") from error
+def _checked(message: Message, received: int) -> Assignment:
     if not isinstance(message, Assignment):
         raise HandoverError(f"expected an Assignment, got a {type(message).__name__}")
     if received != len(message.descriptors):

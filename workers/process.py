@@ -39,7 +39,6 @@ from ipc.messages import Message
 from ipc.messages.lifecycle import (
     PROTOCOL_VERSION,
     Assignment,
-    Descriptor,
     DescriptorKind,
     Drain,
     Farewell,
@@ -53,7 +52,7 @@ from ipc.messages.lifecycle import (
     Welcome,
     WorkerPhase,
 )
-from ipc.messages.routes import Routes, Transceivers
+from ipc.messages.routes import Relays, Routes, Transceivers
 from ipc.messages.stats import (
     ProcessUsage,
     RelayStats,
@@ -61,6 +60,7 @@ from ipc.messages.stats import (
     TransceiverStats,
 )
 from ipc.zmq_trio import EndpointError
+from workers.holdings import Holdings
 from workers.tether import Beat, Tether
 
 EXIT_DONE: Final = 0
@@ -79,7 +79,7 @@ MAX_DESCRIPTORS: Final = 65_536
 _COMMANDS: Final = 16
 _MAX_WHY: Final = 2000
 
-Command: TypeAlias = Routes | Transceivers
+Command: TypeAlias = Routes | Transceivers | Relays
 Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats
 Serve: TypeAlias = Callable[["Worker"], Awaitable[None]]
 
@@ -99,8 +99,9 @@ class Worker:
         fds: list[int],
         control: ControlClient,
         bus: Publisher,
+        channel: socket.socket | None = None,
     ) -> None:
-        """`fds` are those of `assignment.descriptors`, and belong to the worker from now on."""
+        """`fds` are those of `assignment.descriptors`; they and `channel` are ours from now on."""
         self.assignment = assignment
         self.config = config
         self.log = log
@@ -113,15 +114,7 @@ class Worker:
         self.commands: trio.MemoryReceiveChannel[Command]
         """What the supervisor says to this role, each the whole truth: of more than 16 the oldest go."""
         self._inbox, self.commands = trio.open_memory_channel[Command](_COMMANDS)
-        self._sockets: list[tuple[Descriptor, socket.socket]] = []
-        self._memory: list[tuple[DescriptorKind, int]] = []
-        for descriptor, fd in zip(assignment.descriptors, fds, strict=True):
-            if descriptor.kind in (DescriptorKind.TABLE, DescriptorKind.SIBLING):
-                self._memory.append((descriptor.kind, fd))
-                continue
-            sock = socket.socket(fileno=fd)
-            sock.setblocking(False)
-            self._sockets.append((descriptor, sock))
+        self.holdings = Holdings(assignment.descriptors, fds, channel)
         self._control = control
         self._tether = Tether(config.supervisor.orphan_timeout, trio.current_time())
         self._bus = bus
@@ -133,23 +126,18 @@ class Worker:
 
     def sockets(self, kind: DescriptorKind) -> list[tuple[Endpoint, socket.socket]]:
         """The non-blocking sockets of that kind, each with what it is bound to."""
-        return [
-            (descriptor.endpoint, sock)
-            for descriptor, sock in self._sockets
-            if descriptor.kind is kind
-        ]
+        return self.holdings.sockets(kind)
 
     def table(self) -> int | None:
         """Descriptor of the shared memory that outlives this process, or None if there is none.
 
         It is empty (0 bytes) until a process of this name gives it a size. Stays open; the worker's own.
         """
-        tables = [fd for kind, fd in self._memory if kind is DescriptorKind.TABLE]
-        return tables[0] if tables else None
+        return self.holdings.table()
 
     def sibling_tables(self) -> list[int]:
         """Descriptors of the other relays' shared memory, for reading only; may be empty like `table`."""
-        return [fd for kind, fd in self._memory if kind is DescriptorKind.SIBLING]
+        return self.holdings.sibling_tables()
 
     async def ready(self, ready: Ready) -> None:
         """Say that this worker serves now; said again to every later supervisor."""
@@ -284,7 +272,7 @@ class _Life:
                 worker.releasing.set()
             case Stop():
                 worker.stop("told by the supervisor")
-            case Routes() | Transceivers():
+            case Routes() | Transceivers() | Relays():
                 worker._offer(message)
             case _:
                 self._log.warning("unexpected message", message=type(message).__name__)
@@ -336,17 +324,17 @@ def main(role: Role, serve: Serve) -> NoReturn:
     parser.add_argument("--assignment-fd", type=int, required=True)
     fd: int = parser.parse_args().assignment_fd
     try:
-        with socket.socket(fileno=fd) as sock:
-            # What is imported by now stays for ever: the collector need not look at it again. It takes
-            # 20 ms, and a spare has the time.
-            gc.collect()
-            gc.freeze()
-            gc.enable()
-            with contextlib.suppress(
-                OSError
-            ):  # who only sends an assignment does not stay to hear this
-                sock.send(b"\0", socket.MSG_NOSIGNAL)
-            assignment, fds = receive_assignment(sock)
+        sock = socket.socket(fileno=fd)
+        # What is imported by now stays for ever: the collector need not look at it again. It takes
+        # 20 ms, and a spare has the time.
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        with contextlib.suppress(
+            OSError
+        ):  # who only sends an assignment does not stay to hear this
+            sock.send(b"\0", socket.MSG_NOSIGNAL)
+        assignment, fds = receive_assignment(sock)
         if assignment.version != PROTOCOL_VERSION:
             raise HandoverError(
                 f"the supervisor speaks version {assignment.version}, this worker {PROTOCOL_VERSION}"
@@ -363,10 +351,12 @@ def main(role: Role, serve: Serve) -> NoReturn:
     except ValidationError as error:
         print(f"{assignment.name}: configuration: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_CONFIG)
-    sys.exit(_live(assignment, config, fds, serve))
+    sys.exit(_live(assignment, config, fds, sock, serve))
 
 
-def _live(assignment: Assignment, config: Config, fds: list[int], serve: Serve) -> int:
+def _live(
+    assignment: Assignment, config: Config, fds: list[int], channel: socket.socket, serve: Serve
+) -> int:
     log = open_log(config.log, assignment.name)
     _pin(assignment.cpu, log)
     _allow_descriptors()
@@ -379,7 +369,7 @@ def _live(assignment: Assignment, config: Config, fds: list[int], serve: Serve) 
         return EXIT_BUG
     code, why = EXIT_DONE, "done"
     try:
-        trio.run(_run, assignment, config, log, fds, control, bus, serve)
+        trio.run(_run, assignment, config, log, fds, channel, control, bus, serve)
     except* Unwanted as group:
         code, why = EXIT_BUG, str(_first(group))
         log.error("unwanted", why=why)
@@ -404,11 +394,12 @@ async def _run(
     config: Config,
     log: Logger,
     fds: list[int],
+    channel: socket.socket,
     control: ControlClient,
     bus: Publisher,
     serve: Serve,
 ) -> None:
-    worker = Worker(assignment, config, log, fds, control, bus)
+    worker = Worker(assignment, config, log, fds, control, bus, channel)
     await _Life(worker).run(serve)
 
 

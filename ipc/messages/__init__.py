@@ -25,10 +25,11 @@ from ipc.messages.lifecycle import (
     Rejected,
     Release,
     Released,
+    Siblings,
     Stop,
     Welcome,
 )
-from ipc.messages.routes import Routes, RoutesApplied, Transceivers
+from ipc.messages.routes import Relays, RelaysApplied, Routes, RoutesApplied, Transceivers
 from ipc.messages.sessions import (
     CreateSession,
     EndSession,
@@ -43,6 +44,7 @@ from ipc.messages.stats import RelayStats, SessionEvent, SignalingStats, Transce
 
 Message: TypeAlias = (
     Assignment
+    | Siblings
     | Hello
     | Welcome
     | Rejected
@@ -56,6 +58,8 @@ Message: TypeAlias = (
     | Routes
     | RoutesApplied
     | Transceivers
+    | Relays
+    | RelaysApplied
     | CreateSession
     | SessionCreated
     | SessionRefused

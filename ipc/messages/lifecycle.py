@@ -2,7 +2,8 @@
 
 A worker is exec'd with one inherited descriptor, a SOCK_SEQPACKET socket pair; the Assignment arrives
 there with the worker's sockets as SCM_RIGHTS. From then on they talk over the control ROUTER/DEALER,
-which a worker can also reach when its supervisor has been replaced.
+which a worker can also reach when its supervisor has been replaced; the pair is kept for descriptors
+that are to follow.
 """
 
 from __future__ import annotations
@@ -68,6 +69,12 @@ class Assignment(Tagged, frozen=True):
     """A transceiver's own route: its cluster, id and the epoch of this boot."""
     peers: tuple[Endpoint, ...] = ()
     """Link addresses of all relays: a transceiver hears nobody else on its link."""
+
+
+class Siblings(Tagged, frozen=True):
+    """More relays' tables for a relay that runs, one descriptor for each, to be read only."""
+
+    tables: int
 
 
 class WorkerPhase(StrEnum):

@@ -1,7 +1,8 @@
-"""Which transceiver boots are live: the supervisor tells relays and signaling; relays acknowledge.
+"""Which transceiver boots and which relays are live: the supervisor tells, who routes by it acknowledges.
 
 A transceiver is given sessions only after every live relay has acknowledged its route, so the first
-check of a client never meets a relay that does not know where to send it.
+check of a client never meets a relay that does not know where to send it. A relay that is added gets
+datagrams only after every transceiver has acknowledged its link address, so that none is dropped.
 """
 
 from __future__ import annotations
@@ -49,3 +50,16 @@ class Transceivers(Tagged, frozen=True):
     entries: tuple[TransceiverEntry, ...]
     draining: bool = False
     """The whole host drains: answer 503 and be not ready."""
+
+
+class Relays(Tagged, frozen=True):
+    """The link addresses of all relays, to transceivers, on every change and after each Hello."""
+
+    serial: int
+    links: tuple[Endpoint, ...]
+
+
+class RelaysApplied(Tagged, frozen=True):
+    """A transceiver's acknowledgement: it hears these relays and nobody else."""
+
+    serial: int

@@ -21,13 +21,21 @@ class CloseReason(StrEnum):
     DTLS_FAILED = "dtls_failed"
     DRAINED = "drained"
     BACKEND_ENDED = "backend_ended"
+    MAX_DURATION = "max_duration"
+    IDLE = "idle"
     INTERNAL_ERROR = "internal_error"
 
 
 class Problem(StrEnum):
-    """Why a session was refused; signaling makes the problem+json `type` and status of it."""
+    """Why a session, or a change to one, was refused; signaling makes a problem+json of it."""
 
     MALFORMED_SDP = "malformed_sdp"
+    MALFORMED_FRAGMENT = "malformed_fragment"
+    UNUSABLE_FRAGMENT = "unusable_fragment"
+    """Well-formed, but not to be done for this session."""
+    STALE_ICE = "stale_ice"
+    """The fragment is for ICE credentials that are no longer the session's."""
+    UNKNOWN_SESSION = "unknown_session"
     NOTHING_IN_COMMON = "nothing_in_common"
     UNKNOWN_BACKEND = "unknown_backend"
     FULL = "full"
@@ -40,6 +48,10 @@ class CreateSession(Tagged, frozen=True):
 
     offer: str
     backend: str = "echo"
+    max_duration: float | None = None
+    """Seconds from connected that the session may last; 0 for ever, None as the transceiver's config."""
+    idle_timeout: float | None = None
+    """Seconds without audio or message in either direction that end it; likewise."""
 
 
 class SessionCreated(Tagged, frozen=True):
@@ -47,13 +59,32 @@ class SessionCreated(Tagged, frozen=True):
 
     session: SessionId
     answer: str
+    ice: str = ""
+    """Names its ICE credentials (entity tag of WHIP)."""
 
 
 class SessionRefused(Tagged, frozen=True):
-    """No session; `detail` names what was wrong (the SDP line, what was offered) for a human."""
+    """No session, or no change; `detail` names what was wrong (the SDP line, what was offered)."""
 
     problem: Problem
     detail: str
+
+
+class PatchSession(Tagged, frozen=True):
+    """Act on an SDP fragment of the client: trickle, or an ICE restart (RFC 9725, 4.3)."""
+
+    session: SessionId
+    fragment: str
+    expected: tuple[str, ...] = ()
+    """Names of ICE credentials, of which one must be the session's; none asks for a restart."""
+
+
+class SessionPatched(Tagged, frozen=True):
+    """It was heeded; `fragment` is for the client, empty unless ICE restarts."""
+
+    session: SessionId
+    ice: str
+    fragment: str = ""
 
 
 class EndSession(Tagged, frozen=True):

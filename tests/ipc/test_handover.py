@@ -20,9 +20,11 @@ from ipc.handover import (
     HandoverError,
     assignment_pair,
     receive_assignment,
+    receive_siblings,
     send_assignment,
+    send_siblings,
 )
-from ipc.messages.lifecycle import Assignment, Descriptor, DescriptorKind, Stop
+from ipc.messages.lifecycle import Assignment, Descriptor, DescriptorKind, Siblings, Stop
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
@@ -200,3 +202,31 @@ def test_a_supervisor_that_vanished_or_says_nothing(
     ours.close()
     with pytest.raises(HandoverError, match="went away"):
         receive_assignment(theirs)
+
+
+def test_tables_may_follow(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    table = os.memfd_create("table")
+    send_siblings(ours, [table, table])
+    got = receive_siblings(theirs)
+    assert [os.fstat(fd).st_ino for fd in got] == [os.fstat(table).st_ino] * 2
+    for fd in (table, *got):
+        os.close(fd)
+
+
+def test_what_are_no_tables_is_refused_and_nothing_stays_open(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = pair
+    before = open_files()
+    with pytest.raises(HandoverError, match="Resource temporarily unavailable"):
+        receive_siblings(theirs)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))]
+    for data in (encode(Siblings(2)), encode(Stop()), b"\xc1"):
+        ours.sendmsg([data], rights)
+        with pytest.raises(HandoverError):
+            receive_siblings(theirs)
+    ours.shutdown(socket.SHUT_WR)
+    with pytest.raises(HandoverError, match="went away"):
+        receive_siblings(theirs)
+    assert open_files() == before

@@ -84,6 +84,12 @@ class RelayShell:
                 self.apply_routes(command)
                 await worker.send(RoutesApplied(command.serial))
 
+    async def meet_siblings(self, worker: Worker) -> None:
+        """Look into the tables of relays that are added, too."""
+        while tables := await worker.holdings.more_siblings():
+            for table in tables:
+                self._datapath.add_sibling(table)
+
     def apply_routes(self, routes: Routes) -> None:
         """Route by this from now on."""
         links = {live.route: live.link for live in routes.routes}
@@ -201,6 +207,7 @@ async def _relay(worker: Worker, shell: RelayShell, datapath: Datapath, ready: R
             nursery.start_soon(shell.pump, source)
         nursery.start_soon(shell.tick)
         nursery.start_soon(shell.follow_routes, worker)
+        nursery.start_soon(shell.meet_siblings, worker)
         await worker.ready(ready)
         nursery.start_soon(_drain, worker, shell, nursery.cancel_scope)
         await worker.releasing.wait()

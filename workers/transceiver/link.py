@@ -33,10 +33,14 @@ class Link:
         self._mtu = mtu
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
+        self.hear(peers)
+        self._queue: defaultdict[Endpoint, list[bytes]] = defaultdict(list)
+
+    def hear(self, peers: Iterable[Endpoint]) -> None:
+        """These are the relays from now on."""
         self._peers: dict[tuple[str | int, ...], Endpoint] = {
             (*peer, 0, 0) if peer.is_ipv6 else peer: peer for peer in peers
         }
-        self._queue: defaultdict[Endpoint, list[bytes]] = defaultdict(list)
 
     def receive(self) -> Iterator[RecordReceived]:
         """The records that wait, within BUDGET; a datagram once begun is finished.

@@ -12,6 +12,7 @@ from config.ids import Endpoint
 from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.messages.lifecycle import DescriptorKind, Ready
+from ipc.messages.routes import Relays, RelaysApplied
 from ipc.messages.sessions import (
     CloseReason,
     CreateSession,
@@ -145,6 +146,13 @@ class Transceiver:
             case _:
                 return Failure(f"a transceiver does not answer {type(request).__name__}")
 
+    async def follow_relays(self) -> None:
+        """Hear the relays that there are, as the supervisor says, and acknowledge it."""
+        async for command in self._worker.commands:
+            if isinstance(command, Relays):
+                self._link.hear(command.links)
+                await self._worker.send(RelaysApplied(command.serial))
+
     async def drain(self) -> None:
         """Wait to be told, then until the last session has ended or time is up."""
         worker = self._worker
@@ -231,6 +239,7 @@ async def serve(worker: Worker) -> None:
         worker.set_stats(transceiver.stats)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transceiver.pump)
+            nursery.start_soon(transceiver.follow_relays)
             nursery.start_soon(rpc.serve, transceiver.answer)
             await worker.ready(Ready(link=Endpoint(*address), rpc=rpc.endpoint))
             try:

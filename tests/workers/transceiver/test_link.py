@@ -67,6 +67,20 @@ def test_nobody_but_the_relays_is_heard(pair: tuple[Link, socket.socket, Endpoin
     assert link.dropped == {DropReason.UNKNOWN_PEER: 4}
 
 
+def test_relays_may_be_added_and_removed(pair: tuple[Link, socket.socket, Endpoint]) -> None:
+    link, relay, _ = pair
+    here = link.socket.getsockname()
+    old = Endpoint(*relay.getsockname()[:2])
+    with socket.socket(relay.family, socket.SOCK_DGRAM) as another:
+        another.bind((old.host, 0))
+        new = Endpoint(*another.getsockname()[:2])
+        for heard in ((old, new), (new,)):
+            link.hear(heard)
+            for sock in (relay, another):
+                sock.sendto(encode_record(RecordType.DATA, 0, 1, b"x"), here)
+            assert tuple(event.relay for event in link.receive()) == heard
+
+
 def test_one_turn_has_a_budget(pair: tuple[Link, socket.socket, Endpoint]) -> None:
     link, relay, _ = pair
     for first in range(0, BUDGET + 60, 20):
