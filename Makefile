@@ -6,7 +6,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-asan fuzz-native lint fmt bench lock clean
+.PHONY: help run test test-asan test-systemd fuzz-native lint fmt bench deb lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,12 @@ fuzz-native: ## random traffic and damage for the datapath in C, under ASan and 
 	@end=$$(($$(date +%s) + 60 * $(or $(MINUTES),1))); seed=$$(date +%s); \
 	while [ $$(date +%s) -lt $$end ]; do seed=$$((seed + 1)); echo "seed $$seed"; \
 	  build/fuzz-native $$seed 20000 || exit; done
+
+test-systemd: .venv/.test .venv/.peers ## install, run, break, upgrade and purge the package under a real systemd; needs root
+	$(BIN)/python -m pytest tests/systemd
+
+deb: .venv/.runtime ## build build/tandem_VERSION_ARCH.deb for this Debian release
+	@systemd/build-deb build
 
 bench: .venv/.bench ## the benches, short form
 	$(BIN)/python -m bench.relay --quick --json

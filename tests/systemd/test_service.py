@@ -1,0 +1,172 @@
+"""A day in the life of the service, under a real systemd, with the package installed: the tests build on
+each other."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.systemd.conftest import build
+from tests.systemd.machine import Machine, kill
+
+CALLS = "http://127.0.0.1:8080/v1/realtime/calls"
+CONFIG = "/etc/tandem/tandem.toml"
+
+
+def status(machine: Machine) -> Any:
+    """`tandem status`, from one that answers."""
+    return machine.json("tandem", "status", "--json")
+
+
+def ready(machine: Machine) -> Any:
+    """The status of an appliance whose workers all serve; None if they do not, or nobody answers."""
+    answer = machine.run("tandem", "status", "--json", check=False)
+    if answer.returncode:
+        return None
+    found = json.loads(answer.stdout)
+    return found if found["state"] == "ready" else None
+
+
+def call(machine: Machine, count: int = 3) -> None:
+    """Calls that must all work."""
+    report = machine.json(
+        "tandem", "call", CALLS, "--count", str(count), "--seconds", "1", "--json"
+    )
+    assert report["sessions_ok"] == count, report
+    assert report["packets_lost"] == 0, report
+
+
+def configure(machine: Machine, text: str) -> None:
+    """Write the configuration file, with the owner and mode that it has."""
+    (machine.root / CONFIG.lstrip("/")).write_text(text)
+
+
+def test_it_serves_as_a_user_of_its_own(machine: Machine) -> None:
+    assert machine.show("tandem", "ActiveState") == "active"
+    machine.until(lambda: ready(machine), "ready")
+    assert len(machine.processes("tandem")) >= 4
+    call(machine)
+
+
+def test_systemd_has_nothing_to_complain_about(machine: Machine) -> None:
+    verified = machine.run("systemd-analyze", "verify", "tandem.service", check=False)
+    assert (verified.stdout, verified.stderr) == ("", "")
+    # The threshold is in tenths: an exposure of 1.5.
+    machine.run("systemd-analyze", "security", "--offline=true", "--threshold=15", "tandem.service")
+
+
+def test_the_journal_has_no_traceback_and_names_every_worker(machine: Machine) -> None:
+    journal = machine.journal()
+    assert "Traceback" not in journal
+    for worker in status(machine)["workers"]:
+        assert worker["name"] in journal
+
+
+def test_manual_and_completion_are_there(machine: Machine) -> None:
+    assert "tandem.toml" in machine.read("gzip", "-dc", "/usr/share/man/man1/tandem.1.gz")
+    completed = machine.read(
+        "bash", "-c", "source /usr/share/bash-completion/completions/tandem && complete -p tandem"
+    )
+    assert "tandem" in completed
+
+
+def test_configuration_is_not_for_everybody(machine: Machine) -> None:
+    assert machine.read("stat", "-c", "%a %U %G", CONFIG) == "640 root tandem"
+    assert machine.read("stat", "-c", "%a %U", "/var/lib/tandem") == "700 tandem"
+
+
+def test_reload_takes_a_live_change(machine: Machine) -> None:
+    configure(machine, "[transceiver]\nmax_sessions = 7\n")
+    machine.run("systemctl", "reload", "tandem")
+    assert machine.show("tandem", "ActiveState") == "active"
+    call(machine)
+
+
+def test_reload_of_a_bad_file_changes_nothing_and_says_why(machine: Machine) -> None:
+    before = machine.show("tandem", "MainPID")
+    configure(machine, "[relay]\nwrokers = 1\n")
+    reloaded = machine.run("systemctl", "reload", "tandem", check=False)
+    assert reloaded.returncode != 0
+    assert "wrokers" in machine.journal()
+    assert machine.show("tandem", "MainPID") == before
+    call(machine)
+    configure(machine, "")
+    machine.run("systemctl", "reload", "tandem")
+
+
+@pytest.mark.parametrize("role", ["relay", "transceiver", "signaling"])
+def test_a_killed_worker_is_replaced(machine: Machine, role: str) -> None:
+    victim = next(w for w in status(machine)["workers"] if w["name"].startswith(role))
+    kill(machine, victim["pid"])
+
+    def replaced() -> bool:
+        found = ready(machine)
+        pids = [] if found is None else [w["pid"] for w in found["workers"]]
+        return bool(pids) and victim["pid"] not in pids
+
+    machine.until(replaced, f"{role} replaced")
+    call(machine)
+
+
+def test_a_killed_supervisor_is_replaced(machine: Machine) -> None:
+    before = machine.show("tandem", "MainPID")
+    kill(machine, int(before))
+    machine.until(lambda: ready(machine), "ready again")
+    assert machine.show("tandem", "MainPID") != before
+    call(machine)
+
+
+def test_a_hung_supervisor_is_replaced(machine: Machine) -> None:
+    drop_in = machine.root / "run/systemd/system/tandem.service.d"
+    drop_in.mkdir(parents=True)
+    (drop_in / "watchdog.conf").write_text("[Service]\nWatchdogSec=2\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", "tandem")
+    before = machine.show("tandem", "MainPID")
+    kill(machine, int(before), signal.SIGSTOP)
+    machine.until(lambda: machine.show("tandem", "MainPID") not in {before, "0"}, "another one")
+    machine.until(lambda: ready(machine), "ready again")
+    assert "atchdog" in machine.journal()
+    call(machine)
+
+
+def test_a_start_with_a_bad_file_fails_once_and_says_why(machine: Machine) -> None:
+    machine.run("systemctl", "stop", "tandem")
+    configure(machine, "[relay]\nwrokers = 1\n")
+    assert machine.run("systemctl", "start", "tandem", check=False).returncode != 0
+    assert machine.show("tandem", "ExecMainStatus") == "78"
+    assert machine.show("tandem", "ActiveState") == "failed"
+    assert "wrokers" in machine.journal()
+    configure(machine, "")
+    machine.run("systemctl", "start", "tandem")
+    call(machine)
+
+
+def test_stop_leaves_no_process_behind(machine: Machine) -> None:
+    machine.run("systemctl", "stop", "tandem")
+    assert machine.processes("tandem") == {}
+    assert not (machine.root / "run/tandem").exists()
+    machine.run("systemctl", "start", "tandem")
+
+
+def test_an_upgrade_is_run_when_the_operator_says_so(machine: Machine, tmp_path: Path) -> None:
+    before = machine.show("tandem", "MainPID")
+    said = machine.install(build(tmp_path, version="99.0"))
+    assert "still runs" in said
+    assert machine.show("tandem", "MainPID") == before
+    call(machine)
+    machine.run("systemctl", "restart", "tandem")
+    assert status(machine)["version"] == "99.0"
+    call(machine)
+
+
+def test_purge_leaves_a_clean_system(machine: Machine) -> None:
+    machine.run("apt-get", "purge", "-y", "-q", "tandem")
+    assert machine.processes("tandem") == {}
+    for path in ("opt/tandem", "etc/tandem", "var/lib/tandem", "run/tandem", "usr/bin/tandem"):
+        assert not (machine.root / path).exists(), path
+    assert machine.show("tandem", "LoadState") == "not-found"
