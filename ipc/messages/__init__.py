@@ -34,9 +34,11 @@ from ipc.messages.sessions import (
     CreateSession,
     EndSession,
     ListSessions,
+    PatchSession,
     SessionCreated,
     SessionEnded,
     SessionList,
+    SessionPatched,
     SessionRefused,
     SessionUnknown,
 )
@@ -63,6 +65,8 @@ Message: TypeAlias = (
     | CreateSession
     | SessionCreated
     | SessionRefused
+    | PatchSession
+    | SessionPatched
     | EndSession
     | SessionEnded
     | SessionUnknown

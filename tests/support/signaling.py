@@ -17,9 +17,11 @@ from ipc.messages.routes import TransceiverEntry, Transceivers
 from ipc.messages.sessions import (
     CreateSession,
     EndSession,
+    PatchSession,
     Problem,
     SessionCreated,
     SessionEnded,
+    SessionPatched,
     SessionRefused,
     SessionUnknown,
 )
@@ -31,6 +33,8 @@ from workers.wire.ufrag import UfragKeys
 
 OFFER: Final = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + "a=x:padding\r\n" * 200
 ANSWER: Final = "v=0\r\no=- 2 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=ice-lite\r\n" + "a=x\r\n" * 200
+ICE: Final = "ice-1"
+FRAGMENT: Final = "a=ice-ufrag:new1\r\na=ice-pwd:new-password-of-the-server\r\n"
 KEYS: Final = UfragKeys({"k": bytes(range(16))}, "k")
 LIMITS: Final = Limits(request_timeout=10.0, max_body=65_536, max_connections=2_000)
 
@@ -63,6 +67,7 @@ class FakeTransceivers:
         self.gone: set[str] = set()
         self.refusing: dict[str, SessionRefused] = {}
         self.kept: frozenset[str] = frozenset()
+        self.patches: list[PatchSession] = []
 
     async def call(self, rpc: str, request: Request, *, within: float) -> Reply:
         """One request, one reply."""
@@ -75,6 +80,8 @@ class FakeTransceivers:
         if isinstance(request, EndSession):
             known = self.sessions.pop(request.session, None) is not None
             return (SessionEnded if known else SessionUnknown)(session=request.session)
+        if isinstance(request, PatchSession):
+            return self._patch(request)
         if rpc in self.refusing:
             return self.refusing[rpc]
         if request.backend not in ("echo", "other"):
@@ -84,7 +91,19 @@ class FakeTransceivers:
         token = KEYS.mint(route(int(rpc.partition("-")[2])), len(self.sessions).to_bytes(6, "big"))
         session = SessionId(f"rtc_7_{token}")
         self.sessions[session] = request
-        return SessionCreated(session, ANSWER)
+        return SessionCreated(session, ANSWER, ICE)
+
+    def _patch(self, request: PatchSession) -> Reply:
+        self.patches.append(request)
+        if request.session not in self.sessions:
+            return SessionRefused(Problem.UNKNOWN_SESSION, "no such session")
+        if request.fragment.startswith("x"):
+            return SessionRefused(Problem.MALFORMED_FRAGMENT, "line 1: not a fragment")
+        if not request.expected:
+            return SessionPatched(request.session, "ice-2", FRAGMENT)
+        if ICE not in request.expected:
+            return SessionRefused(Problem.STALE_ICE, "the entity tag is another one")
+        return SessionPatched(request.session, ICE)
 
     def keep(self, rpcs: frozenset[str]) -> None:
         """Remember what may stay."""

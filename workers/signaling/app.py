@@ -33,7 +33,14 @@ def make_application(switchboard: Switchboard, cors_origins: Sequence[str] = ())
                 allow_origins=list(cors_origins),
                 allow_methods=["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
                 allow_headers=["authorization", "content-type", "if-match"],
-                expose_headers=["location", "etag", "link", "accept-post", "retry-after"],
+                expose_headers=[
+                    "location",
+                    "etag",
+                    "link",
+                    "accept-post",
+                    "accept-patch",
+                    "retry-after",
+                ],
             )
         )
     application = Starlette(

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from workers.signaling.delivery import AnswerResponse
+from workers.signaling.fragments import patch_session, refuse_offer
 from workers.signaling.offers import read_offer
 from workers.signaling.switchboard import Switchboard
 
@@ -22,7 +23,7 @@ BACKEND: Final = "echo"
 
 
 def routes(switchboard: Switchboard) -> list[Route]:
-    """The two addresses of a call."""
+    """The addresses of calls, and what one may do to them."""
 
     async def create(request: Request) -> Response:
         offer = await read_offer(request)
@@ -33,7 +34,13 @@ def routes(switchboard: Switchboard) -> list[Route]:
         await switchboard.end(request.path_params["session"])
         return Response(status_code=200, headers={"cache-control": "no-store"})
 
+    async def session(request: Request) -> Response:
+        if request.method != "PATCH":
+            raise refuse_offer("PATCH")
+        return await patch_session(switchboard, request)
+
     return [
         Route(PATH, create, methods=["POST"]),
         Route(PATH + "/{session}/hangup", hang_up, methods=["POST"]),
+        Route(PATH + "/{session}", session, methods=["PATCH", "GET", "POST", "PUT"]),
     ]

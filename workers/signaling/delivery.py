@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ipc.messages.sessions import SessionCreated
+from workers.signaling.fragments import ACCEPT_PATCH
 from workers.signaling.offers import SDP
 from workers.signaling.problems import Refused
 from workers.signaling.switchboard import Switchboard
@@ -24,7 +25,9 @@ class AnswerResponse(Response):
     def __init__(
         self, switchboard: Switchboard, created: SessionCreated, headers: dict[str, str]
     ) -> None:
-        headers = {**headers, "cache-control": "no-store"}
+        headers = {**headers, **ACCEPT_PATCH, "cache-control": "no-store"}
+        if created.ice:
+            headers["etag"] = f'"{created.ice}"'
         super().__init__(created.answer, 201, headers, media_type=SDP)
         self._switchboard = switchboard
         self._session = created.session

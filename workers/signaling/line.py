@@ -8,7 +8,13 @@ from types import TracebackType
 import trio
 
 from ipc.codec import CodecError
-from ipc.messages.sessions import SessionCreated, SessionEnded, SessionRefused, SessionUnknown
+from ipc.messages.sessions import (
+    SessionCreated,
+    SessionEnded,
+    SessionPatched,
+    SessionRefused,
+    SessionUnknown,
+)
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
 from workers.signaling.problems import ProblemKind, Refused
 from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request
@@ -37,7 +43,9 @@ class RpcLine(AbstractContextManager["RpcLine"]):
         except CodecError:
             raise Refused(ProblemKind.TOO_LARGE, "the offer does not fit into a message") from None
         match reply:
-            case SessionCreated() | SessionRefused() | SessionEnded() | SessionUnknown():
+            case SessionCreated() | SessionPatched() | SessionRefused():
+                return reply
+            case SessionEnded() | SessionUnknown():
                 return reply
             case _:
                 raise NoAnswer(f"it answered {type(reply).__name__}")

@@ -38,14 +38,14 @@ async def read_sdp(request: Request) -> str:
     """The body of an `application/sdp` request. Raises Refused."""
     if media_type(request) != SDP:
         raise _unsupported(request, SDP)
-    return _text(await request.body())
+    return read_text(await request.body())
 
 
 async def read_offer(request: Request) -> Offer:
     """`application/sdp`, or multipart with `sdp` and optionally `session` (JSON). Raises Refused."""
     match media_type(request):
         case "application/sdp":
-            return Offer(_text(await request.body()), {})
+            return Offer(read_text(await request.body()), {})
         case "multipart/form-data":
             return await _read_multipart(request)
         case _:
@@ -66,7 +66,7 @@ async def _read_multipart(request: Request) -> Offer:
         raise Refused(ProblemKind.MALFORMED_REQUEST, f"multipart: {detail}") from None
     if sdp is None:
         raise Refused(ProblemKind.MALFORMED_REQUEST, "multipart: there is no part named 'sdp'")
-    return Offer(_text(sdp), _session(session))
+    return Offer(read_text(sdp), _session(session))
 
 
 def _refuse_strange_charsets(request: Request) -> None:
@@ -93,15 +93,16 @@ def _session(text: bytes | None) -> dict[str, object]:
         raise Refused(ProblemKind.MALFORMED_REQUEST, f"the part 'session': {error}") from None
 
 
-def _text(body: bytes) -> str:
+def read_text(
+    body: bytes, kind: ProblemKind = ProblemKind.MALFORMED_SDP, what: str = "the offer"
+) -> str:
+    """UTF-8 that says something. Raises Refused with that kind."""
     if not body.strip():
-        raise Refused(ProblemKind.MALFORMED_SDP, "the offer is empty")
+        raise Refused(kind, f"{what} is empty")
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        raise Refused(
-            ProblemKind.MALFORMED_SDP, f"the offer is not UTF-8 at byte {error.start}"
-        ) from None
+        raise Refused(kind, f"{what} is not UTF-8 at byte {error.start}") from None
 
 
 def _unsupported(request: Request, wanted: str) -> Refused:

@@ -32,14 +32,18 @@ class ProblemKind(Enum):
     # the request
     MALFORMED_REQUEST = _Kind("malformed-request", 400, "The request could not be read")
     MALFORMED_SDP = _Kind("malformed-sdp", 400, "The offer is not valid SDP")
+    MALFORMED_FRAGMENT = _Kind("malformed-fragment", 400, "Not a valid SDP fragment")
     NOT_FOUND = _Kind("not-found", 404, "There is nothing at this address")
     UNKNOWN_BACKEND = _Kind("unknown-backend", 404, "No such back end")
     UNKNOWN_SESSION = _Kind("unknown-session", 404, "No such session, or it is over")
     METHOD_NOT_ALLOWED = _Kind("method-not-allowed", 405, "This address does not take that method")
     REQUEST_TIMEOUT = _Kind("request-timeout", 408, "The request did not arrive in time")
+    STALE_ICE = _Kind("stale-ice", 412, "Not the ICE credentials of this session any more")
     TOO_LARGE = _Kind("too-large", 413, "The request body is too large")
     UNSUPPORTED_MEDIA_TYPE = _Kind("unsupported-media-type", 415, "Not a content type we read")
     NOTHING_IN_COMMON = _Kind("nothing-in-common", 422, "No codec or transport in common")
+    UNUSABLE_FRAGMENT = _Kind("unusable-fragment", 422, "This cannot be changed in that way")
+    IF_MATCH_MISSING = _Kind("if-match-missing", 428, "Say which ICE credentials are meant")
     HEADERS_TOO_LARGE = _Kind("headers-too-large", 431, "The request header is too large")
     HTTP_VERSION = _Kind("http-version", 505, "HTTP/1.0 and HTTP/1.1 are spoken here")
     # the appliance
@@ -71,6 +75,10 @@ OF_STATUS: Final = {
 
 _OF_REFUSAL: Final = {
     Problem.MALFORMED_SDP: ProblemKind.MALFORMED_SDP,
+    Problem.MALFORMED_FRAGMENT: ProblemKind.MALFORMED_FRAGMENT,
+    Problem.UNUSABLE_FRAGMENT: ProblemKind.UNUSABLE_FRAGMENT,
+    Problem.STALE_ICE: ProblemKind.STALE_ICE,
+    Problem.UNKNOWN_SESSION: ProblemKind.UNKNOWN_SESSION,
     Problem.NOTHING_IN_COMMON: ProblemKind.NOTHING_IN_COMMON,
     Problem.UNKNOWN_BACKEND: ProblemKind.UNKNOWN_BACKEND,
     Problem.FULL: ProblemKind.FULL,

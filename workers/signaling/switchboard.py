@@ -12,8 +12,10 @@ from ipc.messages.routes import TransceiverEntry, Transceivers
 from ipc.messages.sessions import (
     CreateSession,
     EndSession,
+    PatchSession,
     SessionCreated,
     SessionEnded,
+    SessionPatched,
     SessionRefused,
     SessionUnknown,
 )
@@ -26,8 +28,8 @@ ATTEMPTS: Final = 2
 """A transceiver that does not answer, or has just become full, costs one more try, not the session."""
 _SESSION_ID: Final = re.compile(r"rtc_([0-9]{1,5})_([0-9A-Za-z]{23})")
 
-Request: TypeAlias = CreateSession | EndSession
-Reply: TypeAlias = SessionCreated | SessionRefused | SessionEnded | SessionUnknown
+Request: TypeAlias = CreateSession | PatchSession | EndSession
+Reply: TypeAlias = SessionCreated | SessionPatched | SessionRefused | SessionEnded | SessionUnknown
 
 
 class NoAnswer(Exception):
@@ -85,12 +87,31 @@ class Switchboard:
                 refusal = refused
         raise refusal
 
+    async def patch(self, session: str, fragment: str, expected: tuple[str, ...]) -> SessionPatched:
+        """Carry a client's SDP fragment to its session. Raises Refused."""
+        entry = self._owner(session)
+        if entry is None:
+            raise _unknown()
+        request = PatchSession(SessionId(session), fragment, expected)
+        try:
+            reply = await self._line.call(entry.rpc, request, within=self._attempt_within)
+        except Gone:
+            raise _unknown() from None
+        except NoAnswer as error:
+            raise Refused(ProblemKind.NO_ANSWER, str(error)) from None
+        match reply:
+            case SessionPatched():
+                return reply
+            case SessionRefused():
+                raise Refused.by_transceiver(reply)
+            case _:
+                raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
+
     async def end(self, session: str) -> None:
         """Hang up. Raises Refused (UNKNOWN_SESSION, NO_ANSWER)."""
         entry = self._owner(session)
-        unknown = Refused(ProblemKind.UNKNOWN_SESSION, "the session is over, or never was")
         if entry is None:
-            raise unknown
+            raise _unknown()
         request = EndSession(session=SessionId(session))
         try:
             reply = await self._line.call(entry.rpc, request, within=self._attempt_within)
@@ -102,7 +123,7 @@ class Switchboard:
             case SessionEnded():
                 return
             case SessionUnknown():
-                raise unknown
+                raise _unknown()
             case _:
                 raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
 
@@ -128,6 +149,10 @@ class Switchboard:
         except Malformed:
             return None
         return self.placement.owner(route) if route.cluster == int(match[1]) else None
+
+
+def _unknown() -> Refused:
+    return Refused(ProblemKind.UNKNOWN_SESSION, "the session is over, or never was")
 
 
 _WORTH_ANOTHER: Final = frozenset(

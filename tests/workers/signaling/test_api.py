@@ -140,7 +140,7 @@ async def test_whip_from_offer_to_delete() -> None:
         assert location.startswith("/whip/other/rtc_7_")
         (created,) = running.transceivers.sessions.values()
         assert created.backend == "other"
-        refused = await client.patch(location, content=b"a=x", headers={"if-match": "*"})
+        refused = await client.put(location, content=b"a=x", headers={"if-match": "*"})
         problem(refused, 405, "method-not-allowed")
         assert set(refused.headers["allow"].split(", ")) >= {"DELETE"}
         assert (await client.delete(location)).status_code == 200
