@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 
 class Play(NamedTuple):
@@ -40,3 +40,32 @@ class Dtmf(NamedTuple):
     """One of `0123456789*#ABCD`."""
     duration: float
     """Seconds."""
+
+
+class LibraryMissing(Exception):
+    """A shared library that PCM needs is not on this machine; the text says what to install."""
+
+
+class Decoder(Protocol):
+    """Payloads of one stream to PCM: 16-bit samples, mono, native byte order, at one rate."""
+
+    def duration(self, payload: bytes) -> int:
+        """How long a payload plays, in the RTP clock. Raises Malformed."""
+
+    def decode(self, payload: bytes) -> bytes:
+        """PCM of a payload; empty if there is none in it (a hostile one)."""
+
+    def conceal(self, duration: int, following: bytes | None) -> bytes:
+        """PCM in place of so much (RTP clock) that is missing, going by what was before it and, if it
+        is here, the payload right behind it.
+        """
+
+
+class Encoder(Protocol):
+    """PCM of one stream to payloads."""
+
+    def encode(self, pcm: bytes) -> bytes:
+        """The payload of 10, 20, 40 or 60 ms; empty if nothing need be sent (DTX)."""
+
+    def expect_loss(self, share: float) -> None:
+        """Prepare for that share of packets to be lost, 0 to 1: what the peer's reports say."""
