@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from appliance.supervisor.binding import BoundSocket, bind_link
 from appliance.supervisor.core.interface import Spawn
 from appliance.supervisor.generations import Generations
 from appliance.supervisor.keys import UfragKeys
-from appliance.supervisor.sockets import BoundSocket, Sockets, bind_link
+from appliance.supervisor.sockets import Sockets
 from appliance.supervisor.tables import Tables
 from config.ids import Endpoint, Role
 from ipc.handover import MAX_DESCRIPTORS

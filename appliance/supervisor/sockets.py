@@ -2,7 +2,11 @@
 
 The supervisor binds and keeps them for as long as it lives. Workers get duplicates: when one dies, the
 kernel keeps queueing for its successor, and the group of sockets that share a port (SO_REUSEPORT) never
-changes. If it did, the kernel would move more than half of the other workers' flows.
+changes by itself. If it did, the kernel would move more than half of the other workers' flows.
+
+When the operator wants another number of relays it has to change. A socket joins its group when its
+worker reads it, and leaves it when nothing has been steered to it for as long as any client may be silent,
+so no datagram is in a socket that nobody reads.
 """
 
 from __future__ import annotations
@@ -11,26 +15,24 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_address
-from typing import Final, NamedTuple
+from contextlib import suppress
+from typing import NamedTuple
 
 from appliance.supervisor.addresses import ListenPoint, expand
+from appliance.supervisor.binding import (
+    BoundSocket,
+    allow_foreign_address,
+    bind_http,
+    bind_link,
+    bound,
+    new_socket,
+    set_receive_buffer,
+)
 from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE, CannotStart
-from appliance.supervisor.steering import steer
+from appliance.supervisor.steering import Steering
 from config.ids import Endpoint
-from config.model import Config, Steering
-
-HTTP_BACKLOG: Final = 1024
-_SO_RCVBUFFORCE: Final = 33
-_IP_FREEBIND: Final = 15
-_IPV6_FREEBIND: Final = 78
-
-
-class BoundSocket(NamedTuple):
-    """A socket and what it is bound to."""
-
-    endpoint: Endpoint
-    socket: socket.socket
+from config.model import Config
+from config.model import Steering as Way
 
 
 class Sockets:
@@ -46,6 +48,10 @@ class Sockets:
         self.wanted_buffer = 0
         self.granted_buffer = 0
         """Bytes of receive buffer per public socket."""
+        self.steering = Steering(Way.HASH, ())
+        self.link_address = ""
+        self.joined = 0
+        """Relay workers whose public sockets are bound; those of the others are about to be."""
 
     def listening(self) -> tuple[Endpoint, ...]:
         """The public end points."""
@@ -64,18 +70,69 @@ class Sockets:
     def resize(self, buffer: int) -> None:
         """Give every UDP socket that much receive buffer; datagrams in it stay."""
         self.wanted_buffer = self.granted_buffer = buffer
-        for bound in (*(b for row in self.public for b in row), *self.links):
-            self.note_buffer(_set_receive_buffer(bound.socket, buffer))
+        for each in (*(b for row in self.public for b in row), *self.links):
+            self.note_buffer(set_receive_buffer(each.socket, buffer))
 
     def note_buffer(self, granted: int) -> None:
         """One socket was granted so much."""
         self.granted_buffer = min(self.granted_buffer, granted)
 
+    def prepare(self, relays: int) -> None:
+        """Sockets for so many relay workers, the new ones not bound yet: no flow moves. Raises OSError."""
+        try:
+            for _ in range(len(self.public), relays):
+                row: list[BoundSocket] = []
+                self.public.append(row)
+                row.extend(BoundSocket(b.endpoint, self._member(b)) for b in self.public[0])
+                self.links.append(bind_link(self.link_address, self.wanted_buffer))
+        except OSError:
+            self.keep(self.joined)
+            raise
+
+    def _member(self, first: BoundSocket) -> socket.socket:
+        udp = new_socket(first.endpoint, socket.SOCK_DGRAM)
+        try:
+            self.note_buffer(set_receive_buffer(udp, self.wanted_buffer))
+            allow_foreign_address(udp)
+            udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        except OSError:
+            udp.close()
+            raise
+        return udp
+
+    def steer(self, relays: int) -> None:
+        """Let the first so many relay workers, which read by now, get all datagrams. Raises OSError."""
+        for row in self.public[self.joined : relays]:
+            for member in row:
+                member.socket.bind(tuple(member.endpoint))
+        self.joined = max(self.joined, relays)
+        for group in self.groups():
+            self.steering.steer(group, relays)
+
+    def keep(self, relays: int) -> None:
+        """Close the sockets of all but the first so many: nothing is steered to them, nobody reads them.
+
+        From the last to the first, since the kernel gives the place of a closed one to the last.
+        """
+        removed = [*(b for row in self.public[relays:] for b in row), *self.links[relays:]]
+        del self.public[relays:], self.links[relays:]
+        for each in reversed(removed):
+            each.socket.close()
+        self.joined = min(self.joined, relays)
+        for group in self.groups():
+            with suppress(OSError):  # what is in force suits those that are left, too
+                self.steering.steer(group, relays)
+
+    def groups(self) -> list[list[socket.socket]]:
+        """For each public end point the sockets that share it, as the kernel numbers them."""
+        members = self.public[: self.joined]
+        return [[row[n].socket for row in members] for n in range(len(self.listening()))]
+
     def close(self) -> None:
         """Close everything."""
         every = [*(b for row in self.public for b in row), *self.links, *self.http]
-        for bound in every:
-            bound.socket.close()
+        for each in every:
+            each.socket.close()
 
 
 def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
@@ -83,16 +140,23 @@ def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
     sockets = Sockets()
     sockets.public = [[] for _ in range(relays)]
     sockets.wanted_buffer = sockets.granted_buffer = config.relay.receive_buffer
+    sockets.link_address = config.link.address
+    sockets.steering = Steering(config.relay.steering, usable_cpus())
     failed: list[_Failure] = []
     for point in expand(config.relay.listen, own):
         try:
-            _bind_public(sockets, point, config.relay.receive_buffer, own)
-            _steer(sockets, config.relay.steering)
+            _bind_public(sockets, point, own)
         except OSError as error:
             if point.explicit or error.errno != errno.EADDRNOTAVAIL:
                 failed.append(_Failure(f"relay.listen[{point.entry}]", point.endpoint, error))
             else:  # an address may vanish, or not be usable yet (IPv6 duplicate detection)
                 sockets.warnings.append(f"{point.endpoint} cannot be used now: {error.strerror}")
+    sockets.joined = relays
+    for group, where in zip(sockets.groups(), sockets.listening(), strict=True):
+        try:
+            sockets.steering.steer(group, relays)
+        except OSError as error:  # the kernel's own hash does: not worth a refusal
+            sockets.warnings.append(f"relay.steering: not for {where}: {error.strerror}")
     for _ in range(relays):
         try:
             sockets.links.append(bind_link(config.link.address, config.relay.receive_buffer))
@@ -101,7 +165,7 @@ def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
             break
     for entry, endpoint in enumerate(config.signaling.listen):
         try:
-            sockets.http.append(_bind_http(endpoint))
+            sockets.http.append(bind_http(endpoint))
         except OSError as error:
             failed.append(_Failure(f"signaling.listen[{entry}]", endpoint, error))
     problems = [failure.text() for failure in failed]
@@ -114,18 +178,38 @@ def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
     return sockets
 
 
-def bind_link(address: str, receive_buffer: int) -> BoundSocket:
-    """A link socket on a port of the kernel's choice. Raises OSError."""
-    if ip_address(address).is_unspecified:
-        raise OSError(errno.EINVAL, "a link socket needs an exact address, not a wildcard")
-    udp = _new_socket(Endpoint(address, 0), socket.SOCK_DGRAM)
+def _bind_public(sockets: Sockets, point: ListenPoint, own: Iterable[str]) -> None:
+    """One socket per relay worker on the same address and port."""
+    members: list[BoundSocket] = []
+    buffer = sockets.wanted_buffer
+    got = buffer
     try:
-        _set_receive_buffer(udp, receive_buffer)
-        udp.bind((address, 0))
+        for _ in sockets.public:
+            udp = new_socket(point.endpoint, socket.SOCK_DGRAM)
+            members.append(BoundSocket(point.endpoint, udp))
+            got = set_receive_buffer(udp, buffer)
+            if point.explicit:
+                allow_foreign_address(udp)
+            if len(members) == 1:
+                # The first binds alone: among sockets that share, the kernel would not tell us that another
+                # appliance already has the port, and would give each half of the other's datagrams.
+                udp.bind(tuple(point.endpoint))
+                udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            else:
+                udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                udp.bind(tuple(members[0].endpoint))
+            members[-1] = bound(udp)
     except OSError:
-        udp.close()
+        for member in members:
+            member.socket.close()
         raise
-    return _bound(udp)
+    for row, member in zip(sockets.public, members, strict=True):
+        row.append(member)
+    sockets.note_buffer(got)
+    if point.explicit and point.endpoint.host not in own:
+        sockets.warnings.append(
+            f"relay.listen[{point.entry}]: {point.endpoint.host} is not an address of this host now"
+        )
 
 
 class _Failure(NamedTuple):
@@ -149,91 +233,6 @@ class _Failure(NamedTuple):
             case _:
                 why = f"cannot be bound: {self.error.strerror}"
         return f"{self.path}: {self.endpoint} {why}"
-
-
-def _bind_public(sockets: Sockets, point: ListenPoint, buffer: int, own: Iterable[str]) -> None:
-    """One socket per relay worker on the same address and port."""
-    members: list[BoundSocket] = []
-    got = buffer
-    try:
-        for _ in sockets.public:
-            udp = _new_socket(point.endpoint, socket.SOCK_DGRAM)
-            members.append(BoundSocket(point.endpoint, udp))
-            got = _set_receive_buffer(udp, buffer)
-            if point.explicit:
-                _allow_foreign_address(udp)
-            if len(members) == 1:
-                # The first binds alone: among sockets that share, the kernel would not tell us that another
-                # appliance already has the port, and would give each half of the other's datagrams.
-                udp.bind(tuple(point.endpoint))
-                udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            else:
-                udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                udp.bind(tuple(members[0].endpoint))
-            members[-1] = _bound(udp)
-    except OSError:
-        for member in members:
-            member.socket.close()
-        raise
-    for row, member in zip(sockets.public, members, strict=True):
-        row.append(member)
-    sockets.note_buffer(got)
-    if point.explicit and point.endpoint.host not in own:
-        sockets.warnings.append(
-            f"relay.listen[{point.entry}]: {point.endpoint.host} is not an address of this host now"
-        )
-
-
-def _steer(sockets: Sockets, steering: Steering) -> None:
-    """The group that was bound last. If it fails, the kernel's own hash does: not worth a refusal."""
-    group = [row[-1] for row in sockets.public]
-    try:
-        steer([member.socket for member in group], steering, usable_cpus())
-    except OSError as error:
-        where = group[0].endpoint
-        sockets.warnings.append(f"relay.steering: not for {where}: {error.strerror}")
-
-
-def _bind_http(endpoint: Endpoint) -> BoundSocket:
-    tcp = _new_socket(endpoint, socket.SOCK_STREAM)
-    try:
-        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        tcp.bind(tuple(endpoint))
-        tcp.listen(HTTP_BACKLOG)
-    except OSError:
-        tcp.close()
-        raise
-    return _bound(tcp)
-
-
-def _new_socket(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:
-    new = socket.socket(socket.AF_INET6 if endpoint.is_ipv6 else socket.AF_INET, kind)
-    new.setblocking(False)
-    if endpoint.is_ipv6:
-        new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    return new
-
-
-def _bound(new: socket.socket) -> BoundSocket:
-    host, port = new.getsockname()[:2]
-    return BoundSocket(Endpoint(host, port), new)
-
-
-def _allow_foreign_address(udp: socket.socket) -> None:
-    """An address the operator named may arrive later (a floating one): bind it all the same."""
-    if udp.family == socket.AF_INET6:
-        udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
-    else:
-        udp.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
-
-
-def _set_receive_buffer(udp: socket.socket, size: int) -> int:
-    """Ask for that many bytes, past the system's limit where we may; gives what was granted."""
-    try:
-        udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
-    except PermissionError:
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
-    return udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel doubles it
 
 
 def usable_cpus() -> tuple[int, ...]:

@@ -9,6 +9,9 @@ the supervisor keeps the sockets. Two other ways are classic BPF programs:
 * **table**: a hash of the client's address and port picks one of 256 buckets, and a table says whose it
   is. When the number of workers changes, `share_out` moves only the buckets it must.
 
+Before workers can be removed, their sockets must get nothing more, and the kernel's hash knows no such
+thing: until they are closed, a table is in front of a hashed group, too.
+
 A worker that gets a sibling's flow takes it over (docs/wire.md, section 2), so a wrong turn costs one
 introduction and no audio.
 """
@@ -16,16 +19,18 @@ introduction and no audio.
 from __future__ import annotations
 
 import ctypes
+import errno
 import secrets
 import socket
 import struct
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-from config.model import Steering
+from config.model import Steering as Way
 
 BUCKETS: Final = 256
 _SO_ATTACH_REUSEPORT_CBPF: Final = 51
+_SO_DETACH_REUSEPORT_BPF: Final = 68
 _MAX_JUMP: Final = 255
 
 # linux/filter.h: opcodes are a class with a size and a mode, or an operation and its operand
@@ -140,20 +145,55 @@ def share_out(workers: int, owners: Sequence[int] = ()) -> tuple[int, ...]:
     return tuple(owner for owner in table if owner is not None)
 
 
-def steer(group: Sequence[socket.socket], steering: Steering, cpus: Sequence[int]) -> None:
-    """Let the group be steered like that; worker n is pinned to `cpus[n]`. Raises OSError."""
-    match steering:
-        case Steering.HASH:
-            return
-        case Steering.CPU:
-            attach(group, by_cpu(cpus, len(group)))
-        case Steering.TABLE:
-            owners: tuple[int, ...] = ()
-            for workers in range(1, len(group) + 1):  # so that it is near that of any other number
-                owners = share_out(workers, owners)
-            attach(group, by_table(owners, secrets.randbits(32)))
-        case _:
-            assert_never(steering)
+class Steering:
+    """What is in front of an appliance's groups, through all changes of the number of workers."""
+
+    def __init__(self, way: Way, cpus: Sequence[int]) -> None:
+        """Worker n is pinned to `cpus[n]`."""
+        self._way = way
+        self._cpus = cpus
+        self._seed = secrets.randbits(32)
+        self._owners: tuple[int, ...] = ()
+        self._workers = 0
+
+    def steer(self, group: Sequence[socket.socket], workers: int) -> None:
+        """Let the first `workers` of a group get all that comes. Raises OSError.
+
+        If they are all of it, the kernel's own hash may do; before some of it can be closed, it may not.
+        """
+        match self._way:
+            case Way.HASH if workers == len(group):
+                detach(group)
+            case Way.CPU:
+                _attach_to_many(group, by_cpu(self._cpus, workers))
+            case Way.HASH | Way.TABLE:
+                _attach_to_many(group, by_table(self._share_out(workers), self._seed))
+            case _:
+                assert_never(self._way)
+
+    def _share_out(self, workers: int) -> tuple[int, ...]:
+        if workers != self._workers:
+            # At the start as if workers had come one by one: then it is near that of any other number.
+            first = 1 if not self._owners else workers
+            for number in range(first, workers + 1):
+                self._owners = share_out(number, self._owners)
+            self._workers = workers
+        return self._owners
+
+
+def _attach_to_many(group: Sequence[socket.socket], program: Program) -> None:
+    """A socket that never shared its address is no group to the kernel, and needs no program."""
+    if len(group) > 1:
+        attach(group, program)
+
+
+def detach(group: Sequence[socket.socket]) -> None:
+    """Leave the group to the kernel's own hash. Raises OSError."""
+    try:
+        group[0].setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EINVAL):  # there is none, or no group
+            raise
 
 
 def attach(group: Sequence[socket.socket], program: Program) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from appliance.supervisor.addresses import own_addresses
+from appliance.supervisor.binding import bind_link
 from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE, CannotStart
-from appliance.supervisor.sockets import Sockets, bind_link, open_sockets
+from appliance.supervisor.sockets import Sockets, open_sockets
 from config.ids import Endpoint
 from config.model import Config
 from tests.support.appliance import free_udp_port
@@ -161,7 +162,7 @@ def test_a_host_without_ipv6_is_no_mistake_but_no_address_at_all_is(opened: list
 def test_a_short_receive_buffer_is_said(
     opened: list[Sockets], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.supervisor.sockets._SO_RCVBUFFORCE", socket.SO_RCVBUF)
+    monkeypatch.setattr("appliance.supervisor.binding._SO_RCVBUFFORCE", socket.SO_RCVBUF)
     limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
     if limit >= 268_435_456:
         pytest.skip("this host allows any buffer")
@@ -183,3 +184,111 @@ def test_link_sockets_are_fresh_and_exact() -> None:
         assert one.endpoint.host == "127.0.0.1"
     with pytest.raises(OSError, match="exact"):
         bind_link("0.0.0.0", 65536)
+
+
+# --- another number of workers --------------------------------------------------------------------
+
+
+class Crowd:
+    """Clients, and which relay worker's socket each of them reaches."""
+
+    def __init__(self, sockets: Sockets) -> None:
+        self.sockets = sockets
+        self.clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(100)]
+
+    def reached(self) -> list[int]:
+        where: dict[int, int] = {}
+        for number, client in enumerate(self.clients):
+            client.sendto(bytes([number]), self.sockets.listening()[0])
+        for worker, row in enumerate(self.sockets.public):
+            try:
+                while True:
+                    where[row[0].socket.recv(8)[0]] = worker
+            except BlockingIOError:
+                continue
+        return [where[number] for number in range(len(self.clients))]
+
+
+@pytest.fixture
+def crowd(opened: list[Sockets], request: pytest.FixtureRequest) -> Iterator[Crowd]:
+    config = Config.model_validate(
+        {
+            "relay": {
+                "listen": ["127.0.0.1:0"],
+                "receive_buffer": 1_048_576,
+                "steering": request.param,
+            },
+            "signaling": {"listen": ["127.0.0.1:0"]},
+        }
+    )
+    opened.append(open_sockets(config, OWN, relays=1))
+    everybody = Crowd(opened[0])
+    yield everybody
+    for client in everybody.clients:
+        client.close()
+
+
+ALL = pytest.mark.parametrize("crowd", ["hash", "table", "cpu"], indirect=True)
+
+
+@ALL
+def test_new_sockets_get_nothing_before_somebody_reads_them(crowd: Crowd) -> None:
+    sockets = crowd.sockets
+    sockets.prepare(3)
+    assert len(sockets.links) == 3
+    assert [b.endpoint for row in sockets.public for b in row] == [*sockets.listening()] * 3
+    assert set(crowd.reached()) == {0}
+    sockets.steer(3)
+    assert len(set(crowd.reached())) > 1 or sockets.steering._way == "cpu"
+
+
+@ALL
+def test_a_growth_may_be_given_up(crowd: Crowd) -> None:
+    sockets = crowd.sockets
+    sockets.prepare(3)
+    sockets.keep(1)
+    assert (len(sockets.public), len(sockets.links)) == (1, 1)
+    assert set(crowd.reached()) == {0}
+
+
+@ALL
+def test_removed_sockets_get_nothing_before_they_are_closed(crowd: Crowd) -> None:
+    sockets = crowd.sockets
+    sockets.prepare(3)
+    sockets.steer(3)
+    sockets.steer(2)
+    assert set(crowd.reached()) <= {0, 1}
+    removed = sockets.public[2][0].socket
+    sockets.keep(2)
+    assert removed.fileno() == -1
+    assert set(crowd.reached()) <= {0, 1}
+    sockets.prepare(4)
+    assert set(crowd.reached()) <= {0, 1}
+    sockets.steer(4)
+    assert len(set(crowd.reached())) > 2 or sockets.steering._way == "cpu"
+    sockets.steer(1)
+    sockets.keep(1)
+    assert set(crowd.reached()) == {0}
+
+
+@pytest.mark.parametrize("crowd", ["table"], indirect=True)
+def test_a_table_moves_only_what_it_must(crowd: Crowd) -> None:
+    sockets, before = crowd.sockets, crowd.reached()
+    for relays in (2, 3, 4):
+        sockets.prepare(relays)
+        sockets.steer(relays)
+        after = crowd.reached()
+        assert {now for was, now in zip(before, after, strict=True) if now != was} == {relays - 1}
+        before = after
+    sockets.steer(3)
+    after = crowd.reached()
+    assert {was for was, now in zip(before, after, strict=True) if now != was} == {3}
+
+
+@pytest.mark.parametrize("crowd", ["hash"], indirect=True)
+def test_what_cannot_be_had_changes_nothing(crowd: Crowd) -> None:
+    sockets = crowd.sockets
+    sockets.link_address = "203.0.113.9"
+    with pytest.raises(OSError, match="assign requested address"):
+        sockets.prepare(3)
+    assert (len(sockets.public), len(sockets.links)) == (1, 1)

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from appliance.supervisor.steering import (
     BUCKETS,
     Program,
+    Steering,
     attach,
     by_cpu,
     by_table,
+    detach,
     share_out,
-    steer,
 )
-from config.model import Steering
+from config.model import Steering as Way
 
 CLIENTS = 400
 SEED = 0x5EED5EED
@@ -115,11 +116,49 @@ def test_by_cpu_it_is_the_worker_of_the_cpu_that_took_it(group: Group) -> None:
         os.sched_setaffinity(0, allowed)
 
 
-@pytest.mark.parametrize("steering", Steering)
-def test_what_the_configuration_can_say(group: Group, steering: Steering) -> None:
-    steer(group.sockets, steering, sorted(os.sched_getaffinity(0)))
+@pytest.mark.parametrize("way", Way)
+def test_what_the_configuration_can_say(group: Group, way: Way) -> None:
+    steering = Steering(way, sorted(os.sched_getaffinity(0)))
+    steering.steer(group.sockets, 4)
     reached = set(group.steered())
-    assert len(reached) == 4 if steering is not Steering.CPU else reached <= {0, 1, 2, 3}
+    assert len(reached) == 4 if way is not Way.CPU else reached <= {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("way", Way)
+def test_who_is_to_be_removed_gets_nothing_more(group: Group, way: Way) -> None:
+    steering = Steering(way, sorted(os.sched_getaffinity(0)))
+    steering.steer(group.sockets, 4)
+    before = group.steered()
+    steering.steer(group.sockets, 2)
+    shrunk = group.steered()
+    assert set(shrunk) <= {0, 1}
+    if way is Way.TABLE:
+        assert all(now == was for was, now in zip(before, shrunk, strict=True) if was < 2)
+    for removed in (3, 2):
+        group.sockets.pop(removed).close()
+        assert way is Way.HASH or group.steered() == shrunk
+    steering.steer(group.sockets, 2)
+    assert way is Way.CPU or set(group.steered()) == {0, 1}
+    steering.steer(group.sockets, 1)
+    group.sockets.pop().close()
+    steering.steer(group.sockets, 1)
+    assert set(group.steered()) == {0}
+
+
+def test_the_kernels_hash_is_what_it_was_without_a_program(group: Group) -> None:
+    before = group.steered()
+    detach(group.sockets)  # there is none: nothing to do
+    attach(group.sockets, by_table(share_out(4), SEED))
+    assert group.steered() != before
+    detach(group.sockets)
+    assert group.steered() == before
+
+
+@pytest.mark.parametrize("way", Way)
+def test_a_socket_alone_needs_no_program(way: Way) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as alone:
+        alone.bind(("127.0.0.1", 0))
+        Steering(way, [0]).steer([alone], 1)
 
 
 def test_a_table_has_256_buckets() -> None:
