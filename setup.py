@@ -1,5 +1,5 @@
-"""Only what pyproject.toml cannot say: the C module, built by cffi."""
+"""Only what pyproject.toml cannot say: the C modules, built by cffi."""
 
 from setuptools import setup
 
-setup(cffi_modules=["workers/native/build.py:ffibuilder"])
+setup(cffi_modules=["workers/native/build.py:relay", "workers/native/build.py:media"])

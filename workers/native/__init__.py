@@ -1,4 +1,4 @@
-"""The C module: the relay's datapath. `load()` gives it, or says why there is none."""
+"""The C modules: the relay's datapath and the transceiver's media plane; or why there is none."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ class NotBuilt(Exception):
 
 
 def load() -> Any:
-    """The compiled module (`ffi` and `lib`). Raises NotBuilt."""
+    """The relay's datapath (`ffi` and `lib`). Raises NotBuilt."""
+    return _load("_fastpath")
+
+
+def load_media() -> Any:
+    """The transceiver's media plane (`ffi` and `lib`). Raises NotBuilt."""
+    return _load("_media")
+
+
+def _load(name: str) -> Any:
     try:
-        return import_module("workers.native._fastpath")
+        return import_module(f"workers.native.{name}")
     except ImportError as error:
         raise NotBuilt(f"no native one is built: {error.msg}") from None

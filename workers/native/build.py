@@ -1,4 +1,4 @@
-"""How the C module is built: `setup.py` hands `ffibuilder` to setuptools.
+"""How the C modules are built: `setup.py` hands `relay` and `media` to setuptools.
 
 cffi's API mode with the limited ABI gives one shared object for every CPython from 3.11 on.
 """
@@ -10,21 +10,27 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).parent
-# cffi wants declarations and has no preprocessor.
-DECLARATIONS = "\n".join(
-    line for line in (HERE / "fastpath.h").read_text().splitlines() if not line.startswith("#")
-)
 
-ffibuilder = FFI()
-ffibuilder.cdef(DECLARATIONS)
-ffibuilder.set_source(
-    "workers.native._fastpath",
-    '#include "fastpath.h"',
-    sources=["workers/native/fastpath.c", "workers/native/life.c"],
-    include_dirs=["workers/native"],
-    depends=[f"workers/native/{path.name}" for path in sorted(HERE.glob("*.h"))],
-    extra_compile_args=["-O2", "-Wall", "-Wextra", "-pthread"],
-    extra_link_args=["-pthread"],
-    py_limited_api=True,
-    optional=True,  # without a compiler the install passes, and the Python datapath runs
-)
+
+def module(name: str, header: str, sources: list[str]) -> FFI:
+    """What builds `workers.native.<name>`, as declared by that header."""
+    # cffi wants declarations and has no preprocessor.
+    lines = (HERE / header).read_text().splitlines()
+    builder = FFI()
+    builder.cdef("\n".join(line for line in lines if not line.startswith("#")))
+    builder.set_source(
+        f"workers.native.{name}",
+        f'#include "{header}"',
+        sources=[f"workers/native/{source}" for source in sources],
+        include_dirs=["workers/native"],
+        depends=[f"workers/native/{path.name}" for path in sorted(HERE.glob("*.h"))],
+        extra_compile_args=["-O2", "-Wall", "-Wextra", "-pthread"],
+        extra_link_args=["-pthread"],
+        py_limited_api=True,
+        optional=True,  # without a compiler the install passes, and Python does the work
+    )
+    return builder
+
+
+relay = module("_fastpath", "fastpath.h", ["fastpath.c", "life.c"])
+media = module("_media", "media.h", ["media.c", "media_life.c", "media_out.c"])

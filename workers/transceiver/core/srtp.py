@@ -74,7 +74,7 @@ class Srtp:
         # The owners free the C contexts when they die; the calls below use the contexts directly.
         self._outbound_owner = _make_context(keys.profile, keys.local, Policy.SSRC_ANY_OUTBOUND)
         self._inbound_owner = _make_context(keys.profile, keys.remote, Policy.SSRC_ANY_INBOUND)
-        outbound, inbound = self._outbound_owner._srtp[0], self._inbound_owner._srtp[0]
+        outbound, inbound = self._contexts()
         sendable, longest = MAX_PACKET - _MAX_TRAILER, MAX_PACKET
         # Once per packet each: partial objects add no frame of their own.
         self.protect: Process = partial(_process, lib.srtp_protect, outbound, sendable)
@@ -85,6 +85,30 @@ class Srtp:
         """Encrypt one compound RTCP packet."""
         self.unprotect_rtcp: Process = partial(_process, lib.srtp_unprotect_rtcp, inbound, longest)
         """Authenticate and decrypt one SRTCP datagram."""
+
+    @property
+    def contexts(self) -> tuple[int, int]:
+        """Addresses of the outbound and the inbound context; they hold as long as this object lives.
+
+        Whoever uses one, by the functions at `function_addresses`, is the only one who does.
+        """
+        outbound, inbound = self._contexts()
+        return int(ffi.cast("uintptr_t", outbound)), int(ffi.cast("uintptr_t", inbound))
+
+    def _contexts(self) -> tuple[Any, Any]:
+        return self._outbound_owner._srtp[0], self._inbound_owner._srtp[0]
+
+
+def function_addresses() -> tuple[int, int, int, int]:
+    """libsrtp's protect, unprotect, protect_rtcp and unprotect_rtcp, for code that is not Python.
+
+    Each is `int (*)(void *context, void *packet, int *length)`, and 0 is success.
+    """
+    names = "srtp_protect", "srtp_unprotect", "srtp_protect_rtcp", "srtp_unprotect_rtcp"
+    protect, unprotect, protect_rtcp, unprotect_rtcp = (
+        int(ffi.cast("uintptr_t", ffi.addressof(lib, name))) for name in names
+    )
+    return protect, unprotect, protect_rtcp, unprotect_rtcp
 
 
 def _make_context(profile: SrtpProfile, key: bytes, direction: int) -> LibraryContext:

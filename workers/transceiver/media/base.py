@@ -18,8 +18,12 @@ send to the link socket.
 **Frames.** A packet of a receivable payload type is a frame: it goes up as `FrameReceived`, or, if
 `forward` gave its stream a target, out again at once under the target's SSRC and keys. A forwarded
 stream keeps its gaps: the sequence number moves by what it moved at the source, so that the receiver
-conceals what was lost. When the source's SSRC changes, the sequence goes on after the highest one sent.
-A target that may not send this payload type, or has no way, drops it, counted.
+conceals what was lost. When the source's SSRC changes, when it jumps, or when another source or a frame
+of Python's came between, the sequence goes on after the highest one sent, and the timestamp goes on as
+time has. A target that may not send this payload type, has no way, or is closed, drops it, counted.
+
+**Fairness.** Frames and everything else have a share each of what may wait for Python; so has each
+stream. What is over that is dropped, counted. Commands are never lost; frames to be sent may be.
 
 **Told of media.** `MediaSeen` says that an authenticated packet came: for the first one of each binding,
 and, while a packet comes by another label than the stream's way, at most every `SEEN_EVERY` seconds.
@@ -32,9 +36,11 @@ and, while a packet comes by another label than the stream's way, at most every 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
+from config.ids import Endpoint
 from workers.transceiver.core.interface import RecordReceived, SendRecord
 from workers.transceiver.core.srtp import SrtpKeys
 from workers.transceiver.core.streams.interface import (
@@ -54,7 +60,8 @@ from workers.wire.types import DropReason
 SEEN_EVERY: Final = 0.05
 """Seconds between two `MediaSeen` of one stream whose media comes by another way than it leaves."""
 GATHER: Final = 0.001
-"""Seconds that a frame may wait for others before Python is woken: a wake-up costs more than ten."""
+"""Seconds that media may wait on the link for others while media is all that comes: a wake-up costs more
+than ten packets."""
 
 PlaneEvent: TypeAlias = RecordReceived | StreamEvent
 
@@ -127,6 +134,9 @@ class MediaPlane(Protocol):
     def receive(self, at: LinkLabel, datagram: bytes) -> None:
         """Treat a datagram as if a DATA record with that label had brought it (wire.md 2, INTRO)."""
 
+    def hear(self, peers: Iterable[Endpoint]) -> None:
+        """From now on these are the relays; bindings and ways of those who are none any more are gone."""
+
     def flush(self) -> None:
         """Begin to carry out what was asked for since the last flush."""
 
@@ -134,4 +144,4 @@ class MediaPlane(Protocol):
         """That stream's figures."""
 
     def stop(self) -> None:
-        """Carry out what was asked for, then touch neither link nor keys any more."""
+        """Carry out what was asked for, then touch neither link nor keys any more; `take` still gives."""

@@ -1,0 +1,94 @@
+/* The transceiver's media plane in C. workers/transceiver/media/base.py says what it does; media.c how.
+ * cffi reads it without the preprocessor's lines, so it holds declarations only. */
+#ifndef TANDEM_MEDIA_H
+#define TANDEM_MEDIA_H
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where records and frames ended, in the order of the lists in workers/transceiver/media/native.py. */
+enum {
+    MP_DATAGRAMS, MP_RECORDS, MP_RAISED, MP_FRAMES, MP_REPORTS,
+    MP_DROPPED_UNKNOWN_PEER, MP_DROPPED_MALFORMED_LINK, MP_DROPPED_QUEUE_FULL, MP_DROPPED_OVERSIZE,
+    MP_DROPPED_UNEXPECTED_STATE, MP_DROPPED_MALFORMED_RTP, MP_DROPPED_SOURCE_LIMIT, MP_DROPPED_AUTHENTICATION,
+    MP_DROPPED_REPLAY, MP_DROPPED_PAYLOAD_TYPE,
+    MP_HANDED_UP, MP_FORWARDED, MP_RECORDS_OUT,
+    MP_UNDELIVERED,
+    MP_UNSENT = MP_UNDELIVERED + 14,
+    MP_COUNTERS = MP_UNSENT + 14
+};
+
+/* What did not leave, from MP_UNDELIVERED on if it was forwarded, from MP_UNSENT on if Python gave it. */
+enum {
+    MP_NOT_OPEN, MP_QUEUE_FULL, MP_NO_TARGET, MP_PAYLOAD_TYPE, MP_NO_WAY, MP_UNKNOWN_PEER, MP_OVERSIZE, MP_REPLAY, MP_CIPHER,
+    MP_WOULD_BLOCK, MP_REFUSED, MP_UNREACHABLE, MP_TOO_BIG, MP_NO_BUFFERS
+};
+
+enum { MP_EVENT_FRAME = 1, MP_EVENT_RECORD, MP_EVENT_REPORT, MP_EVENT_SEEN, MP_EVENT_CLOSED };
+enum {
+    MP_OPEN = 1, MP_CLOSE, MP_BIND, MP_UNBIND, MP_SET_WAY, MP_FORWARD,
+    MP_SEND, MP_SEND_REPORT, MP_SEND_RECORD, MP_RECEIVE, MP_SET_PEERS
+};
+enum { MP_NO_STREAM = 0xffffffff };
+
+/* What comes up. The bytes of a record or sighting begin with the relay's address; in the
+ * latter follows when media last came by the stream's way. */
+typedef struct {
+    uint32_t size;          /* in the ring: of the whole entry, a multiple of 8; 0: the ring goes on at its start */
+    uint32_t stream;
+    double at;
+    uint32_t start, end;    /* of its bytes in the block that `mp_take` fills */
+    uint32_t timestamp;     /* of a record or sighting: the label */
+    uint32_t ssrc;
+    uint16_t sequence;      /* of a record: its flags */
+    uint8_t kind;
+    uint8_t payload_type;   /* of a record: its type */
+    uint8_t marker;
+    uint8_t padding[3];
+} mp_event;
+
+/* What goes down. A relay's address takes 24 bytes of the body, wherever there is one. */
+typedef struct {
+    uint32_t size;          /* head and body; in the ring, 0: it goes on at its start */
+    uint8_t kind;
+    uint8_t type;           /* payload type and marker as in RTP, or type of a record */
+    uint8_t flags;          /* of a record */
+    uint8_t has_relay;
+    uint32_t stream;
+    uint32_t value;         /* label, timestamp or target */
+} mp_command;
+
+/* The body of MP_OPEN. */
+typedef struct {
+    uint64_t in, out;       /* srtp_t */
+    uint32_t ssrc;
+    uint16_t sequence;      /* the first */
+    uint8_t receives, sends;
+    uint32_t rates[8];      /* clock rates; the first is not used */
+    uint8_t rate_of[128];   /* by payload type: which of them; 0 if it was not agreed */
+} mp_keys;
+
+/* In the order of StreamStats. */
+typedef struct {
+    int64_t packets_in, octets_in, expected, lost;
+    double jitter;
+    int64_t source, highest, payload_type;
+    double received_at;
+    int64_t packets_out, octets_out, timestamp_out;
+    double sent_at;
+    int64_t reports_in, payload_type_out;
+} mp_stats;
+
+typedef struct mp mp;
+
+mp *mp_new(int link, uint32_t link_mtu, uint32_t max_streams, double clock_offset, const uint64_t functions[4]);
+int mp_start(mp *m, int cpu);
+void mp_stop(mp *m);
+void mp_free(mp *m);
+void mp_round(mp *m, int with_link);
+int mp_event_fd(mp *m);
+size_t mp_push(mp *m, const uint8_t *commands, size_t length);
+void mp_wake(mp *m);
+int mp_take(mp *m, mp_event *events, int max_events, uint8_t *block, size_t room, uint32_t *used);
+int mp_read_stats(mp *m, uint32_t stream, mp_stats *out);
+void mp_read_counters(mp *m, uint64_t *out);
+#endif

@@ -1,0 +1,103 @@
+/* A media plane: its state, and the few words of it that all its files use. */
+#ifndef TANDEM_MEDIA_PLANE_H
+#define TANDEM_MEDIA_PLANE_H
+#include <pthread.h>
+#include <time.h>
+#include "address.h"
+#include "media_ring.h"
+#include "media_stream.h"
+
+#define LINK_BATCH 32       /* link datagrams per recvmmsg, each of up to 64 KiB */
+#define LINK_BUFFER 65536
+#define TURNS 8             /* batches until commands and clock get their turn */
+#define MAX_PEERS 255
+#define NO_PEER 0xffff
+#define MAX_PACKET 1500     /* workers/transceiver/core/srtp.py */
+#define MAX_TRAILER 20
+#define TRAILER_ROOM 152    /* what libsrtp may write behind a packet */
+#define RTP_HEADER 12
+#define RECORD_HEADER 8
+#define RECORD_DATA 1
+#define RECORD_LAST_TYPE 4
+#define ADDRESS 18          /* of a relay, in bodies of events */
+#define ADDRESS_ROOM 24     /* in bodies of commands, so that what follows is aligned */
+#define STREAM_FRAMES 64    /* of one stream in the ring: no client crowds out another */
+#define STREAM_RECORDS 256
+#define LEGS 64             /* link datagrams per sendmmsg */
+#define LEG_RECORDS 64
+#define ARENA (1u << 18)    /* bytes of records on their way out */
+#define GATHER_NS 1000000   /* workers/transceiver/media/base.py */
+#define SEEN_EVERY 0.05
+#define NOT_OWED 0xffffffffu
+
+typedef int (*srtp_call)(void *context, void *packet, int *length); /* srtp_err_status_t; 0 is good */
+
+struct peer { /* a relay's link socket */
+    fp_endpoint at;
+    union name name;
+    socklen_t name_length;
+    int leg; /* the datagram that its next record goes into; -1: a new one */
+};
+
+struct leg { /* a link datagram in the making */
+    uint32_t size, forwarded, given;
+    struct iovec vectors[LEG_RECORDS];
+};
+
+struct mp {
+    int link, family, event_fd, wake_fd, has_thread;
+    pthread_t thread;
+    _Atomic int running, armed, asleep, starved; /* Python has commands that found no room */
+    uint32_t link_mtu, max_streams;
+    double clock_offset, now;
+    int64_t now_ns, turned_ns, nap_ns; /* of this round; of the last one with media; until when the link is left alone */
+    int unsignalled;
+    srtp_call protect, unprotect, protect_rtcp, unprotect_rtcp;
+    struct byte_ring events, commands;
+    struct labels labels;
+    struct stream *streams;
+    uint32_t owed; /* the first of a chain through `next_owed` */
+    uint32_t decisions; /* of this round: what others wait for */
+    uint64_t refused; /* frames; Python's */
+    uint64_t counters[MP_COUNTERS];
+    _Atomic uint64_t published[2][MP_COUNTERS]; /* as they stood after a round, when the laws hold: the one of `rounds` & 1 */
+    _Alignas(64) _Atomic uint64_t rounds;
+    struct peer peers[MAX_PEERS];
+    uint32_t peer_count, last_peer;
+    struct mmsghdr in[LINK_BATCH], out[LEGS];
+    struct iovec in_vectors[LINK_BATCH];
+    union name in_names[LINK_BATCH];
+    struct leg legs[LEGS];
+    int leg_count;
+    uint32_t arena_used;
+    _Alignas(64) uint8_t arena[ARENA];
+    uint8_t in_buffers[LINK_BATCH][LINK_BUFFER];
+};
+
+static inline void mp_count(mp *m, int which, uint64_t n) { m->counters[which] += n; }
+
+static inline uint32_t get_u32(const uint8_t *at) {
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static inline void put_u32(uint8_t *at, uint32_t value) {
+    at[0] = value >> 24;
+    at[1] = value >> 16;
+    at[2] = value >> 8;
+    at[3] = value;
+}
+
+static inline int64_t clock_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* media_out.c: records on their way to relays. */
+uint8_t *out_begin(mp *m, uint32_t peer, uint32_t room);
+void out_end(mp *m, uint32_t peer, uint8_t *head, int type, int flags, uint32_t label, uint32_t length, int lost);
+void out_flush(mp *m);
+
+/* media.c */
+void carry_out_all(mp *m);
+#endif
