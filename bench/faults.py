@@ -1,4 +1,5 @@
 """`python -m bench.faults relay`: what live media lose when relays die, are replaced, or are flooded.
+`python -m bench.faults flood --seconds 60`: the flood alone, for longer (bench/fault_flood.py).
 
 One appliance with two relays. Through a stand-in transceiver go 20,000 datagrams a second of a thousand
 established flows; through a real one, at the same time, live calls as `tandem call` makes them.
@@ -9,7 +10,8 @@ established flows; through a real one, at the same time, live calls as `tandem c
                             would be none at all
     kill_flows_moved        flows that another relay had after a kill than before
     roll_datagrams_lost     the same as the first, while both relays are replaced by `tandem reload --roll`
-    flood_established_loss  share of the load's datagrams lost while strangers send 200,000 checks a second
+    flood_established_loss  share of the load's datagrams lost while strangers send 200,000 checks a second;
+                            this and all of the flood: bench/fault_flood.py
     flood_sessions_lost     live calls that failed, in the flood and in everything before it
     quiet_datagrams_lost    the load's loss with nothing done at all: what of the above is the machine's
 """
@@ -29,14 +31,13 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
+from bench.fault_flood import flood
 from bench.fault_stage import RELAYS, Stage, report_of, stage
 from bench.relay_clients import Clients, Trip
 
 FLOWS: Final = 1_000
 RATE: Final = 20_000
 FLOOD_RATE: Final = 200_000
-FLOOD_LOAD: Final = 5_000
-"""Established datagrams a second in the flood: load and flood share the machine with what they measure."""
 CALLS: Final = 10
 SIZE: Final = 160
 FRAME: Final = 0.02
@@ -96,12 +97,7 @@ def _measure(
     if len(replies[0].replaced) < RELAYS:
         raise SystemExit(f"the roll was not finished: {replies[0]}")
 
-    memory = scene.memory()
-    flood = scene.flood(FLOOD_RATE, flood_seconds)
-    flooded = clients.load(cpu=_cpu(), size=SIZE, seconds=flood_seconds, rate=FLOOD_LOAD)
-    strangers = json.loads(flood.communicate()[0])
-    log(f"flood: {strangers}, {flooded}")
-    log(f"drops: {scene.drops()}")
+    flooded = flood(scene, clients, rate=FLOOD_RATE, seconds=flood_seconds, cpu=_cpu(), log=log)
     return {
         "kill_datagrams_lost": statistics.median(lost),
         "kill_datagrams_lost_worst": max(lost),
@@ -109,10 +105,30 @@ def _measure(
         "killed_at": killed_at,
         "roll_datagrams_lost": rolled.sent - rolled.received,
         "roll_datagrams_sent": rolled.sent,
-        "flood_established_loss": round(1 - flooded.received / flooded.sent, 6),
-        "flood_per_second": strangers["per_second"],
-        "flood_memory_growth_mb": round((scene.memory() - memory) / 2**20, 1),
+        **flooded,
         "quiet_datagrams_lost": quiet.sent - quiet.received,
+    }
+
+
+def measure_flood(rate: int, seconds: float, log: Callable[[str], None]) -> dict[str, Any]:
+    """The flood alone, for as long as you like."""
+    with stage(_free_port()) as scene, Clients(FLOWS, scene.relay) as clients:
+        scene.associate(clients)
+        scene.wait_whole()
+        calls = scene.calls(CALLS, seconds + 60.0)
+        try:
+            found = flood(scene, clients, rate=rate, seconds=seconds, cpu=_cpu(), log=log)
+        except BaseException:
+            calls.kill()
+            raise
+        finally:
+            calls.send_signal(signal.SIGINT)
+        heard = report_of(calls)
+    return {
+        **found,
+        "flood_sessions_lost": heard["sessions_failed"],
+        "calls_packets_lost": heard["packets_lost"],
+        "calls_packets_sent": heard["packets_sent"],
     }
 
 
@@ -161,7 +177,9 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", choices=["relay"])
+    parser.add_argument("what", choices=["relay", "flood"])
+    parser.add_argument("--seconds", type=float, default=60.0, help="of `flood`")
+    parser.add_argument("--rate", type=int, default=FLOOD_RATE, help="of `flood`, a second")
     parser.add_argument("--quick", action="store_true", help="5 kills and a flood of 8 s")
     parser.add_argument("--json", action="store_true", help="print nothing but one JSON object")
     arguments = parser.parse_args()
@@ -171,7 +189,10 @@ def main() -> None:
             print(line, flush=True)
 
     quick = arguments.quick
-    found = measure(kills=5 if quick else 10, flood_seconds=8.0 if quick else 60.0, log=log)
+    if arguments.what == "flood":
+        found = measure_flood(arguments.rate, arguments.seconds, log)
+    else:
+        found = measure(kills=5 if quick else 10, flood_seconds=8.0 if quick else 60.0, log=log)
     print(json.dumps(found, indent=None if arguments.json else 2))
 
 

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 _WRAP = 'test "$0" = 0 || echo "$0" 2>/dev/null >/proc/self/autogroup; exec "$@"'
 
 
-def placed(command: Sequence[str], cpu: int, nice: int = 0) -> list[str]:
-    """To be started with `start_new_session`; it ends when the bench does."""
-    pinned = ["taskset", "-c", str(cpu), "nice", "-n", str(nice)]
+def placed(command: Sequence[str], cpu: int | None, nice: int = 0) -> list[str]:
+    """To be started with `start_new_session`; it ends when the bench does. `cpu`: None for any."""
+    pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
+    pinned += ["nice", "-n", str(nice)]
     return ["sh", "-c", _WRAP, str(nice), *pinned, "setpriv", "--pdeathsig", "KILL", *command]
 
 

@@ -320,6 +320,7 @@ void fp_pump(fp *f, uint64_t now_ms, uint64_t ready) {
 static void *run(void *argument) {
     fp *f = argument;
     int n = f->port_count + 1;
+    pthread_setname_np(pthread_self(), "datapath"); /* for `top -H`, and whoever else measures it */
     struct pollfd fds[MAX_PORTS + 2] = { { f->link, POLLIN, 0 } };
     for (int i = 0; i < f->port_count; i++) fds[1 + i] = (struct pollfd){ f->ports[i]->fd, POLLIN, 0 };
     fds[n] = (struct pollfd){ f->wake_fd, POLLIN, 0 };
