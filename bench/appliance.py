@@ -76,11 +76,12 @@ class Appliance:
 
     def call(self, **options: float) -> Caller:
         """Start `tandem call` with these options."""
-        url = f"{self.status().page.rstrip('/')}/v1/realtime/calls"
-        command = [sys.executable, "-m", "workers.caller", url, "--json", "--timeout", "30"]
-        for name, value in options.items():
-            command += [f"--{name}", str(value)]
-        return Caller(subprocess.Popen(command, stdout=subprocess.PIPE))
+        return call(self.url, **options)
+
+    @property
+    def url(self) -> str:
+        """Where it takes calls."""
+        return f"{self.status().page.rstrip('/')}/v1/realtime/calls"
 
 
 class Caller:
@@ -95,6 +96,14 @@ class Caller:
         fields = json.loads(output)
         assert isinstance(fields, dict)
         return fields
+
+
+def call(url: str, **options: float) -> Caller:
+    """Start `tandem call` with these options."""
+    command = [sys.executable, "-m", "workers.caller", url, "--json", "--timeout", "30"]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    return Caller(subprocess.Popen(command, stdout=subprocess.PIPE))
 
 
 def process_cpu(pid: int) -> float:

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from config.ids import Endpoint
@@ -25,9 +25,9 @@ CHANNEL: Final = 0x4000
 _LIFETIME: Final = 3600
 
 
-def install() -> None:
+def install(needed: Mapping[str, str] = PEERS) -> None:
     """Install what is missing with apt-get. Ends the bench with the command to type if it may not."""
-    missing = sorted({package for what, package in PEERS.items() if not _found(what)})
+    missing = sorted({package for what, package in needed.items() if not _found(what)})
     if not missing:
         return
     command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]

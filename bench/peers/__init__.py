@@ -1,0 +1,1 @@
+"""What the transceiver is held against: programs that echo, and the doors to those."""

@@ -1,0 +1,3 @@
+module tandem/bench/pion-echo
+
+go 1.19

@@ -1,0 +1,164 @@
+"""The media servers that Tandem's transceiver is held against: how to install, configure and start them.
+
+Each has a door that speaks what `tandem call` speaks, so that one load generator serves for all:
+
+* **Janus**, Debian's, with its echotest plugin, ICE lite; asked over its Unix socket (peers/janus_door.py).
+* **Pion**, Debian's, in an echo of ours (peers/pion/main.go), ICE lite on one UDP port.
+* **aiortc**, PyPI's, in an echo of ours (peers/aiortc_echo.py), frames passed through.
+
+Reports, consent and statistics are on wherever a peer has them; logs of good events are off.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bench.appliance import free_port
+from bench.placement import placed, started
+from bench.relay_peers import install as install_packages
+
+PACKAGES: Final = {
+    "janus": "janus",
+    "go": "golang-go",
+    "/usr/share/gocode/src/github.com/pion/webrtc/api.go": "golang-github-pion-webrtc.v3-dev",
+    "taskset": "util-linux",
+}
+"""What must be there, and the Debian package that brings it."""
+
+_ROOT: Final = Path(__file__).parent.parent
+_SOURCES: Final = _ROOT / "bench" / "peers"
+_BUILT: Final = _ROOT / "build" / "bench"
+_PION: Final = _BUILT / "pion-echo"
+_AIORTC: Final = _BUILT / "aiortc"
+_READY_WITHIN: Final = 20.0
+_UNUSED_PLUGINS: Final = (
+    *("audiobridge", "duktape", "lua", "nosip", "recordplay", "sip", "streaming", "textroom"),
+    *("videocall", "videoroom", "voicemail"),
+)
+_UNUSED_TRANSPORTS: Final = ("http", "websockets", "mqtt", "nanomsg", "rabbitmq")
+_JANUS: Final = """\
+general: {{
+  configs_folder = "{directory}"
+  plugins_folder = "{libraries}/plugins"
+  transports_folder = "{libraries}/transports"
+  debug_level = 2
+  session_timeout = 0
+}}
+nat: {{ ice_lite = true }}
+plugins: {{ disable = "{plugins}" }}
+transports: {{ disable = "{transports}" }}
+"""
+_JANUS_SOCKET: Final = """\
+general: {{ enabled = true, json = "compact", path = "{directory}/api" }}
+"""
+
+
+class Peer(NamedTuple):
+    """A running echo."""
+
+    name: str
+    url: str
+    """Where to POST offers."""
+    pid: int
+    """The process that carries the media."""
+
+
+def install() -> None:
+    """Bring what is missing; minutes the first time, nothing afterwards."""
+    install_packages(PACKAGES)
+    _build_pion()
+    _install_aiortc()
+
+
+@contextmanager
+def running_peers(directory: str, cpu: int, other: int) -> Iterator[list[Peer]]:
+    """All of them, each confined to `cpu`, their doors to `other`; ended behind you."""
+    python = str(_AIORTC / "bin" / "python")
+    with ExitStack() as stack:
+        janus = stack.enter_context(_janus(directory, cpu))
+        door = [sys.executable, "-m", "bench.peers.janus_door", f"{directory}/api"]
+        janus_url, _ = stack.enter_context(_door(door, other))
+        pion = [str(_PION), "127.0.0.1", str(free_port())]
+        pion_url, pion_pid = stack.enter_context(_door(pion, cpu))
+        aiortc = [python, "-m", "bench.peers.aiortc_echo"]
+        aiortc_url, aiortc_pid = stack.enter_context(_door(aiortc, cpu))
+        yield [
+            Peer("janus", janus_url, janus),
+            Peer("pion", pion_url, pion_pid),
+            Peer("aiortc", aiortc_url, aiortc_pid),
+        ]
+
+
+@contextmanager
+def _door(command: list[str], cpu: int) -> Iterator[tuple[str, int]]:
+    """A process whose first line says where it takes calls; and its id."""
+    with started(placed(command, cpu), stdout=subprocess.PIPE, cwd=_ROOT) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        if not url.startswith("http"):
+            raise SystemExit(f"{' '.join(command)} did not start")
+        yield url, process.pid
+
+
+@contextmanager
+def _janus(directory: str, cpu: int) -> Iterator[int]:
+    folder = Path(directory)
+    plugins = ",".join(f"libjanus_{name}.so" for name in _UNUSED_PLUGINS)
+    transports = ",".join(f"libjanus_{name}.so" for name in _UNUSED_TRANSPORTS)
+    (libraries,) = Path("/usr/lib").glob("*/janus")
+    settings = _JANUS.format(
+        directory=directory, libraries=libraries, plugins=plugins, transports=transports
+    )
+    (folder / "janus.jcfg").write_text(settings)
+    (folder / "janus.plugin.echotest.jcfg").touch()
+    (folder / "janus.transport.pfunix.jcfg").write_text(_JANUS_SOCKET.format(directory=directory))
+    command = ["janus", "-F", directory, "-o"]
+    with started(placed(command, cpu), stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + _READY_WITHIN
+        while not (folder / "api").exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit("janus did not start")
+            time.sleep(0.05)
+        yield process.pid
+
+
+def _build_pion() -> None:
+    """In GOPATH mode, where Debian's Go libraries are; the copy is because sources must be in it."""
+    sources = _SOURCES / "pion"
+    if _PION.exists() and _PION.stat().st_mtime > (sources / "main.go").stat().st_mtime:
+        return
+    print("building the echo on Pion", file=sys.stderr, flush=True)
+    path = _BUILT / "gopath"
+    package = path / "src" / "pion-echo"
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree(sources, package)
+    settings = {
+        "GO111MODULE": "off",
+        "GOFLAGS": "",
+        "GOPATH": f"{path}:/usr/share/gocode",
+        "GOCACHE": str(_BUILT / "gocache"),
+    }
+    command = ["go", "build", "-o", str(_PION), "."]
+    subprocess.run(command, cwd=package, env={**os.environ, **settings}, check=True)
+
+
+def _install_aiortc() -> None:
+    """In an environment of its own: no product of ours has to agree with what it needs."""
+    wanted = _ROOT / "requirements" / "bench.txt"
+    stamp = _AIORTC / ".installed"
+    if stamp.exists() and stamp.stat().st_mtime > wanted.stat().st_mtime:
+        return
+    print("installing aiortc", file=sys.stderr, flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(_AIORTC)], check=True)
+    pip = [str(_AIORTC / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    options = ["--disable-pip-version-check", "--require-hashes", "-r", str(wanted)]
+    subprocess.run([*pip, *options], check=True)
+    stamp.touch()
