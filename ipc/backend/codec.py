@@ -1,0 +1,65 @@
+"""A batch of items to its bytes and back: a msgpack array of maps, bounded in bytes and in number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from ipc.backend.messages import FromBackend, ToBackend
+
+MAX_MESSAGE: Final = 1 << 20
+"""Bytes of one encoded batch, both ways."""
+MAX_ITEMS: Final = 4096
+
+Batch = TypeVar("Batch")
+
+
+class BatchError(Exception):
+    """The bytes are no batch, or the batch does not fit; the text names the place, e.g. `$[3].session`."""
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def encode_batch(items: Sequence[ToBackend] | Sequence[FromBackend]) -> bytes:
+    """Bytes of a batch. Raises BatchError if it is too large or a value has no wire form."""
+    try:
+        data = _encoder.encode(items)
+    except (
+        TypeError,
+        OverflowError,
+        UnicodeEncodeError,
+        RecursionError,
+        msgspec.MsgspecError,
+    ) as error:
+        raise BatchError(str(error)) from error
+    if len(data) > MAX_MESSAGE or len(items) > MAX_ITEMS:
+        raise BatchError(f"{len(items)} items in {len(data)} bytes: split them")
+    return data
+
+
+class BatchDecoder(Generic[Batch]):
+    """Reads batches of one direction."""
+
+    def __init__(self, kind: type[Batch]) -> None:
+        self._decode = msgspec.msgpack.Decoder(list[kind]).decode  # type: ignore[valid-type]
+
+    def __call__(self, data: bytes) -> list[Batch]:
+        """The items. Raises BatchError on anything but exactly one batch that is valid throughout."""
+        if len(data) > MAX_MESSAGE:
+            raise BatchError(f"{len(data)} bytes, at most {MAX_MESSAGE} are allowed")
+        try:
+            items: list[Batch] = self._decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise BatchError(str(error)) from error
+        except RecursionError:
+            raise BatchError("nested too deeply") from None
+        if len(items) > MAX_ITEMS:
+            raise BatchError(f"{len(items)} items, at most {MAX_ITEMS} are allowed")
+        return items
+
+
+decode_to_backend: Final = BatchDecoder[ToBackend](ToBackend)  # type: ignore[arg-type]
+decode_from_backend: Final = BatchDecoder[FromBackend](FromBackend)  # type: ignore[arg-type]
