@@ -3,6 +3,7 @@
 flood_per_second         checks a second that strangers sent, every other with a ufrag as minted
 flood_established_loss   share of the load's datagrams, sent and echoed meanwhile, that never came back
 flood_quiet_loss         the same without a flood, just before
+flood_p50_ms, _p99_ms    round trip of the load meanwhile; flood_quiet_p99_ms: before
 flood_reached_share      of the strangers' checks, those that a relay read
 flood_socket_drops       datagrams of anybody that found no room in a relay's socket
 flood_backlog_drops      that the kernel dropped before any socket
@@ -53,17 +54,23 @@ def flood(
     rate: int,
     seconds: float,
     cpu: int,
+    nice: int,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Flood the relays for that long while the clients' media go on."""
-    quiet = clients.load(cpu=cpu, size=SIZE, seconds=min(seconds, 10.0), rate=LOAD)
+    """Flood the relays for that long while the clients' media go on.
+
+    `nice`: of appliance and load among the sessions of the machine, for one that has other work.
+    """
+    if nice:
+        scene.weigh(nice)
+    quiet = clients.load(cpu=cpu, size=SIZE, seconds=min(seconds, 10.0), rate=LOAD, nice=nice)
     log(f"quiet: {quiet}")
     before = read(scene)
     half: list[int] = []
     halfway = threading.Timer(seconds / 2, lambda: half.append(scene.memory()))
     strangers = scene.flood(rate, seconds)
     halfway.start()
-    flooded = clients.load(cpu=cpu, size=SIZE, seconds=seconds, rate=LOAD)
+    flooded = clients.load(cpu=cpu, size=SIZE, seconds=seconds, rate=LOAD, nice=nice)
     sent = json.loads(strangers.communicate()[0])
     halfway.join()
     time.sleep(COUNTED)
@@ -85,6 +92,9 @@ def figures(
         "flood_established_loss": _loss(flooded),
         "flood_established_lost": flooded.sent - flooded.received,
         "flood_quiet_loss": _loss(quiet),
+        "flood_p50_ms": flooded.p50 / 1000,
+        "flood_p99_ms": flooded.p99 / 1000,
+        "flood_quiet_p99_ms": quiet.p99 / 1000,
         "flood_reached_share": round(min(1.0, (received - flooded.sent) / sent), 4),
         "flood_socket_drops": after.socket_drops - before.socket_drops,
         "flood_backlog_drops": after.backlog_drops - before.backlog_drops,

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from bench.appliance import Appliance
 from bench.native import program
-from bench.placement import placed
+from bench.placement import placed, weigh
 from bench.relay_clients import Clients
 from config.ids import ClusterId, Endpoint, Epoch, Route, TransceiverId
 from ipc.messages.admin import ReloadReply, ReloadRequest, StatusReply
@@ -73,6 +73,10 @@ class Stage:
         done = clients.ask(asked.__getitem__, lambda answer: answer[:2] == b"\x01\x01", within=30.0)
         if len(done) < clients.count:
             raise SystemExit(f"{len(done)} of {clients.count} flows were assured")
+
+    def weigh(self, nice: int) -> None:
+        """Let everything on the stage go before the machine's other work, or after it."""
+        weigh(self.appliance.status().pid, nice)
 
     def pid(self, relay: int) -> int:
         """Of the process that is that relay now."""

@@ -97,7 +97,9 @@ def _measure(
     if len(replies[0].replaced) < RELAYS:
         raise SystemExit(f"the roll was not finished: {replies[0]}")
 
-    flooded = flood(scene, clients, rate=FLOOD_RATE, seconds=flood_seconds, cpu=_cpu(), log=log)
+    flooded = flood(
+        scene, clients, rate=FLOOD_RATE, seconds=flood_seconds, cpu=_cpu(), nice=0, log=log
+    )
     return {
         "kill_datagrams_lost": statistics.median(lost),
         "kill_datagrams_lost_worst": max(lost),
@@ -110,14 +112,18 @@ def _measure(
     }
 
 
-def measure_flood(rate: int, seconds: float, log: Callable[[str], None]) -> dict[str, Any]:
+def measure_flood(
+    rate: int, seconds: float, nice: int, log: Callable[[str], None]
+) -> dict[str, Any]:
     """The flood alone, for as long as you like."""
     with stage(_free_port()) as scene, Clients(FLOWS, scene.relay) as clients:
         scene.associate(clients)
         scene.wait_whole()
         calls = scene.calls(CALLS, seconds + 60.0)
         try:
-            found = flood(scene, clients, rate=rate, seconds=seconds, cpu=_cpu(), log=log)
+            found = flood(
+                scene, clients, rate=rate, seconds=seconds, cpu=_cpu(), nice=nice, log=log
+            )
         except BaseException:
             calls.kill()
             raise
@@ -180,6 +186,7 @@ def main() -> None:
     parser.add_argument("what", choices=["relay", "flood"])
     parser.add_argument("--seconds", type=float, default=60.0, help="of `flood`")
     parser.add_argument("--rate", type=int, default=FLOOD_RATE, help="of `flood`, a second")
+    parser.add_argument("--nice", type=int, default=0, help="of `flood`: of appliance and load")
     parser.add_argument("--quick", action="store_true", help="5 kills and a flood of 8 s")
     parser.add_argument("--json", action="store_true", help="print nothing but one JSON object")
     arguments = parser.parse_args()
@@ -190,7 +197,7 @@ def main() -> None:
 
     quick = arguments.quick
     if arguments.what == "flood":
-        found = measure_flood(arguments.rate, arguments.seconds, log)
+        found = measure_flood(arguments.rate, arguments.seconds, arguments.nice, log)
     else:
         found = measure(kills=5 if quick else 10, flood_seconds=8.0 if quick else 60.0, log=log)
     print(json.dumps(found, indent=None if arguments.json else 2))

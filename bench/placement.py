@@ -37,15 +37,21 @@ class Placement(NamedTuple):
 
     def move(self, root: int, *, but: int) -> None:
         """All running processes from `root` on to the load's CPU, except one; all get the weight."""
-        for pid in _family(root):
+        for pid in family(root):
             for task in Path(f"/proc/{pid}/task").iterdir():
                 if pid != but:
                     os.sched_setaffinity(int(task.name), {self.load})
                 if self.nice:
                     os.setpriority(os.PRIO_PROCESS, int(task.name), self.nice)
-            if self.nice:
-                with suppress(OSError):  # a kernel without autogroups
-                    Path(f"/proc/{pid}/autogroup").write_text(str(self.nice), encoding="ascii")
+        if self.nice:
+            weigh(root, self.nice)
+
+
+def weigh(root: int, nice: int) -> None:
+    """Give all running processes from `root` on this weight among the sessions of the machine."""
+    for pid in family(root):
+        with suppress(OSError):  # a kernel without autogroups
+            Path(f"/proc/{pid}/autogroup").write_text(str(nice), encoding="ascii")
 
 
 @contextmanager
@@ -67,7 +73,8 @@ def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen
             process.stdout.close()
 
 
-def _family(root: int) -> set[int]:
+def family(root: int) -> set[int]:
+    """That process and all that come from it."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
