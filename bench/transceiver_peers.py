@@ -19,11 +19,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from bench.appliance import free_port
 from bench.placement import placed, started
 from bench.relay_peers import install as install_packages
+from bench.transceiver_contenders import Contender
 
 PACKAGES: Final = {
     "janus": "janus",
@@ -61,16 +62,6 @@ general: {{ enabled = true, json = "compact", path = "{directory}/api" }}
 """
 
 
-class Peer(NamedTuple):
-    """A running echo."""
-
-    name: str
-    url: str
-    """Where to POST offers."""
-    pid: int
-    """The process that carries the media."""
-
-
 def install() -> None:
     """Bring what is missing; minutes the first time, nothing afterwards."""
     install_packages(PACKAGES)
@@ -79,7 +70,7 @@ def install() -> None:
 
 
 @contextmanager
-def running_peers(directory: str, cpu: int, other: int) -> Iterator[list[Peer]]:
+def running_peers(directory: str, cpu: int, other: int) -> Iterator[list[Contender]]:
     """All of them, each confined to `cpu`, their doors to `other`; ended behind you."""
     python = str(_AIORTC / "bin" / "python")
     with ExitStack() as stack:
@@ -91,9 +82,9 @@ def running_peers(directory: str, cpu: int, other: int) -> Iterator[list[Peer]]:
         aiortc = [python, "-m", "bench.peers.aiortc_echo"]
         aiortc_url, aiortc_pid = stack.enter_context(_door(aiortc, cpu))
         yield [
-            Peer("janus", janus_url, janus),
-            Peer("pion", pion_url, pion_pid),
-            Peer("aiortc", aiortc_url, aiortc_pid),
+            Contender("janus", janus_url, janus),
+            Contender("pion", pion_url, pion_pid),
+            Contender("aiortc", aiortc_url, aiortc_pid),
         ]
 
 

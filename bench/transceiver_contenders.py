@@ -1,0 +1,109 @@
+"""The same calls against whatever echoes: Tandem's transceiver and its peers take turns.
+
+A turn is so many calls of 50 packets a second, placed by `tandem call`, and a window while all of them
+talk. The cost is the CPU time of the process that carries the media, all its threads, user and system, as
+the scheduler counts, divided by the packets that it sent back in that window.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from bench.appliance import call
+
+PACKETS: Final = 50
+"""A second and call."""
+PLACED: Final = 50
+"""Calls a second."""
+START: Final = 0.8
+"""Seconds that the caller may take to begin."""
+SETTLE: Final = 0.7
+"""Seconds after the last call was placed until the window begins, beyond what set-up costs."""
+_SETUP: Final = {"aiortc": 0.05}
+"""Seconds of CPU a call that a peer is known to take: it cannot take them any faster."""
+
+
+class Contender(NamedTuple):
+    """Something that echoes."""
+
+    name: str
+    url: str
+    pid: int
+    """The process that carries the media."""
+
+
+class Turn(NamedTuple):
+    """What one turn of one contender showed."""
+
+    us: float
+    """CPU per echoed packet, microseconds."""
+    busy: float
+    """Share of its CPU; at 1 it cannot do more, and what it costs is no longer comparable."""
+    kilobytes: float
+    """Resident memory per session, over what it had before the calls."""
+    report: dict[str, Any]
+    """What the caller saw."""
+
+    @property
+    def failed(self) -> int:
+        """Calls that did not go as they should."""
+        return int(self.report["sessions_failed"])
+
+    @property
+    def lost(self) -> float:
+        """Share of the packets that did not come back."""
+        sent, received = self.report["packets_sent"], self.report["packets_received"]
+        return 1.0 - float(received) / max(sent, 1)
+
+
+def take_turn(contender: Contender, *, sessions: int, seconds: float) -> Turn:
+    """So many calls, watched for `seconds`."""
+    rate = min(PLACED, 1 / _SETUP.get(contender.name, 1 / PLACED))
+    lead = START + sessions / rate + SETTLE
+    before = _resident(contender.pid)
+    caller = call(contender.url, count=sessions, rate=rate, seconds=lead + seconds - START + 0.2)
+    time.sleep(lead)
+    began, cpu = time.monotonic(), _cpu_seconds(contender.pid)
+    time.sleep(seconds)
+    cpu, window = _cpu_seconds(contender.pid) - cpu, time.monotonic() - began
+    grown = _resident(contender.pid) - before
+    report = caller.report()
+    came = report["packets_received"] / max(report["packets_sent"], 1)
+    echoed = sessions * PACKETS * window * came
+    return Turn(cpu * 1e6 / max(echoed, 1), cpu / window, grown / sessions, report)
+
+
+def medians(turns: Mapping[str, Sequence[Turn]]) -> dict[str, float]:
+    """`<name>_us_per_echo` and so on, flat, of all contenders."""
+    fields: dict[str, float] = {}
+    for name, taken in turns.items():
+        for field, values, digits in (
+            ("us_per_echo", [turn.us for turn in taken], 2),
+            ("busy", [turn.busy for turn in taken], 3),
+            ("kb_per_session", [turn.kilobytes for turn in taken[:1]], 0),
+            ("lost", [turn.lost for turn in taken], 5),
+            ("connected_p50_ms", [turn.report["connected_p50_ms"] or 0 for turn in taken], 2),
+            ("connected_p99_ms", [turn.report["connected_p99_ms"] or 0 for turn in taken], 2),
+            ("rtt_p50_ms", [turn.report["rtt_p50_ms"] or 0 for turn in taken], 2),
+            ("rtt_p99_ms", [turn.report["rtt_p99_ms"] or 0 for turn in taken], 2),
+        ):
+            fields[f"{name}_{field}"] = round(statistics.median(values), digits)
+        fields[f"{name}_failed"] = sum(turn.failed for turn in taken)
+    return fields
+
+
+def _cpu_seconds(pid: int) -> float:
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+def _resident(pid: int) -> float:
+    """Kilobytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return float(line.split()[1])
+    return 0.0
