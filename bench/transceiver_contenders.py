@@ -56,8 +56,9 @@ class Turn(NamedTuple):
     @property
     def lost(self) -> float:
         """Share of the packets that did not come back."""
-        sent, received = self.report["packets_sent"], self.report["packets_received"]
-        return 1.0 - float(received) / max(sent, 1)
+        return 1 - float(self.report["packets_received"]) / max(
+            float(self.report["packets_sent"]), 1
+        )
 
 
 def take_turn(contender: Contender, *, sessions: int, seconds: float) -> Turn:

@@ -6,7 +6,7 @@ a half of that; the first one comes early, for the sake of the first round trip.
 
     ours        sender report (we sent since the last one) or receiver report
                 + one block about the peer's stream, if any of it came since the last one
-                + our canonical name;  at the end also a goodbye
+                + our canonical name;  at the end a goodbye
     the peer's  its sender report      -> echoed in our next block (LSR, DLSR)
                 its block about us     -> `Reported`, and the round trip, if we sent what it echoes
                 its goodbye            -> `gone`
@@ -67,7 +67,7 @@ class Reports:
     """Of one session with audio. Nothing is due before `begin`."""
 
     __slots__ = (
-        "_earlier_lost", "_entropy", "_expected", "_heard", "_lost", "_name", "_out_rate",
+        "_description", "_earlier_lost", "_entropy", "_expected", "_heard", "_lost", "_out_rate",
         "_packets_in", "_packets_out", "_rates", "_sent", "_source", "_spoke", "_ssrc", "_wall",
         "due", "gone", "reported", "round_trip",
     )  # fmt: skip
@@ -91,7 +91,7 @@ class Reports:
         self._out_rate = DEFAULT_RATE
         self._entropy = entropy
         self._wall = wall
-        self._name = entropy(NAME_BYTES).hex().encode()
+        self._description = SourceDescription(((ssrc, entropy(NAME_BYTES).hex().encode()),))
         self._spoke = False
         self._sent: dict[int, Instant] = {}
         """By the middle of their NTP time, oldest first."""
@@ -115,12 +115,12 @@ class Reports:
         self.due = now + INTERVAL * self._spread()
         return encode_rtcp(self._regular(stats, now))
 
-    def goodbye(self, stats: StreamStats, now: Instant) -> bytes:
-        """The last report; empty if we never said anything (RFC 3550, 6.3.7)."""
+    def goodbye(self) -> bytes:
+        """The last word; empty if it would also be the first one (RFC 3550, 6.3.7)."""
         self.due = None
-        if not (self._spoke or stats.packets_out):
+        if not self._spoke:
             return b""
-        return encode_rtcp([*self._regular(stats, now), Goodbye((self._ssrc,))])
+        return encode_rtcp([ReceiverReport(self._ssrc), self._description, Goodbye((self._ssrc,))])
 
     def receive(self, compound: bytes, now: Instant) -> None:
         """Take note of what the peer says. Raises Malformed."""
@@ -141,10 +141,9 @@ class Reports:
 
     def _regular(self, stats: StreamStats, now: Instant) -> list[RtcpPacket]:
         blocks = self._blocks(stats, now)
-        name = SourceDescription(((self._ssrc, self._name),))
         self._spoke = True
         if stats.packets_out == self._packets_out:
-            return [ReceiverReport(self._ssrc, blocks), name]
+            return [ReceiverReport(self._ssrc, blocks), self._description]
         self._packets_out = stats.packets_out
         self._out_rate = self._rate(stats.payload_type_out)
         ntp = int((now + self._wall + _SINCE_1900) * (1 << 32)) & (1 << 64) - 1
@@ -161,7 +160,7 @@ class Reports:
                 stats.octets_out & _WORD,
                 blocks,
             ),
-            name,
+            self._description,
         ]
 
     def _blocks(self, stats: StreamStats, now: Instant) -> tuple[ReportBlock, ...]:

@@ -85,7 +85,7 @@ def test_the_first_is_early_and_all_are_spread(byte: int, factor: float) -> None
 def test_nothing_is_due_after_the_goodbye() -> None:
     core = reports()
     core.begin(0.0)
-    core.goodbye(HEARING, 1.0)
+    core.goodbye()
     assert core.due is None
 
 
@@ -192,17 +192,14 @@ def test_a_report_of_long_ago_is_echoed_with_the_longest_delay_there_is() -> Non
     assert block_of(core.report(HEARING, 1e6)).delay == 0xFFFFFFFF
 
 
-def test_the_goodbye_is_a_report_too() -> None:
-    first, _, last = said(reports().goodbye(SPEAKING, 10.0))
-    assert isinstance(first, SenderReport)
-    assert last == Goodbye((OURS,))
+def test_the_goodbye_has_a_report_before_it() -> None:
+    core = reports()
+    _, name = said(core.report(HEARING, 5.0))
+    assert said(core.goodbye()) == [ReceiverReport(OURS), name, Goodbye((OURS,))]
 
 
 def test_who_never_spoke_says_no_goodbye() -> None:
-    assert reports().goodbye(HEARING, 10.0) == b""
-    core = reports()
-    core.report(HEARING, 5.0)
-    assert said(core.goodbye(HEARING, 10.0))[-1] == Goodbye((OURS,))
+    assert reports().goodbye() == b""
 
 
 # --- the peer's -----------------------------------------------------------------------------------
