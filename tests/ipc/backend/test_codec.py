@@ -1,0 +1,78 @@
+"""Batches: what was said is what is read; nothing else gets through."""
+
+from __future__ import annotations
+
+import contextlib
+import typing
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipc.backend.codec import (
+    MAX_ITEMS,
+    MAX_MESSAGE,
+    BatchError,
+    decode_from_backend,
+    decode_to_backend,
+    encode_batch,
+)
+from ipc.backend.messages import AudioIn, AudioOut, FromBackend, Heartbeat, ToBackend
+from tests.ipc.test_codec import values_of
+
+ANY = {typing.Any: st.one_of(st.none(), st.integers(-5, 5), st.text(max_size=5))}
+
+
+def items(kinds: object) -> st.SearchStrategy[typing.Any]:
+    return st.one_of(*(values_of(kind, ANY) for kind in typing.get_args(kinds)))
+
+
+@given(st.lists(items(ToBackend), max_size=5))
+def test_to_the_back_end(batch: list[ToBackend]) -> None:
+    assert decode_to_backend(encode_batch(batch)) == batch
+
+
+@given(st.lists(items(FromBackend), max_size=5))
+def test_from_the_back_end(batch: list[FromBackend]) -> None:
+    assert decode_from_backend(encode_batch(batch)) == batch
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_a_batch_or_an_error(data: bytes) -> None:
+    with contextlib.suppress(BatchError):
+        decode_to_backend(data)
+    with contextlib.suppress(BatchError):
+        decode_from_backend(data)
+
+
+def test_the_error_names_the_place() -> None:
+    data = msgpack.packb([{"type": "heartbeat"}, {"type": "audio_in", "session": 7, "at": 0}])
+    with pytest.raises(BatchError, match=r"\$\[1\].session|\$\[\.\.\.\].session"):
+        decode_to_backend(data)
+
+
+def test_directions_are_kept_apart() -> None:
+    with pytest.raises(BatchError):
+        decode_from_backend(encode_batch([AudioIn("s", 0, b"")]))
+    with pytest.raises(BatchError):
+        decode_to_backend(encode_batch([AudioOut("s", b"")]))
+
+
+def test_unknown_fields_are_skipped_and_unknown_kinds_are_not() -> None:
+    assert decode_to_backend(msgpack.packb([{"type": "heartbeat", "new": 1}])) == [Heartbeat()]
+    with pytest.raises(BatchError):
+        decode_to_backend(msgpack.packb([{"type": "telepathy"}]))
+
+
+def test_bounds() -> None:
+    with pytest.raises(BatchError):
+        encode_batch([AudioIn("s", 0, bytes(MAX_MESSAGE))])
+    with pytest.raises(BatchError):
+        encode_batch([Heartbeat()] * (MAX_ITEMS + 1))
+    with pytest.raises(BatchError):
+        decode_to_backend(msgpack.packb([{"type": "heartbeat"}] * (MAX_ITEMS + 1)))
+    with pytest.raises(BatchError):
+        decode_to_backend(bytes(MAX_MESSAGE + 1))
+    with pytest.raises(BatchError):
+        decode_to_backend(b"\x91" * 100_000)

@@ -1,0 +1,146 @@
+"""A back end on a real socket. The transceiver here is written with msgpack and ZeroMQ alone, from the
+documentation: the protocol is open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import trio
+
+from ipc.backend.call import Call
+from ipc.backend.serve import Calls, run, serve
+from ipc.zmq_trio import EndpointInUse, Pattern, ZmqSocket
+from tests.support.short_path import short_directory as short_directory
+
+WITHIN = 10.0
+
+
+class Stranger:
+    """A transceiver that knows nothing but the documentation."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.socket = ZmqSocket(Pattern.DEALER)
+        self.socket.connect(endpoint)
+        self.items: list[dict[str, Any]] = []
+
+    async def say(self, *items: dict[str, Any]) -> None:
+        await self.socket.send([msgpack.packb(list(items))])
+
+    async def hear(self, kind: str) -> dict[str, Any]:
+        """The next item of that kind; others that come before it are kept out."""
+        with trio.fail_after(WITHIN):
+            while True:
+                while self.items:
+                    item = self.items.pop(0)
+                    if item["type"] == kind:
+                        return item
+                (data,) = await self.socket.receive()
+                self.items += msgpack.unpackb(data)
+
+
+@asynccontextmanager
+async def joined(directory: Path, **options: Any) -> AsyncIterator[tuple[Calls, Stranger]]:
+    endpoint = f"ipc://{directory}/agent.sock"
+    async with serve(endpoint, name="agent", **options) as calls:
+        stranger = Stranger(endpoint)
+        with stranger.socket:
+            await stranger.say({"type": "hello", "name": "t", "instance": "1"})
+            hello = await stranger.hear("hello")
+            assert hello["name"] == "agent"
+            yield calls, stranger
+
+
+async def test_a_call_from_hello_to_the_end(short_directory: Path) -> None:
+    async with joined(short_directory, speech=True) as (calls, stranger):
+        assert (await stranger.hear("credit"))["items"] > 0
+        await stranger.say({"type": "session_started", "session": "s", "backend": "agent"})
+        accept = await stranger.hear("accept")
+        assert accept["session"] == "s"
+        assert accept["speech"] is True
+        assert accept["audio"] == {"encoding": "opus", "rate": 48000}
+        with trio.fail_after(WITHIN):
+            call = await calls.__anext__()
+        await stranger.say({"type": "audio_in", "session": "s", "at": 0, "payload": b"frame"})
+        with trio.fail_after(WITHIN):
+            chunk = await call.audio.__anext__()
+        assert chunk.payload == b"frame"
+        async with trio.open_nursery() as nursery:
+            await stranger.say(
+                {"type": "playback", "session": "s", "event": "started", "item": "none"}
+            )
+            nursery.start_soon(call.play, b"answer", "a")
+            out = await stranger.hear("audio_out")
+        assert (out["payload"], out["item"]) == (b"answer", "a")
+        call.hang_up("bye")
+        assert (await stranger.hear("hang_up"))["reason"] == "bye"
+
+
+async def test_heartbeats_come_without_being_asked(short_directory: Path) -> None:
+    async with joined(short_directory) as (_, stranger):
+        await stranger.hear("heartbeat")
+
+
+async def test_a_screened_call_is_rejected(short_directory: Path) -> None:
+    def screen(started: Any) -> str:
+        return "closed on Sundays"
+
+    async with joined(short_directory, screen=screen) as (_, stranger):
+        await stranger.say({"type": "session_started", "session": "s", "backend": "agent"})
+        assert (await stranger.hear("reject"))["why"] == "closed on Sundays"
+
+
+async def test_garbage_harms_nobody(short_directory: Path) -> None:
+    async with joined(short_directory) as (calls, stranger):
+        await stranger.socket.send([b"\xc1"])
+        await stranger.socket.send([b"", b"", b""])
+        assert (await stranger.hear("error"))["code"] == "malformed"
+        await stranger.say({"type": "session_started", "session": "s", "backend": "agent"})
+        await stranger.hear("accept")
+        assert calls.desk.counters.malformed == 1
+
+
+async def test_leaving_hangs_up_on_everybody(short_directory: Path) -> None:
+    endpoint = f"ipc://{short_directory}/agent.sock"
+    stranger = Stranger(endpoint)
+    with stranger.socket:
+        async with serve(endpoint):
+            await stranger.say({"type": "hello", "name": "t", "instance": "1"})
+            await stranger.say({"type": "session_started", "session": "s", "backend": "agent"})
+            await stranger.hear("accept")
+        # What was queued may go down with the socket; the calls are over on this side in any case.
+
+
+async def test_an_agent_that_fails_ends_its_own_call_only(short_directory: Path) -> None:
+    endpoint = f"ipc://{short_directory}/agent.sock"
+    failed: list[str] = []
+
+    async def agent(call: Call) -> None:
+        if call.id == "bad":
+            raise ValueError("a bug")
+        async for _ in call.audio:
+            pass
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: run(endpoint, agent, on_error=lambda c, e: failed.append(c.id)))
+        stranger = Stranger(endpoint)
+        with stranger.socket:
+            await stranger.say({"type": "hello", "name": "t", "instance": "1"})
+            for session in ("good", "bad"):
+                await stranger.say({"type": "session_started", "session": session, "backend": "a"})
+            assert (await stranger.hear("hang_up"))["session"] == "bad"
+            await stranger.say({"type": "session_ended", "session": "good", "reason": "hangup"})
+        nursery.cancel_scope.cancel()
+    assert failed == ["bad"]
+
+
+async def test_the_end_point_is_one_back_ends(short_directory: Path) -> None:
+    endpoint = f"ipc://{short_directory}/agent.sock"
+    async with serve(endpoint):
+        with pytest.raises(EndpointInUse):
+            async with serve(endpoint):
+                pass
