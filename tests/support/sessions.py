@@ -126,6 +126,7 @@ class Pair:
         audio: bool = True,
         data: bool = False,
         snap: bool = False,
+        sped: bool = False,
     ) -> None:
         self.now = 0.0
         self.fate = fate
@@ -155,6 +156,7 @@ class Pair:
                 parameters,
                 (self.client_path,),
                 data=channels,
+                sped=sped,
             ),
             client_identity,
             entropy("c"),
@@ -169,6 +171,7 @@ class Pair:
                 (expected_client or client_identity.fingerprint,),
                 parameters,
                 data=mirrored,
+                sped=sped,
             ),
             server_identity,
             entropy("s"),

@@ -95,6 +95,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         data=data,
         connect_timeout=settings.connect_timeout,
         consent_timeout=settings.consent_timeout,
+        sped=bool(agreement.peer.sped),
     )
     return Admitted(SessionId(f"rtc_{settings.route.cluster}_{mint()}"), parameters, answer)
 

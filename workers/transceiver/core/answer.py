@@ -52,7 +52,8 @@ def encode_answer(
     ]
     if agreement.bundled:
         lines.append(f"a=group:BUNDLE {' '.join(section.mid for section in taken)}")
-    lines += ["a=ice-lite", "a=ice-options:ice2", "a=msid-semantic: WMS *"]
+    options = " ".join(("ice2", *agreement.peer.sped))
+    lines += ["a=ice-lite", f"a=ice-options:{options}", "a=msid-semantic: WMS *"]
     for section in agreement.offer.sections:
         if section is accepted:
             lines += _audio(agreement, advertise[0])

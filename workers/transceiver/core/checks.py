@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from workers.transceiver.core.stun_codec import stun
+from workers.wire import sped
 from workers.wire.types import DropReason, Malformed
 
 TRANSACTION_LENGTH: Final = 12
@@ -28,9 +29,18 @@ _FIRST_OPTIONAL: Final = 0x8000
 _MAX_UNKNOWN: Final = 8
 _REASONS: Final = {UNKNOWN_ATTRIBUTE: "Unknown Attribute", ROLE_CONFLICT: "Role Conflict"}
 
-# aioice builds only what is in its tables.
-_entry: Final = (_UNKNOWN_ATTRIBUTES, "UNKNOWN-ATTRIBUTES", stun.pack_bytes, stun.unpack_bytes)
-stun.ATTRIBUTES_BY_TYPE[_entry[0]] = stun.ATTRIBUTES_BY_NAME[_entry[1]] = _entry
+DTLS_DATA: Final = "DTLS-IN-STUN"
+DTLS_ACKS: Final = "DTLS-IN-STUN-ACK"
+"""Names of the attributes of SPED; their values are bytes."""
+
+# aioice reads and builds only what is in its tables, and reads nothing behind MESSAGE-INTEGRITY.
+for _type, _name in (
+    (_UNKNOWN_ATTRIBUTES, "UNKNOWN-ATTRIBUTES"),
+    (sped.DTLS_IN_STUN, DTLS_DATA),
+    (sped.DTLS_ACKS, DTLS_ACKS),
+):
+    _entry = (_type, _name, stun.pack_bytes, stun.unpack_bytes)
+    stun.ATTRIBUTES_BY_TYPE[_type] = stun.ATTRIBUTES_BY_NAME[_name] = _entry
 
 
 class Binding(NamedTuple):
@@ -95,9 +105,15 @@ def encode_request(transaction: bytes, attributes: dict[str, Any], key: bytes) -
     return _encode(stun.Class.REQUEST, transaction, attributes, key)
 
 
-def encode_success(transaction: bytes, address: tuple[str, int], key: bytes) -> bytes:
-    """A signed success response that tells the peer its address."""
-    return _encode(stun.Class.RESPONSE, transaction, {"XOR-MAPPED-ADDRESS": address}, key)
+def encode_success(
+    transaction: bytes,
+    address: tuple[str, int],
+    key: bytes,
+    carried: Mapping[str, bytes] | None = None,
+) -> bytes:
+    """A signed success response that tells the peer its address, with other attributes if there are."""
+    attributes = {"XOR-MAPPED-ADDRESS": address, **(carried or {})}
+    return _encode(stun.Class.RESPONSE, transaction, attributes, key)
 
 
 def encode_error(transaction: bytes, code: int, key: bytes, unknown: tuple[int, ...] = ()) -> bytes:

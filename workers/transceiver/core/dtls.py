@@ -12,7 +12,7 @@ The only file that knows pyOpenSSL. What it does beside OpenSSL, and why:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Final, NamedTuple
@@ -27,6 +27,7 @@ from config.ids import Instant
 from workers.transceiver.core.interface import DtlsRole, Fingerprint
 from workers.transceiver.core.srtp import SrtpKeys, SrtpProfile
 from workers.wire.dtls import message_sequence, parse_dtls, split_datagrams
+from workers.wire.sped import datagram_id
 
 MTU: Final = 1200
 FIRST_RESEND: Final = 0.08
@@ -148,14 +149,23 @@ class Dtls:
     """One association. Feed it only datagrams of a verified path: junk can kill a handshake."""
 
     def __init__(
-        self, identity: DtlsIdentity, role: DtlsRole, expected: Sequence[Fingerprint]
+        self,
+        identity: DtlsIdentity,
+        role: DtlsRole,
+        expected: Sequence[Fingerprint],
+        mtu: int = MTU,
     ) -> None:
+        """`mtu`: of the datagrams of a flight."""
         self.state = DtlsState.HANDSHAKE
         self.keys: SrtpKeys | None = None
         """Set with CONNECTED, if the peer negotiated SRTP."""
         self.failure = ""
         """Why it FAILED, in OpenSSL's words."""
+        self.round_trip = 0.0
+        """Seconds, if it was measured: no flight is repeated before its answer can be there."""
+        self._sent_at: Instant = 0.0
         self._role = role
+        self._mtu = mtu
         self._connection = identity.connect(role, expected)
         self._flight: Sequence[bytes] = ()
         self._seen = -1
@@ -176,6 +186,16 @@ class Dtls:
         """Active role: the ClientHello."""
         return self._advance(now).datagrams
 
+    def prepare(self, now: Instant) -> None:
+        """Active role: make the ClientHello (`flight`), but do not repeat it before `arm`."""
+        self.start(now)
+        self._resend_at = None
+
+    def arm(self, now: Instant) -> None:
+        """There is a way to the peer: what was prepared may be repeated from now on."""
+        if self._flight and self._resend_at is None:
+            self._sent_at, self._resend_at = now, now + self._interval
+
     def handle(self, datagram: bytes, now: Instant) -> DtlsResult:
         """Take one datagram. Raises Malformed(MALFORMED_DTLS) if it is not made of DTLS records."""
         sequences = [message_sequence(datagram, record) for record in parse_dtls(datagram)]
@@ -195,6 +215,17 @@ class Dtls:
         self._connection.send(message)
         return self._drain()
 
+    def acknowledge(self, ids: Collection[int]) -> None:
+        """The peer says that it has these datagrams, by `datagram_id`: never send them again."""
+        self._flight = [one for one in self._flight if datagram_id(one) not in ids]
+        if not self._flight:
+            self._resend_at = None
+
+    @property
+    def settled(self) -> bool:
+        """The handshake is over, one way or the other, and nothing of ours is missing at the peer."""
+        return self.state is not DtlsState.HANDSHAKE and not self._flight
+
     def confirm(self) -> None:
         """The peer has our last flight (it sends with the keys): never send it again.
 
@@ -206,7 +237,8 @@ class Dtls:
 
     def close(self) -> Sequence[bytes]:
         """Say close_notify, if there is anybody to say it to."""
-        was, self.state, self._resend_at = self.state, DtlsState.CLOSED, None
+        was, self.state = self.state, DtlsState.CLOSED
+        self.confirm()
         if was is not DtlsState.CONNECTED:
             return ()
         try:
@@ -222,6 +254,10 @@ class Dtls:
     def handle_timeout(self, now: Instant) -> Sequence[bytes]:
         """The last flight, if its time has come."""
         if self._resend_at is None or now < self._resend_at:
+            return ()
+        patience = self._sent_at + min(1.5 * self.round_trip, MAX_RESEND_INTERVAL)
+        if now < patience:
+            self._resend_at = patience
             return ()
         self._resends += 1
         self._interval = min(self._interval * 2, MAX_RESEND_INTERVAL)
@@ -259,14 +295,14 @@ class Dtls:
             self._flight, self._answered = flight, self._seen
             self._resends, self._echoes, self._interval = 0, 0, FIRST_RESEND
             self._echo_after = now + ECHO_INTERVAL
-            self._resend_at = now + FIRST_RESEND
+            self._sent_at, self._resend_at = now, now + FIRST_RESEND
         return flight
 
     def _complete(self) -> None:
         self.state = DtlsState.CONNECTED
         if self._role is DtlsRole.ACTIVE:
             # Passive keeps repeating: nothing tells it that its last flight arrived, but media.
-            self._resend_at = None
+            self.confirm()
         name = self._connection.get_selected_srtp_profile()
         if not name:
             return
@@ -290,13 +326,14 @@ class Dtls:
             except SSL.WantReadError:
                 return DtlsResult(self._drain(), messages)
             except SSL.ZeroReturnError:
-                self.state, self._resend_at = DtlsState.CLOSED, None
+                self.state = DtlsState.CLOSED
+                self.confirm()
                 return DtlsResult(self._drain(), messages)
             except SSL.Error as error:
                 return DtlsResult(self._fail(error), messages)
 
     def _fail(self, error: SSL.Error) -> Sequence[bytes]:
-        self.state, self._resend_at = DtlsState.FAILED, None
+        self.state, self._resend_at, self._flight = DtlsState.FAILED, None, ()
         # Usually one list of (library, function, reason); a SysCallError has (number, text).
         first = error.args[0] if error.args else ()
         reasons = (
@@ -311,4 +348,4 @@ class Dtls:
             try:
                 chunks.append(self._connection.bio_read(_READ_SIZE))
             except SSL.WantReadError:
-                return split_datagrams(b"".join(chunks), MTU)
+                return split_datagrams(b"".join(chunks), self._mtu)

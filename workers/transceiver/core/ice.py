@@ -28,6 +28,7 @@ from workers.transceiver.core.interface import (
     SessionParameters,
 )
 from workers.transceiver.core.paths import MAX_PATHS, Check, Paths, PathState
+from workers.transceiver.core.sped import Sped
 from workers.transceiver.core.stun_codec import stun
 from workers.wire.types import DropReason, Malformed
 
@@ -60,8 +61,13 @@ class Ice:
     """Checks, nomination and consent of one session."""
 
     def __init__(
-        self, parameters: SessionParameters, entropy: Callable[[int], bytes], now: Instant
+        self,
+        parameters: SessionParameters,
+        entropy: Callable[[int], bytes],
+        now: Instant,
+        sped: Sped | None = None,
     ) -> None:
+        self._sped = sped
         self.paths = Paths()
         self.round_trip: float | None = None
         """Seconds, of the last check of ours that was answered at the first try."""
@@ -135,20 +141,28 @@ class Ice:
         if state.proven or not self.paths.connected:
             # On any other path it may be an old check, sent again by somebody else.
             self.consent_at = now
-        outputs: list[IceOutput] = []
-        response = checks.encode_success(
-            request.transaction, state.path.remote, generation.local_key
-        )
-        if state.permits(len(response)):
-            state.bytes_sent += len(response)
-            outputs.append(SendDatagram(state.path, response, assured=True, proven=state.proven))
-        else:
-            outputs.append(Dropped(DropReason.AMPLIFICATION_LIMIT))
+        outputs = [self._respond(state, request, generation.local_key, now)]
         if not self._controlling and "USE-CANDIDATE" in request.attributes:
             self.paths.nominate(state)
         if not state.proven and state.check is None:
             outputs.extend(self._begin_check(state, now))
         return outputs + self._select(now)
+
+    def _respond(self, state: PathState, request: Binding, key: bytes, now: Instant) -> IceOutput:
+        """The success response; with what DTLS says to what the request carried, if there is room."""
+        sped, carried, transaction, remote = self._sped, {}, request.transaction, state.path.remote
+        if sped is not None:
+            sped.receive(request.attributes, now)
+            carried = sped.attributes(request.attributes)
+        response = checks.encode_success(transaction, remote, key, carried)
+        if carried and not state.permits(len(response)):
+            response, carried = checks.encode_success(transaction, remote, key), {}
+        if not state.permits(len(response)):
+            return Dropped(DropReason.AMPLIFICATION_LIMIT)
+        if sped is not None:
+            sped.sent(carried)
+        state.bytes_sent += len(response)
+        return SendDatagram(state.path, response, assured=True, proven=state.proven)
 
     def _error(self, path: Path, request: Binding, code: int, key: bytes) -> SendDatagram:
         return SendDatagram(
@@ -173,6 +187,8 @@ class Ice:
         state.active_at = self.consent_at = now
         state.generation = max(state.generation, check.generation.number)
         self.paths.verify(state)
+        if self._sped is not None:
+            self._sped.receive(reply.attributes, now)
         outputs = self._prove(state)
         if self._controlling:
             if check.nominates:
@@ -300,12 +316,21 @@ class Ice:
         }
         if check.nominates or (self._controlling and state.nomination > self._restarted_after):
             attributes["USE-CANDIDATE"] = None
-        request = checks.encode_request(check.transaction, attributes, generation.remote_key)
+        request = self._encode(state, check.transaction, attributes, generation.remote_key)
         # A configured address is the operator's or the answer's word, not a stranger's.
         if not (self._controlling or state.permits(len(request))):
             return []
         state.bytes_sent += len(request)
         return [SendDatagram(state.path, request, proven=state.proven)]
+
+    def _encode(
+        self, state: PathState, transaction: bytes, attributes: dict[str, object], key: bytes
+    ) -> bytes:
+        if self._sped is not None and (carried := self._sped.attributes()):
+            request = checks.encode_request(transaction, attributes | carried, key)
+            if self._controlling or state.permits(len(request)):
+                return request
+        return checks.encode_request(transaction, attributes, key)
 
     def _schedule_consent(self, state: PathState, since: Instant) -> None:
         """The controlling side keeps consent on the selected path."""

@@ -106,6 +106,8 @@ class SessionParameters(msgspec.Struct, frozen=True):
     connect_timeout: float = 30.0
     consent_timeout: float = 30.0
     data: DataParameters | None = None
+    sped: bool = False
+    """Both ends put DTLS into checks."""
 
 
 # --- a session's events ---------------------------------------------------------------------------

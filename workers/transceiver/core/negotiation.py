@@ -23,6 +23,7 @@ from workers.transceiver.core.interface import (
 from workers.transceiver.core.sctp.interface import DEFAULT_PEER_MESSAGE, SCTP_PORT
 from workers.transceiver.core.sctp.snap import parse_sctp_init
 from workers.transceiver.core.sdp import Attribute, Block, Description, SdpError, Section
+from workers.wire.sped import ICE_OPTIONS as SPED_OPTIONS
 from workers.wire.types import Malformed
 
 PROTOCOLS: Final = frozenset(
@@ -72,6 +73,8 @@ class PeerDescription(msgspec.Struct, frozen=True):
     setup: str
     """`actpass`, `active` or `passive`."""
     lite: bool
+    sped: tuple[str, ...] = ()
+    """The ICE options by which it says that it puts DTLS into checks."""
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -129,7 +132,14 @@ def read_peer(
         _fingerprints(blocks, section),
         setup.value if setup else "actpass",
         description.has("ice-lite"),
+        _sped(blocks),
     )
+
+
+def _sped(blocks: tuple[Block, ...]) -> tuple[str, ...]:
+    attribute = _nearest(blocks, "ice-options")
+    options = attribute.value.split() if attribute else ()
+    return tuple(option for option in SPED_OPTIONS if option in options)
 
 
 def read_codecs(section: Section) -> tuple[Codec, ...]:

@@ -18,7 +18,7 @@ from typing import Final, assert_never
 from config.ids import Instant
 from ipc.messages.sessions import CloseReason
 from workers.transceiver.core.audio import AudioStream
-from workers.transceiver.core.dtls import Dtls, DtlsIdentity, DtlsState
+from workers.transceiver.core.dtls import MTU, Dtls, DtlsIdentity, DtlsResult, DtlsState
 from workers.transceiver.core.ice import Ice, IceOutput, PathProven
 from workers.transceiver.core.interface import (
     ChannelEvent,
@@ -27,6 +27,7 @@ from workers.transceiver.core.interface import (
     DatagramReceived,
     Dropped,
     DtlsRole,
+    IceRole,
     Path,
     SendAudio,
     SendDatagram,
@@ -40,6 +41,7 @@ from workers.transceiver.core.paths import PathState
 from workers.transceiver.core.reception import Reception
 from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.sctp.association import Association
+from workers.transceiver.core.sped import MAX_EMBEDDED, Sped
 from workers.transceiver.core.srtp import MAX_PACKET
 from workers.transceiver.core.states import TRANSITIONS, SessionState
 from workers.wire.demux import KINDS, Kind
@@ -65,9 +67,14 @@ class Session:
         self.created_at: Final = now
         self.packets_out = 0
         self._parameters = parameters
-        self._ice = Ice(parameters, entropy, now)
+        sped, role = parameters.sped, parameters.dtls_role
+        mtu = MAX_EMBEDDED if sped else MTU
+        self._dtls = Dtls(identity, role, parameters.remote_fingerprints, mtu)
+        self._sped = Sped(self._dtls) if sped else None
+        if sped and role is DtlsRole.ACTIVE:
+            self._dtls.prepare(now)  # the first check is to carry it
+        self._ice = Ice(parameters, entropy, now, self._sped)
         self._paths = self._ice.paths
-        self._dtls = Dtls(identity, parameters.dtls_role, parameters.remote_fingerprints)
         self._dtls_path: PathState | None = None
         """Where our last flight went."""
         self._flight_held = False
@@ -196,7 +203,10 @@ class Session:
         if kind is RTP:
             return self._on_media(path, datagram, now)
         if kind is Kind.STUN:
-            outputs = self._after_ice(self._ice.handle(path, bytes(datagram), now), now)
+            results = self._ice.handle(path, bytes(datagram), now)
+            self._dtls.round_trip = self._ice.round_trip or 0.0
+            outputs = self._after_ice(results, now)
+            outputs += self._after_carried(path, now)
         elif kind is Kind.DTLS:
             outputs = self._on_dtls(path, bytes(datagram), now)
         else:
@@ -254,8 +264,15 @@ class Session:
         if self.state is SessionState.WAITING and self._paths.selected is not None:
             outputs.append(self._enter(SessionState.CHECKING))
             if self._parameters.dtls_role is DtlsRole.ACTIVE:
-                outputs.extend(self._send_flight(self._dtls.start(now), self._paths.selected))
+                outputs.extend(self._send_flight(self._hello(now), self._paths.selected))
         return outputs
+
+    def _hello(self, now: Instant) -> Sequence[bytes]:
+        """What of the ClientHello is to be sent, now that there is a path."""
+        if self._sped is None:
+            return self._dtls.start(now)
+        self._dtls.arm(now)
+        return () if self._sped.brought else self._dtls.flight
 
     # --- DTLS -------------------------------------------------------------------------------------
 
@@ -264,13 +281,39 @@ class Session:
         if state is None or not state.verified:
             return [Dropped(DropReason.UNVERIFIED_PATH)]
         state.bytes_received += len(datagram)
-        # A finished handshake proves the address that the flight before it went to.
-        proven_by_finish = state if state is self._dtls_path else None
         before = self._dtls.state
         try:
             result = self._dtls.handle(datagram, now)
         except Malformed as error:
             return [Dropped(error.reason)]
+        if self._sped is not None and before is DtlsState.HANDSHAKE:
+            self._sped.note(datagram)
+        return self._after_dtls(state, before, result, now)
+
+    def _after_carried(self, path: Path, now: Instant) -> list[SessionOutput]:
+        """DTLS that came inside a check, if any did."""
+        brought = self._sped.take() if self._sped is not None else None
+        state = self._paths.get(path)
+        if brought is None or state is None or self.state is CLOSED:
+            return []
+        if brought.dropped is not None:
+            return [Dropped(brought.dropped)]
+        result = DtlsResult(brought.datagrams, brought.messages)
+        return self._after_dtls(state, brought.before, result, now, answered=brought.answered)
+
+    def _after_dtls(
+        self,
+        state: PathState,
+        before: DtlsState,
+        result: DtlsResult,
+        now: Instant,
+        *,
+        answered: bool = False,
+    ) -> list[SessionOutput]:
+        # A finished handshake proves the address that the flight before it went to.
+        proven_by_finish = state if state is self._dtls_path else None
+        if answered:
+            self._dtls_path = state
         outputs = self._send_flight(result.datagrams, state)
         after = self._dtls.state
         if before is DtlsState.HANDSHAKE and after in (DtlsState.CONNECTED, DtlsState.CLOSED):
