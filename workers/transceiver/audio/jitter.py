@@ -28,7 +28,7 @@ from workers.wire.opus import SILENT
 MAX_PACKETS: Final = 200
 MAX_BYTES: Final = 65_536
 MAX_DELAY: Final = 1.0
-"""Seconds; what has waited longer is not played any more."""
+"""Seconds; what has waited longer is not played, if there is something behind it."""
 MAX_JUMP: Final = 3000
 """Sequence numbers; beyond that it is another stream (RFC 3550, A.1)."""
 MAX_CONCEALED: Final = 0.12
@@ -190,12 +190,9 @@ class JitterBuffer:
         if head is None:
             return self._starved()
         late = self.estimate.lateness(head.timestamp, at)
-        while late > MAX_DELAY:
+        while late > MAX_DELAY and (following := self._behind(head)) is not None:
             self._drop(head)
             self.late += 1
-            following = self._audible()
-            if following is None:
-                return self._starved()
             head, late = following, self.estimate.lateness(following.timestamp, at)
         if not self._running:
             return self._begin(head, late)
@@ -271,6 +268,12 @@ class JitterBuffer:
                 return head
             self._drop(head)
         return None
+
+    def _behind(self, head: _Packet) -> _Packet | None:
+        """The next packet with audio after this one."""
+        behind = (n for n, p in self._packets.items() if n > head.sequence and p.duration)
+        first = min(behind, default=None)
+        return None if first is None else self._packets[first]
 
     def _head(self) -> _Packet:
         return self._packets[min(self._packets)]
