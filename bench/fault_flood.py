@@ -66,19 +66,19 @@ def flood(
     quiet = clients.load(cpu=cpu, size=SIZE, seconds=min(seconds, 10.0), rate=LOAD, nice=nice)
     log(f"quiet: {quiet}")
     before = read(scene)
-    half: list[int] = []
-    halfway = threading.Timer(seconds / 2, lambda: half.append(scene.memory()))
+    late: list[int] = []
+    timer = threading.Timer(0.75 * seconds, lambda: late.append(scene.memory()))
     strangers = scene.flood(rate, seconds)
-    halfway.start()
+    timer.start()
     flooded = clients.load(cpu=cpu, size=SIZE, seconds=seconds, rate=LOAD, nice=nice)
     sent = json.loads(strangers.communicate()[0])
-    halfway.join()
+    timer.join()
     time.sleep(COUNTED)
     after = read(scene)
     log(f"flood: {sent}, {flooded}\ndrops: {scene.drops()}")
     return {
         **figures(sent["sent"], sent["per_second"], quiet, flooded, before, after),
-        "flood_memory_late_mb": round((after.memory - half[0]) / 2**20, 1),
+        "flood_memory_late_mb": round((after.memory - late[0]) / 2**20, 1),
     }
 
 

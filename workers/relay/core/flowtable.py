@@ -66,11 +66,12 @@ class FlowTable:
     def reserve(self, now: Instant) -> int | None:
         """Label of a slot that is PENDING from now on, or None if none is free."""
         slot = self._used[0]
-        if slot < len(self._states):
-            self._used[0] = slot + 1
-        elif self._resting and self._resting[0][1] <= now:
+        # One that has been used before one that has not: the table is no larger than it must be.
+        if self._resting and self._resting[0][1] <= now:
             slot, _ = self._resting.popleft()
             self._step(slot, FlowStep.REST_OVER)
+        elif slot < len(self._states):
+            self._used[0] = slot + 1
         else:
             return None
         self._step(slot, FlowStep.RESERVE)

@@ -55,6 +55,20 @@ def test_the_slot_that_has_rested_longest_goes_first() -> None:
     assert slots == [1, 2, 0]
 
 
+def test_a_rested_slot_goes_before_one_that_was_never_used() -> None:
+    """So that a flood which comes and goes does not use up the table, and its memory, for good."""
+    memory = SlotMemory.fresh(8, bytes)
+    flows = FlowTable(memory, 0.0)
+    for turn in range(20):
+        now = turn * REST
+        labels = [reserve(flows, now) for _ in range(3)]
+        for label in labels:
+            flows.end(label, now)
+    assert memory.used[0] == 3
+    reserve(flows, 19 * REST + 1.0)  # nothing has rested
+    assert memory.used[0] == 4
+
+
 def test_states_go_round_the_circle() -> None:
     flows = table(1)
     label = reserve(flows, 0.0)
