@@ -32,21 +32,28 @@ class Change(NamedTuple):
     new: str
 
 
-_LIVE: Final = ("relay.receive_buffer", "supervisor.drain_timeout", "supervisor.spares")
+_LIVE: Final = (
+    "relay.workers",  # added beside the others, or let go when their clients have moved to the others
+    "relay.receive_buffer",
+    "supervisor.drain_timeout",
+    "supervisor.spares",
+)
 _ROLL: Final = ("relay.datapath", "relay.max_pending", "relay.flow_idle")
 _RESTART: Final = (
     "cluster.id",
     "relay.listen",
     "relay.advertise",
     "relay.steering",  # a program is put in front of sockets when they are bound
-    "relay.workers",  # another number of sockets that share a port would move flows between them
     "relay.max_flows",  # the tables that outlive workers have that size
     "link.address",
     "link.mtu",
     "transceiver.workers",
     "transceiver.max_sessions",
+    "transceiver.media",
     "transceiver.connect_timeout",
     "transceiver.consent_timeout",
+    "transceiver.max_duration",
+    "transceiver.idle_timeout",
     "signaling.listen",
     "signaling.cors_origins",
     "signaling.max_body",

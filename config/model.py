@@ -62,6 +62,14 @@ class DatapathChoice(StrEnum):
     PYTHON = "python"
 
 
+class MediaChoice(StrEnum):
+    """Which code moves the media of a transceiver."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    PYTHON = "python"
+
+
 class Steering(StrEnum):
     """What decides which relay worker gets a client's datagrams."""
 
@@ -116,10 +124,16 @@ class TransceiverSection(_Section):
     """Transceiver workers; 0 is one per CPU."""
     max_sessions: Annotated[_Whole, Field(ge=1, le=100_000)] = 1_000
     """Sessions per worker; beyond that new ones are answered 503."""
+    media: MediaChoice = MediaChoice.AUTO
+    """What moves media: native (C), python, or auto: native where it is built."""
     connect_timeout: Annotated[_Number, Field(ge=1, le=300)] = 30.0
     """Seconds from the answer until ICE and DTLS must be done."""
     consent_timeout: Annotated[_Number, Field(ge=5, le=300)] = 30.0
     """Seconds without a valid check after which a session ends (RFC 7675, 5.1)."""
+    max_duration: Annotated[_Number, Field(ge=0, le=604_800)] = 0.0
+    """Seconds that a session may last once connected; 0 is for ever."""
+    idle_timeout: Annotated[_Number, Field(ge=0, le=86_400)] = 0.0
+    """Seconds without audio or a message in either direction that end a session; 0 is never."""
 
 
 class SignalingSection(_Section):

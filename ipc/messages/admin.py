@@ -24,7 +24,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     uptime: float
     sessions: int
     note: str = ""
-    """Which datapath runs, or why the worker is not ready."""
+    """Which datapath or media plane runs, or why the worker is not ready."""
     stats: RelayStats | TransceiverStats | SignalingStats | None = None
 
 
@@ -86,6 +86,10 @@ class ReloadReply(Tagged, frozen=True):
     """The relays that were replaced, in order."""
     given_up: str = ""
     """Why the replacement was not finished."""
+    added: tuple[str, ...] = ()
+    """The relays that there are now and were not before."""
+    removed: tuple[str, ...] = ()
+    """The relays that get no new datagrams, and end when their clients have moved on."""
 
 
 class Failure(Tagged, frozen=True):

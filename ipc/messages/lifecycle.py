@@ -114,7 +114,7 @@ class Ready(Tagged, frozen=True):
     link: Endpoint | None = None
     rpc: str = ""
     datapath: str = ""
-    """Relay only: which datapath runs, and why, e.g. `python (no native one built)`."""
+    """Which datapath or media plane runs, and why, e.g. `python (no native one built)`."""
 
 
 class Heartbeat(Tagged, frozen=True):

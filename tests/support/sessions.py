@@ -38,13 +38,14 @@ from workers.transceiver.core.interface import (
     SendAudio,
     SendDatagram,
     SessionClosed,
-    SessionEvent,
-    SessionOutput,
     SessionParameters,
+    StandaloneEvent,
+    StandaloneOutput,
 )
 from workers.transceiver.core.sctp.snap import make_init
 from workers.transceiver.core.session import Session
 from workers.transceiver.core.srtp import SrtpProfile
+from workers.transceiver.core.standalone import Standalone
 from workers.transceiver.core.states import SessionState
 from workers.wire.types import DropReason
 
@@ -58,7 +59,7 @@ CLIENT_CREDENTIALS: Final = IceCredentials("cLnt", "client-password-client")
 SERVER_CREDENTIALS: Final = IceCredentials("sRvr", "server-password-server")
 MAX_STEPS: Final = 100_000
 
-Output = TypeVar("Output", bound=SessionOutput)
+Output = TypeVar("Output", bound=StandaloneOutput)
 
 
 class End(Enum):
@@ -132,7 +133,7 @@ class Pair:
         self.fate = fate
         self.seen_as = client_address
         """The client's address as the server sees it; set it to rebind the client's NAT."""
-        self.log: list[tuple[float, End, SessionOutput]] = []
+        self.log: list[tuple[float, End, StandaloneOutput]] = []
         self.sent: list[tuple[End, Path, bytes]] = []
         self._flying: list[tuple[float, int, End, Path, bytes]] = []
         self._serial = itertools.count()
@@ -146,49 +147,53 @@ class Pair:
         )
         self.client_path = Path(Transport.UDP, server_address, client_address)
         self.server_path = Path(Transport.UDP, client_address, server_address)
-        self.client = Session(
-            SessionParameters(
-                IceRole.CONTROLLING,
-                client_dtls,
-                msgspec.structs.replace(CLIENT_CREDENTIALS, password=client_password),
-                msgspec.structs.replace(SERVER_CREDENTIALS, password=believed_password),
-                (expected_server or server_identity.fingerprint,),
-                parameters,
-                (self.client_path,),
-                data=channels,
-                sped=sped,
-            ),
-            client_identity,
-            entropy("c"),
-            self.now,
+        self.client = Standalone(
+            Session(
+                SessionParameters(
+                    IceRole.CONTROLLING,
+                    client_dtls,
+                    msgspec.structs.replace(CLIENT_CREDENTIALS, password=client_password),
+                    msgspec.structs.replace(SERVER_CREDENTIALS, password=believed_password),
+                    (expected_server or server_identity.fingerprint,),
+                    parameters,
+                    (self.client_path,),
+                    data=channels,
+                    sped=sped,
+                ),
+                client_identity,
+                entropy("c"),
+                self.now,
+            )
         )
-        self.server = Session(
-            SessionParameters(
-                IceRole.CONTROLLED,
-                server_dtls,
-                SERVER_CREDENTIALS,
-                CLIENT_CREDENTIALS,
-                (expected_client or client_identity.fingerprint,),
-                parameters,
-                data=mirrored,
-                sped=sped,
-            ),
-            server_identity,
-            entropy("s"),
-            self.now,
+        self.server = Standalone(
+            Session(
+                SessionParameters(
+                    IceRole.CONTROLLED,
+                    server_dtls,
+                    SERVER_CREDENTIALS,
+                    CLIENT_CREDENTIALS,
+                    (expected_client or client_identity.fingerprint,),
+                    parameters,
+                    data=mirrored,
+                    sped=sped,
+                ),
+                server_identity,
+                entropy("s"),
+                self.now,
+            )
         )
 
     # --- events -----------------------------------------------------------------------------------
 
-    def session(self, end: End) -> Session:
+    def session(self, end: End) -> Standalone:
         """The session at one end."""
         return self.client if end is End.CLIENT else self.server
 
-    def do(self, end: End, event: SessionEvent) -> list[SessionOutput]:
+    def do(self, end: End, event: StandaloneEvent) -> list[StandaloneOutput]:
         """One event now; what it sends goes on its way."""
         return self._take(end, self.session(end).handle(event, self.now))
 
-    def inject(self, end: End, path: Path, datagram: bytes) -> list[SessionOutput]:
+    def inject(self, end: End, path: Path, datagram: bytes) -> list[StandaloneOutput]:
         """A datagram arrives from anywhere."""
         return self.do(end, DatagramReceived(path, datagram))
 
@@ -241,7 +246,7 @@ class Pair:
             if due is not None and due <= self.now:
                 self._take(end, self.session(end).handle_timeout(self.now))
 
-    def _take(self, end: End, outputs: list[SessionOutput]) -> list[SessionOutput]:
+    def _take(self, end: End, outputs: list[StandaloneOutput]) -> list[StandaloneOutput]:
         for output in outputs:
             self.log.append((self.now, end, output))
             if isinstance(output, SendDatagram):

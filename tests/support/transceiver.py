@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Instant, Route, TransceiverId, Transport
 from ipc.messages.sessions import CloseReason
+from tests.support.plane import Harness
 from tests.support.sessions import identity
 from workers.transceiver.backends.base import Backend
 from workers.transceiver.backends.echo import Echo
@@ -33,15 +34,16 @@ from workers.transceiver.core.interface import (
     SendDatagram,
     SendRecord,
     SessionClosed,
-    SessionEvent,
-    SessionOutput,
     SessionParameters,
     SessionsEvent,
     SessionsOutput,
+    StandaloneEvent,
+    StandaloneOutput,
 )
 from workers.transceiver.core.offer import OPUS, build_offer, parse_answer
 from workers.transceiver.core.session import Session
 from workers.transceiver.core.sessions import Sessions
+from workers.transceiver.core.standalone import Standalone
 from workers.transceiver.core.states import SessionState
 from workers.wire.link import RecordType, encode_intro
 from workers.wire.types import DropReason
@@ -64,7 +66,7 @@ class Caller:
         self.rig = rig
         self.relay = relay
         self.address = address
-        self.outputs: list[SessionOutput] = []
+        self.outputs: list[StandaloneOutput] = []
         entropy = rig.random.randbytes
         local = IceCredentials(entropy(4).hex(), entropy(16).hex())
         offer = build_offer(local, identity("tandem").fingerprint, origin=1)
@@ -83,7 +85,7 @@ class Caller:
             audio=answer.audio,
             remote_endpoints=(Path(Transport.UDP, answer.candidates[0], address),),
         )
-        self.session = Session(parameters, identity("tandem"), entropy, rig.now)
+        self.session = Standalone(Session(parameters, identity("tandem"), entropy, rig.now))
         rig.callers.append(self)
 
     @property
@@ -108,7 +110,7 @@ class Caller:
         closed = [output for output in self.outputs if isinstance(output, SessionClosed)]
         return closed[0].reason if closed else None
 
-    def do(self, event: SessionEvent) -> None:
+    def do(self, event: StandaloneEvent) -> None:
         self._carry_out(self.session.handle(event, self.rig.now))
 
     def tick(self) -> None:
@@ -123,7 +125,7 @@ class Caller:
         path = Path(Transport.UDP, PUBLIC, self.address)
         self.do(DatagramReceived(path, datagram))
 
-    def _carry_out(self, outputs: list[SessionOutput]) -> None:
+    def _carry_out(self, outputs: list[StandaloneOutput]) -> None:
         self.outputs += outputs
         for output in outputs:
             if isinstance(output, SendDatagram):
@@ -157,8 +159,13 @@ class Rig:
             frozenset(backends),
             max_sessions,
         )
-        self.sessions = Sessions(settings, new_session or self.new_session, self.random.randbytes)
+        self.harness = Harness(self._send, lambda: self.now)
+        self.plane = self.harness.plane
+        self.sessions = Sessions(
+            settings, new_session or self.new_session, self.random.randbytes, self.plane.stats
+        )
         self.exchange = Exchange(self.sessions, backends)
+        self.harness.handle = self.exchange.handle
 
     def new_session(self, parameters: SessionParameters, now: Instant) -> Session:
         return Session(parameters, identity("tandem"), self.random.randbytes, now)
@@ -192,7 +199,9 @@ class Rig:
 
     def do(self, event: SessionsEvent) -> list[SessionsOutput]:
         """Let the transceiver take an event."""
-        return self._carry_out(self.exchange.handle(event, self.now))
+        outputs = self.harness.do(event)
+        self.outputs += outputs
+        return outputs
 
     def of(self, kind: type[Of]) -> list[Of]:
         """All outputs of that type so far, those inside FromSession included."""
@@ -230,16 +239,12 @@ class Rig:
             caller.tick()
         timeout = self.exchange.next_timeout()
         if timeout is not None and timeout <= self.now:
-            self._carry_out(self.exchange.handle_timeout(self.now))
+            self.outputs += self.harness.carry_out(self.exchange.handle_timeout(self.now))
 
-    def _carry_out(self, outputs: list[SessionsOutput]) -> list[SessionsOutput]:
-        self.outputs += outputs
-        for output in outputs:
-            if isinstance(output, SendRecord):
-                self.sent.append(output)
-                if output.type is RecordType.DATA and not self.lost(output):
-                    self._deliver(output)
-        return outputs
+    def _send(self, record: SendRecord) -> None:
+        self.sent.append(record)
+        if record.type is RecordType.DATA and not self.lost(record):
+            self._deliver(record)
 
     def _deliver(self, record: SendRecord) -> None:
         for (relay, key), label in self._labels.items():

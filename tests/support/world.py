@@ -25,21 +25,21 @@ from config.ids import (
 from ipc.messages.sessions import CloseReason
 from tests.support.datapath import DictDatapath
 from tests.support.network import Leg, Network, Transit
+from tests.support.plane import Harness
 from workers.caller.call import Call, Stage
 from workers.caller.echoes import Echoes
 from workers.caller.source import FRAME_SECONDS, SilentOpus
 from workers.relay.core import interface as relay_core
 from workers.relay.core.relay import Relay
+from workers.transceiver.backends.echo import Echo
+from workers.transceiver.backends.exchange import Exchange
 from workers.transceiver.core.admission import Settings
 from workers.transceiver.core.dtls import DtlsIdentity
 from workers.transceiver.core.interface import (
-    AudioReceived,
-    ChannelOutput,
     CloseSession,
     Crashed,
     Create,
     Created,
-    Dropped,
     ForSession,
     FromSession,
     IceCredentials,
@@ -48,7 +48,6 @@ from workers.transceiver.core.interface import (
     PathSelected,
     RecordReceived,
     Refused,
-    SendAudio,
     SendDatagram,
     SendRecord,
     SessionClosed,
@@ -58,9 +57,9 @@ from workers.transceiver.core.interface import (
     StateChanged,
 )
 from workers.transceiver.core.offer import OPUS, Answer, build_offer, parse_answer
-from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened, MessageReceived
 from workers.transceiver.core.session import Session
 from workers.transceiver.core.sessions import Sessions
+from workers.transceiver.core.standalone import Standalone
 from workers.transceiver.core.states import SessionState
 from workers.wire.link import encode_record, parse_records
 from workers.wire.ufrag import UfragKeys
@@ -216,7 +215,7 @@ class Client:
             now,
         )
         self.call = Call(
-            session,
+            Standalone(session),
             SilentOpus(self.number),
             OPUS,
             frames=self._frames,
@@ -348,6 +347,7 @@ class TransceiverHost:
         self.states: dict[SessionId, SessionState] = {}
         self.paths: dict[SessionId, list[Path]] = {}
         self.closed: dict[SessionId, CloseReason] = {}
+        self.harness = Harness(self._send, lambda: world.network.now)
         self.sessions = Sessions(
             Settings(
                 route=self.route,
@@ -363,7 +363,9 @@ class TransceiverHost:
                 parameters, world.server_identity, world.network.entropy, now
             ),
             world.network.entropy,
+            self.harness.plane.stats,
         )
+        self.harness.handle = Exchange(self.sessions, {"echo": Echo()}).handle
         world.network.listen("link", self.address, self._from_link)
         world.network.add(self)
         world.transceivers.append(self)
@@ -381,13 +383,13 @@ class TransceiverHost:
         self.handle(ForSession(session, CloseSession(CloseReason.HANGUP)))
 
     def handle(self, event: SessionsEvent) -> None:
-        self._carry_out(self.sessions.handle(event, self._network.now))
+        self._note(self.harness.do(event))
 
     def next_timeout(self) -> float | None:
         return self.sessions.next_timeout()
 
     def handle_timeout(self, now: float) -> None:
-        self._carry_out(self.sessions.handle_timeout(now))
+        self._note(self.harness.carry_out(self.sessions.handle_timeout(now)))
 
     def _from_link(self, transit: Transit) -> None:
         for record in parse_records(transit.datagram):
@@ -397,39 +399,29 @@ class TransceiverHost:
                 )
             )
 
-    def _carry_out(self, outputs: list[SessionsOutput]) -> None:
+    def _send(self, record: SendRecord) -> None:
+        datagram = encode_record(record.type, record.flags, record.label, record.payload)
+        self._network.send(self._world.link, self.address, record.relay, datagram)
+
+    def _note(self, outputs: list[SessionsOutput]) -> None:
         for output in outputs:
             match output:
-                case SendRecord():
-                    record = encode_record(output.type, output.flags, output.label, output.payload)
-                    self._network.send(self._world.link, self.address, output.relay, record)
                 case Created(ticket) | Refused(ticket):
                     self._answers[ticket] = output
                 case FromSession(session, news):
                     self._tell(session, news)
                 case Crashed(_, error):
                     raise error
-                case Dropped():
-                    pass
                 case _:
-                    assert_never(output)
+                    pass
 
-    def _tell(
-        self,
-        session: SessionId,
-        news: AudioReceived | StateChanged | PathSelected | ChannelOutput | SessionClosed,
-    ) -> None:
+    def _tell(self, session: SessionId, news: object) -> None:
         match news:
-            case AudioReceived():
-                echo = SendAudio(news.payload, news.timestamp, news.payload_type, news.marker)
-                self.handle(ForSession(session, echo))
             case StateChanged(state):
                 self.states[session] = state
             case PathSelected(path):
                 self.paths.setdefault(session, []).append(path)
             case SessionClosed(reason):
                 self.closed[session] = reason
-            case ChannelOpened() | MessageReceived() | ChannelClosed():
-                pass
             case _:
-                assert_never(news)
+                pass

@@ -31,8 +31,8 @@ from workers.transceiver.core.interface import (
     SendAudio,
     SendDatagram,
     SessionClosed,
-    SessionEvent,
-    SessionOutput,
+    StandaloneEvent,
+    StandaloneOutput,
     StateChanged,
 )
 from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened, MessageReceived
@@ -57,13 +57,13 @@ class Stage(Enum):
 class OneDoor(Protocol):
     """What a call needs of its session."""
 
-    def handle(self, event: SessionEvent, now: Instant) -> list[SessionOutput]:
+    def handle(self, event: StandaloneEvent, now: Instant) -> list[StandaloneOutput]:
         """Take an event."""
 
     def next_timeout(self) -> Instant | None:
         """When to call `handle_timeout`."""
 
-    def handle_timeout(self, now: Instant) -> list[SessionOutput]:
+    def handle_timeout(self, now: Instant) -> list[StandaloneOutput]:
         """Do what is due."""
 
 
@@ -185,7 +185,7 @@ class Call:
             or now >= self._last_sent + MAX_GRACE
         )
 
-    def _take(self, outputs: list[SessionOutput], now: Instant) -> list[SendDatagram]:
+    def _take(self, outputs: list[StandaloneOutput], now: Instant) -> list[SendDatagram]:
         sends = []
         for output in outputs:
             match output:

@@ -26,6 +26,7 @@ from workers.transceiver.core.negotiation import NothingInCommon
 from workers.transceiver.core.offer import OPUS, PCMU, Answer, build_offer, parse_answer
 from workers.transceiver.core.sdp import SdpError
 from workers.transceiver.core.session import Session
+from workers.transceiver.core.standalone import Standalone
 
 AT_ONCE: Final = 64
 """Calls that may be in set-up at the same time."""
@@ -174,7 +175,7 @@ class Phone:
             now,
         )
         return Call(
-            session,
+            Standalone(session),
             source,
             codec,
             frames=max(1, round(self._plan.seconds / FRAME_SECONDS)),

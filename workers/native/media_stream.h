@@ -150,6 +150,7 @@ static inline int renumber(struct stream *to, uint32_t origin, uint32_t ssrc, in
         if (step <= 0 && (int16_t)(number - to->first) < 0) return 0;
     } else { /* another source, or a jump of this one: no gap; the time that has passed has passed for the peer too */
         number = to->first = to->next;
+        if (!to->has_sent) to->first -= REPLAY_WINDOW; /* packets before the first one, if they come late, have a number */
         to->shift = number - *sequence;
         to->origin = origin;
         to->origin_ssrc = ssrc;

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import time
+from collections import Counter
 from typing import Final, assert_never
 
 import trio
@@ -43,6 +45,7 @@ from workers.transceiver.core.interface import (
     Dropped,
     ForSession,
     FromSession,
+    IcePatched,
     PathSelected,
     Refused,
     SendRecord,
@@ -55,16 +58,32 @@ from workers.transceiver.core.interface import (
 from workers.transceiver.core.session import Session
 from workers.transceiver.core.sessions import Sessions
 from workers.transceiver.core.states import SessionState
-from workers.transceiver.link import Link
+from workers.transceiver.core.streams.interface import (
+    BindLabel,
+    CloseStream,
+    ForwardStream,
+    OpenStream,
+    ReceiveMedia,
+    SendFrame,
+    SendStreamReport,
+    SetWay,
+    UnbindLabel,
+)
+from workers.transceiver.media import commands
+from workers.transceiver.media.base import MediaPlane
+from workers.transceiver.media.choice import open_plane
+from workers.wire.types import DropReason
 from workers.wire.ufrag import UfragKeys
 
 PAUSE: Final = 0.001
 """Seconds between two turns while there is work: what a packet may wait for company."""
+CLOSING_STREAMS: Final = 1024
+"""Streams beyond those of the sessions that may live: closed ones of which the plane has not let go."""
 DRAIN_LOOK: Final = 0.25
 """Seconds between two looks at a drain deadline, which may be brought forward."""
 
 
-def make_exchange(worker: Worker, backends: dict[str, Backend]) -> Exchange:
+def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlane) -> Exchange:
     """The sessions of this worker: who it is, what it may, and its DTLS certificate."""
     assignment, config = worker.assignment, worker.config.transceiver
     if assignment.route is None or not assignment.advertise:
@@ -84,50 +103,47 @@ def make_exchange(worker: Worker, backends: dict[str, Backend]) -> Exchange:
     def new_session(parameters: SessionParameters, now: float) -> Session:
         return Session(parameters, identity, os.urandom, now)
 
-    return Exchange(Sessions(settings, new_session, os.urandom), backends)
+    return Exchange(Sessions(settings, new_session, os.urandom, plane.stats), backends)
 
 
 class Transceiver:
     """Carries out what the cores want."""
 
-    def __init__(self, worker: Worker, exchange: Exchange, link: Link) -> None:
+    def __init__(self, worker: Worker, exchange: Exchange, plane: MediaPlane) -> None:
         self._worker = worker
         self._exchange = exchange
         self._sessions = exchange.sessions
-        self._link = link
+        self._plane = plane
         self._sleep = trio.CancelScope()
         self._emptied = trio.Event()
 
     async def pump(self) -> None:
-        """Move records and wake sessions for ever.
+        """Serve the media plane and wake sessions for ever.
 
-        A wake-up costs as much as several packets. So after a turn with work the next one comes a
-        little later and serves all that have work by then; only an idle link is waited for.
+        A wake-up costs as much as several events. So after one that brought something the next comes a
+        little later and serves all that have work by then.
         """
         while True:
-            if self._turn():
+            self._turn()
+            with trio.CancelScope(deadline=self._next_wake()) as self._sleep:
+                await trio.lowlevel.wait_readable(self._plane.descriptor)
+                self._turn()
                 await trio.sleep(PAUSE)
-            else:
-                with trio.CancelScope(deadline=self._next_wake()) as self._sleep:
-                    await trio.lowlevel.wait_readable(self._link.socket)
 
-    def _turn(self) -> bool:
-        """Serve all that wait, within the link's budget; False if there was nothing on the link."""
-        link, exchange, now = self._link, self._exchange, trio.current_time()
-        busy = False
-        for event in link.receive():
-            busy = True
+    def _turn(self) -> None:
+        """Serve all that wait, within the plane's bounds."""
+        plane, exchange, now = self._plane, self._exchange, trio.current_time()
+        for event in plane.take():
             self._carry_out(exchange.handle(event, now))
         if self._next_wake() <= now:
             self._carry_out(exchange.handle_timeout(now))
-        link.flush()
-        return busy
+        plane.flush()
 
     def handle(self, event: SessionsEvent) -> list[SessionsOutput]:
         """Take an event that came from elsewhere than the link."""
         outputs = self._exchange.handle(event, trio.current_time())
         self._carry_out(outputs)
-        self._link.flush()
+        self._plane.flush()
         self._sleep.deadline = self._next_wake()
         return outputs
 
@@ -150,7 +166,7 @@ class Transceiver:
         """Hear the relays that there are, as the supervisor says, and acknowledge it."""
         async for command in self._worker.commands:
             if isinstance(command, Relays):
-                self._link.hear(command.links)
+                self._plane.hear(command.links)
                 await self._worker.send(RelaysApplied(command.serial))
 
     async def drain(self) -> None:
@@ -164,8 +180,16 @@ class Transceiver:
 
     def stats(self) -> TransceiverStats:
         """A snapshot."""
-        counters = self._sessions.counters
-        dropped = counters.dropped + counters.refused + self._link.dropped
+        counters, media = self._sessions.counters, self._plane.counters
+        dropped: Counter[DropReason] = Counter()
+        for each in (
+            counters.dropped,
+            counters.refused,
+            media.dropped,
+            media.undelivered,
+            media.unsent,
+        ):
+            dropped += each
         return TransceiverStats(
             worker=self._worker.assignment.name,
             usage=self._worker.usage(),
@@ -173,10 +197,10 @@ class Transceiver:
             connected=self._sessions.connected,
             created_total=counters.created,
             closed={reason.value: count for reason, count in counters.closed.items()},
-            records_in=counters.records_in,
-            records_out=counters.records_out,
-            audio_in=counters.audio_in,
-            audio_out=counters.audio_out,
+            records_in=media.records,
+            records_out=media.records_out,
+            audio_in=media.frames,
+            audio_out=media.forwarded + counters.frames_out,
             dropped={reason.value: count for reason, count in dropped.items()},
         )
 
@@ -195,8 +219,14 @@ class Transceiver:
     def _carry_out(self, outputs: list[SessionsOutput]) -> None:
         for output in outputs:
             match output:
+                case SendFrame(stream, frame):
+                    self._plane.send(stream, frame)
                 case SendRecord():
-                    self._link.queue(output)
+                    self._plane.send_record(output)
+                case OpenStream() | CloseStream() | BindLabel() | UnbindLabel() | SetWay():
+                    commands.carry_out(self._plane, output)
+                case ForwardStream() | SendStreamReport() | ReceiveMedia():
+                    commands.carry_out(self._plane, output)
                 case FromSession():
                     if not isinstance(output.output, AudioReceived):
                         self._report(output)
@@ -204,7 +234,7 @@ class Transceiver:
                     self._worker.log.error(
                         "session crashed", session=output.session, exc_info=output.error
                     )
-                case Dropped() | Created() | Refused():
+                case Dropped() | Created() | IcePatched() | Refused():
                     pass
                 case _ as never:
                     assert_never(never)
@@ -231,17 +261,28 @@ class Transceiver:
 async def serve(worker: Worker) -> None:
     """Be a transceiver until drained."""
     ((address, sock),) = worker.sockets(DescriptorKind.LINK)
-    exchange = make_exchange(worker, {"echo": Echo()})
-    link = Link(sock, worker.config.link.mtu, worker.assignment.peers)
-    transceiver = Transceiver(worker, exchange, link)
-    with RpcServer(_rpc_endpoint(worker), log=worker.log) as rpc:
+    config = worker.config
+    with (
+        open_plane(
+            config.transceiver.media,
+            sock,
+            mtu=config.link.mtu,
+            peers=worker.assignment.peers,
+            max_streams=config.transceiver.max_sessions + CLOSING_STREAMS,
+            clock=trio.current_time,
+            clock_offset=trio.current_time() - time.monotonic(),
+        ) as (plane, note),
+        RpcServer(_rpc_endpoint(worker), log=worker.log) as rpc,
+    ):
+        exchange = make_exchange(worker, {"echo": Echo()}, plane)
+        transceiver = Transceiver(worker, exchange, plane)
         worker.set_load(lambda: len(exchange.sessions))
         worker.set_stats(transceiver.stats)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transceiver.pump)
             nursery.start_soon(transceiver.follow_relays)
             nursery.start_soon(rpc.serve, transceiver.answer)
-            await worker.ready(Ready(link=Endpoint(*address), rpc=rpc.endpoint))
+            await worker.ready(Ready(link=Endpoint(*address), rpc=rpc.endpoint, datapath=note))
             try:
                 await transceiver.drain()
             finally:

@@ -27,8 +27,8 @@ class Counters:
         """Records that nobody took, or not to the full."""
         self.refused: Counter[DropReason] = Counter()
         """What led nowhere and was no record: commands, and datagrams without a way to their path."""
-        self.audio_in = 0
-        self.audio_out = 0
+        self.frames_out = 0
+        """Frames of back ends, given to the media plane."""
 
     @property
     def conserved(self) -> bool:

@@ -8,23 +8,21 @@ from typing import Protocol
 from config.ids import Instant, SessionId
 from ipc.messages.sessions import SessionSummary
 from workers.transceiver.core.interface import (
-    Codec,
+    IceCredentials,
     Path,
     SessionEvent,
     SessionOutput,
     SessionParameters,
 )
-from workers.transceiver.core.reception import Reception
 from workers.transceiver.core.states import SessionState
+from workers.transceiver.core.streams.interface import LinkLabel, Stream, StreamStats
 
 
 class SessionCore(Protocol):
     """What this table needs of a session; `Session` is one."""
 
     @property
-    def codec(self) -> Codec | None: ...  # noqa: D102
-    @property
-    def reception(self) -> Reception: ...  # noqa: D102
+    def media_path(self) -> Path | None: ...  # noqa: D102
     def handle(self, event: SessionEvent, now: Instant) -> list[SessionOutput]: ...  # noqa: D102
     def next_timeout(self) -> Instant | None: ...  # noqa: D102
     def handle_timeout(self, now: Instant) -> list[SessionOutput]: ...  # noqa: D102
@@ -37,8 +35,8 @@ class Entry:
     """One session and what the table knows of it."""
 
     __slots__ = (
-        "audio_in", "audio_out", "core", "created_at", "id", "parameters", "path", "state",
-        "wanted",
+        "core", "created_at", "id", "local", "parameters", "path", "remote", "state", "stream",
+        "target", "tried", "ufrags", "wanted", "way",
     )  # fmt: skip
 
     def __init__(
@@ -47,26 +45,42 @@ class Entry:
         self.id = id_
         self.parameters = parameters
         self.core = core
+        self.local, self.remote = parameters.local, parameters.remote
+        """Credentials of the last answer: of an ICE restart, if there was one."""
+        self.ufrags = [parameters.local.ufrag]
+        """Of ours, all that are good: two during a restart."""
         self.created_at = now
         self.state = SessionState.WAITING
         self.path: Path | None = None
         self.wanted: Instant | None = None
         """What the timer was set to; None makes the next look set it again."""
-        self.audio_in = 0
-        self.audio_out = 0
+        self.stream: Stream | None = None
+        """Its audio in the media plane, from when there are keys."""
+        self.way: LinkLabel | None = None
+        """Where the plane sends it."""
+        self.target: Entry | None = None
+        """To whom it is forwarded, or will be."""
+        self.tried: tuple[LinkLabel, Path] | None = None
+        """A recovered flow whose media the plane has yet to authenticate."""
 
-    def summary(self, now: Instant) -> SessionSummary:
+    def renew(self, local: IceCredentials, remote: IceCredentials) -> None:
+        """An ICE restart begins with these."""
+        self.local, self.remote = local, remote
+        self.ufrags.append(local.ufrag)
+
+    def summary(self, stats: StreamStats, now: Instant) -> SessionSummary:
         """A row of `tandem sessions`."""
-        audio, reception = self.parameters.audio, self.core.reception
-        codec = self.core.codec or (audio.codecs[0] if audio else None)
+        codecs = self.parameters.audio.codecs if self.parameters.audio else ()
+        heard = (codec for codec in codecs if codec.payload_type == stats.payload_type)
+        codec = next(heard, next(iter(codecs), None))
         return SessionSummary(
             session=self.id,
             state=self.state.value,
             age=now - self.created_at,
             path=str(self.path) if self.path is not None else "",
             codec=codec.name if codec else "",
-            packets_in=self.audio_in,
-            packets_out=self.audio_out,
-            lost=reception.lost,
-            jitter_ms=reception.jitter * 1000,
+            packets_in=stats.packets_in,
+            packets_out=stats.packets_out,
+            lost=stats.lost,
+            jitter_ms=stats.jitter * 1000,
         )

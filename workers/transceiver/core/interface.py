@@ -2,10 +2,13 @@
 
 Two cores, one inside the other:
 
-* `Session` is one client's ICE + DTLS + SRTP life. It knows datagrams on paths, not the link, so that
-  the transceiver (controlled, behind relays) and the caller (controlling, on a socket of its own)
-  both stand on it.
-* `Sessions` is all sessions of a transceiver. It knows the link: records, labels and bindings.
+* `Session` is one client's ICE + DTLS life. It makes keys and chooses paths for media, which it does not
+  carry. It knows datagrams on paths, not the link, so that the transceiver (controlled, behind relays)
+  and the caller (controlling, on a socket of its own) both stand on it.
+* `Sessions` is all sessions of a transceiver. It knows the link: records, labels and bindings; and it
+  tells a media plane what to carry where (streams/interface.py).
+
+`Standalone` is a `Session` that does carry its media: what the caller is, and a plane for one.
 """
 
 from __future__ import annotations
@@ -31,9 +34,7 @@ from workers.transceiver.core.streams.interface import AudioParameters as AudioP
 from workers.transceiver.core.streams.interface import AudioReceived as AudioReceived
 from workers.transceiver.core.streams.interface import Codec as Codec
 from workers.transceiver.core.streams.interface import SendAudio as SendAudio
-from workers.transceiver.core.streams.interface import (
-    StreamStats,
-)
+from workers.transceiver.core.streams.interface import StreamCommand, StreamEvent, StreamStats
 from workers.wire.link import RecordType
 from workers.wire.types import DropReason
 
@@ -105,6 +106,10 @@ class SessionParameters(msgspec.Struct, frozen=True):
     """Controlling side only: where to send checks."""
     connect_timeout: float = 30.0
     consent_timeout: float = 30.0
+    max_duration: float = 0.0
+    """Seconds from CONNECTED; 0 for ever."""
+    idle_timeout: float = 0.0
+    """Seconds without audio or message; 0 never."""
     data: DataParameters | None = None
     sped: bool = False
     """Both ends put DTLS into checks."""
@@ -156,7 +161,15 @@ class RestartIce(msgspec.Struct, frozen=True):
 ChannelEvent: TypeAlias = OpenChannel | SendMessage | CloseChannel
 """Of data channels; possible once the session is CONNECTED."""
 
-SessionEvent: TypeAlias = DatagramReceived | SendAudio | CloseSession | RestartIce | ChannelEvent
+SessionEvent: TypeAlias = (
+    DatagramReceived
+    | MediaArrived
+    | ReportArrived
+    | MediaMeasured
+    | CloseSession
+    | RestartIce
+    | ChannelEvent
+)
 
 # --- a session's outputs --------------------------------------------------------------------------
 
@@ -228,6 +241,22 @@ ChannelOutput: TypeAlias = ChannelOpened | MessageReceived | ChannelClosed
 
 SessionOutput: TypeAlias = (
     SendDatagram
+    | OpenMedia
+    | SendReport
+    | MeasureMedia
+    | StateChanged
+    | PathSelected
+    | CredentialsRetired
+    | ChannelOutput
+    | SessionClosed
+    | Dropped
+)
+
+# --- a session that carries its media itself ------------------------------------------------------
+
+StandaloneEvent: TypeAlias = SessionEvent | SendAudio
+StandaloneOutput: TypeAlias = (
+    SendDatagram
     | AudioReceived
     | StateChanged
     | PathSelected
@@ -256,6 +285,9 @@ class Create(msgspec.Struct, frozen=True):
     ticket: int
     offer: str
     backend: str
+    max_duration: float | None = None
+    """None for what all sessions of this transceiver have."""
+    idle_timeout: float | None = None
 
 
 class PatchIce(msgspec.Struct, frozen=True):
@@ -268,13 +300,6 @@ class PatchIce(msgspec.Struct, frozen=True):
     """Tags of which one must be that of the session's ICE credentials; none asks for an ICE restart."""
 
 
-class ForSession(msgspec.Struct, frozen=True, gc=False):
-    """An event for one session (from its back end, an operator or signaling)."""
-
-    session: SessionId
-    event: SendAudio | CloseSession | ChannelEvent
-
-
 class ForwardAudio(msgspec.Struct, frozen=True):
     """What this session's peer says goes to that session's peer from now on, or to its own: an echo.
 
@@ -283,6 +308,13 @@ class ForwardAudio(msgspec.Struct, frozen=True):
     """
 
     target: SessionId | None
+
+
+class ForSession(msgspec.Struct, frozen=True, gc=False):
+    """An event for one session (from its back end, an operator or signaling)."""
+
+    session: SessionId
+    event: SendAudio | ForwardAudio | CloseSession | ChannelEvent
 
 
 class BackendCrashed(msgspec.Struct, frozen=True):
@@ -303,7 +335,14 @@ class CloseAll(msgspec.Struct, frozen=True):
 
 
 SessionsEvent: TypeAlias = (
-    RecordReceived | Create | PatchIce | ForSession | BackendCrashed | Drain | CloseAll
+    RecordReceived
+    | StreamEvent
+    | Create
+    | PatchIce
+    | ForSession
+    | BackendCrashed
+    | Drain
+    | CloseAll
 )
 
 # --- the table of sessions: outputs ---------------------------------------------------------------
@@ -362,5 +401,5 @@ class Crashed(msgspec.Struct, frozen=True):
 
 
 SessionsOutput: TypeAlias = (
-    SendRecord | Created | IcePatched | Refused | FromSession | Crashed | Dropped
+    SendRecord | StreamCommand | Created | IcePatched | Refused | FromSession | Crashed | Dropped
 )

@@ -40,6 +40,10 @@ class Labels(Generic[Owner]):
         """Labels that stand for an owner, oldest first; True once proven."""
         self._ways: dict[Owner, dict[Path, LinkLabel]] = {}
         self._sharers: dict[Path, list[Owner]] = {}
+        self.moved: list[tuple[LinkLabel, Owner | None]] = []
+        """Labels that stand for somebody else than before, or for nobody; for one reader, who clears it."""
+        self.changed: dict[Owner, None] = {}
+        """Owners of whose labels or ways one has changed; likewise."""
         # Once per packet: the dictionary's own method, which takes a plain tuple as well.
         self.receiver: Callable[[tuple[Endpoint, int]], Bound[Owner] | None] = self._bound.get
         """Whose datagrams come with that (relay, label)."""
@@ -51,6 +55,10 @@ class Labels(Generic[Owner]):
         """The label that reaches that path now."""
         ways = self._ways.get(owner)
         return None if ways is None else ways.get(path)
+
+    def of(self, owner: Owner) -> tuple[LinkLabel, ...]:
+        """The labels that stand for an owner."""
+        return tuple(self._labels.get(owner, ()))
 
     def sharers(self, path: Path) -> tuple[Owner, ...]:
         """Sessions that accepted a record on that path; the one that receives there comes first."""
@@ -66,6 +74,8 @@ class Labels(Generic[Owner]):
                 return
             self._take(bound.owner, at)
         self._share(owner, path, first=True)
+        if at not in self._bound:
+            self.moved.append((at, owner))
         self._bound[at] = Bound(owner, path)
         labels = self._labels.setdefault(owner, {})
         proven = labels.pop(at, False) or proven
@@ -88,6 +98,8 @@ class Labels(Generic[Owner]):
             del self._bound[at]
         for path in self._ways.pop(owner, ()):
             self._leave(owner, path)
+        self.changed.pop(owner, None)
+        self.moved = [moved for moved in self.moved if moved[1] is not owner]
         return labels
 
     def _set_way(self, owner: Owner, path: Path, at: LinkLabel) -> None:
@@ -97,7 +109,9 @@ class Labels(Generic[Owner]):
             victim = next((p for p, a in ways.items() if not proven.get(a)), next(iter(ways)))
             del ways[victim]
             self._leave(owner, victim)
-        ways[path] = at
+        if ways.get(path) != at:
+            ways[path] = at
+            self.changed[owner] = None
 
     def _share(self, owner: Owner, path: Path, *, first: bool) -> None:
         sharers = self._sharers.setdefault(path, [])
@@ -111,6 +125,8 @@ class Labels(Generic[Owner]):
         """That label no longer stands for that owner."""
         del self._bound[at]
         del self._labels[owner][at]
+        self.moved.append((at, None))
+        self.changed[owner] = None
         ways = self._ways[owner]
         for path in [path for path, way in ways.items() if way == at]:
             del ways[path]

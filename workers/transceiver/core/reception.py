@@ -58,16 +58,6 @@ class Reception:
         return max(0, self.expected - self._earlier_received - self._received)
 
     @property
-    def source(self) -> int:
-        """SSRC that is counted now; 0 before any."""
-        return max(0, self._ssrc)
-
-    @property
-    def highest(self) -> int:
-        """Extended highest sequence number of that source; 0 before any."""
-        return max(0, self._highest)
-
-    @property
     def jitter(self) -> float:
         """Interarrival jitter in seconds."""
         return self._jitter

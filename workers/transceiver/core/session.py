@@ -1,9 +1,11 @@
-"""One client's life: ICE finds and keeps a path, DTLS makes keys on it, SRTP carries audio.
+"""One client's life: ICE finds and keeps a path, DTLS makes keys on it, for somebody else to carry audio.
 
     datagram --first byte (RFC 7983)--> STUN  --> Ice    answers, proven paths, the selected one
                                         DTLS  --> Dtls   flights, keys; only from verified paths
                                            SCTP --> Association   data channels, if agreed
-                                        SRTP  --> Srtp   AudioReceived; only from verified paths
+
+SRTP never comes here: `OpenMedia` hands keys and numbers to whoever carries it (a media plane, or
+standalone.py), who says in return when media was seen where, and passes RTCP on.
 
 The same class stands on both ends; the parameters say who controls and who sends the ClientHello.
 Whatever the peer sends, `handle` does not raise: bad input is a `Dropped`, a dead peer a
@@ -17,19 +19,21 @@ from typing import Final, assert_never
 
 from config.ids import Instant
 from ipc.messages.sessions import CloseReason
-from workers.transceiver.core.audio import AudioStream
+from workers.transceiver.core.audio import REPLAY_WINDOW
 from workers.transceiver.core.dtls import MTU, Dtls, DtlsIdentity, DtlsResult, DtlsState
 from workers.transceiver.core.ice import Ice, IceOutput, PathProven
 from workers.transceiver.core.interface import (
     ChannelEvent,
     CloseSession,
-    Codec,
     DatagramReceived,
     Dropped,
     DtlsRole,
-    IceRole,
+    MediaArrived,
+    MediaMeasured,
+    OpenMedia,
     Path,
-    SendAudio,
+    ReportArrived,
+    RestartIce,
     SendDatagram,
     SessionClosed,
     SessionEvent,
@@ -38,19 +42,14 @@ from workers.transceiver.core.interface import (
     StateChanged,
 )
 from workers.transceiver.core.paths import PathState
-from workers.transceiver.core.reception import Reception
 from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.sctp.association import Association
 from workers.transceiver.core.sped import MAX_EMBEDDED, Sped
 from workers.transceiver.core.srtp import MAX_PACKET
 from workers.transceiver.core.states import TRANSITIONS, SessionState
 from workers.wire.demux import KINDS, Kind
+from workers.wire.rtcp import Goodbye, parse_rtcp
 from workers.wire.types import DropReason, Malformed
-
-# Once per packet: an enum of Python 3.11 gives its members through a slow descriptor.
-RTP: Final = Kind.RTP
-CONNECTED: Final = SessionState.CONNECTED
-CLOSED: Final = SessionState.CLOSED
 
 
 class Session:
@@ -65,7 +64,8 @@ class Session:
     ) -> None:
         self.state = SessionState.WAITING
         self.created_at: Final = now
-        self.packets_out = 0
+        self.peer_left = False
+        """The peer has said RTCP BYE; it may still hang up by DTLS or go silent."""
         self._parameters = parameters
         sped, role = parameters.sped, parameters.dtls_role
         mtu = MAX_EMBEDDED if sped else MTU
@@ -80,7 +80,10 @@ class Session:
         self._flight_held = False
         """The path would not carry all of it: send it again when the path is proven."""
         self._confirmed = False
-        self._audio = AudioStream(parameters.audio, entropy)
+        self._ssrc = int.from_bytes(entropy(4), "big")
+        # RFC 3711, 3.3.1: begin low, so that loss around the first wrap cannot upset the rollover; but
+        # not so low that a late packet before the first one would be before the wrap.
+        self._sequence = (int.from_bytes(entropy(2), "big") >> 1) + REPLAY_WINDOW
         self._entropy = entropy
         self._data: Association | None = None
         """Data channels, from CONNECTED on, if they were agreed."""
@@ -96,29 +99,17 @@ class Session:
         return None if selected is None else selected.path
 
     @property
-    def codec(self) -> Codec | None:
-        """Codec of the last packet that came."""
-        return self._audio.codec
+    def media_path(self) -> Path | None:
+        """Where media may go now: the selected path, once there are keys and it is proven."""
+        selected = self._paths.selected
+        if selected is None or not selected.proven or self.state is not SessionState.CONNECTED:
+            return None
+        return selected.path
 
-    @property
-    def reception(self) -> Reception:
-        """Loss and jitter of the peer's stream."""
-        return self._audio.reception
-
-    @property
-    def packets_in(self) -> int:
-        """Authenticated RTP packets of negotiated codecs."""
-        return self._audio.reception.packets
-
-    @property
-    def rtcp_in(self) -> int:
-        """Authenticated RTCP packets."""
-        return self._audio.rtcp_in
-
-    @property
-    def peer_left(self) -> bool:
-        """The peer has said RTCP BYE."""
-        return self._audio.peer_left
+    def accepts_from(self, path: Path) -> bool:
+        """True if a check on that path passed MESSAGE-INTEGRITY."""
+        state = self._paths.get(path)
+        return state is not None and state.verified
 
     @property
     def round_trip(self) -> float | None:
@@ -137,10 +128,16 @@ class Session:
         match event:
             case DatagramReceived():
                 return self._on_datagram(event.path, event.datagram, now)
-            case SendAudio():
-                return self._send_audio(event)
+            case MediaArrived():
+                return self._on_media(event, now)
+            case ReportArrived():
+                return self._on_report(event.packet)
+            case MediaMeasured():
+                return []
             case CloseSession():
                 return self._close(event.reason)
+            case RestartIce():
+                return self._restart(event, now)
             case sctp.SendMessage() | sctp.OpenChannel() | sctp.CloseChannel():
                 return self._on_channel_event(event, now)
             case _:
@@ -192,7 +189,7 @@ class Session:
     def _on_datagram(
         self, path: Path, datagram: bytes | memoryview, now: Instant
     ) -> list[SessionOutput]:
-        if self.state is CLOSED:
+        if self.state is SessionState.CLOSED:
             return [Dropped(DropReason.UNEXPECTED_STATE)]
         length = len(datagram)
         if not length:
@@ -200,8 +197,6 @@ class Session:
         if length > MAX_PACKET:
             return [Dropped(DropReason.OVERSIZE)]
         kind = KINDS[datagram[0]]
-        if kind is RTP:
-            return self._on_media(path, datagram, now)
         if kind is Kind.STUN:
             results = self._ice.handle(path, bytes(datagram), now)
             self._dtls.round_trip = self._ice.round_trip or 0.0
@@ -209,46 +204,38 @@ class Session:
             outputs += self._after_carried(path, now)
         elif kind is Kind.DTLS:
             outputs = self._on_dtls(path, bytes(datagram), now)
+        elif kind is Kind.RTP:  # before there are keys
+            return [Dropped(DropReason.UNEXPECTED_STATE)]
         else:
             return [Dropped(DropReason.UNKNOWN_KIND)]
         self._timeout = self._earliest_timeout()
         return outputs
 
-    def _on_media(
-        self, path: Path, datagram: bytes | memoryview, now: Instant
-    ) -> list[SessionOutput]:
-        state = self._paths.get(path)
-        if state is None or not state.verified:
+    # --- media, which others carry ------------------------------------------------------------------
+
+    def _on_media(self, event: MediaArrived, now: Instant) -> list[SessionOutput]:
+        state = self._paths.get(event.path)
+        if state is None or not state.verified or self.state is not SessionState.CONNECTED:
             return [Dropped(DropReason.UNVERIFIED_PATH)]
-        state.bytes_received += len(datagram)
-        result = self._audio.receive(datagram, now)
-        if isinstance(result, DropReason):
-            return [Dropped(result)]
         state.active_at = now
-        outputs: list[SessionOutput] = [] if result is None else [result]
         if not self._confirmed:
             # The peer's media says that it has our last flight.
             self._confirmed = True
             self._dtls.confirm()
-            self._timeout = self._earliest_timeout()
-        if state is not self._paths.selected:
-            outputs.extend(self._after_ice(self._ice.media_elsewhere(state, now), now))
-            self._timeout = self._earliest_timeout()
+        outputs: list[SessionOutput] = []
+        selected = self._paths.selected
+        if selected is not None and state is not selected:
+            selected.active_at = max(selected.active_at, event.selected_at)
+            outputs = self._after_ice(self._ice.media_elsewhere(state, now), now)
+        self._timeout = self._earliest_timeout()
         return outputs
 
-    def _send_audio(self, event: SendAudio) -> list[SessionOutput]:
-        path = self._paths.selected
-        if path is None or self.state is not CONNECTED:
-            return [Dropped(DropReason.UNEXPECTED_STATE)]
-        datagram = self._audio.send(event)
-        if isinstance(datagram, DropReason):
-            return [Dropped(datagram)]
-        length = len(datagram)
-        if not (path.proven or path.permits(length)):
-            return [Dropped(DropReason.AMPLIFICATION_LIMIT)]
-        path.bytes_sent += length
-        self.packets_out += 1
-        return [SendDatagram(path.path, datagram)]
+    def _on_report(self, packet: bytes) -> list[SessionOutput]:
+        try:
+            self.peer_left |= any(isinstance(part, Goodbye) for part in parse_rtcp(packet))
+        except Malformed as error:
+            return [Dropped(error.reason)]
+        return []
 
     # --- ICE --------------------------------------------------------------------------------------
 
@@ -274,6 +261,13 @@ class Session:
         self._dtls.arm(now)
         return () if self._sped.brought else self._dtls.flight
 
+    def _restart(self, event: RestartIce, now: Instant) -> list[SessionOutput]:
+        if self.state is SessionState.CLOSED:
+            return [Dropped(DropReason.UNEXPECTED_STATE)]
+        outputs = self._after_ice(self._ice.restart(event.local, event.remote, now), now)
+        self._timeout = self._earliest_timeout()
+        return outputs
+
     # --- DTLS -------------------------------------------------------------------------------------
 
     def _on_dtls(self, path: Path, datagram: bytes, now: Instant) -> list[SessionOutput]:
@@ -294,7 +288,7 @@ class Session:
         """DTLS that came inside a check, if any did."""
         brought = self._sped.take() if self._sped is not None else None
         state = self._paths.get(path)
-        if brought is None or state is None or self.state is CLOSED:
+        if brought is None or state is None or self.state is SessionState.CLOSED:
             return []
         if brought.dropped is not None:
             return [Dropped(brought.dropped)]
@@ -341,11 +335,12 @@ class Session:
         return outputs
 
     def _on_connected(self, proven: PathState | None, now: Instant) -> list[SessionOutput]:
-        if self._dtls.keys is not None:
-            self._audio.open(self._dtls.keys)
-        elif self._parameters.audio is not None:
+        keys, audio = self._dtls.keys, self._parameters.audio
+        if keys is None and audio is not None:
             return self._close(CloseReason.DTLS_FAILED, "no SRTP profile in common")
         outputs = self._after_ice(self._ice.connect(proven, now), now)
+        if keys is not None and audio is not None:
+            outputs.append(OpenMedia(keys, audio, self._ssrc, self._sequence))
         outputs.append(self._enter(SessionState.CONNECTED))
         data = self._parameters.data
         if data is not None:

@@ -16,26 +16,35 @@ from ipc.messages.sessions import CloseReason, Problem, SessionSummary
 from workers.transceiver.core.admission import Settings, admit, unclaimed_of
 from workers.transceiver.core.counters import Counters
 from workers.transceiver.core.entry import Entry, NewSession
+from workers.transceiver.core.fragment import tag_of
 from workers.transceiver.core.interface import (
-    AudioReceived,
     BackendCrashed,
     CloseAll,
     CloseSession,
     Crashed,
     Create,
     Created,
+    CredentialsRetired,
     DatagramReceived,
     Drain,
     Dropped,
     ForSession,
+    ForwardAudio,
     FromSession,
+    MeasureMedia,
+    MediaArrived,
+    MediaMeasured,
+    OpenMedia,
+    PatchIce,
     Path,
     PathSelected,
     RecordReceived,
     Refused,
+    ReportArrived,
     SendAudio,
     SendDatagram,
     SendRecord,
+    SendReport,
     SessionClosed,
     SessionEvent,
     SessionOutput,
@@ -44,8 +53,19 @@ from workers.transceiver.core.interface import (
     StateChanged,
 )
 from workers.transceiver.core.labels import Labels, LinkLabel
+from workers.transceiver.core.restart import heed
 from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened, MessageReceived
 from workers.transceiver.core.states import SessionState
+from workers.transceiver.core.streams.interface import (
+    FrameReceived,
+    MediaSeen,
+    ReportReceived,
+    SendFrame,
+    SendStreamReport,
+    StreamClosed,
+    StreamStats,
+)
+from workers.transceiver.core.streams.wiring import Measure, Wiring
 from workers.transceiver.core.timers import Timers
 from workers.wire.demux import KINDS, Kind
 from workers.wire.link import FLAG_ASSURED, FLAG_PROVEN, RecordType, parse_intro
@@ -72,8 +92,13 @@ class Sessions:
     """The table. Never raises on peer input, nor on a bug inside a session."""
 
     def __init__(
-        self, settings: Settings, new_session: NewSession, entropy: Callable[[int], bytes]
+        self,
+        settings: Settings,
+        new_session: NewSession,
+        entropy: Callable[[int], bytes],
+        measure: Measure = lambda _: StreamStats(),
     ) -> None:
+        """`measure` is the media plane's word on a stream."""
         self.counters = Counters()
         self._settings = settings
         self._new_session = new_session
@@ -81,6 +106,7 @@ class Sessions:
         self._entries: dict[SessionId, Entry] = {}
         self._by_ufrag: dict[str, Entry] = {}
         self._labels: Labels[Entry] = Labels()
+        self._wiring = Wiring(self._labels, measure)
         self._timers: Timers[Entry] = Timers()
         self._connected = 0
         self._draining = False
@@ -100,12 +126,25 @@ class Sessions:
     def handle(self, event: SessionsEvent, now: Instant) -> list[SessionsOutput]:
         """Take one event; the outputs are to be carried out in order."""
         match event:
+            case FrameReceived(stream, audio):
+                entry = self._wiring.owner(stream)
+                return [] if entry is None else [FromSession(entry.id, audio)]
             case RecordReceived():
                 return self._record(event, now)
+            case MediaSeen():
+                return self._seen(event, now)
+            case ReportReceived(stream, packet):
+                entry = self._wiring.owner(stream)
+                return [] if entry is None else self._run(entry, ReportArrived(packet), now)
+            case StreamClosed(stream):
+                self._wiring.closed(stream)
+                return []
             case ForSession():
                 return self._for_session(event, now)
             case Create():
                 return self._create(event, now)
+            case PatchIce():
+                return self._patch(event, now)
             case BackendCrashed():
                 entry = self._entries.get(event.session)
                 return [] if entry is None else self._crash(entry, event.error)
@@ -133,7 +172,10 @@ class Sessions:
 
     def summaries(self, limit: int, now: Instant) -> tuple[SessionSummary, ...]:
         """The `limit` oldest sessions."""
-        return tuple(entry.summary(now) for entry in islice(self._entries.values(), limit))
+        return tuple(
+            entry.summary(self._wiring.stats(entry), now)
+            for entry in islice(self._entries.values(), limit)
+        )
 
     # --- births -------------------------------------------------------------------------------
 
@@ -164,7 +206,23 @@ class Sessions:
         self._by_ufrag[parameters.local.ufrag] = entry
         self._arm(entry, core.next_timeout(), now)
         self.counters.created += 1
-        return [*outputs, Created(event.ticket, session, admitted.answer, event.backend)]
+        tag = tag_of(parameters.local)
+        return [*outputs, Created(event.ticket, session, admitted.answer, event.backend, tag)]
+
+    def _patch(self, event: PatchIce, now: Instant) -> list[SessionsOutput]:
+        """A client's word on ICE after its offer; what it means is `restart`'s to judge."""
+        entry = self._entries.get(event.session)
+        if entry is None:
+            return [Refused(event.ticket, Problem.UNKNOWN_SESSION, "no such session")]
+        heeded = heed(event, entry, self._settings, self._entropy)
+        if isinstance(heeded, Refused):
+            return [heeded]
+        patched, restart = heeded
+        if restart is None:
+            return [patched]
+        entry.renew(restart.local, restart.remote)
+        self._by_ufrag[restart.local.ufrag] = entry
+        return [patched, *self._run(entry, restart, now)]
 
     # --- records of relays --------------------------------------------------------------------
 
@@ -179,13 +237,16 @@ class Sessions:
             payload = event.payload
             if payload and payload[0] == DTLS_HANDSHAKE:
                 entry = self._addressee(entry, path, payload)
+            elif entry.stream is not None and payload and KINDS[payload[0]] is Kind.RTP:
+                self.counters.delivered += 1
+                return [*self._wiring.hand_back(entry, LinkLabel(*at), bytes(payload))]
             produced = self._attempt(entry, DatagramReceived(path, payload), now)
             return self._settle(entry, produced, now, self.counters.dropped)
         if event.type is RecordType.INTRO:
             return self._intro(LinkLabel(*at), event.payload, now)
         self._labels.unbind(LinkLabel(*at))  # UNKNOWN or FORGET
         self.counters.controls += 1
-        return []
+        return [*self._wiring.follow_labels()]
 
     def _intro(
         self, at: LinkLabel, payload: memoryview | bytes, now: Instant
@@ -242,17 +303,43 @@ class Sessions:
         if not sharers:
             return self._unknown(at, now)
         entry = self._addressee(sharers[0], path, datagram)
+        if entry.stream is not None and KINDS[datagram[0]] is Kind.RTP:
+            bound = self._labels.receiver(at)
+            if bound is not None and bound.owner is not entry:
+                return self._drop(DropReason.PENDING_FLOW)  # until a check has settled whose it is
+            self.counters.delivered += 1
+            return [*self._wiring.try_out(entry, at, path, datagram)]
         produced = self._attempt(entry, DatagramReceived(path, datagram), now)
         outputs: list[SessionsOutput] = []
         if not isinstance(produced, Exception) and not any(
             isinstance(output, Dropped) for output in produced
         ):
-            self._labels.bind(entry, path, at, proven=False)
-            bound = self._labels.receiver(at)
-            if bound is not None and bound.owner is entry:
-                self.counters.records_out += 1
-                outputs.append(SendRecord(at.relay, RecordType.DATA, FLAG_ASSURED, at.label, b""))
+            outputs += self._assure(entry, path, at)
         return outputs + self._settle(entry, produced, now, self.counters.dropped)
+
+    def _assure(self, entry: Entry, path: Path, at: LinkLabel) -> list[SessionsOutput]:
+        """The session has accepted what came with that label from a relay that recovers the flow."""
+        self._labels.bind(entry, path, at, proven=False)
+        outputs: list[SessionsOutput] = [*self._wiring.follow_labels()]
+        bound = self._labels.receiver(at)
+        if bound is not None and bound.owner is entry:
+            self.counters.records_out += 1
+            outputs.append(SendRecord(at.relay, RecordType.DATA, FLAG_ASSURED, at.label, b""))
+        return outputs
+
+    def _seen(self, event: MediaSeen, now: Instant) -> list[SessionsOutput]:
+        """Media that the plane has authenticated: of a recovered flow, or worth the session's knowing."""
+        entry = self._wiring.owner(event.stream)
+        if entry is None:
+            return []
+        outputs: list[SessionsOutput] = []
+        if entry.tried is not None and entry.tried[0] == event.by:
+            (_, path), entry.tried = entry.tried, None
+            outputs += self._assure(entry, path, event.by)
+        bound = self._labels.receiver(event.by)
+        if bound is not None and bound.owner is entry:
+            outputs += self._run(entry, MediaArrived(bound.path, event.way_at), now)
+        return outputs
 
     def _addressee(self, owner: Entry, path: Path, datagram: bytes | memoryview) -> Entry:
         """Who gets what is not STUN: the owner, except for the handshake of a session after it.
@@ -317,7 +404,7 @@ class Sessions:
             drops[DropReason.CRASHED] += 1
             return self._crash(entry, produced)
         counters = self.counters
-        outputs: list[SessionsOutput] = []
+        outputs: list[SessionsOutput] = [*self._wiring.follow_labels()]
         dropped: DropReason | None = None
         for output in produced:
             match output:
@@ -332,10 +419,14 @@ class Sessions:
                     flags = output.assured * FLAG_ASSURED | output.proven * FLAG_PROVEN
                     counters.records_out += 1
                     outputs.append(SendRecord(relay, DATA, flags, label, output.datagram))
-                case AudioReceived():
-                    entry.audio_in += 1
-                    counters.audio_in += 1
-                    outputs.append(FromSession(entry.id, output))
+                case OpenMedia():
+                    outputs += self._wiring.open(entry, output)
+                case MeasureMedia():
+                    measured = MediaMeasured(self._wiring.stats(entry))
+                    outputs += self._run(entry, measured, now)
+                case SendReport(packet):
+                    if entry.stream is not None:
+                        outputs.append(SendStreamReport(entry.stream, packet))
                 case Dropped():
                     dropped = output.reason
                     outputs.append(output)
@@ -345,6 +436,9 @@ class Sessions:
                 case PathSelected():
                     entry.path = output.path
                     outputs.append(FromSession(entry.id, output))
+                case CredentialsRetired():
+                    entry.ufrags.remove(output.ufrag)
+                    del self._by_ufrag[output.ufrag]
                 case ChannelOpened() | MessageReceived() | ChannelClosed():
                     outputs.append(FromSession(entry.id, output))
                 case SessionClosed():
@@ -357,8 +451,9 @@ class Sessions:
             counters.delivered += 1
         if entry.state is not CLOSED:
             deadline = entry.core.next_timeout()
-            if deadline != entry.wanted:  # media does not move it
+            if deadline != entry.wanted:
                 self._arm(entry, deadline, now)
+            outputs += self._wiring.follow_path(entry)
         return outputs
 
     def _run(self, entry: Entry, event: SessionEvent | None, now: Instant) -> list[SessionsOutput]:
@@ -371,12 +466,16 @@ class Sessions:
             self.counters.refused[DropReason.UNKNOWN_SESSION] += 1
             return [Dropped(DropReason.UNKNOWN_SESSION)]
         what = event.event
-        produced = self._attempt(entry, what, now)
-        outputs = self._settle(entry, produced, now, self.counters.refused)
-        if isinstance(what, SendAudio) and outputs and isinstance(outputs[0], SendRecord):
-            entry.audio_out += 1
-            self.counters.audio_out += 1
-        return outputs
+        if isinstance(what, SendAudio):
+            if entry.stream is None:
+                self.counters.refused[DropReason.UNEXPECTED_STATE] += 1
+                return [Dropped(DropReason.UNEXPECTED_STATE)]
+            self.counters.frames_out += 1
+            return [SendFrame(entry.stream, what)]
+        if isinstance(what, ForwardAudio):
+            target = None if what.target is None else self._entries.get(what.target)
+            return [*self._wiring.forward(entry, target)]
+        return self._run(entry, what, now)
 
     # --- deaths -------------------------------------------------------------------------------
 
@@ -388,11 +487,16 @@ class Sessions:
     def _close(self, entry: Entry, closed: SessionClosed) -> list[SessionsOutput]:
         if self._entries.pop(entry.id, None) is None:
             return []
-        del self._by_ufrag[entry.parameters.local.ufrag]
+        for ufrag in entry.ufrags:
+            del self._by_ufrag[ufrag]
         self._timers.remove(entry)
         self._enter(entry, SessionState.CLOSED)
         self.counters.closed[closed.reason] += 1
-        outputs: list[SessionsOutput] = [FromSession(entry.id, closed)]
+        outputs: list[SessionsOutput] = [
+            *self._wiring.follow_labels(),
+            *self._wiring.close(entry),
+            FromSession(entry.id, closed),
+        ]
         for at in self._labels.remove(entry):
             self.counters.records_out += 1
             outputs.append(SendRecord(at.relay, RecordType.FORGET, 0, at.label, b""))

@@ -87,6 +87,12 @@ class PlaneCounters:
     unsent: Counter[DropReason] = field(default_factory=Counter)
     """Records and frames that Python gave and that did not leave."""
 
+    def conserved(self) -> bool:
+        """Whether both laws hold."""
+        came_to = self.raised + self.frames + self.reports + self.dropped.total()
+        went = self.handed_up + self.forwarded + self.undelivered.total()
+        return self.records == came_to and self.frames == went
+
 
 class MediaPlane(Protocol):
     """See the module. No method blocks. Commands are carried out in the order they are given."""

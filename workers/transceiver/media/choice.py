@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import socket
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from config.ids import Endpoint
+from config.ids import Endpoint, Instant
+from config.model import MediaChoice
 from workers.native import NotBuilt
-from workers.transceiver.media.native import LinkSocket, NativePlane
+from workers.transceiver.media.base import MediaPlane
+from workers.transceiver.media.link import Link
+from workers.transceiver.media.native import NativePlane
+from workers.transceiver.media.python import PythonPlane
 
 
 @contextmanager
 def open_plane(
-    wanted: str,
-    link: LinkSocket,
+    wanted: MediaChoice,
+    link: socket.socket,
     *,
     mtu: int,
     peers: Iterable[Endpoint],
     max_streams: int,
+    clock: Callable[[], Instant],
     clock_offset: float,
     cpu: int | None = None,
-) -> Iterator[tuple[NativePlane | None, str]]:
-    """The running plane, or None if sessions carry their media themselves; and a note on it.
+) -> Iterator[tuple[MediaPlane, str]]:
+    """The running plane, and a note on it.
 
-    `wanted`: `auto`, `native` or `python`. The rest as for `NativePlane`. Raises NotBuilt if only the
-    native plane will do.
+    `clock` gives instants, `clock_offset` is what it shows more than CLOCK_MONOTONIC. The rest as for
+    `NativePlane`. Raises NotBuilt if only the native plane will do.
     """
     why = "chosen in the configuration"
-    if wanted != "python":
+    if wanted is not MediaChoice.PYTHON:
         try:
             plane = NativePlane(
                 link, mtu=mtu, peers=peers, max_streams=max_streams, clock_offset=clock_offset
             )
         except NotBuilt as reason:
-            if wanted == "native":
+            if wanted is MediaChoice.NATIVE:
                 raise
             why = str(reason)
         else:
@@ -43,4 +49,4 @@ def open_plane(
             finally:
                 plane.end()
             return
-    yield None, f"python ({why})"
+    yield PythonPlane(Link(link, mtu, peers), clock), f"python ({why})"

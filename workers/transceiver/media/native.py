@@ -12,7 +12,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
-from config.ids import PACKED_ENDPOINT_LENGTH, Endpoint
+from config.ids import PACKED_ENDPOINT_LENGTH, Endpoint, Instant
 from workers.native import load_media
 from workers.transceiver.core.interface import RecordReceived, SendRecord
 from workers.transceiver.core.srtp import MAX_PACKET, Srtp, SrtpKeys, function_addresses
@@ -135,7 +135,7 @@ class NativePlane:
         self.descriptor: Final[int] = lib.mp_event_fd(self._plane)
         self.hear(peers)
         self.flush()
-        self.turn(with_link=False)
+        self.turn(0.0, with_link=False)
 
     def start(self, cpu: int | None = None) -> None:
         """Let a thread of its own do the work from now on, pinned to that CPU."""
@@ -143,10 +143,10 @@ class NativePlane:
             raise OSError("the media plane's thread cannot be started")
         self._threaded = True
 
-    def turn(self, *, with_link: bool = True) -> None:
-        """A round of the thread's work, in its absence."""
+    def turn(self, now: Instant, *, with_link: bool = True) -> None:
+        """A round of the thread's work, in its absence; `now` is CLOCK_MONOTONIC's."""
         if not self._threaded:
-            self._lib.mp_round(self._plane, with_link)
+            self._lib.mp_round(self._plane, round(now * 1e9), with_link)
 
     def stop(self) -> None:
         """Carry out what was asked for, then touch neither link nor keys any more."""
@@ -154,11 +154,11 @@ class NativePlane:
             return
         self._lib.mp_stop(self._plane)
         self._threaded = False
-        self.flush()
-        self.turn(with_link=False)
-        while self._commands:
+        while True:
             self.flush()
-            self.turn(with_link=False)
+            self.turn(0.0, with_link=False)
+            if not self._commands:
+                break
         self._stopped = True
 
     def end(self) -> None:

@@ -30,7 +30,7 @@ class Codec(msgspec.Struct, frozen=True):
     """One negotiated RTP payload format."""
 
     name: str
-    """Encoding name in lower case: `opus`, `pcmu`, `pcma`."""
+    """Encoding name in lower case: `opus`, `pcmu`, `pcma`, `telephone-event`."""
     payload_type: int
     clock_rate: int
     channels: int = 1
@@ -39,13 +39,18 @@ class Codec(msgspec.Struct, frozen=True):
 
 
 class AudioParameters(msgspec.Struct, frozen=True):
-    """What was agreed for the one audio section; codecs in order of preference, the first is sent."""
+    """What was agreed for the one audio section; codecs in order of preference, the first is sent.
+
+    Keys of a telephone (`telephone-event`) come last.
+    """
 
     mid: str
     codecs: tuple[Codec, ...]
     sends: bool
     """We may send (their direction allows it)."""
     receives: bool
+    packet_time: int = 20
+    """Milliseconds that our packets should play."""
 
 
 class SendAudio(msgspec.Struct, frozen=True, gc=False):

@@ -9,7 +9,7 @@ import pytest
 
 from config.ids import Endpoint
 from workers.transceiver.core.interface import SendRecord
-from workers.transceiver.link import BUDGET, Link
+from workers.transceiver.media.link import BUDGET, Link
 from workers.wire.link import RecordType, encode_record, parse_records
 from workers.wire.types import DropReason
 

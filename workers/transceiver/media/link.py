@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from config.ids import Endpoint
 from workers.transceiver.core.interface import RecordReceived, SendRecord
+from workers.transceiver.media.base import PlaneCounters
 from workers.wire.link import encode_record, pack_records, parse_records
 from workers.wire.sending import send_failure
 from workers.wire.types import DropReason, Malformed
@@ -28,13 +29,16 @@ class Link:
         every user of the host) could put himself in a relay's place with an INTRO he has overheard.
         """
         self.socket = sock
-        self.dropped: Counter[DropReason] = Counter()
-        """Link datagrams, received or to be sent, that came to nothing."""
+        self.counters = PlaneCounters()
         self._mtu = mtu
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
         self.hear(peers)
         self._queue: defaultdict[Endpoint, list[bytes]] = defaultdict(list)
+
+    def fileno(self) -> int:
+        """Readable when there are records."""
+        return self.socket.fileno()
 
     def hear(self, peers: Iterable[Endpoint]) -> None:
         """These are the relays from now on."""
@@ -58,14 +62,15 @@ class Link:
             budget -= 1  # also for an empty one
             relay = relay_at(address)
             if relay is None:
-                self.dropped[DropReason.UNKNOWN_PEER] += 1
+                self._drop(DropReason.UNKNOWN_PEER)
                 continue
+            self.counters.datagrams += 1
             try:
                 for type_, flags, label, payload in parse_records(view[:length]):
                     yield RecordReceived(relay, type_, flags, label, payload)
                     budget -= 1
             except Malformed as error:
-                self.dropped[error.reason] += 1
+                self._drop(error.reason)
 
     def queue(self, record: SendRecord) -> None:
         """Send it with the next flush."""
@@ -78,6 +83,7 @@ class Link:
         if not self._queue:
             return
         for relay, records in self._queue.items():
+            self.counters.records_out += len(records)
             for datagram in pack_records(records, self._mtu):
                 self._send(datagram, relay)
         self._queue.clear()
@@ -86,4 +92,11 @@ class Link:
         try:
             self.socket.sendto(datagram, relay)
         except OSError as error:
-            self.dropped[send_failure(error)] += 1
+            lost = sum(1 for _ in parse_records(datagram))
+            self.counters.records_out -= lost
+            self.counters.unsent[send_failure(error)] += lost
+
+    def _drop(self, reason: DropReason) -> None:
+        """A stranger's datagram, or the rest of one, counts as a record."""
+        self.counters.records += 1
+        self.counters.dropped[reason] += 1
