@@ -153,6 +153,13 @@ static void on_rtcp(mp *m, uint32_t number, const uint8_t *packet, uint32_t leng
     } else mp_count(m, MP_DROPPED_QUEUE_FULL, 1);
 }
 
+static void set_way(struct stream *s, uint32_t peer, uint32_t label) {
+    s->way_at = 0;
+    s->way_peer = peer;
+    s->way_label = label;
+    s->has_way = peer != NO_PEER;
+}
+
 /* Authenticated media came with that label. If the ring is full, the next packet tells. */
 static void tell_of_media(mp *m, struct stream *s, binding *b, uint32_t peer, uint32_t label) {
     int is_way = s->has_way && s->way_label == label && s->way_peer == peer;
@@ -195,6 +202,7 @@ static void on_media(mp *m, binding *b, uint32_t peer, uint32_t label, uint8_t *
         return;
     }
     add_source(s, source);
+    if (m->takes_way) set_way(s, peer, label);
     tell_of_media(m, s, b, peer, label);
     (is_rtcp ? on_rtcp : on_rtp)(m, number, aligned, size);
 }
@@ -345,10 +353,7 @@ static void carry_out(mp *m, const mp_command *c, uint8_t *body, uint32_t length
     case MP_BIND: if (peer != NO_PEER) bind_label(m, label_key(c->value, peer), c->stream); break;
     case MP_UNBIND: if (peer != NO_PEER) unbind(m, label_key(c->value, peer)); break;
     case MP_SET_WAY:
-        if (s->way_peer != peer || s->way_label != c->value) s->way_at = 0;
-        s->way_peer = peer;
-        s->way_label = c->value;
-        s->has_way = peer != NO_PEER;
+        set_way(s, peer, c->value);
         break;
     case MP_FORWARD:
         s->forwards = c->value != MP_NO_STREAM;
@@ -359,17 +364,19 @@ static void carry_out(mp *m, const mp_command *c, uint8_t *body, uint32_t length
     case MP_SEND_REPORT: send_report(m, c->stream, body, length); break;
     case MP_SEND_RECORD: send_record(m, peer, c->type, c->flags, c->value, body, length); break;
     case MP_RECEIVE:
+        m->takes_way = c->flags;
         if (peer != NO_PEER) on_record(m, peer, RECORD_DATA, 0, c->value, body, length);
         else {
             mp_count(m, MP_RECORDS, 1);
             mp_count(m, MP_DROPPED_UNKNOWN_PEER, 1);
         }
+        m->takes_way = 0;
         break;
     case MP_SET_PEERS: set_peers(m, body, length / ADDRESS_ROOM); break;
     }
 }
 
-void carry_out_all(mp *m) {
+static void carry_out_all(mp *m) {
     for (uint8_t *entry; (entry = ring_first(&m->commands));) {
         const mp_command *c = (const mp_command *)entry;
         carry_out(m, c, entry + sizeof *c, c->size - sizeof *c);
@@ -425,11 +432,12 @@ static void signal_python(mp *m) {
     if (atomic_exchange_explicit(&m->armed, 0, memory_order_seq_cst)) (void)!write(m->event_fd, &one, sizeof one);
 }
 
-/* One round without waiting: what the thread does between two waits; without the link, only what Python wants. */
-void mp_round(mp *m, int with_link) {
+/* One round without waiting: what the thread does between two waits, and tests do in its place. Without the link, only
+ * what Python wants. */
+void mp_round(mp *m, int64_t now_ns, int with_link) {
     int n = with_link ? LINK_BATCH : 0, media = 0;
-    m->now_ns = clock_ns();
-    m->now = m->now_ns * 1e-9 + m->clock_offset;
+    if (now_ns > m->now_ns) m->now_ns = now_ns; /* time never goes back */
+    m->now = m->now_ns / 1e9 + m->clock_offset;
     m->decisions = 0;
     carry_out_all(m);
     for (int turn = 0; n == LINK_BATCH && turn < TURNS; turn++) media += n = pump_link(m);
@@ -451,14 +459,14 @@ static void *run(void *argument) {
         int64_t wait = m->nap_ns ? m->nap_ns - clock_ns() : m->owed == NOT_OWED ? -1 : GATHER_NS;
         struct timespec time = { 0, wait > 0 ? wait : 0 };
         atomic_store_explicit(&m->asleep, 1, memory_order_seq_cst);
-        if (ring_is_empty(&m->commands)) ppoll(fds, m->nap_ns ? 1 : 2, wait < 0 && !m->nap_ns ? NULL : &time, NULL);
+        if (!is_wanted(m)) ppoll(fds, m->nap_ns ? 1 : 2, wait < 0 && !m->nap_ns ? NULL : &time, NULL);
         atomic_store_explicit(&m->asleep, 0, memory_order_seq_cst);
         if (fds[0].revents) {
             uint64_t woken;
             (void)!read(m->wake_fd, &woken, sizeof woken);
         }
         if (fds[1].revents & POLLNVAL) fds[1].fd = -1; /* it would spin */
-        mp_round(m, 1);
+        mp_round(m, clock_ns(), 1);
     }
     return NULL;
 }
@@ -478,6 +486,7 @@ int mp_start(mp *m, int cpu) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_store(&m->running, 1);
     m->has_thread = !pthread_create(&m->thread, &attributes, run, m);
+    if (m->has_thread) pthread_setname_np(m->thread, "media");
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return m->has_thread ? 0 : -1;

@@ -108,7 +108,7 @@ size_t mp_push(mp *m, const uint8_t *commands, size_t length) {
 /* Python's: begin with what was pushed. */
 void mp_wake(mp *m) {
     uint64_t one = 1;
-    if (!ring_is_empty(&m->commands) && atomic_exchange_explicit(&m->asleep, 0, memory_order_seq_cst))
+    if (is_wanted(m) && atomic_exchange_explicit(&m->asleep, 0, memory_order_seq_cst))
         (void)!write(m->wake_fd, &one, sizeof one);
 }
 

@@ -93,11 +93,13 @@ static inline int64_t clock_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* Has Python something for the thread? */
+static inline int is_wanted(mp *m) {
+    return !ring_is_empty(&m->commands) || atomic_load_explicit(&m->starved, memory_order_seq_cst);
+}
+
 /* media_out.c: records on their way to relays. */
 uint8_t *out_begin(mp *m, uint32_t peer, uint32_t room);
 void out_end(mp *m, uint32_t peer, uint8_t *head, int type, int flags, uint32_t label, uint32_t length, int lost);
 void out_flush(mp *m);
-
-/* media.c */
-void carry_out_all(mp *m);
 #endif
