@@ -1,0 +1,268 @@
+"""Which back end has which session, without a socket."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipc.backend.codec import encode_batch
+from ipc.backend.messages import (
+    HEARTBEAT,
+    SILENCE,
+    Accept,
+    AudioFormat,
+    AudioIn,
+    AudioOut,
+    Credit,
+    Encoding,
+    Error,
+    ErrorCode,
+    FromBackend,
+    HangUp,
+    Heartbeat,
+    Hello,
+    Reject,
+    SessionEnded,
+    SessionStarted,
+)
+from workers.transceiver.backends.pool import (
+    ANSWER_WITHIN,
+    PATIENCE,
+    Accepted,
+    Pool,
+    PoolOutput,
+    Said,
+    Send,
+    Unplaced,
+)
+
+OURS = Hello("transceiver-0", instance="t")
+A, B = "tcp://a", "tcp://b"
+
+
+def pool(*endpoints: str) -> Pool:
+    return Pool(OURS, {"agent": endpoints or (A, B)})
+
+
+def say(it: Pool, endpoint: str, *items: FromBackend, now: float = 0.0) -> list[PoolOutput]:
+    return it.handle(endpoint, encode_batch(items), now)
+
+
+def started(name: str) -> SessionStarted:
+    return SessionStarted(name, "agent")
+
+
+def live(*endpoints: str, capacity: int = 0) -> Pool:
+    it = pool(*endpoints)
+    for endpoint in endpoints or (A, B):
+        say(it, endpoint, Hello(endpoint, instance="1", capacity=capacity), Credit(100))
+    return it
+
+
+def offers(outputs: list[PoolOutput]) -> list[tuple[str, SessionStarted]]:
+    return [
+        (output.endpoint, item)
+        for output in outputs
+        if isinstance(output, Send)
+        for item in output.items
+        if isinstance(item, SessionStarted)
+    ]
+
+
+def test_we_say_hello_until_somebody_answers_and_then_stay_in_touch() -> None:
+    it = pool(A)
+    assert it.handle_timeout(0.0) == [Send(A, (OURS,))]
+    assert it.handle_timeout(HEARTBEAT) == [Send(A, (OURS,))]
+    say(it, A, Hello("a", instance="1"), now=HEARTBEAT)
+    assert it.live("agent") == 1
+    assert it.handle_timeout(2 * HEARTBEAT) == [Send(A, (Heartbeat(),))]
+
+
+def test_sessions_go_where_the_fewest_are() -> None:
+    it = live()
+    for number in range(10):
+        it.start(started(f"s{number}"), 0.0)
+    assert (it.load(A), it.load(B)) == (5, 5)
+
+
+def test_a_full_back_end_gets_no_more() -> None:
+    it = live(A, capacity=2)
+    for number in range(3):
+        it.start(started(f"s{number}"), 0.0)
+    assert it.load(A) == 2
+    assert Unplaced("s2", "no back end is there") in it.handle_timeout(PATIENCE)
+
+
+def test_a_session_that_nobody_is_there_for_waits_a_little() -> None:
+    it = pool(A)
+    it.start(started("s"), 0.0)
+    outputs = say(it, A, Hello("a", instance="1"), now=1.0)
+    assert offers(outputs) == [(A, started("s"))]
+
+
+def test_accept_opens_the_way_for_audio_both_ways() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    assert it.say("s", AudioIn("s", 0, b"x"), 0.0) == []
+    pcm = AudioFormat(Encoding.PCM, 16_000)
+    assert say(it, A, Accept("s", pcm, speech=True)) == [Accepted("s", pcm, True, False, False)]
+    assert it.say("s", AudioIn("s", 0, b"x"), 0.0) == [Send(A, (AudioIn("s", 0, b"x"),))]
+    out = AudioOut("s", b"y", "item")
+    assert say(it, A, out) == [Said("s", out)]
+
+
+def test_audio_stops_when_credit_is_used_up_and_nothing_else_does() -> None:
+    it = pool(A)
+    say(it, A, Hello("a", instance="1"), Credit(1))
+    it.start(started("s"), 0.0)
+    say(it, A, Accept("s"))
+    assert it.say("s", AudioIn("s", 0), 0.0)
+    assert it.say("s", AudioIn("s", 20), 0.0) == []
+    assert it.counters.without_credit == 1
+    say(it, A, Credit(5))
+    assert it.say("s", AudioIn("s", 40), 0.0)
+    say(it, A, Credit(-1_000_000))
+    assert it.say("s", AudioIn("s", 60), 0.0) == []
+    assert it.end(SessionEnded("s", "hangup"), 0.0) == [Send(A, (SessionEnded("s", "hangup"),))]
+
+
+def test_a_reject_goes_to_the_next_and_then_to_nobody() -> None:
+    it = live()
+    ((first, _),) = offers(it.start(started("s"), 0.0))
+    ((second, _),) = offers(say(it, first, Reject("s", "busy")))
+    assert {first, second} == {A, B}
+    assert Unplaced("s", "busy too") in say(it, second, Reject("s", "busy too"))
+
+
+def test_who_never_answers_loses_the_offer() -> None:
+    it = live()
+    ((first, _),) = offers(it.start(started("s"), 0.0))
+    for endpoint in (A, B):
+        say(it, endpoint, Heartbeat(), now=ANSWER_WITHIN)
+    outputs = it.handle_timeout(ANSWER_WITHIN)
+    assert Send(first, (SessionEnded("s", "withdrawn", "did not answer"),)) in outputs
+    ((second, _),) = offers(outputs)
+    assert second != first
+
+
+def test_sessions_of_a_dead_back_end_go_on_at_another() -> None:
+    it = live()
+    for number in range(100):
+        name = f"s{number}"
+        ((endpoint, _),) = offers(it.start(started(name), 0.0))
+        say(it, endpoint, Accept(name))
+    say(it, B, Heartbeat(), now=1.0)
+    outputs = it.handle_timeout(SILENCE)
+    moved = offers(outputs)
+    assert len(moved) == 50
+    assert all(endpoint == B and session.resumed for endpoint, session in moved)
+    assert it.load(A) == 0
+    assert it.load(B) == 100
+    assert it.counters.resumed == 50
+    name = moved[0][1].session
+    (accepted,) = say(it, B, Accept(name), now=SILENCE)
+    assert isinstance(accepted, Accepted)
+    assert accepted.resumed
+
+
+def test_a_restarted_back_end_is_another_one() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    say(it, A, Accept("s"))
+    outputs = say(it, A, Hello("a", instance="2"), now=0.1)
+    ((endpoint, session),) = offers(outputs)
+    assert (endpoint, session.resumed) == (A, True)
+
+
+def test_the_same_one_saying_hello_again_keeps_its_sessions() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    say(it, A, Accept("s"))
+    assert say(it, A, Hello(A, instance="1")) == []
+    assert it.say("s", Heartbeat(), 0.0)
+
+
+def test_another_version_is_told_so() -> None:
+    it = pool(A)
+    (output,) = say(it, A, Hello("old", version=9))
+    assert isinstance(output, Send)
+    (error,) = output.items
+    assert isinstance(error, Error)
+    assert error.code is ErrorCode.VERSION
+    assert it.live("agent") == 0
+
+
+def test_a_back_end_cannot_speak_for_sessions_of_others() -> None:
+    it = live()
+    ((owner, _),) = offers(it.start(started("s"), 0.0))
+    other = B if owner == A else A
+    (output,) = say(it, other, HangUp("s"))
+    assert isinstance(output, Send)
+    assert output.endpoint == other
+    (error,) = output.items
+    assert isinstance(error, Error)
+    assert error.code is ErrorCode.UNKNOWN_SESSION
+    (early,) = say(it, owner, HangUp("s"))
+    assert isinstance(early, Send)
+
+
+def test_a_format_that_does_not_exist_is_refused() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    outputs = say(it, A, Accept("s", AudioFormat(Encoding.PCM, 44_100)))
+    assert outputs[-1] == Unplaced("s", "format")
+
+
+def test_garbage_is_answered_and_harms_nobody() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    (output,) = it.handle(A, b"\xc1", 0.0)
+    assert isinstance(output, Send)
+    assert it.counters.malformed == 1
+    assert it.live("agent") == 1
+
+
+STEPS = st.sampled_from(
+    ["start", "end", "accept", "reject", "hello-a", "hello-b", "die-a", "wait", "audio", "beat-b"]
+)
+
+
+@given(st.lists(st.tuples(STEPS, st.integers(0, 3)), max_size=80))
+def test_every_session_is_at_one_end_point_or_waits(steps: list[tuple[str, int]]) -> None:
+    it = pool()
+    now, living = 0.0, set[str]()
+    instances = {A: 0, B: 0}
+    for what, number in steps:
+        name = f"s{number}"
+        outputs: list[PoolOutput] = []
+        match what:
+            case "start" if name not in living:
+                living.add(name)
+                outputs = it.start(started(name), now)
+            case "end" if name in living:
+                living.discard(name)
+                outputs = it.end(SessionEnded(name, "hangup"), now)
+            case "accept" | "reject":
+                item = Accept(name) if what == "accept" else Reject(name)
+                for endpoint in (A, B):
+                    outputs += say(it, endpoint, item, now=now)
+            case "hello-a" | "die-a" | "hello-b":
+                endpoint = B if what == "hello-b" else A
+                instances[endpoint] += what == "die-a"
+                hello = Hello(endpoint, instance=str(instances[endpoint]))
+                outputs = say(it, endpoint, hello, Credit(9), now=now)
+            case "beat-b":
+                outputs = say(it, B, Heartbeat(), now=now)
+            case "audio" if name in living:
+                outputs = it.say(name, AudioIn(name, 0), now)
+            case _:
+                now += 0.4
+                outputs = it.handle_timeout(now)
+        living -= {output.session for output in outputs if isinstance(output, Unplaced)}
+        assert it.load(A) + it.load(B) <= len(living)
+        assert it.next_timeout() <= now + max(HEARTBEAT, PATIENCE)
+    now += PATIENCE + SILENCE + 2 * ANSWER_WITHIN
+    for _ in range(8):
+        living -= {o.session for o in it.handle_timeout(now) if isinstance(o, Unplaced)}
+        now += PATIENCE
+    assert not living or it.live("agent") == 0 or it.load(A) + it.load(B) == len(living)

@@ -1,0 +1,379 @@
+"""The transceiver's side of the back-end protocol: which end points live, and who has which session.
+
+Sans-IO. Each end point is a back end that we connect to, like an upstream of a reverse proxy:
+
+    DOWN --its hello--> LIVE --SILENCE, or another instance's hello--> DOWN
+
+A session is offered to the live end point of its name with the fewest; one that rejects it, does not
+answer within ANSWER_WITHIN or goes down passes it on to the next, told `resumed` if somebody had it
+before. If there is none for PATIENCE, the session is given up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from config.ids import Instant
+from ipc.backend.codec import BatchError, decode_from_backend
+from ipc.backend.messages import (
+    HEARTBEAT,
+    SILENCE,
+    VERSION,
+    Accept,
+    AudioFormat,
+    AudioIn,
+    Credit,
+    Error,
+    ErrorCode,
+    FromBackend,
+    Heartbeat,
+    Hello,
+    Reject,
+    SessionEnded,
+    SessionStarted,
+    ToBackend,
+)
+
+ANSWER_WITHIN: Final = 1.0
+"""Seconds a back end may take to accept."""
+PATIENCE: Final = 2.0
+"""Seconds a session waits for a back end to be there."""
+MAX_CREDIT: Final = 65_536
+"""However generous a back end is."""
+_REJECTED: Final = "rejected"
+
+EndpointName: TypeAlias = str
+"""A ZeroMQ end point, as configured."""
+
+
+class Send(NamedTuple):
+    """Send these items to that end point."""
+
+    endpoint: EndpointName
+    items: tuple[ToBackend, ...]
+
+
+class Accepted(NamedTuple):
+    """A back end has taken the session."""
+
+    session: str
+    audio: AudioFormat
+    speech: bool
+    barge_in: bool
+    resumed: bool
+
+
+class Said(NamedTuple):
+    """An item of the back end that has the session."""
+
+    session: str
+    item: FromBackend
+
+
+class Unplaced(NamedTuple):
+    """Nobody takes the session: it is given up."""
+
+    session: str
+    why: str
+
+
+PoolOutput: TypeAlias = Send | Accepted | Said | Unplaced
+
+
+@dataclass(slots=True)
+class PoolCounters:
+    """Plain totals."""
+
+    items_in: int = 0
+    items_out: int = 0
+    malformed: int = 0
+    """Batches that were none."""
+    unexpected: int = 0
+    """Items of end points that had not said hello, or of sessions that are not theirs."""
+    without_credit: int = 0
+    """Audio that its back end was too slow for."""
+    resumed: int = 0
+    """Sessions that went on at another end point."""
+    errors: Counter[ErrorCode] = field(default_factory=Counter)
+    """That back ends said of our items."""
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    name: EndpointName
+    live: bool = False
+    hello: Hello = field(default_factory=lambda: Hello(""))
+    heard_at: Instant = 0.0
+    said_at: Instant = float("-inf")
+    credit: int = 0
+    sessions: set[str] = field(default_factory=set)
+
+    @property
+    def has_room(self) -> bool:
+        return self.live and (not self.hello.capacity or len(self.sessions) < self.hello.capacity)
+
+
+@dataclass(slots=True)
+class _Session:
+    started: SessionStarted
+    waits_since: Instant
+    """For somebody to accept it."""
+    at: _Endpoint | None = None
+    accepted: bool = False
+    offered_at: Instant = 0.0
+    refused_by: set[EndpointName] = field(default_factory=set)
+    why: str = "no back end is there"
+
+
+class Pool:
+    """All end points and the sessions they have."""
+
+    def __init__(self, hello: Hello, groups: Mapping[str, Sequence[EndpointName]]) -> None:
+        """`hello`: what we say of ourselves. `groups`: end points by the name of a back end."""
+        self.counters = PoolCounters()
+        self._hello = hello
+        names = {name for group in groups.values() for name in group}
+        self._endpoints = {name: _Endpoint(name) for name in sorted(names)}
+        self._groups = {
+            name: [self._endpoints[endpoint] for endpoint in group]
+            for name, group in groups.items()
+        }
+        self._sessions: dict[str, _Session] = {}
+        self._pending: dict[str, _Session] = {}
+        """Of them, those that nobody has accepted yet: few, and the only ones with a deadline."""
+
+    def live(self, backend: str) -> int:
+        """How many end points of that name are there."""
+        return sum(endpoint.live for endpoint in self._groups.get(backend, ()))
+
+    def load(self, endpoint: EndpointName) -> int:
+        """How many sessions it has."""
+        return len(self._endpoints[endpoint].sessions)
+
+    # --- what sessions do ---------------------------------------------------------------------------
+
+    def start(self, started: SessionStarted, now: Instant) -> list[PoolOutput]:
+        """Find a back end for a session."""
+        session = _Session(started, waits_since=now)
+        self._sessions[started.session] = self._pending[started.session] = session
+        return self._place(session, now)
+
+    def end(self, ended: SessionEnded, now: Instant) -> list[PoolOutput]:
+        """The session is over."""
+        session = self._forget(ended.session)
+        if session is None or session.at is None:
+            return []
+        session.at.sessions.discard(ended.session)
+        return self._send(session.at, now, ended)
+
+    def say(self, name: str, item: ToBackend, now: Instant) -> list[PoolOutput]:
+        """Tell the session's back end; before one has accepted it, nobody."""
+        session = self._sessions.get(name)
+        if session is None or session.at is None or not session.accepted:
+            return []
+        endpoint = session.at
+        if isinstance(item, AudioIn):
+            if endpoint.credit <= 0:
+                self.counters.without_credit += 1
+                return []
+            endpoint.credit -= 1
+        return self._send(endpoint, now, item)
+
+    # --- what end points do -------------------------------------------------------------------------
+
+    def handle(self, name: EndpointName, data: bytes, now: Instant) -> list[PoolOutput]:
+        """Take a batch from an end point."""
+        endpoint = self._endpoints[name]
+        try:
+            items = decode_from_backend(data)
+        except BatchError as error:
+            self.counters.malformed += 1
+            return self._send(endpoint, now, Error(ErrorCode.MALFORMED, str(error)[:200]))
+        outputs: list[PoolOutput] = []
+        endpoint.heard_at = now
+        for item in items:
+            self.counters.items_in += 1
+            if isinstance(item, Hello):
+                outputs += self._greet(endpoint, item, now)
+            elif not endpoint.live:
+                self.counters.unexpected += 1
+            else:
+                outputs += self._take(endpoint, item, now)
+        return outputs
+
+    def reconnected(self, name: EndpointName, now: Instant) -> list[PoolOutput]:
+        """The connection is a new one: whoever is there has to know us."""
+        return self._send(self._endpoints[name], now, self._hello)
+
+    # --- time ---------------------------------------------------------------------------------------
+
+    def next_timeout(self) -> Instant:
+        """When `handle_timeout` has something to do."""
+        due = [
+            min(endpoint.said_at + HEARTBEAT, endpoint.heard_at + SILENCE)
+            if endpoint.live
+            else endpoint.said_at + HEARTBEAT
+            for endpoint in self._endpoints.values()
+        ]
+        due += [
+            session.waits_since + PATIENCE
+            if session.at is None
+            else session.offered_at + ANSWER_WITHIN
+            for session in self._pending.values()
+        ]
+        return min(due)
+
+    def handle_timeout(self, now: Instant) -> list[PoolOutput]:
+        """Heartbeats; end points that went silent; sessions that have waited long enough."""
+        outputs: list[PoolOutput] = []
+        for endpoint in self._endpoints.values():
+            if endpoint.live and now - endpoint.heard_at >= SILENCE:
+                outputs += self._lose(endpoint, now)
+            if now - endpoint.said_at >= HEARTBEAT:
+                sign = Heartbeat() if endpoint.live else self._hello
+                outputs += self._send(endpoint, now, sign)
+        for session in list(self._pending.values()):
+            if session.at is None:
+                if now - session.waits_since >= PATIENCE:
+                    self._forget(session.started.session)
+                    outputs.append(Unplaced(session.started.session, session.why))
+            elif now - session.offered_at >= ANSWER_WITHIN:
+                outputs += self._withdraw(session, "did not answer", now)
+        return outputs
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _forget(self, name: str) -> _Session | None:
+        self._pending.pop(name, None)
+        return self._sessions.pop(name, None)
+
+    def _greet(self, endpoint: _Endpoint, hello: Hello, now: Instant) -> list[PoolOutput]:
+        if hello.version != VERSION or not hello.audio.valid:
+            why = f"this transceiver speaks version {VERSION}"
+            error = (
+                Error(ErrorCode.VERSION, why)
+                if hello.version != VERSION
+                else Error(ErrorCode.UNSUPPORTED_FORMAT, "no such rate for that encoding")
+            )
+            outputs = self._lose(endpoint, now) if endpoint.live else []
+            return outputs + self._send(endpoint, now, error)
+        outputs = []
+        if endpoint.live and hello.instance != endpoint.hello.instance:
+            outputs = self._lose(endpoint, now)
+        if not endpoint.live:
+            endpoint.live, endpoint.credit = True, 0
+        endpoint.hello = hello
+        for session in list(self._pending.values()):
+            if session.at is None:
+                outputs += self._place(session, now)
+        return outputs
+
+    def _take(self, endpoint: _Endpoint, item: FromBackend, now: Instant) -> list[PoolOutput]:
+        if isinstance(item, Heartbeat | Hello):
+            return []
+        if isinstance(item, Credit):
+            endpoint.credit = max(0, min(endpoint.credit + item.items, MAX_CREDIT))
+            return []
+        if isinstance(item, Error):
+            self.counters.errors[item.code] += 1
+            return []
+        session = self._sessions.get(item.session)
+        if session is None or session.at is not endpoint:
+            self.counters.unexpected += 1
+            if session is None and isinstance(item, Accept):
+                return []  # it ended while it was being accepted, and it was told so
+            return self._send(
+                endpoint, now, Error(ErrorCode.UNKNOWN_SESSION, "not yours", item.session)
+            )
+        match item:
+            case Accept():
+                return self._accept(session, endpoint, item, now)
+            case Reject():
+                return self._withdraw(session, item.why or _REJECTED, now)
+            case _ if not session.accepted:
+                self.counters.unexpected += 1
+                return self._send(
+                    endpoint, now, Error(ErrorCode.UNEXPECTED, "accept it first", item.session)
+                )
+            case _:
+                return [Said(item.session, item)]
+
+    def _accept(
+        self, session: _Session, endpoint: _Endpoint, accept: Accept, now: Instant
+    ) -> list[PoolOutput]:
+        audio = accept.audio or endpoint.hello.audio
+        if session.accepted:
+            return self._send(
+                endpoint, now, Error(ErrorCode.UNEXPECTED, "accepted before", accept.session)
+            )
+        if not audio.valid:
+            error = Error(
+                ErrorCode.UNSUPPORTED_FORMAT, "no such rate for that encoding", accept.session
+            )
+            return self._send(endpoint, now, error) + self._withdraw(session, "format", now)
+        session.accepted = True
+        del self._pending[accept.session]
+        session.refused_by.clear()
+        return [
+            Accepted(accept.session, audio, accept.speech, accept.barge_in, session.started.resumed)
+        ]
+
+    def _place(self, session: _Session, now: Instant) -> list[PoolOutput]:
+        candidates = [
+            endpoint
+            for endpoint in self._groups.get(session.started.backend, ())
+            if endpoint.has_room and endpoint.name not in session.refused_by
+        ]
+        if not candidates:
+            return []
+        endpoint = min(candidates, key=lambda candidate: len(candidate.sessions))
+        session.at, session.offered_at = endpoint, now
+        endpoint.sessions.add(session.started.session)
+        return self._send(endpoint, now, session.started)
+
+    def _withdraw(self, session: _Session, why: str, now: Instant) -> list[PoolOutput]:
+        """That end point does not take it: the next one."""
+        outputs: list[PoolOutput] = []
+        name = session.started.session
+        if session.at is not None:
+            session.at.sessions.discard(name)
+            session.refused_by.add(session.at.name)
+            if why != _REJECTED:
+                outputs += self._send(session.at, now, SessionEnded(name, "withdrawn", why))
+        session.at, session.accepted, session.why = None, False, why
+        self._pending[name] = session
+        placed = self._place(session, now)
+        if not placed and session.refused_by >= {
+            endpoint.name
+            for endpoint in self._groups.get(session.started.backend, ())
+            if endpoint.live
+        }:
+            self._forget(name)
+            outputs.append(Unplaced(name, why))
+        return outputs + placed
+
+    def _lose(self, endpoint: _Endpoint, now: Instant) -> list[PoolOutput]:
+        """It is gone, and what it had goes to others."""
+        endpoint.live, endpoint.credit = False, 0
+        orphans, endpoint.sessions = sorted(endpoint.sessions), set()
+        outputs: list[PoolOutput] = []
+        for name in orphans:
+            session = self._sessions[name]
+            if session.accepted:
+                self.counters.resumed += 1
+                session.started = msgspec.structs.replace(session.started, resumed=True)
+            session.at, session.accepted, session.waits_since = None, False, now
+            self._pending[name] = session
+            session.why = "its back end is gone"
+            outputs += self._place(session, now)
+        return outputs
+
+    def _send(self, endpoint: _Endpoint, now: Instant, *items: ToBackend) -> list[PoolOutput]:
+        endpoint.said_at = now
+        self.counters.items_out += len(items)
+        return [Send(endpoint.name, items)]
