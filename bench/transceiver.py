@@ -1,8 +1,13 @@
-"""What a session costs: `python -m bench.transceiver [--quick] --json`.
+"""What a session costs, beside Janus, Pion and aiortc: `python -m bench.transceiver [--quick] [--json]`.
 
 A real appliance with one worker of each kind, called by `tandem call`: 50 packets a second and call,
-echoed. The transceiver has one CPU to itself; relay and caller share the others. CPU is what the
-workers say of themselves in the snapshot that also has their packet counters.
+echoed. Its transceiver and its peers take turns on one CPU, which is theirs alone; relay, signaling and
+caller share the others. Three things are measured:
+
+* **turns**: 50 calls each (without --quick also 200), all of them in every round, medians. CPU by /proc.
+* **many**: 300 calls on Tandem alone (without --quick also 500 and 1000), transceiver and relay, by what
+  they say of themselves, and memory.
+* **burst**: calls as fast as they are answered, and what one costs in all processes of Tandem.
 """
 
 from __future__ import annotations
@@ -12,17 +17,28 @@ import json
 import os
 import platform
 import sys
+import tempfile
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.appliance import Appliance, running
+from bench.transceiver_contenders import Contender, Turn, medians, resident, take_turn
+from bench.transceiver_peers import install, running_peers
 from ipc.messages.stats import RelayStats, TransceiverStats
 
-CONNECT: Final = 1.5
-"""Seconds after the last call was placed until the window begins."""
-RATE: Final = 50
-BURST: Final = 300
+FEW: Final = 50
+"""Calls in a turn."""
+MANY: Final = 300
+RATE: Final = 100
+"""Calls placed a second."""
+CONNECT: Final = 1.0
+"""Seconds from then until the window begins, the caller's start included."""
+BURST: Final = 200
+SLOW: Final = frozenset({"aiortc"})
+"""Peers so far off that one round tells enough."""
 
 
 class Window(NamedTuple):
@@ -30,31 +46,28 @@ class Window(NamedTuple):
 
     transceiver: float
     relay: float
+    kilobytes: float
+    """Resident memory of the transceiver per session."""
     report: dict[str, Any]
 
 
 def measure(appliance: Appliance, *, count: int, seconds: float) -> Window:
     """Steady state of so many calls, watched for `seconds`."""
-    placing = count / RATE
-    caller = appliance.call(count=count, rate=RATE, seconds=placing + CONNECT + seconds + 1.5)
+    pid = appliance.worker("transceiver").pid
+    placing, before = count / RATE, resident(pid)
+    caller = appliance.call(count=count, rate=RATE, seconds=placing + CONNECT + seconds + 1.0)
     time.sleep(placing + CONNECT)
-    before = snapshot(appliance)
+    first = snapshot(appliance)
     time.sleep(seconds)
-    after = snapshot(appliance)
+    last, grown = snapshot(appliance), resident(pid) - before
     report = caller.report()
-    transceiver = (after[0].usage.cpu_seconds - before[0].usage.cpu_seconds) / max(
-        after[0].audio_out - before[0].audio_out, 1
+    transceiver = (last[0].usage.cpu_seconds - first[0].usage.cpu_seconds) / max(
+        last[0].audio_out - first[0].audio_out, 1
     )
-    relay = (after[1].usage.cpu_seconds - before[1].usage.cpu_seconds) / max(
-        after[1].forwarded - before[1].forwarded, 1
+    relay = (last[1].usage.cpu_seconds - first[1].usage.cpu_seconds) / max(
+        last[1].forwarded - first[1].forwarded, 1
     )
-    return Window(round(transceiver * 1e6, 2), round(relay * 1e6, 2), report)
-
-
-def place(pid: int, cpus: set[int]) -> None:
-    """Move a process, all its threads, to these CPUs."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), cpus)
+    return Window(transceiver * 1e6, relay * 1e6, grown / count, report)
 
 
 def snapshot(appliance: Appliance) -> tuple[TransceiverStats, RelayStats]:
@@ -78,54 +91,118 @@ def burst(appliance: Appliance, count: int) -> dict[str, Any]:
     }
 
 
+def take_turns(
+    contenders: Sequence[Contender], *, sessions: int, rounds: int, seconds: float
+) -> dict[str, list[Turn]]:
+    """All of them in each round, the slow ones in the first only."""
+    turns: dict[str, list[Turn]] = {contender.name: [] for contender in contenders}
+    for number in range(rounds):
+        for contender in contenders:
+            if number == 0 or contender.name not in SLOW:
+                say(f"round {number + 1}, {sessions} sessions: {contender.name}")
+                turn = take_turn(contender, sessions=sessions, seconds=seconds)
+                turns[contender.name].append(turn)
+    return turns
+
+
+def many_fields(windows: Iterable[tuple[int, Window]]) -> dict[str, float]:
+    """Flat, by number of sessions."""
+    fields: dict[str, float] = {}
+    for count, window in windows:
+        report = window.report
+        fields |= {
+            f"tandem_us_per_echo_{count}": round(window.transceiver, 2),
+            f"relay_us_per_echo_{count}": round(window.relay, 2),
+            f"both_us_per_echo_{count}": round(window.transceiver + window.relay, 2),
+            f"lost_{count}": round(report["packets_lost"] / max(report["packets_sent"], 1), 6),
+            f"failed_{count}": report["sessions_failed"],
+            f"rtt_p50_ms_{count}": report["rtt_p50_ms"],
+            f"rtt_p99_ms_{count}": report["rtt_p99_ms"],
+            f"caller_late_max_ms_{count}": report["tick_late_max_ms"],
+        }
+    return fields
+
+
+def say(what: str) -> None:
+    """Progress."""
+    print(what, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _stage(*, peers: bool) -> Iterator[tuple[Appliance, list[Contender]]]:
+    """All that echoes on the last CPU, everything else on the others."""
+    *others, own = sorted(os.sched_getaffinity(0))
+    if not others:
+        raise SystemExit("this bench needs two CPUs")
+    # Whatever is started from here on inherits it, callers and Tandem's other workers too.
+    os.sched_setaffinity(0, set(others))
+    with running() as appliance, tempfile.TemporaryDirectory(prefix="tandem-peers-") as directory:
+        transceiver = appliance.worker("transceiver").pid
+        for task in Path(f"/proc/{transceiver}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {own})
+        tandem = Contender("tandem", appliance.url, transceiver)
+        if not peers:
+            yield appliance, [tandem]
+            return
+        with running_peers(directory, own, others[0]) as found:
+            yield appliance, [tandem, *found]
+
+
 def main() -> None:
     """Run, and print one flat object."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="shorter windows, under 50 s in all")
+    parser.add_argument("--quick", action="store_true", help="under 50 s once all is installed")
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    parser.add_argument("--alone", action="store_true", help="without the peers")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the object there, too")
     arguments = parser.parse_args()
-    seconds = 6.0 if arguments.quick else 20.0
-
-    def say(what: str) -> None:
-        print(what, file=sys.stderr, flush=True)
-
-    *others, own = sorted(os.sched_getaffinity(0))
-    with running() as appliance:
-        place(appliance.worker("transceiver").pid, {own})
-        if others:
-            os.sched_setaffinity(0, set(others))  # the callers inherit it
-        say("warming up")
-        gentle = appliance.call(count=40, rate=20, seconds=1).report()
-        say("50 sessions")
-        fifty = measure(appliance, count=50, seconds=seconds / 2)
-        say("200 sessions")
-        full = measure(appliance, count=200, seconds=seconds)
+    quick = arguments.quick
+    if not arguments.alone:
+        install()
+    load = os.getloadavg()[0]
+    with _stage(peers=not arguments.alone) as (appliance, contenders):
+        appliance.call(count=5, rate=20, seconds=0.5).report()
+        windows = []
+        for count in (MANY,) if quick else (MANY, 500, 1000):
+            say(f"{count} sessions")
+            windows.append((count, measure(appliance, count=count, seconds=3.0 if quick else 10.0)))
         say("a burst of calls")
         rush = burst(appliance, BURST)
-    reports = (gentle, fifty.report, full.report)
-    sent = sum(report["packets_sent"] for report in reports)
-    lost = sum(report["packets_lost"] for report in reports)
-    fields = {
-        "tandem_us_per_echo": full.transceiver,
-        "tandem_us_per_echo_50": fifty.transceiver,
-        "relay_us_per_echo": full.relay,
-        "loss": round(lost / max(sent, 1), 6),
-        "packets_sent": sent,
-        "packets_lost": lost,
-        "sessions_failed": sum(report["sessions_failed"] for report in reports),
-        **rush,
-        "connected_p50_ms": gentle["connected_p50_ms"],
-        "rtt_p50_ms": full.report["rtt_p50_ms"],
-        "rtt_p99_ms": full.report["rtt_p99_ms"],
-        "caller_late_max_ms": full.report["tick_late_max_ms"],
-        "python": platform.python_version(),
+        seconds, rounds = (1.5, 2) if quick else (4.0, 5)
+        turns = take_turns(contenders, sessions=FEW, rounds=rounds, seconds=seconds)
+        fields: dict[str, Any] = medians(turns)
+        if not quick:
+            able = [c for c in contenders if c.name not in SLOW]
+            more = medians(take_turns(able, sessions=200, rounds=3, seconds=seconds))
+            fields |= {f"{name}_200": value for name, value in more.items()}
+    for peer in turns:
+        if peer != "tandem":
+            ratio = fields["tandem_us_per_echo"] / max(fields[f"{peer}_us_per_echo"], 0.01)
+            fields[f"tandem_to_{peer}"] = round(ratio, 3)
+    fields |= many_fields(windows)
+    fields |= {"kb_per_session": round(windows[0][1].kilobytes, 1), **rush}
+    fields |= {
+        "sessions": FEW,
+        "load_average": round(load, 2),
+        "cpu": _cpu(),
         "cpus": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
     }
+    if arguments.save:
+        arguments.save.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
     if arguments.json:
         print(json.dumps(fields))
     else:
         for name, value in fields.items():
-            print(f"{name:24} {value}")
+            print(f"{name:32} {value}")
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 if __name__ == "__main__":

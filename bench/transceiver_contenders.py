@@ -17,13 +17,13 @@ from bench.appliance import call
 
 PACKETS: Final = 50
 """A second and call."""
-PLACED: Final = 50
+PLACED: Final = 100
 """Calls a second."""
-START: Final = 0.8
+START: Final = 0.6
 """Seconds that the caller may take to begin."""
 SETTLE: Final = 0.7
 """Seconds after the last call was placed until the window begins, beyond what set-up costs."""
-_SETUP: Final = {"aiortc": 0.05}
+_SETUP: Final = {"aiortc": 0.04}
 """Seconds of CPU a call that a peer is known to take: it cannot take them any faster."""
 
 
@@ -65,13 +65,13 @@ def take_turn(contender: Contender, *, sessions: int, seconds: float) -> Turn:
     """So many calls, watched for `seconds`."""
     rate = min(PLACED, 1 / _SETUP.get(contender.name, 1 / PLACED))
     lead = START + sessions / rate + SETTLE
-    before = _resident(contender.pid)
+    before = resident(contender.pid)
     caller = call(contender.url, count=sessions, rate=rate, seconds=lead + seconds - START + 0.2)
     time.sleep(lead)
     began, cpu = time.monotonic(), _cpu_seconds(contender.pid)
     time.sleep(seconds)
     cpu, window = _cpu_seconds(contender.pid) - cpu, time.monotonic() - began
-    grown = _resident(contender.pid) - before
+    grown = resident(contender.pid) - before
     report = caller.report()
     came = report["packets_received"] / max(report["packets_sent"], 1)
     echoed = sessions * PACKETS * window * came
@@ -102,8 +102,8 @@ def _cpu_seconds(pid: int) -> float:
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
-def _resident(pid: int) -> float:
-    """Kilobytes."""
+def resident(pid: int) -> float:
+    """Kilobytes of a process that are in memory."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return float(line.split()[1])
