@@ -52,6 +52,7 @@ struct mp {
     double clock_offset, now;
     int64_t now_ns, turned_ns, nap_ns; /* of this round; of the last one with media; until when the link is left alone */
     int unsignalled;
+    int takes_way; /* what is being received says where its stream is sent, if it is authentic */
     srtp_call protect, unprotect, protect_rtcp, unprotect_rtcp;
     struct byte_ring events, commands;
     struct labels labels;

@@ -44,11 +44,12 @@ from workers.transceiver.core.interface import (
     SendAudio,
     SendDatagram,
     SessionClosed,
-    SessionOutput,
     SessionParameters,
+    StandaloneOutput,
 )
 from workers.transceiver.core.offer import OPUS, build_offer, parse_answer
 from workers.transceiver.core.session import Session
+from workers.transceiver.core.standalone import Standalone
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.shell import serve
 from workers.wire.link import RecordType, encode_intro, encode_record, parse_records
@@ -66,7 +67,7 @@ class Client:
 
     def __init__(self, link: Endpoint, relay: socket.socket) -> None:
         self.offer = build_offer(LOCAL, identity("caller").fingerprint, origin=1)
-        self.outputs: list[SessionOutput] = []
+        self.outputs: list[StandaloneOutput] = []
         self.records: list[RecordType] = []
         self._socket = trio.socket.from_stdlib_socket(relay.dup())
         self._link = link
@@ -75,7 +76,7 @@ class Client:
         """Be that client until cancelled."""
         answer = parse_answer(answer_text)
         assert answer.candidates == (PUBLIC,)
-        self.session = Session(
+        session = Session(
             SessionParameters(
                 ice_role=IceRole.CONTROLLING,
                 dtls_role=answer.dtls_role,
@@ -89,6 +90,7 @@ class Client:
             os.urandom,
             trio.current_time(),
         )
+        self.session = Standalone(session)
         await self._socket.connect(self._link)
         while True:
             deadline = self.session.next_timeout() or trio.current_time() + 60
@@ -106,7 +108,7 @@ class Client:
     async def do(self, event: DatagramReceived | SendAudio) -> None:
         await self._carry_out(self.session.handle(event, trio.current_time()))
 
-    async def _carry_out(self, outputs: list[SessionOutput]) -> None:
+    async def _carry_out(self, outputs: list[StandaloneOutput]) -> None:
         self.outputs += outputs
         for output in outputs:
             if isinstance(output, SendDatagram):
@@ -117,7 +119,7 @@ class Client:
                 else:
                     await self._socket.send(encode_record(RecordType.DATA, 0, LABEL, datagram))
 
-    async def until(self, kind: type[SessionOutput] | SessionState) -> None:
+    async def until(self, kind: type[StandaloneOutput] | SessionState) -> None:
         """Wait for such an output, or that state."""
         with trio.fail_after(20):
             while not (

@@ -137,8 +137,11 @@ class MediaPlane(Protocol):
     def send_record(self, record: SendRecord) -> None:
         """Send a record that is not media."""
 
-    def receive(self, at: LinkLabel, datagram: bytes) -> None:
-        """Treat a datagram as if a DATA record with that label had brought it (wire.md 2, INTRO)."""
+    def receive(self, at: LinkLabel, datagram: bytes, *, takes_way: bool = False) -> None:
+        """Treat a datagram as if a DATA record with that label had brought it (wire.md 2, INTRO).
+
+        `takes_way`: if it is authentic, its stream is sent by that label from now on.
+        """
 
     def hear(self, peers: Iterable[Endpoint]) -> None:
         """From now on these are the relays; bindings and ways of those who are none any more are gone."""

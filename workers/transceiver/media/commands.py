@@ -32,8 +32,8 @@ def carry_out(plane: MediaPlane, command: StreamCommand) -> None:
             plane.unbind(at)
         case SetWay(stream, way):
             plane.set_way(stream, way)
-        case ReceiveMedia(at, datagram):
-            plane.receive(at, datagram)
+        case ReceiveMedia(at, datagram, takes_way):
+            plane.receive(at, datagram, takes_way=takes_way)
         case OpenStream(stream, keys, audio, ssrc, sequence):
             plane.open(stream, keys, audio, ssrc, sequence)
         case ForwardStream(stream, target):

@@ -320,9 +320,13 @@ class NativePlane:
         )  # fmt: skip
         self._commands.append(head + body)
 
-    def receive(self, at: LinkLabel, datagram: bytes) -> None:
+    def receive(self, at: LinkLabel, datagram: bytes, *, takes_way: bool = False) -> None:
         """Treat a datagram as if a DATA record with that label had brought it (wire.md 2, INTRO)."""
-        self._command(self._lib.MP_RECEIVE, 0, at.label, self._pack(at.relay) + datagram)
+        body = self._pack(at.relay) + datagram
+        head = _COMMAND.pack(
+            _COMMAND.size + len(body), self._lib.MP_RECEIVE, 0, takes_way, 1, 0, at.label
+        )
+        self._commands.append(head + body)
 
     def hear(self, peers: Iterable[Endpoint]) -> None:
         """From now on these are the relays; bindings and ways of those who are none any more are gone."""

@@ -87,6 +87,8 @@ class PythonPlane:
         self._bound: dict[LinkLabel, Stream] = {}
         self._events: list[PlaneEvent] = []
         self._stopped = False
+        self._taking_way = False
+        """What is being received says where its stream is sent, if it is authentic."""
 
     @property
     def descriptor(self) -> int:
@@ -131,6 +133,8 @@ class PythonPlane:
         if isinstance(packet, DropReason):
             counters.dropped[packet] += 1
             return
+        if self._taking_way:
+            self.set_way(stream, at)
         self._tell(stream, line, at, now)
         media = line.audio.read(packet, now)
         if isinstance(media, DropReason):
@@ -220,9 +224,11 @@ class PythonPlane:
         """Send a record that is not media."""
         self._link.queue(record)
 
-    def receive(self, at: LinkLabel, datagram: bytes) -> None:
+    def receive(self, at: LinkLabel, datagram: bytes, *, takes_way: bool = False) -> None:
         """Treat a datagram as if a DATA record with that label had brought it (wire.md 2, INTRO)."""
+        self._taking_way = takes_way
         self._record(RecordReceived(at.relay, _DATA, 0, at.label, datagram), self._clock())
+        self._taking_way = False
 
     def hear(self, peers: Iterable[Endpoint]) -> None:
         """From now on these are the relays; bindings and ways of those who are none any more are gone."""

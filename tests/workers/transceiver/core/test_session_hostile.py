@@ -81,7 +81,7 @@ def test_any_bytes_in_any_state_are_dropped(
         outputs = pair.server.handle(DatagramReceived(path, datagram), pair.now)
         assert all(isinstance(output, (Dropped, SendDatagram)) for output in outputs)
     assert pair.server.state is before
-    assert len(pair.server._paths.values()) <= 2
+    assert len(pair.server.session._paths.values()) <= 2
 
 
 SHARED = {make: make() for make in STATES}
@@ -168,7 +168,7 @@ def test_media_before_the_keys_is_dropped() -> None:
 
 def peer_srtp(pair: Pair) -> Srtp:
     """What the client encrypts with, for packets that no honest client would send."""
-    keys = pair.client._dtls.keys
+    keys = pair.client.session._dtls.keys
     assert keys is not None
     return Srtp(keys)
 
@@ -209,21 +209,21 @@ def test_a_bye_is_noted_and_broken_rtcp_is_dropped() -> None:
     assert (
         pair.inject(End.SERVER, pair.server_path, protected(srtp.protect_rtcp(report + bye))) == []
     )
-    assert pair.server.peer_left
-    assert pair.server.rtcp_in == 1
+    assert pair.server.session.peer_left
+    assert pair.server.stats.reports_in == 1
     broken = protected(srtp.protect_rtcp(report + b"\x80\xcb\x00\x09"))
     assert pair.inject(End.SERVER, pair.server_path, broken) == [Dropped(DropReason.MALFORMED_RTP)]
 
 
 def test_application_data_without_a_data_section_has_nowhere_to_go() -> None:
     pair = Pair().connect()
-    (record,) = pair.client._dtls.send(b"SCTP")
+    (record,) = pair.client.session._dtls.send(b"SCTP")
     assert pair.inject(End.SERVER, pair.server_path, record) == [Dropped(DropReason.UNSUPPORTED)]
 
 
 def test_a_close_notify_from_the_peer_is_the_end() -> None:
     pair = Pair().connect()
-    (record,) = pair.client._dtls.close()
+    (record,) = pair.client.session._dtls.close()
     outputs = pair.inject(End.SERVER, pair.server_path, record)
     assert outputs[-1] == SessionClosed(CloseReason.PEER_CLOSED)
 

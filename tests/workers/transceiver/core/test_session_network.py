@@ -70,7 +70,7 @@ def test_everything_twice_is_as_good_as_once() -> None:
         pair.run(0.02)
     assert pair.heard(End.SERVER) == [b"%d" % index for index in range(20)]
     assert pair.drops(End.SERVER)[DropReason.SRTP_REPLAY] == 20
-    assert pair.server.reception.lost == 0
+    assert pair.server.stats.lost == 0
 
 
 def test_repetitions_do_not_echo_for_ever() -> None:
@@ -114,7 +114,7 @@ def test_a_rebound_nat_is_followed_once_the_new_path_is_proven() -> None:
     assert pair.drops(End.SERVER)[DropReason.UNVERIFIED_PATH] == 1
     new = Path(pair.server_path.transport, REBOUND, pair.server_path.local)
     assert pair.outputs(End.SERVER, PathSelected)[-1] == PathSelected(new)
-    assert pair.server.selected_path == new
+    assert pair.server.session.selected_path == new
     pair.speak(End.SERVER, b"found you")
     pair.speak(End.CLIENT, b"here")
     pair.run(60)
@@ -141,7 +141,7 @@ def test_a_captured_check_moves_nothing_and_amplifies_little() -> None:
     pair.run(20)
     sent = sum(len(datagram) for _, path, datagram in pair.sent if path == victim)
     assert 0 < sent <= 3 * sum(map(len, checks))
-    assert pair.server.selected_path == pair.server_path
+    assert pair.server.session.selected_path == pair.server_path
     pair.speak(End.SERVER, b"private")
     assert pair.sent[-1][1] == pair.server_path
 
@@ -181,8 +181,8 @@ def test_captured_checks_from_many_addresses_take_bounded_room() -> None:
             pair.server_path.transport, Endpoint("203.0.113.66", port), pair.server_path.local
         )
         pair.inject(End.SERVER, victim, captured[0])
-    assert len(pair.server._paths.values()) <= 8
-    assert pair.server.selected_path == pair.server_path
+    assert len(pair.server.session._paths.values()) <= 8
+    assert pair.server.session.selected_path == pair.server_path
     pair.run(5)
     pair.speak(End.SERVER, b"still here")
     pair.run(1)

@@ -154,8 +154,8 @@ def test_where_a_replayed_hello_drew_the_flight_nothing_is_proven() -> None:
     pair.inject(End.SERVER, ELSEWHERE, captured)
     pair.run_until(lambda: pair.connected)
     pair.run(1)
-    assert pair.server.selected_path is not None
-    assert pair.server.selected_path.remote != ELSEWHERE.remote
+    assert pair.server.session.selected_path is not None
+    assert pair.server.session.selected_path.remote != ELSEWHERE.remote
 
 
 VALUES = st.none() | st.binary(max_size=48) | st.just(bytes.fromhex("16fefd00000000000000000001ff"))

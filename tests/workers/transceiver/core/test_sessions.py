@@ -24,6 +24,7 @@ from workers.transceiver.core.interface import (
     FromSession,
     RecordReceived,
     Refused,
+    ReportArrived,
     SendAudio,
     SendRecord,
     SessionClosed,
@@ -34,7 +35,9 @@ from workers.transceiver.core.interface import (
 from workers.transceiver.core.offer import parse_answer
 from workers.transceiver.core.session import Session
 from workers.transceiver.core.sessions import UNKNOWN_PER_SECOND
+from workers.transceiver.core.srtp import Srtp
 from workers.wire.link import FLAG_ASSURED, FLAG_PROVEN, RecordType, encode_intro
+from workers.wire.rtcp import Goodbye, ReceiverReport, encode_rtcp
 from workers.wire.types import DropReason
 
 OFFER = (File(__file__).parents[3] / "fixtures" / "offers" / "chromium-audio.sdp").read_text()
@@ -133,8 +136,9 @@ def test_a_caller_hears_its_echo() -> None:
         caller.speak(b"%d" % index, index * 960)
         rig.run(0.02)
     assert caller.heard == [b"%d" % index for index in range(50)]
-    counters = rig.sessions.counters
-    assert counters.audio_in == counters.audio_out == 50
+    counters = rig.plane.counters
+    assert counters.frames == counters.forwarded == 50
+    assert not counters.handed_up
     (row,) = rig.sessions.summaries(10, rig.now)
     assert (row.session, row.state, row.codec) == (caller.id, "connected", "opus")
     assert (row.packets_in, row.packets_out, row.lost) == (50, 50, 0)
@@ -203,7 +207,7 @@ def test_a_recovered_flow_is_taken_by_its_address_if_the_packet_is_authentic() -
     intro = encode_intro(caller.key, packet)
     rig.sent.clear()
     rig.do(RecordReceived(OTHER_RELAY, RecordType.INTRO, 0, fresh, intro))
-    word, echo = rig.sent
+    echo, word = rig.sent  # the plane's, then the session's
     assert (word.relay, word.label, word.flags, word.payload) == (
         OTHER_RELAY,
         fresh,
@@ -314,7 +318,7 @@ def test_introductions_that_lead_nowhere(datagram: bytes, reason: DropReason) ->
 def test_a_check_with_the_wrong_password_binds_nothing() -> None:
     rig = Rig()
     caller = rig.call()
-    caller.session._ice._remote_key = b"wrong"
+    caller.session.session._ice._remote_key = b"wrong"
     rig.run(1)
     assert not caller.connected
     assert set(rig.drops()) == {DropReason.BAD_INTEGRITY}
@@ -326,14 +330,12 @@ def test_a_check_with_the_wrong_password_binds_nothing() -> None:
 
 
 class Fragile(Session):
-    """Breaks when told a certain word."""
+    """Breaks at an RTCP packet of a certain length."""
 
     def handle(self, event: SessionEvent, now: float) -> list[SessionOutput]:
-        outputs = super().handle(event, now)
-        for output in outputs:
-            if isinstance(output, AudioReceived) and output.payload == b"break":
-                raise RuntimeError("a bug")
-        return outputs
+        if isinstance(event, ReportArrived) and len(event.packet) == 12:
+            raise RuntimeError("a bug")
+        return super().handle(event, now)
 
 
 def fragile_rig() -> Rig:
@@ -352,7 +354,12 @@ def fragile_rig() -> Rig:
 def test_a_crash_ends_one_session_only() -> None:
     rig = fragile_rig()
     one, two = rig.connect(HERE), rig.connect(THERE)
-    one.speak(b"break")
+    keys = one.session.session._dtls.keys
+    assert keys is not None
+    srtp = Srtp(keys)
+    report = srtp.protect_rtcp(encode_rtcp([ReceiverReport(0), Goodbye(())]))
+    assert isinstance(report, bytes)
+    rig.to_transceiver(one.relay, one.key, report)
     rig.run(0.1)
     (crashed,) = rig.of(Crashed)
     assert crashed.session == one.id

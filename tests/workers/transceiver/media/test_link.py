@@ -54,7 +54,7 @@ def test_junk_ends_its_datagram_and_is_counted(pair: tuple[Link, socket.socket, 
     relay.send(b"?")
     relay.send(encode_record(RecordType.DATA, 0, 2, b"good"))
     assert [event.label for event in link.receive()] == [1, 2]
-    assert link.dropped == {DropReason.MALFORMED_LINK: 2}
+    assert link.counters.dropped == {DropReason.MALFORMED_LINK: 2}
 
 
 def test_nobody_but_the_relays_is_heard(pair: tuple[Link, socket.socket, Endpoint]) -> None:
@@ -64,7 +64,7 @@ def test_nobody_but_the_relays_is_heard(pair: tuple[Link, socket.socket, Endpoin
             stranger.sendto(encode_record(type_, 0, 1, b""), link.socket.getsockname())
         relay.send(encode_record(RecordType.DATA, 0, 2, b"good"))
         assert [event.label for event in link.receive()] == [2]
-    assert link.dropped == {DropReason.UNKNOWN_PEER: 4}
+    assert link.counters.dropped == {DropReason.UNKNOWN_PEER: 4}
 
 
 def test_relays_may_be_added_and_removed(pair: tuple[Link, socket.socket, Endpoint]) -> None:
@@ -125,7 +125,7 @@ def test_what_cannot_be_sent_is_counted(pair: tuple[Link, socket.socket, Endpoin
     roomy.queue(SendRecord(address, RecordType.DATA, 0, 1, bytes(65_520)))
     roomy.queue(SendRecord(address, RecordType.DATA, 0, 2, bytes(65_520)))
     roomy.flush()
-    assert roomy.dropped == {DropReason.SEND_TOO_BIG: 1}
+    assert roomy.counters.unsent == {DropReason.SEND_TOO_BIG: 2}
     roomy.queue(SendRecord(address, RecordType.FORGET, 0, 3, b""))
     roomy.flush()
     assert [record.label for record in parse_records(relay.recv(65536))] == [3]

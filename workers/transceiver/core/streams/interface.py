@@ -210,6 +210,8 @@ class ReceiveMedia(NamedTuple):
 
     at: LinkLabel
     datagram: bytes
+    takes_way: bool = False
+    """If it is authentic, its stream is sent by that label from now on."""
 
 
 StreamCommand: TypeAlias = (

@@ -157,12 +157,18 @@ class Wiring:
     def try_out(
         self, entry: Entry, at: LinkLabel, path: Path, datagram: bytes
     ) -> list[StreamCommand]:
-        """It came with a label that nothing stands for yet: `MediaSeen` says whether it is the peer's."""
+        """It came with a label that nothing stands for yet: `MediaSeen` says whether it is the peer's.
+
+        The relay that brings it has the flow now, so it gets the answer, too.
+        """
+        if entry.stream is None:
+            return []
         commands: list[StreamCommand] = []
         tried = entry.tried
         if tried is not None and tried[0] != at and self._labels.receiver(tried[0]) is None:
             commands.append(UnbindLabel(tried[0]))
         if tried != (at, path):
             entry.tried = (at, path)
-            return commands + self.hand_back(entry, at, datagram)
-        return [ReceiveMedia(at, datagram)]
+            commands.append(BindLabel(at, entry.stream))
+        takes_way = path == entry.core.media_path
+        return [*commands, ReceiveMedia(at, datagram, takes_way)]
