@@ -47,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True):
     max_sessions: int
     connect_timeout: float = 30.0
     consent_timeout: float = 30.0
+    max_duration: float = 0.0
+    idle_timeout: float = 0.0
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -70,10 +72,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
     except NothingInCommon as error:
         return Refused(event.ticket, Problem.NOTHING_IN_COMMON, str(error))
 
-    def mint() -> str:
-        return settings.keys.mint(settings.route, entropy(NONCE_LENGTH))
-
-    local = IceCredentials(mint(), entropy(PASSWORD_BYTES).hex())
+    local = mint_credentials(settings, entropy)
     data = agreement.data
     if data is not None and data.their_init:
         data = msgspec.structs.replace(data, our_init=make_init(entropy))
@@ -95,9 +94,25 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         data=data,
         connect_timeout=settings.connect_timeout,
         consent_timeout=settings.consent_timeout,
+        max_duration=_either(event.max_duration, settings.max_duration),
+        idle_timeout=_either(event.idle_timeout, settings.idle_timeout),
         sped=bool(agreement.peer.sped),
     )
-    return Admitted(SessionId(f"rtc_{settings.route.cluster}_{mint()}"), parameters, answer)
+    session = SessionId(f"rtc_{settings.route.cluster}_{_mint(settings, entropy)}")
+    return Admitted(session, parameters, answer)
+
+
+def _either(asked: float | None, usual: float) -> float:
+    return usual if asked is None else asked
+
+
+def mint_credentials(settings: Settings, entropy: Callable[[int], bytes]) -> IceCredentials:
+    """New ones of ours; the ufrag is the route to this transceiver."""
+    return IceCredentials(_mint(settings, entropy), entropy(PASSWORD_BYTES).hex())
+
+
+def _mint(settings: Settings, entropy: Callable[[int], bytes]) -> str:
+    return settings.keys.mint(settings.route, entropy(NONCE_LENGTH))
 
 
 def unclaimed_of(entries: Iterable[Entry], now: Instant) -> Entry | None:

@@ -1,4 +1,4 @@
-"""The answer to an offer: an audio section, data channels if offered, ICE lite, every candidate.
+"""The answer to an offer: audio, data channels, whichever was offered; ICE lite, every candidate.
 
 No `a=ice-options:trickle`: all our candidates are here and `end-of-candidates` says so, and a lite
 end needs none of the client's. `ice2` says that we follow RFC 8445.
@@ -10,7 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from config.ids import Endpoint
-from workers.transceiver.core.interface import Codec, DtlsRole, Fingerprint, IceCredentials
+from workers.transceiver.core.codecs import encode_codecs
+from workers.transceiver.core.interface import (
+    AudioParameters,
+    DtlsRole,
+    Fingerprint,
+    IceCredentials,
+)
 from workers.transceiver.core.negotiation import DATA_FORMAT, Agreement, direction_name
 from workers.transceiver.core.sctp.interface import MAX_MESSAGE, SCTP_PORT
 from workers.transceiver.core.sctp.snap import encode_sctp_init
@@ -18,10 +24,8 @@ from workers.transceiver.core.sdp import Section
 
 HOST_TYPE_PREFERENCE: Final = 126
 MAX_LOCAL_PREFERENCE: Final = 65_535
-OPUS_PARAMETERS: Final = "minptime=10;useinbandfec=1"
 STREAM: Final = "tandem"
 """The media stream our track belongs to, so that a browser's `ontrack` has a stream."""
-_ENCODINGS: Final = {"opus": "opus/48000/2", "pcmu": "PCMU/8000", "pcma": "PCMA/8000"}
 
 
 def dtls_role(agreement: Agreement) -> DtlsRole:
@@ -42,8 +46,7 @@ def encode_answer(
 
     `sctp_init`: our INIT chunk, if data channels are set up by SNAP.
     """
-    accepted, data = agreement.section, agreement.data_section
-    taken = [s for s in agreement.offer.sections if s is accepted or s is data]
+    taken = agreement.accepted
     lines = [
         "v=0",
         f"o=- {origin} 1 IN IP4 127.0.0.1",
@@ -55,9 +58,9 @@ def encode_answer(
     options = " ".join(("ice2", *agreement.peer.sped))
     lines += ["a=ice-lite", f"a=ice-options:{options}", "a=msid-semantic: WMS *"]
     for section in agreement.offer.sections:
-        if section is accepted:
-            lines += _audio(agreement, advertise[0])
-        elif section is data:
+        if section is agreement.audio_section and agreement.audio is not None:
+            lines += _audio(section, agreement.audio, advertise[0])
+        elif section is agreement.data_section:
             lines += _data(section, advertise[0], sctp_init)
         else:
             lines += _rejected(section)
@@ -89,21 +92,12 @@ def encode_fingerprint(fingerprint: Fingerprint) -> str:
     return f"a=fingerprint:{fingerprint.algorithm} {fingerprint.digest.hex(':').upper()}"
 
 
-def encode_codecs(codecs: Sequence[Codec]) -> Iterator[str]:
-    """`rtpmap` and `fmtp` lines."""
-    for codec in codecs:
-        yield f"a=rtpmap:{codec.payload_type} {_ENCODINGS[codec.name]}"
-        if codec.name == "opus":
-            yield f"a=fmtp:{codec.payload_type} {OPUS_PARAMETERS}"
-
-
 def connection_line(endpoint: Endpoint) -> str:
     """The `c=` line of a default destination."""
     return f"c=IN {'IP6' if endpoint.is_ipv6 else 'IP4'} {endpoint.host}"
 
 
-def _audio(agreement: Agreement, default: Endpoint) -> list[str]:
-    section, audio = agreement.section, agreement.audio
+def _audio(section: Section, audio: AudioParameters, default: Endpoint) -> list[str]:
     formats = " ".join(str(codec.payload_type) for codec in audio.codecs)
     lines = [f"m=audio {default.port} {section.protocol} {formats}", connection_line(default)]
     if section.mid:
@@ -120,7 +114,7 @@ def _data(section: Section, default: Endpoint, sctp_init: bytes) -> list[str]:
     lines = [
         f"m={section.kind} {default.port} {section.protocol} {DATA_FORMAT}",
         connection_line(default),
-        f"a=mid:{section.mid}",
+        *([f"a=mid:{section.mid}"] if section.mid else []),
         f"a=sctp-port:{SCTP_PORT}",
         f"a=max-message-size:{MAX_MESSAGE}",
     ]

@@ -1,21 +1,27 @@
-"""What an offer or an answer means for us: who the peer is, and the audio that both can (RFC 9429).
+"""What an offer or an answer means for us: who the peer is, and what both can (RFC 9429).
 
-One bundled transport with one audio section is served, and one section of data channels beside it in
-the same bundle. Every other section is rejected with port 0.
+One transport is served: an audio section, and data channels beside it in the same bundle, or data channels
+alone where no audio is offered. Every other section is rejected with port 0.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import msgspec
 
 from config.ids import MAX_PORT
+from workers.transceiver.core.codecs import (
+    VOICES,
+    read_codecs,
+    read_packet_time,
+    read_rtpmaps,
+    spell,
+)
 from workers.transceiver.core.interface import (
     AudioParameters,
-    Codec,
     DataParameters,
     Fingerprint,
     IceCredentials,
@@ -39,18 +45,12 @@ PROTOCOLS: Final = frozenset(
 """RFC 9429, 5.1.2: what an offerer may call RTP over DTLS-SRTP; the answer repeats it."""
 DATA_PROTOCOLS: Final = frozenset({"UDP/DTLS/SCTP", "TCP/DTLS/SCTP"})
 DATA_FORMAT: Final = "webrtc-datachannel"
-SERVED: Final = {("opus", 48000, 2): 0, ("pcmu", 8000, 1): 1, ("pcma", 8000, 1): 1}
-"""Encodings and their rank; equals stay in the offerer's order."""
-STATIC: Final = {0: ("PCMU", 8000, 1), 8: ("PCMA", 8000, 1)}
-"""RFC 3551, 6: payload types that need no rtpmap."""
-SERVED_NAMES: Final = "opus/48000/2, PCMU/8000, PCMA/8000"
 DIGESTS: Final = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 MAX_FINGERPRINTS: Final = 8
 MAX_NAMED: Final = 12
 
 _ICE_CHARS: Final = re.compile(r"[0-9A-Za-z+/]*")
 _DIGEST: Final = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*")
-_RTPMAP: Final = re.compile(r"(\d{1,3}) ([^/ ]+)/(\d{1,6})(?:/(\d{1,2}))?", re.ASCII)
 _DIRECTIONS: Final = {
     "sendrecv": (True, True),
     "sendonly": (True, False),
@@ -81,31 +81,53 @@ class Agreement(msgspec.Struct, frozen=True):
     """What an offer and we have in common."""
 
     offer: Description
-    section: Section
-    """The one section that is accepted."""
     bundled: bool
     peer: PeerDescription
-    audio: AudioParameters
+    audio_section: Section | None
+    """The one that is accepted; this, or that of data channels, or both."""
+    audio: AudioParameters | None
     data_section: Section | None = None
-    """The section of data channels that is accepted, too."""
     data: DataParameters | None = None
 
+    @property
+    def accepted(self) -> tuple[Section, ...]:
+        """All that are, in the offer's order."""
+        return tuple(
+            section
+            for section in self.offer.sections
+            if section is self.audio_section or section is self.data_section
+        )
 
-def negotiate(offer: Description) -> Agreement:
-    """Find what an offer and we have in common. Raises SdpError or NothingInCommon."""
+
+def negotiate(offer: Description, codecs: Collection[str] = VOICES) -> Agreement:
+    """Find what an offer and we, with these codecs, have in common.
+
+    Raises SdpError or NothingInCommon.
+    """
     _distinct_mids(offer)
-    section = _audio_section(offer)
-    group = bundle_group(offer)
-    bundled = bool(section.mid) and section.mid in group
-    if not section.has("rtcp-mux"):
+    audio_section = _audio_section(offer, codecs)
+    section = audio_section or data_section(offer.sections)
+    if section is None:
+        offered = "; ".join(_offered(offer)) or "no media section"
+        served = f"one audio section with {spell(codecs)}, data channels ({DATA_FORMAT}), or both"
+        raise NothingInCommon(f"offered: {offered}. Served: {served}")
+    if section is audio_section and not section.has("rtcp-mux"):
         raise NothingInCommon(f"line {section.line}: the audio section does not offer rtcp-mux")
-    siblings = tuple(s for s in offer.sections if s.mid in group) if bundled else ()
+    group = bundle_group(offer, section)
+    siblings = tuple(s for s in offer.sections if s.mid in group)
     peer = read_peer(offer, section, siblings)
     if peer.lite:
         raise NothingInCommon("both ends are ICE lite: nobody would send checks")
-    data_section = _data_section(siblings)
-    data = None if data_section is None else _read_data(data_section)
-    return Agreement(offer, section, bundled, peer, _mirrored(offer, section), data_section, data)
+    data = data_section(siblings) if section is audio_section else section
+    return Agreement(
+        offer,
+        bool(group),
+        peer,
+        audio_section,
+        None if audio_section is None else _mirrored(offer, audio_section, codecs),
+        data,
+        None if data is None else read_data(data),
+    )
 
 
 def read_peer(
@@ -117,18 +139,16 @@ def read_peer(
     it at session level: the section's own count first.
     """
     blocks: tuple[Block, ...] = (section, *siblings, description)
-    ufrag = _required(blocks, "ice-ufrag", section)
-    password = _required(blocks, "ice-pwd", section)
-    for attribute, least in ((ufrag, 4), (password, 22)):
-        if not (least <= len(attribute.value) <= 256 and _ICE_CHARS.fullmatch(attribute.value)):
-            raise SdpError(attribute.line, f"{attribute.name} is not {least}-256 ICE characters")
+    credentials = read_credentials(
+        _required(blocks, "ice-ufrag", section), _required(blocks, "ice-pwd", section)
+    )
     setup = _nearest(blocks, "setup")
     if setup is not None and setup.value not in _SETUPS:
         raise SdpError(setup.line, f"setup {setup.value[:20]!r} is unknown")
     if setup is not None and setup.value == "holdconn":
         raise NothingInCommon(f"line {setup.line}: setup holdconn asks for no connection")
     return PeerDescription(
-        IceCredentials(ufrag.value, password.value),
+        credentials,
         _fingerprints(blocks, section),
         setup.value if setup else "actpass",
         description.has("ice-lite"),
@@ -142,24 +162,12 @@ def _sped(blocks: tuple[Block, ...]) -> tuple[str, ...]:
     return tuple(option for option in SPED_OPTIONS if option in options)
 
 
-def read_codecs(section: Section) -> tuple[Codec, ...]:
-    """The encodings of a section that we serve, best first, one per name. Raises SdpError."""
-    names = _rtpmaps(section)
-    parameters: dict[int, str] = {}
-    for attribute in section.all("fmtp"):
-        number, _, value = attribute.value.partition(" ")
-        if number.isascii() and number.isdigit() and len(number) <= 3:
-            parameters[int(number)] = value.strip()
-    codecs: dict[str, Codec] = {}
-    for payload_type in _payload_types(section):
-        encoding = names.get(payload_type) or STATIC.get(payload_type)
-        if encoding is None:
-            continue
-        name, clock_rate, channels = encoding[0].lower(), encoding[1], encoding[2]
-        if (name, clock_rate, channels) in SERVED:
-            fmtp = parameters.get(payload_type, "")
-            codecs.setdefault(name, Codec(name, payload_type, clock_rate, channels, fmtp))
-    return tuple(sorted(codecs.values(), key=lambda c: SERVED[c.name, c.clock_rate, c.channels]))
+def read_credentials(ufrag: Attribute, password: Attribute) -> IceCredentials:
+    """RFC 8839, 5.4. Raises SdpError."""
+    for attribute, least in ((ufrag, 4), (password, 22)):
+        if not (least <= len(attribute.value) <= 256 and _ICE_CHARS.fullmatch(attribute.value)):
+            raise SdpError(attribute.line, f"{attribute.name} is not {least}-256 ICE characters")
+    return IceCredentials(ufrag.value, password.value)
 
 
 def read_direction(description: Description, section: Section) -> tuple[bool, bool]:
@@ -176,12 +184,12 @@ def direction_name(sends: bool, receives: bool) -> str:
     return next(name for name, pair in _DIRECTIONS.items() if pair == (sends, receives))
 
 
-def bundle_group(description: Description) -> tuple[str, ...]:
-    """Tags of the first BUNDLE group (RFC 9143), or none."""
+def bundle_group(description: Description, section: Section) -> tuple[str, ...]:
+    """Tags of the BUNDLE group that a section is in (RFC 9143), or none."""
     for attribute in description.all("group"):
-        words = attribute.value.split()
-        if words[:1] == ["BUNDLE"]:
-            return tuple(words[1:])
+        semantics, *tags = attribute.value.split() or [""]
+        if semantics == "BUNDLE" and section.mid in tags:
+            return tuple(tags)
     return ()
 
 
@@ -198,22 +206,25 @@ def _distinct_mids(description: Description) -> None:
         seen.add(section.mid)
 
 
-def _audio_section(offer: Description) -> Section:
+def _audio_section(offer: Description, codecs: Collection[str]) -> Section | None:
+    """The first that we serve. None if none is offered; an offer of audio is not answered without it."""
     for section in offer.sections:
         if (
             section.kind == "audio"
             and is_offered(section)
             and section.protocol in PROTOCOLS
-            and read_codecs(section)
+            and read_codecs(section, codecs)
         ):
             return section
-    offered = "; ".join(_offered(offer)) or "no media section"
-    raise NothingInCommon(f"offered: {offered}. Served: one audio section with {SERVED_NAMES}")
+    if any(section.kind == "audio" and is_offered(section) for section in offer.sections):
+        offered = "; ".join(_offered(offer))
+        raise NothingInCommon(f"offered: {offered}. Served: one audio section with {spell(codecs)}")
+    return None
 
 
-def _data_section(siblings: tuple[Section, ...]) -> Section | None:
-    """RFC 8841: the first of the bundle; older forms (`DTLS/SCTP 5000`) are not served."""
-    for section in siblings:
+def data_section(sections: tuple[Section, ...]) -> Section | None:
+    """RFC 8841: the first of them; older forms (`DTLS/SCTP 5000`) are not served."""
+    for section in sections:
         if (
             section.kind == "application"
             and is_offered(section)
@@ -224,7 +235,8 @@ def _data_section(siblings: tuple[Section, ...]) -> Section | None:
     return None
 
 
-def _read_data(section: Section) -> DataParameters:
+def read_data(section: Section) -> DataParameters:
+    """What the describing end says of its SCTP (RFC 8841). Raises SdpError."""
     return DataParameters(
         section.mid,
         _number(section, "sctp-port", SCTP_PORT, 1, MAX_PORT),
@@ -261,35 +273,21 @@ def _offered(offer: Description) -> Iterator[str]:
         elif section.kind == "audio" and section.protocol not in PROTOCOLS:
             yield f"{section.kind} over {section.protocol[:40]}"
         else:
-            names = [name for name, _, _ in _rtpmaps(section).values()]
+            names = [name for name, _, _ in read_rtpmaps(section).values()]
             names = list(dict.fromkeys(names or section.formats))
             more = ", ..." if len(names) > MAX_NAMED else ""
             yield f"{section.kind} with {', '.join(names[:MAX_NAMED])}{more}"
 
 
-def _mirrored(offer: Description, section: Section) -> AudioParameters:
+def _mirrored(offer: Description, section: Section, codecs: Collection[str]) -> AudioParameters:
     they_send, they_receive = read_direction(offer, section)
-    codecs = read_codecs(section)
-    return AudioParameters(section.mid, codecs, sends=they_receive, receives=they_send)
-
-
-def _payload_types(section: Section) -> Iterator[int]:
-    for text in section.formats:
-        if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < 128):
-            raise SdpError(section.line, f"{text[:20]!r} is not a payload type")
-        # RFC 5761, 4: with rtcp-mux these would look like RTCP.
-        if not 64 <= int(text) < 96:
-            yield int(text)
-
-
-def _rtpmaps(section: Section) -> dict[int, tuple[str, int, int]]:
-    names: dict[int, tuple[str, int, int]] = {}
-    for attribute in section.all("rtpmap"):
-        match = _RTPMAP.fullmatch(attribute.value)
-        if match is None:
-            raise SdpError(attribute.line, "rtpmap is not <type> <name>/<rate>[/<channels>]")
-        names[int(match[1])] = (match[2][:40], int(match[3]), int(match[4] or 1))
-    return names
+    return AudioParameters(
+        section.mid,
+        read_codecs(section, codecs),
+        sends=they_receive,
+        receives=they_send,
+        packet_time=read_packet_time(section),
+    )
 
 
 def _nearest(blocks: tuple[Block, ...], name: str) -> Attribute | None:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from config.ids import MAX_PORT, Endpoint
-from workers.transceiver.core.answer import encode_codecs, encode_fingerprint
+from config.ids import Endpoint
+from workers.transceiver.core.answer import encode_fingerprint
+from workers.transceiver.core.candidates import read_candidates
+from workers.transceiver.core.codecs import encode_codecs, read_codecs, read_packet_time
 from workers.transceiver.core.interface import (
     AudioParameters,
     Codec,
+    DataParameters,
     DtlsRole,
     Fingerprint,
     IceCredentials,
 )
 from workers.transceiver.core.negotiation import (
+    DATA_FORMAT,
     NothingInCommon,
+    data_section,
     direction_name,
-    read_codecs,
+    read_data,
     read_direction,
     read_peer,
 )
+from workers.transceiver.core.sctp.interface import MAX_MESSAGE, SCTP_PORT
 from workers.transceiver.core.sdp import Description, SdpError, Section, parse_description
 
-MID: Final = "0"
-MAX_CANDIDATES: Final = 64
+AUDIO_MID: Final = "0"
+DATA_MID: Final = "1"
 OPUS: Final = Codec("opus", 111, 48000, 2)
 PCMU: Final = Codec("pcmu", 0, 8000)
 PCMA: Final = Codec("pcma", 8, 8000)
@@ -44,7 +49,9 @@ class Answer(msgspec.Struct, frozen=True):
     lite: bool
     candidates: tuple[Endpoint, ...]
     """UDP addresses, the highest priority first; names (mDNS) and TCP are left out."""
-    audio: AudioParameters
+    audio: AudioParameters | None
+    data: DataParameters | None
+    """This or audio, or both."""
 
 
 def build_offer(
@@ -55,25 +62,48 @@ def build_offer(
     codecs: Sequence[Codec] = CODECS,
     sends: bool = True,
     receives: bool = True,
+    data: bool = False,
 ) -> str:
-    """An offer of one bundled audio section without candidates: the answerer learns our address."""
+    """An offer of one bundle without candidates: the answerer learns our address.
+
+    It has an audio section if there are `codecs`, and one of data channels if `data`.
+    """
+    transport = (
+        f"a=ice-ufrag:{local.ufrag}",
+        f"a=ice-pwd:{local.password}",
+        encode_fingerprint(fingerprint),
+        "a=setup:actpass",
+    )
+    mids, sections = [], list[str]()
+    if codecs:
+        mids.append(AUDIO_MID)
+        sections += [
+            f"m=audio 9 UDP/TLS/RTP/SAVPF {' '.join(str(c.payload_type) for c in codecs)}",
+            "c=IN IP4 0.0.0.0",
+            f"a=mid:{AUDIO_MID}",
+            f"a={direction_name(sends, receives)}",
+            "a=rtcp-mux",
+            *encode_codecs(codecs),
+            *transport,
+        ]
+    if data:
+        mids.append(DATA_MID)
+        sections += [
+            f"m=application 9 UDP/DTLS/SCTP {DATA_FORMAT}",
+            "c=IN IP4 0.0.0.0",
+            f"a=mid:{DATA_MID}",
+            f"a=sctp-port:{SCTP_PORT}",
+            f"a=max-message-size:{MAX_MESSAGE}",
+            *transport,
+        ]
     lines = [
         "v=0",
         f"o=- {origin} 1 IN IP4 127.0.0.1",
         "s=-",
         "t=0 0",
-        f"a=group:BUNDLE {MID}",
+        f"a=group:BUNDLE {' '.join(mids)}",
         "a=ice-options:ice2",
-        f"m=audio 9 UDP/TLS/RTP/SAVPF {' '.join(str(c.payload_type) for c in codecs)}",
-        "c=IN IP4 0.0.0.0",
-        f"a=mid:{MID}",
-        f"a={direction_name(sends, receives)}",
-        "a=rtcp-mux",
-        *encode_codecs(codecs),
-        f"a=ice-ufrag:{local.ufrag}",
-        f"a=ice-pwd:{local.password}",
-        encode_fingerprint(fingerprint),
-        "a=setup:actpass",
+        *sections,
     ]
     return "\r\n".join(lines) + "\r\n"
 
@@ -81,50 +111,35 @@ def build_offer(
 def parse_answer(text: str) -> Answer:
     """Read the answer to an offer of ours. Raises SdpError or NothingInCommon."""
     answer = parse_description(text)
-    section = next((s for s in answer.sections if s.kind == "audio" and s.port != 0), None)
+    accepted = tuple(s for s in answer.sections if s.port != 0)
+    audio = next((s for s in accepted if s.kind == "audio"), None)
+    data = data_section(accepted)
+    section = audio or data
     if section is None:
-        raise NothingInCommon("the answer accepts no audio section")
-    peer = read_peer(answer, section, ())
+        raise NothingInCommon("the answer accepts no section of audio or data")
+    peer = read_peer(answer, section, accepted)
     if peer.setup == "actpass":
         raise SdpError(section.line, "an answer must choose setup active or passive")
-    codecs = read_codecs(section)
-    if not codecs:
-        raise NothingInCommon("the answer accepts no codec that was offered")
-    they_send, they_receive = read_direction(answer, section)
     return Answer(
         peer.credentials,
         peer.fingerprints,
         DtlsRole.ACTIVE if peer.setup == "passive" else DtlsRole.PASSIVE,
         peer.lite,
-        _candidates(answer, section),
-        AudioParameters(section.mid, codecs, sends=they_receive, receives=they_send),
+        read_candidates(*accepted, answer),
+        None if audio is None else _audio(answer, audio),
+        None if data is None else read_data(data),
     )
 
 
-def _candidates(answer: Description, section: Section) -> tuple[Endpoint, ...]:
-    ranked: list[tuple[int, Endpoint]] = []
-    for block in (section, answer):
-        for attribute in block.all("candidate"):
-            ranked += _candidate(attribute.line, attribute.value)
-            if len(ranked) > MAX_CANDIDATES:
-                raise SdpError(attribute.line, f"more than {MAX_CANDIDATES} candidates")
-    ranked.sort(key=lambda pair: -pair[0])
-    return tuple(dict.fromkeys(endpoint for _, endpoint in ranked))
-
-
-def _candidate(line: int, value: str) -> Iterator[tuple[int, Endpoint]]:
-    """RFC 8839, 5.1: foundation component transport priority address port typ type ..."""
-    parts = value.split()
-    numbers = (parts[1], parts[3], parts[5]) if len(parts) >= 8 and parts[6] == "typ" else ()
-    if not numbers or not all(n.isascii() and n.isdigit() and len(n) <= 10 for n in numbers):
-        raise SdpError(line, "not a candidate")
-    component, priority, port = map(int, numbers)
-    if port > MAX_PORT:
-        raise SdpError(line, f"port {port} is not in 0-{MAX_PORT}")
-    if component != 1 or parts[2].lower() != "udp" or port == 0:
-        return
-    try:
-        host = str(ip_address(parts[4]))
-    except ValueError:
-        return  # a name: mDNS candidates need a resolver, and servers do not send them
-    yield priority, Endpoint(host, port)
+def _audio(answer: Description, section: Section) -> AudioParameters:
+    codecs = read_codecs(section)
+    if not codecs:
+        raise NothingInCommon("the answer accepts no codec that was offered")
+    they_send, they_receive = read_direction(answer, section)
+    return AudioParameters(
+        section.mid,
+        codecs,
+        sends=they_receive,
+        receives=they_send,
+        packet_time=read_packet_time(section),
+    )

@@ -21,6 +21,7 @@ MAX_LINE: Final = 4_096
 MAX_SECTIONS: Final = 32
 
 _TYPES: Final = frozenset("vosiuepcbtrzkam")
+_FRAGMENT_TYPES: Final = frozenset("amc")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
 _PROTOCOL: Final = re.compile(rf"{_TOKEN.pattern}(?:/{_TOKEN.pattern})*")
 _MEDIA: Final = re.compile(
@@ -96,7 +97,28 @@ def parse_description(text: str) -> Description:
 
     Lines may end in CRLF or LF; empty lines are accepted at the end only.
     """
-    lines = _split(text)
+    lines = _lines(text)
+    if not lines or lines[0] != "v=0":
+        raise SdpError(1, "does not begin with v=0")
+    _check(lines)
+    if len(lines) < 2 or not lines[1].startswith("o="):
+        raise SdpError(2, "the second line is not o=")
+    return _blocks(lines)
+
+
+def parse_fragment(text: str) -> Description:
+    """Read an SDP fragment: attributes and media lines alone (RFC 8840, 9). Raises SdpError."""
+    lines = _lines(text)
+    if not lines:
+        raise SdpError(1, "the fragment is empty")
+    _check(lines)
+    for number, line in enumerate(lines, start=1):
+        if line[0] not in _FRAGMENT_TYPES:
+            raise SdpError(number, f"a fragment has no {line[0]}= line")
+    return _blocks(lines)
+
+
+def _blocks(lines: list[str]) -> Description:
     session: list[Attribute] = []
     sections: list[Section] = []
     attributes = session
@@ -119,14 +141,16 @@ def parse_description(text: str) -> Description:
     return Description(1, tuple(session), tuple(sections))
 
 
-def _split(text: str) -> list[str]:
+def _lines(text: str) -> list[str]:
     if len(text) > MAX_BYTES or len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise SdpError(1, f"longer than {MAX_BYTES} bytes")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
-    if not lines or lines[0] != "v=0":
-        raise SdpError(1, "does not begin with v=0")
+    return lines
+
+
+def _check(lines: list[str]) -> None:
     if len(lines) > MAX_LINES:
         raise SdpError(MAX_LINES + 1, f"more than {MAX_LINES} lines")
     for number, line in enumerate(lines, start=1):
@@ -136,9 +160,6 @@ def _split(text: str) -> list[str]:
             raise SdpError(number, f"{line[:20]!r} is not <type>=<value>")
         if _CONTROL.search(line):
             raise SdpError(number, "a control character")
-    if len(lines) < 2 or not lines[1].startswith("o="):
-        raise SdpError(2, "the second line is not o=")
-    return lines
 
 
 def _media(number: int, value: str) -> re.Match[str]:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from config.ids import Endpoint
@@ -47,7 +48,7 @@ def test_parameters_follow_from_offer_and_settings() -> None:
     parameters = session.parameters
     assert parameters.ice_role is IceRole.CONTROLLED
     assert parameters.dtls_role is DtlsRole.PASSIVE
-    assert parameters.remote.ufrag == "5fc4a8b2"
+    assert parameters.remote.ufrag == "28cd5848"
     assert (parameters.connect_timeout, parameters.consent_timeout) == (11.0, 12.0)
     assert parameters.audio is not None
     assert parameters.audio.codecs[0].parameters == (
@@ -68,6 +69,18 @@ def test_the_session_id_is_a_capability_that_any_signaling_worker_can_route() ->
     assert token not in session.answer
 
 
+def test_limits_are_the_transceivers_unless_the_request_names_others() -> None:
+    settings = msgspec.structs.replace(SETTINGS, max_duration=600.0, idle_timeout=60.0)
+
+    def limits(**asked: float) -> tuple[float, float]:
+        admitted = admit(Create(1, OFFER, "echo", **asked), settings, Random(4).randbytes)
+        assert isinstance(admitted, Admitted)
+        return admitted.parameters.max_duration, admitted.parameters.idle_timeout
+
+    assert limits() == (600.0, 60.0)
+    assert limits(max_duration=5.0, idle_timeout=0.0) == (5.0, 0.0)
+
+
 def test_a_passive_offerer_makes_us_active() -> None:
     session = admitted(OFFER.replace("a=setup:actpass", "a=setup:passive"))
     assert session.parameters.dtls_role is DtlsRole.ACTIVE
@@ -78,7 +91,12 @@ def test_a_passive_offerer_makes_us_active() -> None:
     [
         (OFFER, "nobody", Problem.UNKNOWN_BACKEND, "there are: assistant, echo"),
         ("", "echo", Problem.MALFORMED_SDP, "line 1"),
-        (OFFER.replace("m=audio", "m=video"), "echo", Problem.NOTHING_IN_COMMON, "video with opus"),
+        (
+            OFFER.replace("m=audio", "m=video").replace("webrtc-datachannel", "other"),
+            "echo",
+            Problem.NOTHING_IN_COMMON,
+            "video with opus",
+        ),
     ],
 )
 def test_refusals(offer: str, backend: str, problem: Problem, why: str) -> None:

@@ -41,7 +41,11 @@ from workers.wire.types import DropReason
 NEW_SERVER = IceCredentials("sNew", "server-password-renewed")
 NEW_CLIENT = IceCredentials("cNew", "client-password-renewed")
 NEW_PATH = Path(Transport.UDP, Endpoint("192.0.2.77", 50_077), SERVER)
-NEW_KEYS = {"username": "sNew:cNew", "key": NEW_SERVER.password.encode()}
+NEW_KEY = NEW_SERVER.password.encode()
+
+
+def new_check(*attributes: str) -> bytes:
+    return check(*attributes, username="sNew:cNew", key=NEW_KEY)
 
 
 def talking() -> Ice:
@@ -58,31 +62,31 @@ def test_old_credentials_go_on_until_there_is_a_new_pair() -> None:
     ice = talking()
     (old,) = sent(ice.handle(PATH, check(), 2.1))
     assert old.signed_with(b"server-password-server")
-    outputs = ice.handle(NEW_PATH, check(**NEW_KEYS), 2.2)
+    outputs = ice.handle(NEW_PATH, new_check(), 2.2)
     response, probe = sent(outputs)
-    assert response.signed_with(NEW_KEYS["key"])
+    assert response.signed_with(NEW_KEY)
     assert probe.attributes["USERNAME"] == "cNew:sNew"
     assert probe.signed_with(NEW_CLIENT.password.encode())
     assert not any(isinstance(o, PathSelected | CredentialsRetired) for o in outputs)
 
     ice.handle(NEW_PATH, answer(probe, NEW_CLIENT.password.encode()), 2.3)
     assert ice.paths.selected is ice.paths.get(PATH)
-    outputs = ice.handle(NEW_PATH, check("USE-CANDIDATE", **NEW_KEYS), 2.4)
+    outputs = ice.handle(NEW_PATH, new_check("USE-CANDIDATE"), 2.4)
     assert outputs[1:] == [PathSelected(NEW_PATH), CredentialsRetired("sRvr")]
     assert ice.handle(PATH, check(), 2.5) == [Dropped(DropReason.UNKNOWN_UFRAG)]
 
 
 def test_the_same_path_can_be_the_new_pair() -> None:
     ice = talking()
-    ice.handle(PATH, check(**NEW_KEYS), 2.2)
-    outputs = ice.handle(PATH, check("USE-CANDIDATE", **NEW_KEYS), 2.3)
+    ice.handle(PATH, new_check(), 2.2)
+    outputs = ice.handle(PATH, new_check("USE-CANDIDATE"), 2.3)
     assert outputs[1:] == [CredentialsRetired("sRvr")]
     assert ice.handle(PATH, check("USE-CANDIDATE"), 2.4) == [Dropped(DropReason.UNKNOWN_UFRAG)]
 
 
 def test_a_nomination_waits_for_the_proof_of_its_path() -> None:
     ice = talking()
-    probe = sent(ice.handle(NEW_PATH, check("USE-CANDIDATE", **NEW_KEYS), 2.2))[1]
+    probe = sent(ice.handle(NEW_PATH, new_check("USE-CANDIDATE"), 2.2))[1]
     assert ice.paths.selected is ice.paths.get(PATH)
     assert len(sent(ice.handle(PATH, check(), 2.3))) == 1
     outputs = ice.handle(NEW_PATH, answer(probe, NEW_CLIENT.password.encode()), 2.4)
@@ -91,7 +95,7 @@ def test_a_nomination_waits_for_the_proof_of_its_path() -> None:
 
 def test_an_answer_counts_under_the_password_of_its_request_only() -> None:
     ice = talking()
-    probe = sent(ice.handle(NEW_PATH, check(**NEW_KEYS), 2.2))[1]
+    probe = sent(ice.handle(NEW_PATH, new_check(), 2.2))[1]
     assert ice.handle(NEW_PATH, answer(probe, CLIENT_KEY), 2.3) == [
         Dropped(DropReason.BAD_INTEGRITY)
     ]
@@ -101,7 +105,7 @@ def test_passwords_of_two_generations_do_not_mix() -> None:
     ice = talking()
     mixed = check(username="sNew:cNew")
     assert ice.handle(NEW_PATH, mixed, 2.2) == [Dropped(DropReason.BAD_INTEGRITY)]
-    crossed = check(username="sNew:cLnt", key=NEW_KEYS["key"])
+    crossed = check(username="sNew:cLnt", key=NEW_KEY)
     assert ice.handle(NEW_PATH, crossed, 2.2) == [Dropped(DropReason.UNKNOWN_UFRAG)]
 
 
@@ -109,7 +113,7 @@ def test_a_restart_that_came_to_nothing_is_replaced_by_the_next() -> None:
     ice = talking()
     again = IceCredentials("sTry", "server-password-again")
     assert ice.restart(again, NEW_CLIENT, 3.0) == [CredentialsRetired("sNew")]
-    assert ice.handle(NEW_PATH, check(**NEW_KEYS), 3.1) == [Dropped(DropReason.UNKNOWN_UFRAG)]
+    assert ice.handle(NEW_PATH, new_check(), 3.1) == [Dropped(DropReason.UNKNOWN_UFRAG)]
     assert len(sent(ice.handle(PATH, check(), 3.2))) == 1
 
 
@@ -129,11 +133,9 @@ def test_the_controlling_end_checks_and_nominates_anew() -> None:
     assert due is not None
     assert due < 3.2
     ice.handle_timeout(due)
-    (nomination,) = sent(ice.handle(path, answer(request, NEW_KEYS["key"]), 3.3))
+    (nomination,) = sent(ice.handle(path, answer(request, NEW_KEY), 3.3))
     assert "USE-CANDIDATE" in nomination.attributes
-    assert ice.handle(path, answer(nomination, NEW_KEYS["key"]), 3.4) == [
-        CredentialsRetired("cLnt")
-    ]
+    assert ice.handle(path, answer(nomination, NEW_KEY), 3.4) == [CredentialsRetired("cLnt")]
 
 
 # --- both ends on a network -----------------------------------------------------------------------

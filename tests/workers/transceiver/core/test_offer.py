@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.ids import Endpoint
-from workers.transceiver.core.interface import DtlsRole, Fingerprint, IceCredentials
+from workers.transceiver.core.answer import encode_answer
+from workers.transceiver.core.interface import Codec, DtlsRole, Fingerprint, IceCredentials
 from workers.transceiver.core.negotiation import NothingInCommon, negotiate
 from workers.transceiver.core.offer import OPUS, PCMU, build_offer, parse_answer
 from workers.transceiver.core.sdp import SdpError, parse_description
@@ -28,8 +29,28 @@ def test_our_own_offer_is_agreeable() -> None:
     assert agreement.bundled
     assert agreement.peer.credentials == CREDENTIALS
     assert agreement.peer.fingerprints == (PRINT,)
-    assert [c.name for c in agreement.audio.codecs] == ["opus", "pcmu"]
+    assert agreement.audio is not None
+    assert [c.name for c in agreement.audio.codecs] == ["pcmu", "opus"]
     assert (agreement.audio.sends, agreement.audio.receives) == (False, True)
+
+
+@pytest.mark.parametrize(("codecs", "data"), [((OPUS,), True), ((), True), ((OPUS,), False)])
+def test_an_offer_of_data_and_its_answer(codecs: tuple[Codec, ...], data: bool) -> None:
+    agreement = negotiate(
+        parse_description(build_offer(CREDENTIALS, PRINT, origin=5, codecs=codecs, data=data))
+    )
+    assert (agreement.audio is not None, agreement.data is not None) == (bool(codecs), data)
+    text = encode_answer(
+        agreement,
+        local=CREDENTIALS,
+        fingerprint=PRINT,
+        advertise=(Endpoint("192.0.2.1", 3478),),
+        origin=1,
+    )
+    answer = parse_answer(text)
+    assert answer.audio == agreement.audio
+    assert (answer.data is not None) == data
+    assert answer.candidates == (Endpoint("192.0.2.1", 3478),)
 
 
 def test_an_answer_with_all_sorts_of_candidates() -> None:
@@ -51,7 +72,7 @@ def test_an_answer_with_all_sorts_of_candidates() -> None:
     ("text", "error", "why"),
     [
         (ANSWER.replace("passive", "actpass"), SdpError, "active or passive"),
-        (ANSWER.replace("m=audio 9", "m=audio 0"), NothingInCommon, "no audio section"),
+        (ANSWER.replace("m=audio 9", "m=audio 0"), NothingInCommon, "no section of audio or data"),
         (ANSWER.replace("opus", "G722"), NothingInCommon, "no codec"),
         (ANSWER + "a=candidate:1 1 udp\r\n", SdpError, "line 12: not a candidate"),
         (ANSWER + "a=candidate:1 1 udp x 192.0.2.1 9 typ host\r\n", SdpError, "not a candidate"),

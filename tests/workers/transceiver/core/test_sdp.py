@@ -27,7 +27,7 @@ def test_every_recorded_offer_parses(path: Path) -> None:
     description = parse_description(path.read_bytes().decode())
     assert description.sections
     assert all(section.mid for section in description.sections)
-    assert description.has("group")
+    assert description.has("group") or path.stem in ("gstreamer-audio", "gstreamer-audio-data")
 
 
 def test_levels_and_line_numbers() -> None:
