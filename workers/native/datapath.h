@@ -22,7 +22,9 @@
 #define SWEEP_LEAST 256
 #define SWEEP_MOST 1024     /* flows that one sweep takes out, which costs more than a look */
 #define REMOVALS 16         /* routes on their way out of the table; further commands wait for them */
+#ifndef REMOVAL_SHARE       /* tests have less, so that their small tables take many rounds, too */
 #define REMOVAL_SHARE 16384 /* slots that a round looks at for them, and SWEEP_MOST flows that it takes out */
+#endif
 #define TURNS 16            /* batches per socket until poll and clock get their turn */
 #define RECORD_HEADER 8
 #define RECORD_DATA 1

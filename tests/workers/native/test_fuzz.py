@@ -14,7 +14,7 @@ import pytest
 HERE = Path(__file__).parent
 NATIVE = HERE.parents[2] / "workers" / "native"
 SOURCES = [HERE / "fuzz.c", NATIVE / "fastpath.c", NATIVE / "life.c"]
-FLAGS = ["-O1", "-g", "-pthread", "-fno-sanitize-recover=all"]
+FLAGS = ["-O1", "-g", "-pthread", "-fno-sanitize-recover=all", "-DREMOVAL_SHARE=7"]
 
 
 @pytest.fixture(scope="module", params=["address,undefined", "thread"])
