@@ -38,6 +38,7 @@ class Problem(StrEnum):
     UNKNOWN_SESSION = "unknown_session"
     NOTHING_IN_COMMON = "nothing_in_common"
     UNKNOWN_BACKEND = "unknown_backend"
+    UNFIT_BACKEND = "unfit_backend"
     FULL = "full"
     DRAINING = "draining"
     INTERNAL_ERROR = "internal_error"

@@ -45,6 +45,7 @@ class ProblemKind(Enum):
     UNUSABLE_FRAGMENT = _Kind("unusable-fragment", 422, "This cannot be changed in that way")
     IF_MATCH_MISSING = _Kind("if-match-missing", 428, "Say which ICE credentials are meant")
     HEADERS_TOO_LARGE = _Kind("headers-too-large", 431, "The request header is too large")
+    UNFIT_BACKEND = _Kind("unfit-backend", 501, "The back end cannot serve this call here")
     HTTP_VERSION = _Kind("http-version", 505, "HTTP/1.0 and HTTP/1.1 are spoken here")
     # the appliance
     INTERNAL_ERROR = _Kind("internal-error", 500, "We have made a mistake")
@@ -81,6 +82,7 @@ _OF_REFUSAL: Final = {
     Problem.UNKNOWN_SESSION: ProblemKind.UNKNOWN_SESSION,
     Problem.NOTHING_IN_COMMON: ProblemKind.NOTHING_IN_COMMON,
     Problem.UNKNOWN_BACKEND: ProblemKind.UNKNOWN_BACKEND,
+    Problem.UNFIT_BACKEND: ProblemKind.UNFIT_BACKEND,
     Problem.FULL: ProblemKind.FULL,
     Problem.DRAINING: ProblemKind.DRAINING,
     Problem.INTERNAL_ERROR: ProblemKind.INTERNAL_ERROR,

@@ -4,13 +4,32 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from config.ids import Instant
-from workers.transceiver.core.interface import ForSession, FromSession
+from config.ids import Instant, SessionId
+from workers.transceiver.core.interface import AudioParameters, ForSession, FromSession
+
+
+class Unfit(Exception):
+    """A back end cannot serve this session; the text says why, for whoever made the offer."""
 
 
 class Backend(Protocol):
-    """Sans-IO: what a session says goes in, what is to be done with that session comes out."""
+    """Sans-IO: what a session says goes in, what is to be done with that session comes out.
+
+    Only `handle` must be written; the rest does nothing unless it is.
+    """
+
+    def begin(self, session: SessionId, audio: AudioParameters | None, now: Instant) -> None:
+        """A session will be served, with this audio; before anything of it. Raises Unfit."""
+        return
 
     def handle(self, event: FromSession, now: Instant) -> list[ForSession]:
         """Take one output of a session of this back end, its SessionClosed the last."""
         ...
+
+    def next_timeout(self, session: SessionId) -> Instant | None:
+        """When `handle_timeout` has something to do for that session; asked after each call."""
+        return None
+
+    def handle_timeout(self, session: SessionId, now: Instant) -> list[ForSession]:
+        """Do what is due; it may be called when nothing is."""
+        return []

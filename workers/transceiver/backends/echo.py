@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from config.ids import Instant
+from workers.transceiver.backends.base import Backend
 from workers.transceiver.core.interface import ForSession, ForwardAudio, FromSession, StateChanged
 from workers.transceiver.core.sctp.interface import MessageReceived, SendMessage
 from workers.transceiver.core.states import SessionState
 
 
-class Echo:
+class Echo(Backend):
     """Payload types mean the same in both directions, so frames go back as they came: by the plane."""
 
     def handle(self, event: FromSession, now: Instant) -> list[ForSession]:

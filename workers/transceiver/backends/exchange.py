@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from config.ids import Instant, SessionId
-from workers.transceiver.backends.base import Backend
+from ipc.messages.sessions import CloseReason, Problem
+from workers.transceiver.backends.base import Backend, Unfit
 from workers.transceiver.core.interface import (
     BackendCrashed,
+    CloseSession,
     Created,
+    ForSession,
     FromSession,
+    Refused,
     SessionClosed,
     SessionsEvent,
     SessionsOutput,
 )
-from workers.transceiver.core.sessions import Sessions
+from workers.transceiver.core.sessions import MIN_TIMER, Sessions
+from workers.transceiver.core.timers import Timers
 
 
 class Exchange:
@@ -27,6 +33,7 @@ class Exchange:
         self.sessions = sessions
         self._backends = backends
         self._serving: dict[SessionId, Backend] = {}
+        self._timers: Timers[SessionId] = Timers()
 
     def handle(self, event: SessionsEvent, now: Instant) -> list[SessionsOutput]:
         """As `Sessions.handle`; the back ends have already had, and answered, what was theirs."""
@@ -34,32 +41,77 @@ class Exchange:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is next worth calling."""
-        return self.sessions.next_timeout()
+        ours, theirs = self._timers.next(), self.sessions.next_timeout()
+        if ours is None or theirs is None:
+            return theirs if ours is None else ours
+        return min(ours, theirs)
 
     def handle_timeout(self, now: Instant) -> list[SessionsOutput]:
-        """As `Sessions.handle_timeout`."""
-        return self._consult(self.sessions.handle_timeout(now), now)
+        """As `Sessions.handle_timeout`; back ends whose time has come have had their turn, too."""
+        outputs = self.sessions.handle_timeout(now)
+        for session in self._timers.due(now):
+            backend = self._serving.get(session)
+            if backend is not None:
+                due = partial(backend.handle_timeout, session, now)
+                self._ask(backend, session, due, outputs, now)
+        return self._consult(outputs, now)
 
     def _consult(self, outputs: list[SessionsOutput], now: Instant) -> list[SessionsOutput]:
         # The list grows while it is read: what a back end wants done has outputs of its own.
-        for output in outputs:
+        for index, output in enumerate(outputs):
             if isinstance(output, FromSession):
                 self._tell(output, outputs, now)
             elif isinstance(output, Created):
-                self._serving[output.session] = self._backends[output.backend]
+                outputs[index] = self._begin(output, outputs, now)
         return outputs
+
+    def _begin(
+        self, created: Created, outputs: list[SessionsOutput], now: Instant
+    ) -> Created | Refused:
+        session, backend = created.session, self._backends[created.backend]
+        try:
+            backend.begin(session, created.audio, now)
+        except Unfit as error:
+            close = ForSession(session, CloseSession(CloseReason.BACKEND_ENDED))
+            outputs += self.sessions.handle(close, now)
+            return Refused(created.ticket, Problem.UNFIT_BACKEND, str(error))
+        except Exception as error:  # session isolation
+            outputs += self.sessions.handle(BackendCrashed(session, error), now)
+            detail = "the back end could not take the session"
+            return Refused(created.ticket, Problem.INTERNAL_ERROR, detail)
+        self._serving[session] = backend
+        self._arm(backend, session, now)
+        return created
 
     def _tell(self, output: FromSession, outputs: list[SessionsOutput], now: Instant) -> None:
         session = output.session
         backend = self._serving.get(session)
         if isinstance(output.output, SessionClosed):
             self._serving.pop(session, None)
-        if backend is None:
-            return
+            self._timers.remove(session)
+        if backend is not None:
+            self._ask(backend, session, partial(backend.handle, output, now), outputs, now)
+
+    def _ask(
+        self,
+        backend: Backend,
+        session: SessionId,
+        ask: Callable[[], list[ForSession]],
+        outputs: list[SessionsOutput],
+        now: Instant,
+    ) -> None:
+        """Have a back end do something for a session, and do what it wants."""
         try:
-            replies = backend.handle(output, now)
+            replies = ask()
+            if session in self._serving:
+                self._arm(backend, session, now)
         except Exception as error:  # session isolation
             outputs += self.sessions.handle(BackendCrashed(session, error), now)
             return
         for reply in replies:
             outputs += self.sessions.handle(reply, now)
+
+    def _arm(self, backend: Backend, session: SessionId, now: Instant) -> None:
+        deadline = backend.next_timeout(session)
+        if deadline is not None:
+            self._timers.set(session, max(deadline, now + MIN_TIMER))

@@ -367,6 +367,8 @@ class Created(msgspec.Struct, frozen=True):
     backend: str
     tag: str = ""
     """Of its ICE credentials (entity tag of WHIP, RFC 9725, 4.3.1)."""
+    audio: AudioParameters | None = None
+    """What was agreed with the client, for the back end."""
 
 
 class IcePatched(msgspec.Struct, frozen=True):

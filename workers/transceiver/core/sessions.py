@@ -207,7 +207,10 @@ class Sessions:
         self._arm(entry, core.next_timeout(), now)
         self.counters.created += 1
         tag = tag_of(parameters.local)
-        return [*outputs, Created(event.ticket, session, admitted.answer, event.backend, tag)]
+        created = Created(
+            event.ticket, session, admitted.answer, event.backend, tag, parameters.audio
+        )
+        return [*outputs, created]
 
     def _patch(self, event: PatchIce, now: Instant) -> list[SessionsOutput]:
         """A client's word on ICE after its offer; what it means is `restart`'s to judge."""

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from config.ids import Endpoint
-from ipc.messages.sessions import CloseReason
+from config.ids import Endpoint, SessionId
+from ipc.messages.sessions import CloseReason, Problem
+from tests.support.sessions import identity
 from tests.support.transceiver import Rig
+from workers.transceiver.backends.base import Backend, Unfit
 from workers.transceiver.backends.echo import Echo
 from workers.transceiver.core.interface import (
+    AudioParameters,
     AudioReceived,
     CloseSession,
     Crashed,
+    Create,
     ForSession,
     FromSession,
+    IceCredentials,
+    Refused,
+    SendAudio,
     SessionClosed,
     StateChanged,
 )
+from workers.transceiver.core.offer import PCMU, build_offer
 from workers.transceiver.core.states import SessionState
 
 
-class Listener:
+class Listener(Backend):
     """Keeps what it hears, and hangs up at a word."""
 
     def __init__(self) -> None:
@@ -71,3 +79,73 @@ def test_a_broken_back_end_costs_the_session_that_met_it() -> None:
     assert len(rig.sessions) == 1
     assert two.session.state is SessionState.CONNECTED
     assert len(rig.exchange._serving) == 1
+
+
+class Clock(Backend):
+    """Says its name every 20 ms from the beginning on, or fails at it; takes only who speaks Opus."""
+
+    def __init__(self) -> None:
+        self.began: dict[SessionId, AudioParameters | None] = {}
+        self.due: dict[SessionId, float] = {}
+        self.breaks_at = float("inf")
+
+    def begin(self, session: SessionId, audio: AudioParameters | None, now: float) -> None:
+        self.began[session] = audio
+        if audio is None or audio.codecs[0].name != "opus":
+            raise Unfit("only Opus is spoken here")
+        self.due[session] = now
+
+    def handle(self, event: FromSession, now: float) -> list[ForSession]:
+        if isinstance(event.output, SessionClosed):
+            del self.due[event.session]
+        return []
+
+    def next_timeout(self, session: SessionId) -> float | None:
+        return self.due.get(session)
+
+    def handle_timeout(self, session: SessionId, now: float) -> list[ForSession]:
+        if now >= self.breaks_at:
+            raise LookupError("a bug in a back end")
+        if now < self.due[session]:
+            return []
+        self.due[session] += 0.02
+        return [ForSession(session, SendAudio(b"tick", int(now * 48_000), 111))]
+
+
+def test_a_back_end_is_woken_for_each_session() -> None:
+    clock = Clock()
+    rig = Rig(backends={"clock": clock})
+    caller = rig.call(Endpoint("198.51.100.9", 9), backend="clock")
+    rig.run_until(lambda: caller.connected)
+    before = len(caller.heard)
+    rig.run(1.0)
+    assert 49 <= len(caller.heard) - before <= 51
+    assert clock.began[caller.id] == rig.sessions._entries[caller.id].parameters.audio
+    caller.do(CloseSession(CloseReason.HANGUP))
+    rig.run(0.1)
+    assert clock.due == {}
+    assert len(rig.exchange._timers) == 0
+
+
+def test_a_bug_when_woken_costs_that_session() -> None:
+    clock = Clock()
+    rig = Rig(backends={"clock": clock, "echo": Echo()})
+    broken = rig.call(Endpoint("198.51.100.9", 9), backend="clock")
+    rig.run_until(lambda: broken.connected)
+    clock.breaks_at = rig.now
+    rig.run(1.0)
+    (crashed,) = rig.of(Crashed)
+    assert crashed.session == broken.id
+    assert len(rig.sessions) == 0
+
+
+def test_a_session_that_a_back_end_cannot_serve_is_refused_and_gone() -> None:
+    clock = Clock()
+    rig = Rig(backends={"clock": clock})
+    local = IceCredentials("ufrag", "p" * 24)
+    offer = build_offer(local, identity("tandem").fingerprint, origin=1, codecs=[PCMU])
+    (refused,) = [o for o in rig.do(Create(7, offer, "clock")) if isinstance(o, Refused)]
+    assert refused == Refused(7, Problem.UNFIT_BACKEND, "only Opus is spoken here")
+    assert rig.of(Crashed) == []
+    assert len(rig.sessions) == 0
+    assert len(clock.began) == 1
