@@ -1,7 +1,11 @@
-"""DTLS 1.2 record headers (RFC 6347, 4.1): enough to refuse junk, to tell a repeated flight and to
-cut what a memory BIO has glued together. The records themselves are OpenSSL's business.
+"""DTLS record headers: enough to refuse junk, to tell a repeated flight and to cut what a memory BIO has
+glued together. The records themselves are OpenSSL's business.
 
     type u8 | version u16 | epoch u16 | sequence u48 | length u16 | fragment[length]       13 in front
+    0 0 1 C S L E E | connection id, if C | sequence u8 or, if S, u16 | length u16, if L | fragment
+
+The first is that of DTLS 1.2 (RFC 6347, 4.1) and of what DTLS 1.3 sends in the clear; the second that of
+DTLS 1.3 for all else (RFC 9147, 4). We agree to no connection ids.
 
 A cleartext handshake fragment begins with `type u8 | length u24 | message_seq u16`.
 """
@@ -28,9 +32,14 @@ class ContentType(IntEnum):
     ALERT = 21
     HANDSHAKE = 22
     APPLICATION_DATA = 23
+    ACK = 26
+    CIPHERTEXT = 32
+    """Under the header of DTLS 1.3, where only the receiver can tell."""
 
 
-_TYPES: Final = {int(t): t for t in ContentType}
+_TYPES: Final = {int(t): t for t in ContentType if t is not ContentType.CIPHERTEXT}
+_UNIFIED, _UNIFIED_MASK = 0x20, 0xE0
+_CONNECTION_ID, _LONG_SEQUENCE, _HAS_LENGTH, _EPOCH = 0x10, 0x08, 0x04, 0x03
 
 
 class DtlsRecord(NamedTuple):
@@ -51,6 +60,10 @@ def parse_dtls(datagram: bytes) -> list[DtlsRecord]:
     records: list[DtlsRecord] = []
     offset, end = 0, len(datagram)
     while offset < end or not records:
+        if offset < end and datagram[offset] & _UNIFIED_MASK == _UNIFIED:
+            records.append(_ciphertext(datagram, offset))
+            offset = records[-1].end
+            continue
         if end - offset < HEADER_LENGTH:
             raise Malformed(DropReason.MALFORMED_DTLS, "short header")
         type_, version, epoch, _sequence, length = HEADER.unpack_from(datagram, offset)
@@ -64,6 +77,21 @@ def parse_dtls(datagram: bytes) -> list[DtlsRecord]:
             raise Malformed(DropReason.MALFORMED_DTLS, f"record of {length}")
         records.append(DtlsRecord(known, epoch, start, offset))
     return records
+
+
+def _ciphertext(datagram: bytes, start: int) -> DtlsRecord:
+    """A record of DTLS 1.3. Without a length it goes on to the end of the datagram."""
+    flags, end = datagram[start], len(datagram)
+    if flags & _CONNECTION_ID:
+        raise Malformed(DropReason.MALFORMED_DTLS, "connection id")
+    body = start + (3 if flags & _LONG_SEQUENCE else 2)
+    if flags & _HAS_LENGTH:
+        length = int.from_bytes(datagram[body : body + 2], "big")
+        body += 2
+        end = body + length
+    if not body < end <= len(datagram):
+        raise Malformed(DropReason.MALFORMED_DTLS, f"record of {end - body}")
+    return DtlsRecord(ContentType.CIPHERTEXT, flags & _EPOCH, start, end)
 
 
 def message_sequence(datagram: bytes, record: DtlsRecord) -> int | None:

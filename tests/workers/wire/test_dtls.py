@@ -42,10 +42,42 @@ def test_records_are_found_one_behind_the_other() -> None:
     )
 
 
+def unified(
+    fragment: bytes, *, long: bool = True, length: bool = True, epoch: int = 2, flags: int = 0
+) -> bytes:
+    """A record of DTLS 1.3."""
+    first = 0x20 | long * 8 | length * 4 | epoch | flags
+    counted = struct.pack(">H", len(fragment)) if length else b""
+    return bytes((first,)) + bytes(2 if long else 1) + counted + fragment
+
+
+def test_records_of_dtls_1_3_stand_beside_those_in_the_clear() -> None:
+    parts = [record(handshake(0)), unified(b"abc", epoch=2), unified(b"de", long=False, epoch=3)]
+    datagram = b"".join(parts) + unified(b"to the end", length=False, epoch=3)
+    first, *rest = parse_dtls(datagram)
+    assert first.type is ContentType.HANDSHAKE
+    assert [r.type for r in rest] == [ContentType.CIPHERTEXT] * 3
+    assert [r.epoch for r in rest] == [2, 3, 3]
+    assert [datagram[r.end - 1 : r.end] for r in rest] == [b"c", b"e", b"d"]
+    assert message_sequence(datagram, rest[0]) is None
+    assert parse_dtls(record(b"ack", 26))[0].type is ContentType.ACK
+
+
+def test_records_of_dtls_1_3_are_cut_too() -> None:
+    records = [record(b"hello", 22), unified(bytes(300)), unified(bytes(300), epoch=3)]
+    assert split_datagrams(b"".join(records), 400) == [b"".join(records[:2]), records[2]]
+
+
 @pytest.mark.parametrize(
     "datagram",
     [
         b"",
+        b"\x2c",
+        unified(b"abc")[:-1],
+        unified(b""),
+        unified(b"abc", flags=0x10),
+        unified(b"", length=False),
+        unified(b"abc") + b"\x2c\0",
         bytes(12),
         record(b"x", 19),
         record(b"x", 24),
@@ -61,7 +93,12 @@ def test_what_is_not_all_records_is_refused(datagram: bytes) -> None:
     assert caught.value.reason is DropReason.MALFORMED_DTLS
 
 
-@given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda tail: b"\x16\xfe\xfd" + tail))
+@given(
+    st.binary(max_size=100)
+    | st.builds(
+        bytes.__add__, st.sampled_from([b"\x16\xfe\xfd", b"\x2c", b"\x20"]), st.binary(max_size=60)
+    )
+)
 def test_any_bytes_give_records_or_malformed(data: bytes) -> None:
     try:
         records = parse_dtls(data)

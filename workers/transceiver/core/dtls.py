@@ -6,6 +6,8 @@ The only file that knows pyOpenSSL. What it does beside OpenSSL, and why:
   verbatim, after 80 ms with back-off and whenever the peer repeats the flight that ours answers. The
   peer's replay window throws away what it already has, so a repetition is always harmless.
 * A memory BIO glues datagrams together: we cut its output at the record headers.
+* DTLS 1.3 is spoken as soon as the linked OpenSSL can; nothing else here depends on the version but who
+  sends the last flight.
 * A certificate is right if its fingerprint is the one in the SDP (RFC 8122); no authority signs it.
 """
 
@@ -30,6 +32,8 @@ from workers.wire.dtls import message_sequence, parse_dtls, split_datagrams
 from workers.wire.sped import datagram_id
 
 MTU: Final = 1200
+DTLS_1_2, DTLS_1_3 = 0xFEFD, 0xFEFC
+"""As on the wire: newer is less."""
 FIRST_RESEND: Final = 0.08
 """Seconds from a flight to its first repetition; doubles up to MAX_RESEND_INTERVAL."""
 MAX_RESEND_INTERVAL: Final = 1.28
@@ -70,6 +74,8 @@ class DtlsIdentity:
         der = certificate.public_bytes(serialization.Encoding.DER)
         self.fingerprint: Final = Fingerprint("sha-256", hashlib.sha256(der).digest())
         self._context: Final = _make_context(certificate, key, profiles)
+        self.newest: Final = _allow_newest(self._context)
+        """The newest version of DTLS that the linked OpenSSL has, and so the one we offer."""
 
     def connect(self, role: DtlsRole, expected: Sequence[Fingerprint]) -> SSL.Connection:
         """A connection that accepts only a certificate with an expected fingerprint."""
@@ -97,6 +103,17 @@ def _make_context(
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verify)
     context.set_tlsext_use_srtp(b":".join(profile.value for profile in profiles))
     return context
+
+
+def _allow_newest(context: SSL.Context) -> int:
+    """Allow what the library has, and say what that is: no release says it of itself."""
+    context.set_min_proto_version(DTLS_1_2)
+    try:
+        context.set_max_proto_version(DTLS_1_3)
+    except SSL.Error:
+        context.set_max_proto_version(DTLS_1_2)
+        return DTLS_1_2
+    return DTLS_1_3
 
 
 class _Expectation:
@@ -235,6 +252,13 @@ class Dtls:
         self._resend_at = None
         self._flight = ()
 
+    @property
+    def version(self) -> int | None:
+        """What was negotiated, as on the wire; None before."""
+        if self.state is DtlsState.HANDSHAKE:
+            return None
+        return self._connection.get_protocol_version()
+
     def close(self) -> Sequence[bytes]:
         """Say close_notify, if there is anybody to say it to."""
         was, self.state = self.state, DtlsState.CLOSED
@@ -300,8 +324,10 @@ class Dtls:
 
     def _complete(self) -> None:
         self.state = DtlsState.CONNECTED
-        if self._role is DtlsRole.ACTIVE:
-            # Passive keeps repeating: nothing tells it that its last flight arrived, but media.
+        # The passive end of DTLS 1.2 speaks last, the active one of 1.3 (RFC 9147, 5.7). It goes on
+        # repeating that flight: nothing tells it that it arrived, but media.
+        last = DtlsRole.PASSIVE if self.version == DTLS_1_2 else DtlsRole.ACTIVE
+        if self._role is not last:
             self.confirm()
         name = self._connection.get_selected_srtp_profile()
         if not name:

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from OpenSSL import SSL
 
 from tests.support.sessions import identity
 from workers.transceiver.core.dtls import (
+    DTLS_1_2,
+    DTLS_1_3,
     FIRST_RESEND,
     MAX_ECHOES,
     MAX_RESENDS,
@@ -20,6 +23,7 @@ from workers.transceiver.core.dtls import (
 )
 from workers.transceiver.core.interface import DtlsRole, Fingerprint
 from workers.transceiver.core.srtp import SrtpKeys, SrtpProfile
+from workers.wire.sped import datagram_id
 from workers.wire.types import Malformed
 
 
@@ -284,3 +288,65 @@ def test_any_datagrams_give_a_state_or_malformed(datagrams: list[bytes], role: D
 def test_each_identity_has_a_certificate_of_its_own() -> None:
     assert identity("client").fingerprint != identity("server").fingerprint
     assert len(identity("client").fingerprint.digest) == 32
+
+
+def linked_newest() -> int:
+    """What the linked OpenSSL can, asked of it directly."""
+    context = SSL.Context(SSL.DTLS_METHOD)
+    try:
+        context.set_max_proto_version(DTLS_1_3)
+    except SSL.Error:
+        return DTLS_1_2
+    return DTLS_1_3
+
+
+def test_what_the_linked_library_can_do_is_what_is_negotiated() -> None:
+    client, server = shaken()
+    assert client.version == server.version == identity("server").newest == linked_newest()
+    assert client.keys is not None
+    assert server.keys is not None
+    assert client.keys.local == server.keys.remote
+
+
+def test_dtls_1_0_is_not_spoken() -> None:
+    context = SSL.Context(SSL.DTLS_METHOD)
+    context.set_max_proto_version(0xFEFF)
+    context.set_cipher_list(b"ALL:@SECLEVEL=0")
+    old = SSL.Connection(context, None)
+    old.set_connect_state()
+    with pytest.raises(SSL.WantReadError):
+        old.do_handshake()
+    _, server = both()
+    server.handle(old.bio_read(4096), 0.0)
+    assert server.state is DtlsState.FAILED
+
+
+def test_what_the_peer_has_is_not_repeated() -> None:
+    client, server = both()
+    (hello,) = client.start(0.0)
+    flight = server.handle(hello, 0.0).datagrams
+    assert server.next_timeout() is not None
+    server.acknowledge([1, 2, 3])
+    assert server.flight == flight
+    server.acknowledge([datagram_id(one) for one in flight])
+    assert server.flight == []
+    assert server.next_timeout() is None
+    assert not server.settled
+
+
+def test_nothing_is_repeated_before_its_answer_can_be_there() -> None:
+    client, _ = both()
+    client.round_trip = 0.5
+    (hello,) = client.start(0.0)
+    assert client.handle_timeout(FIRST_RESEND) == ()
+    assert client.next_timeout() == 0.75
+    assert client.handle_timeout(0.75) == [hello]
+
+
+def test_a_prepared_hello_is_not_repeated_before_there_is_a_way() -> None:
+    client, _ = both()
+    client.prepare(0.0)
+    assert client.flight
+    assert client.next_timeout() is None
+    client.arm(7.0)
+    assert client.next_timeout() == 7.0 + FIRST_RESEND
