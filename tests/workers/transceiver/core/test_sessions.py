@@ -22,9 +22,11 @@ from workers.transceiver.core.interface import (
     Dropped,
     ForSession,
     FromSession,
+    IceCredentials,
     RecordReceived,
     Refused,
     ReportArrived,
+    RestartIce,
     SendAudio,
     SendRecord,
     SessionClosed,
@@ -318,7 +320,9 @@ def test_introductions_that_lead_nowhere(datagram: bytes, reason: DropReason) ->
 def test_a_check_with_the_wrong_password_binds_nothing() -> None:
     rig = Rig()
     caller = rig.call()
-    caller.session.session._ice._remote_key = b"wrong"
+    right = caller.session.session._parameters
+    wrong = IceCredentials(right.remote.ufrag, "wrong-password-wrong-word")
+    caller.do(RestartIce(right.local, wrong))
     rig.run(1)
     assert not caller.connected
     assert set(rig.drops()) == {DropReason.BAD_INTEGRITY}
