@@ -28,8 +28,9 @@ from OpenSSL import SSL, crypto
 from config.ids import Instant
 from workers.transceiver.core.interface import DtlsRole, Fingerprint
 from workers.transceiver.core.srtp import SrtpKeys, SrtpProfile
-from workers.wire.dtls import message_sequence, parse_dtls, split_datagrams
+from workers.wire.dtls import ContentType, message_sequence, parse_dtls, split_datagrams
 from workers.wire.sped import datagram_id
+from workers.wire.types import DropReason, Malformed
 
 MTU: Final = 1200
 DTLS_1_2, DTLS_1_3 = 0xFEFD, 0xFEFC
@@ -183,6 +184,7 @@ class Dtls:
         self._sent_at: Instant = 0.0
         self._role = role
         self._mtu = mtu
+        self._newest = identity.newest
         self._connection = identity.connect(role, expected)
         self._flight: Sequence[bytes] = ()
         self._seen = -1
@@ -215,7 +217,10 @@ class Dtls:
 
     def handle(self, datagram: bytes, now: Instant) -> DtlsResult:
         """Take one datagram. Raises Malformed(MALFORMED_DTLS) if it is not made of DTLS records."""
-        sequences = [message_sequence(datagram, record) for record in parse_dtls(datagram)]
+        records = parse_dtls(datagram)
+        if self._newest == DTLS_1_2 and any(r.type is ContentType.CIPHERTEXT for r in records):
+            raise Malformed(DropReason.MALFORMED_DTLS, "a record of DTLS 1.3")
+        sequences = [message_sequence(datagram, record) for record in records]
         if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
             return DtlsResult()
         known = [sequence for sequence in sequences if sequence is not None]
