@@ -110,8 +110,12 @@ class Reports:
         """There are keys: the first report is due soon."""
         self.due = now + FIRST * self._spread()
 
+    def is_due(self, now: Instant) -> bool:
+        """True if it is time for a report."""
+        return self.due is not None and now >= self.due
+
     def report(self, stats: StreamStats, now: Instant) -> bytes:
-        """The report that is due, and when the next one will be."""
+        """A report of what was counted; the next one is due an interval later."""
         self.due = now + INTERVAL * self._spread()
         return encode_rtcp(self._regular(stats, now))
 

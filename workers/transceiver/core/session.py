@@ -28,6 +28,7 @@ from workers.transceiver.core.interface import (
     DatagramReceived,
     Dropped,
     DtlsRole,
+    MeasureMedia,
     MediaArrived,
     MediaMeasured,
     OpenMedia,
@@ -35,20 +36,22 @@ from workers.transceiver.core.interface import (
     ReportArrived,
     RestartIce,
     SendDatagram,
+    SendReport,
     SessionClosed,
     SessionEvent,
     SessionOutput,
     SessionParameters,
     StateChanged,
 )
+from workers.transceiver.core.limits import Limits
 from workers.transceiver.core.paths import PathState
+from workers.transceiver.core.reports import Reports
 from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.sctp.association import Association
 from workers.transceiver.core.sped import MAX_EMBEDDED, Sped
 from workers.transceiver.core.srtp import MAX_PACKET
 from workers.transceiver.core.states import TRANSITIONS, SessionState
 from workers.wire.demux import KINDS, Kind
-from workers.wire.rtcp import Goodbye, parse_rtcp
 from workers.wire.types import DropReason, Malformed
 
 
@@ -61,11 +64,11 @@ class Session:
         identity: DtlsIdentity,
         entropy: Callable[[int], bytes],
         now: Instant,
+        wall: float = 0.0,
     ) -> None:
+        """`wall` plus an instant gives seconds since 1970; sender reports tell them."""
         self.state = SessionState.WAITING
         self.created_at: Final = now
-        self.peer_left = False
-        """The peer has said RTCP BYE; it may still hang up by DTLS or go silent."""
         self._parameters = parameters
         sped, role = parameters.sped, parameters.dtls_role
         mtu = MAX_EMBEDDED if sped else MTU
@@ -84,10 +87,14 @@ class Session:
         # RFC 3711, 3.3.1: begin low, so that loss around the first wrap cannot upset the rollover; but
         # not so low that a late packet before the first one would be before the wrap.
         self._sequence = (int.from_bytes(entropy(2), "big") >> 1) + REPLAY_WINDOW
+        audio = parameters.audio
+        rates = {codec.payload_type: codec.clock_rate for codec in audio.codecs} if audio else {}
+        self.reports: Final = Reports(self._ssrc, rates, entropy, wall)
         self._entropy = entropy
         self._data: Association | None = None
         """Data channels, from CONNECTED on, if they were agreed."""
         self._connect_by = now + parameters.connect_timeout
+        self._limits = Limits(parameters.max_duration, parameters.idle_timeout)
         self._timeout = self._earliest_timeout()
 
     # --- for summaries ----------------------------------------------------------------------------
@@ -131,9 +138,9 @@ class Session:
             case MediaArrived():
                 return self._on_media(event, now)
             case ReportArrived():
-                return self._on_report(event.packet)
+                return self._on_report(event.packet, now)
             case MediaMeasured():
-                return []
+                return self._on_measured(event, now)
             case CloseSession():
                 return self._close(event.reason)
             case RestartIce():
@@ -158,10 +165,16 @@ class Session:
             )
         if self.state is not SessionState.WAITING and now >= self._consent_until():
             return self._close(CloseReason.CONSENT_EXPIRED)
+        limit = self._limits.reached(now)
+        idle = limit is CloseReason.IDLE and self._parameters.audio is not None
+        if limit is not None and not idle:
+            return self._close(limit)
         outputs = self._after_ice(self._ice.handle_timeout(now), now)
         outputs.extend(self._send_flight(self._dtls.handle_timeout(now), self._flight_path()))
         if self._data is not None and (due := self._data.next_timeout()) and due <= now:
             outputs.extend(self._after_sctp(self._data.handle_timeout(now)))
+        if idle or self.reports.is_due(now):  # only who carries it knows when media last went by
+            outputs.append(MeasureMedia())
         self._timeout = self._earliest_timeout()
         return outputs
 
@@ -170,7 +183,12 @@ class Session:
             return None
         deadlines = [
             deadline
-            for deadline in (self._ice.next_timeout(), self._dtls.next_timeout())
+            for deadline in (
+                self._ice.next_timeout(),
+                self._dtls.next_timeout(),
+                self._limits.next_timeout(),
+                self.reports.due,
+            )
             if deadline is not None
         ]
         if self._data is not None and (due := self._data.next_timeout()) is not None:
@@ -230,9 +248,20 @@ class Session:
         self._timeout = self._earliest_timeout()
         return outputs
 
-    def _on_report(self, packet: bytes) -> list[SessionOutput]:
+    def _on_measured(self, event: MediaMeasured, now: Instant) -> list[SessionOutput]:
+        self._limits.seen(max(event.stats.received_at, event.stats.sent_at))
+        limit = self._limits.reached(now)
+        outputs: list[SessionOutput] = []
+        if limit is not None:
+            outputs += self._close(limit)
+        elif self.reports.is_due(now):
+            outputs.append(SendReport(self.reports.report(event.stats, now)))
+        self._timeout = self._earliest_timeout()
+        return outputs
+
+    def _on_report(self, packet: bytes, now: Instant) -> list[SessionOutput]:
         try:
-            self.peer_left |= any(isinstance(part, Goodbye) for part in parse_rtcp(packet))
+            self.reports.receive(packet, now)
         except Malformed as error:
             return [Dropped(error.reason)]
         return []
@@ -321,7 +350,10 @@ class Session:
                 outputs.append(Dropped(DropReason.UNSUPPORTED))
             else:
                 event = sctp.PacketReceived(message)
-                outputs.extend(self._after_sctp(self._data.handle(event, now)))
+                received = self._after_sctp(self._data.handle(event, now))
+                if any(isinstance(output, sctp.MessageReceived) for output in received):
+                    self._limits.seen(now)
+                outputs.extend(received)
         if after is DtlsState.CLOSED:
             outputs.extend(self._close(CloseReason.PEER_CLOSED))
         elif after is DtlsState.FAILED:
@@ -341,6 +373,8 @@ class Session:
         outputs = self._after_ice(self._ice.connect(proven, now), now)
         if keys is not None and audio is not None:
             outputs.append(OpenMedia(keys, audio, self._ssrc, self._sequence))
+            self.reports.begin(now)
+        self._limits.begin(now)
         outputs.append(self._enter(SessionState.CONNECTED))
         data = self._parameters.data
         if data is not None:
@@ -383,6 +417,8 @@ class Session:
     def _on_channel_event(self, event: ChannelEvent, now: Instant) -> list[SessionOutput]:
         if self._data is None or self.state is not SessionState.CONNECTED:
             return [Dropped(DropReason.UNEXPECTED_STATE)]
+        if isinstance(event, sctp.SendMessage):
+            self._limits.seen(now)
         outputs = self._after_sctp(self._data.handle(event, now))
         self._timeout = self._earliest_timeout()
         return outputs
@@ -421,7 +457,10 @@ class Session:
     def _close(self, reason: CloseReason, detail: str = "") -> list[SessionOutput]:
         if self.state is SessionState.CLOSED:
             return [Dropped(DropReason.UNEXPECTED_STATE)]
-        outputs = self._send_flight(self._dtls.close(), self._paths.selected)
+        outputs: list[SessionOutput] = []
+        if goodbye := self.reports.goodbye():
+            outputs.append(SendReport(goodbye))
+        outputs += self._send_flight(self._dtls.close(), self._paths.selected)
         outputs.append(self._enter(SessionState.CLOSED))
         outputs.append(SessionClosed(reason, detail))
         self._timeout = None

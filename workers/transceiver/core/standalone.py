@@ -132,7 +132,8 @@ class Standalone:
                     outputs.append(output)
 
     def _send_report(self, packet: bytes, outputs: list[StandaloneOutput]) -> None:
-        path = self.session.media_path
+        # Not `media_path`: a goodbye comes out as the session closes.
+        path = self.session.selected_path
         if path is None or self._stream is None:
             return
         datagram = self._stream.send_report(packet)

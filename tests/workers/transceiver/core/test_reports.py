@@ -70,7 +70,9 @@ def middle(ntp: int) -> int:
 
 
 def test_nothing_is_due_before_there_are_keys() -> None:
-    assert reports().due is None
+    core = reports()
+    assert core.due is None
+    assert not core.is_due(100.0)
 
 
 @pytest.mark.parametrize(("byte", "factor"), [(0x00, 0.5), (0xFF, 1.5)])
@@ -78,6 +80,8 @@ def test_the_first_is_early_and_all_are_spread(byte: int, factor: float) -> None
     core = reports(lambda size: bytes((byte,)) * size)
     core.begin(100.0)
     assert core.due == 100.0 + 1.0 * factor
+    assert not core.is_due(100.0 + 0.99 * factor)
+    assert core.is_due(200.0)
     core.report(NOTHING, 200.0)
     assert core.due == 200.0 + INTERVAL * factor
 
