@@ -74,6 +74,7 @@ class Caller:
             output for output in rig.do(Create(5, offer, backend)) if isinstance(output, Created)
         )
         self.id = created.session
+        self.tag = created.tag
         answer = parse_answer(created.answer)
         self.ufrag = answer.remote.ufrag
         parameters = SessionParameters(
