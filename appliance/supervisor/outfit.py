@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -60,6 +60,33 @@ class Outfitter:
         self.sockets.close()
         self._tables.close()
 
+    def prepare(self, relays: int) -> tuple[Endpoint, ...]:
+        """Have sockets for so many relays, or for more; gives the link addresses. Raises OSError."""
+        self.sockets.prepare(relays)
+        return tuple(bound.endpoint for bound in self.sockets.links)
+
+    def unprepare(self) -> None:
+        """Close the sockets of relays that are not to be after all."""
+        self.sockets.keep(self.sockets.joined)
+
+    def tables_for(self, index: int, known: Collection[int]) -> dict[int, int]:
+        """Of all siblings of that relay but those: their tables, by index. Raises OSError."""
+        others = [n for n in range(len(self.sockets.links)) if n != index and n not in known]
+        return dict(zip(others, self._tables.readers(others), strict=True))
+
+    def steer(self, relays: int) -> str:
+        """Let the first so many relays get all datagrams; gives the problem, if there is one."""
+        try:
+            self.sockets.steer(relays)
+        except OSError as error:
+            return f"datagrams cannot be steered to {relays} relays: {error.strerror}"
+        return ""
+
+    def keep(self, relays: int) -> None:
+        """Close and free what was kept for any but the first so many relays."""
+        self.sockets.keep(relays)
+        self._tables.keep(relays)
+
     @contextmanager
     def outfit(self, spawn: Spawn) -> Iterator[Outfit]:
         """An outfit for one process. Sockets that are for this process alone are closed behind it.
@@ -100,10 +127,8 @@ class Outfitter:
             case Role.RELAY:
                 given = [_given(DescriptorKind.PUBLIC, b) for b in self.sockets.public[index]]
                 given.append(_given(DescriptorKind.LINK, self.sockets.links[index]))
-                given += self._tables.of(
-                    index, len(self.sockets.links), MAX_DESCRIPTORS - len(given)
-                )
-                return given, None
+                room = MAX_DESCRIPTORS - len(given)
+                return given + self._tables.of(index, len(self.sockets.links), room), None
             case Role.TRANSCEIVER:
                 # A link socket per boot: what was sent to a dead process never reaches its successor.
                 config = spawn.config

@@ -21,7 +21,7 @@ from typing import Final
 import trio
 
 from config.ids import Role
-from ipc.handover import assignment_pair, send_assignment
+from ipc.handover import assignment_pair, send_assignment, send_siblings
 from ipc.messages.lifecycle import Assignment
 
 _TREE: Final = Path(__file__).resolve().parents[2]
@@ -39,6 +39,8 @@ class WorkerProcess:
         self._popen = popen
         self._link = link
         self._pidfd = os.pidfd_open(popen.pid)
+        self.siblings: set[int] = set()
+        """A relay's: whose tables it has."""
 
     @property
     def pid(self) -> int:
@@ -56,6 +58,11 @@ class WorkerProcess:
     def assign(self, assignment: Assignment, sockets: Sequence[int | socket.socket]) -> None:
         """Hand over what makes it a worker. Raises HandoverError, also if it is dead."""
         send_assignment(self._link, assignment, sockets)
+
+    def show(self, tables: Mapping[int, int]) -> None:
+        """Hand a relay more siblings' tables, by index. Raises HandoverError."""
+        send_siblings(self._link, list(tables.values()))
+        self.siblings |= tables.keys()
 
     async def wait(self) -> int:
         """Wait, once, for its end: the exit code, or minus the signal that killed it."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from appliance.supervisor.configuration import read_file
-from appliance.supervisor.core.interface import ReloadRequested
+from appliance.supervisor.core.interface import Reloaded, ReloadRequested
+from appliance.supervisor.core.spec import HostFacts, desired_workers
 from appliance.supervisor.shell import Shell
+from appliance.supervisor.sockets import usable_cpus
 from config.change import Change, Effect, changes, merge
 from config.checks import find_contradictions
+from config.ids import Role
 from config.model import Config
 from config.problems import ConfigError
 from ipc.log import Logger
@@ -58,14 +63,32 @@ class Reloader:
         config = merge(self._config, wanted, (Effect.LIVE, Effect.ROLL_WORKERS))
         if clashes := _clashes(config, differ):
             return ReloadReply(problems=clashes, changes=told)
+        resized = await self._resize(merge(self._config, wanted, (Effect.LIVE,)))
+        reply = ReloadReply(changes=told, added=resized.added, removed=resized.removed)
+        if resized.problem:
+            return msgspec.structs.replace(reply, given_up=resized.problem)
         roll = forced or any(change.effect is Effect.ROLL_WORKERS for change in differ)
         if not roll and config == self._config:
-            return ReloadReply(changes=told)
+            return reply
         outcome = await self._shell.reload(ReloadRequested(config, roll))
         if outcome.replaced or not outcome.problem:
-            self._config = config
-            self._on_change(config)
-        return ReloadReply(changes=told, replaced=outcome.replaced, given_up=outcome.problem)
+            self._adopt(config)
+        return msgspec.structs.replace(reply, replaced=outcome.replaced, given_up=outcome.problem)
+
+    async def _resize(self, config: Config) -> Reloaded:
+        """First of all the number of relays, if that is another one."""
+        if config.relay.workers == self._config.relay.workers:
+            return Reloaded(())
+        specs = desired_workers(config, HostFacts(usable_cpus()))
+        relays = tuple(spec for spec in specs if spec.role is Role.RELAY)
+        outcome = await self._shell.resize(config, relays)
+        if not outcome.problem:
+            self._adopt(config)
+        return outcome
+
+    def _adopt(self, config: Config) -> None:
+        self._config = config
+        self._on_change(config)
 
     def _tell(self, reply: ReloadReply) -> None:
         for problem in reply.problems:
@@ -76,6 +99,8 @@ class Reloader:
                 changed=[change.key for change in reply.changes if change.effect != Effect.RESTART],
                 after_restart=[c.key for c in reply.changes if c.effect == Effect.RESTART],
                 replaced=list(reply.replaced),
+                added=list(reply.added),
+                removed=list(reply.removed),
                 given_up=reply.given_up,
             )
 

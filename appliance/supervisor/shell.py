@@ -11,6 +11,7 @@ import trio
 
 from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.interface import (
+    Abandon,
     ApplianceChanged,
     EndSpare,
     Event,
@@ -24,6 +25,7 @@ from appliance.supervisor.core.interface import (
     Reject,
     Reloaded,
     ReloadRequested,
+    ResizeRequested,
     Send,
     SpareGone,
     SpareId,
@@ -33,18 +35,22 @@ from appliance.supervisor.core.interface import (
     SpawnFailed,
     Started,
     StartSpare,
+    Steer,
+    Steered,
     WorkerChanged,
 )
 from appliance.supervisor.core.lifecycle import WorkerState
+from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.supervisor import Supervisor
 from appliance.supervisor.notify import notify
 from appliance.supervisor.outfit import Outfit, Outfitter
 from appliance.supervisor.process import WorkerProcess, start_process
-from config.ids import WorkerName
+from config.ids import Role, WorkerName
+from config.model import Config
 from ipc.control import ControlServer, identity
 from ipc.handover import HandoverError
 from ipc.log import Logger
-from ipc.messages.lifecycle import Rejected
+from ipc.messages.lifecycle import DescriptorKind, Rejected
 
 FIRST_LINES: Final = 16
 _LOUD: Final = {WorkerState.BACKOFF: "warning", WorkerState.FAILED: "error"}
@@ -145,6 +151,10 @@ class Shell:
                 notify(f"STATUS={output.state.value}")
                 self.state.set()
                 self.state = trio.Event()
+            case Steer():
+                self._events.append(Steered(self._outfitter.steer(output.relays)))
+            case Abandon():
+                self._outfitter.keep(output.relays)
             case Reloaded():
                 if self._asked is not None:
                     self._asked.send_nowait(output)
@@ -162,6 +172,8 @@ class Shell:
         except (OSError, HandoverError) as error:
             self._events.append(SpawnFailed(spawn.process, str(error)))
             return
+        kinds = [descriptor.kind for descriptor in outfit.assignment.descriptors]
+        process.siblings = set(range(kinds.count(DescriptorKind.SIBLING) + 1))
         self._processes[spawn.process] = process
         self._events.append(Started(spawn.process, process.pid))
 
@@ -226,11 +238,29 @@ class Shell:
             case _:
                 self._log.info("worker", **details)
 
-    async def reload(self, request: ReloadRequested) -> Reloaded:
+    async def reload(self, request: ReloadRequested | ResizeRequested) -> Reloaded:
         """Have it carried out, and wait for the end. One at a time."""
         self._asked, answer = trio.open_memory_channel[Reloaded](1)
         self.feed(request)
         return await answer.receive()
+
+    async def resize(self, config: Config, relays: tuple[WorkerSpec, ...]) -> Reloaded:
+        """Have another number of relays, and wait until clients come to the new ones alone."""
+        try:
+            links = self._outfitter.prepare(len(relays))
+            self._introduce_siblings()
+            outcome = await self.reload(ResizeRequested(config, relays, links))
+        except (OSError, HandoverError) as error:
+            outcome = Reloaded((), f"no sockets for {len(relays)} relays: {error}")
+        if outcome.problem:
+            self._outfitter.unprepare()
+        return outcome
+
+    def _introduce_siblings(self) -> None:
+        for name, process in self._processes.items():
+            role, _, index = name.name.partition("-")
+            if role == Role.RELAY.label:
+                process.show(self._outfitter.tables_for(int(index), process.siblings))
 
     async def until_started(self) -> None:
         """Wait until the appliance is no longer starting."""

@@ -118,10 +118,11 @@ class Sockets:
         del self.public[relays:], self.links[relays:]
         for each in reversed(removed):
             each.socket.close()
-        self.joined = min(self.joined, relays)
-        for group in self.groups():
-            with suppress(OSError):  # what is in force suits those that are left, too
-                self.steering.steer(group, relays)
+        if relays < self.joined:
+            self.joined = relays
+            for group in self.groups():
+                with suppress(OSError):  # what is in force suits those that are left, too
+                    self.steering.steer(group, relays)
 
     def groups(self) -> list[list[socket.socket]]:
         """For each public end point the sockets that share it, as the kernel numbers them."""

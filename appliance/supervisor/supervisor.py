@@ -192,7 +192,7 @@ class _Appliance:
             self._warn(warning)
         if warning := sockets.buffer_warning():
             self._log.warning("note", why=warning)
-        shell.feed(StartRequested())
+        shell.feed(StartRequested(tuple(bound.endpoint for bound in sockets.links)))
         await shell.until_started()
         if self._core.state is ApplianceState.DRAINING:
             return  # told to end, or gave up

@@ -6,12 +6,17 @@ its siblings' to read: when the kernel hands it a datagram of a sibling's flow, 
 
 from __future__ import annotations
 
+import ctypes
 import os
+from collections.abc import Sequence
+from typing import Final
 
 from config.ids import Endpoint
 from ipc.messages.lifecycle import Descriptor, DescriptorKind
 
-_NOWHERE = Endpoint("", 0)
+_NOWHERE: Final = Endpoint("", 0)
+_PUNCH_HOLE: Final = 3
+"""FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE: who has mapped it finds zeros, and no end."""
 
 
 class Tables:
@@ -30,6 +35,20 @@ class Tables:
         own = (Descriptor(DescriptorKind.TABLE, _NOWHERE), self._table(index))
         read_only = Descriptor(DescriptorKind.SIBLING, _NOWHERE)
         return [own, *((read_only, self._reader(other)) for other in siblings[: room - 1])]
+
+    def readers(self, indexes: Sequence[int]) -> list[int]:
+        """These relays' tables, for siblings that run already. Raises OSError."""
+        return [self._reader(index) for index in indexes]
+
+    def keep(self, relays: int) -> None:
+        """Give back the memory of all but the first so many.
+
+        The descriptors stay: siblings have them, and another relay of that name gets the same again.
+        """
+        for index in [index for index in self._own if index >= relays]:
+            size = os.fstat(self._own[index]).st_size
+            whole = ctypes.c_long(0), ctypes.c_long(size)
+            ctypes.CDLL(None).fallocate(self._own[index], _PUNCH_HOLE, *whole)
 
     def close(self) -> None:
         """Close them all; workers keep theirs."""

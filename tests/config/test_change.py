@@ -43,14 +43,18 @@ def test_a_change_is_named_with_both_values(
 
 def test_a_change_that_needs_a_restart_waits_for_it() -> None:
     new = Config.model_validate(
-        {"relay": {"flow_idle": 90.0, "workers": 7}, "supervisor": {"drain_timeout": 1.0}}
+        {
+            "relay": {"flow_idle": 90.0, "workers": 7, "max_flows": 16},
+            "supervisor": {"drain_timeout": 1.0},
+        }
     )
     merged = merge(Config(), new, (Effect.LIVE, Effect.ROLL_WORKERS))
     assert [change.key for change in changes(Config(), merged)] == [
+        "relay.workers",
         "relay.flow_idle",
         "supervisor.drain_timeout",
     ]
-    assert changes(merged, new) == (Change("relay.workers", Effect.RESTART, "0", "7"),)
+    assert changes(merged, new) == (Change("relay.max_flows", Effect.RESTART, "65536", "16"),)
 
 
 @given(

@@ -23,11 +23,13 @@ class Calls:
 
 
 @asynccontextmanager
-async def live_calls(appliance: Appliance, seconds: float) -> AsyncIterator[Calls]:
+async def live_calls(
+    appliance: Appliance, seconds: float, count: int = CALLS
+) -> AsyncIterator[Calls]:
     """Some calls of that length, all of them connected when the block begins."""
     calls = Calls()
     command = [sys.executable, "-m", "appliance.cli.main", "call"]
-    command += [f"{appliance.url}/v1/realtime/calls", "--count", str(CALLS), "--json"]
+    command += [f"{appliance.url}/v1/realtime/calls", "--count", str(count), "--json"]
     command += ["--seconds", str(seconds)]
 
     async def run() -> None:
@@ -37,6 +39,6 @@ async def live_calls(appliance: Appliance, seconds: float) -> AsyncIterator[Call
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
         with trio.fail_after(60):
-            while [r.state for r in (await appliance.sessions()).rows] != ["connected"] * CALLS:
+            while [r.state for r in (await appliance.sessions()).rows] != ["connected"] * count:
                 await trio.sleep(0.05)
         yield calls

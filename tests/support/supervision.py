@@ -14,6 +14,7 @@ from appliance.supervisor.core.interface import (
     Output,
     ProcessId,
     Received,
+    ResizeRequested,
     Send,
     SpareId,
     SpareStarted,
@@ -30,10 +31,12 @@ from appliance.supervisor.core.supervisor import Supervisor
 from config.ids import Endpoint, Role
 from config.model import Config
 from ipc.messages.lifecycle import Heartbeat, Hello, Ready, WorkerPhase
-from ipc.messages.routes import Routes, RoutesApplied
+from ipc.messages.routes import Relays, RelaysApplied, Routes, RoutesApplied
 
 FIRST = 1000
 SUPERVISOR_PID = 42
+LINKS = tuple(Endpoint("127.0.0.1", 30_000 + relay) for relay in range(8))
+"""Of relays, by index."""
 Kind = TypeVar("Kind")
 
 
@@ -117,10 +120,29 @@ class Table:
 
     def start(self) -> None:
         """Bring everything up."""
-        self.feed(StartRequested())
+        relays = sum(name.startswith("relay") for name in self.states)
+        self.feed(StartRequested(LINKS[:relays]))
         for name in list(self.current):
             self.ready(name)
         self.apply_routes()
+
+    def know_relays(self) -> None:
+        """Every transceiver acknowledges the newest relays it was sent."""
+        newest: dict[ProcessId, int] = {}
+        for output in self.outputs:
+            if isinstance(output, Send) and isinstance(output.message, Relays):
+                newest[output.process] = output.message.serial
+        for process, serial in newest.items():
+            if process in self.pids:
+                self.feed(Received(process, self.pids[process], RelaysApplied(serial)))
+
+    def resize(self, relays: int) -> None:
+        """The operator wants so many."""
+        config = Config.model_validate({"relay": {"workers": relays}})
+        specs = desired_workers(config, HostFacts((0, 1)))
+        wanted = tuple(spec for spec in specs if spec.role is Role.RELAY)
+        present = sum(name.startswith("relay") for name in self.states)
+        self.feed(ResizeRequested(config, wanted, LINKS[: max(relays, present)]))
 
     def die(self, name: str, code: int = -9) -> None:
         """Its process ends."""

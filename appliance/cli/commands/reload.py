@@ -34,10 +34,11 @@ Examples:
 def command(file: Path | None, directory: Path | None, roll: bool, as_json: bool) -> None:
     """Let the appliance read its configuration again.
 
-    It is the file that it was started with. Relays are replaced one by one if a changed key asks for it;
-    live calls do not notice. The first is the canary: if its successor does not come up, everything stays
-    as it was (exit code 1). A file with a mistake changes nothing (exit code 78). Some keys take effect at
-    the next start only: they are named, and the others are applied.
+    It is the file that it was started with. Relays are added, removed or replaced one by one if a changed
+    key asks for it; live calls do not notice. A replacement begins with one relay, the canary: if its
+    successor does not come up, or a new relay does not, everything stays as it was (exit code 1). A file
+    with a mistake changes nothing (exit code 78). Some keys take effect at the next start only: they are
+    named, and the others are applied.
     """
     socket = admin_socket(read_config(find_file(file)), directory)
     reply = ask(socket, ReloadRequest(roll=roll), ReloadReply, within=WITHIN)
@@ -61,7 +62,11 @@ def summary(reply: ReloadReply) -> Iterator[str]:
     for change in reply.changes:
         waits = ", at the next start" if change.effect == Effect.RESTART else ""
         yield f"{change.key}: {change.old} -> {change.new}{waits}"
+    if reply.added:
+        yield f"added: {', '.join(reply.added)}"
+    if reply.removed:
+        yield f"removed, as soon as their clients have moved on: {', '.join(reply.removed)}"
     if reply.replaced:
         yield f"replaced: {', '.join(reply.replaced)}"
-    if not (reply.changes or reply.replaced or reply.given_up):
+    if not any((reply.changes, reply.added, reply.removed, reply.replaced, reply.given_up)):
         yield "nothing has changed"

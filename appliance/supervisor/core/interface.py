@@ -15,7 +15,7 @@ import msgspec
 from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.spec import WorkerSpec
-from config.ids import Role, Route, WorkerName
+from config.ids import Endpoint, Role, Route, WorkerName
 from config.model import Config
 from ipc.messages.lifecycle import (
     Drain,
@@ -28,7 +28,7 @@ from ipc.messages.lifecycle import (
     Stop,
     Welcome,
 )
-from ipc.messages.routes import Routes, RoutesApplied, Transceivers
+from ipc.messages.routes import Relays, RelaysApplied, Routes, RoutesApplied, Transceivers
 
 
 class ProcessId(NamedTuple):
@@ -51,14 +51,19 @@ class SpareId(NamedTuple):
         return f"spare {self.role.label} {self.number}"
 
 
-FromWorker: TypeAlias = Hello | Ready | Heartbeat | RoutesApplied | Released | Farewell
-ToWorker: TypeAlias = Welcome | Heartbeat | Drain | Stop | Release | Routes | Transceivers
+FromWorker: TypeAlias = (
+    Hello | Ready | Heartbeat | RoutesApplied | RelaysApplied | Released | Farewell
+)
+ToWorker: TypeAlias = Welcome | Heartbeat | Drain | Stop | Release | Routes | Relays | Transceivers
 
 # --- events ---------------------------------------------------------------------------------------
 
 
 class StartRequested(msgspec.Struct, frozen=True):
     """Begin."""
+
+    links: tuple[Endpoint, ...] = ()
+    """The relays' link addresses."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -118,6 +123,22 @@ class ReloadRequested(msgspec.Struct, frozen=True):
     """Replace all relays one by one, so that each gets it."""
 
 
+class ResizeRequested(msgspec.Struct, frozen=True):
+    """Have these relays from now on, more or fewer than before; answered with Reloaded."""
+
+    config: Config
+    """Everybody's, once that is done."""
+    relays: tuple[WorkerSpec, ...]
+    links: tuple[Endpoint, ...]
+    """Of the present relays and of the new ones, by index."""
+
+
+class Steered(msgspec.Struct, frozen=True):
+    """A Steer was carried out, or there was a problem and everything is as it was."""
+
+    problem: str = ""
+
+
 class DrainRequested(msgspec.Struct, frozen=True):
     """Take nothing new, let sessions finish, then end."""
 
@@ -136,6 +157,8 @@ Event: TypeAlias = (
     | SpareWaits
     | SpareGone
     | ReloadRequested
+    | ResizeRequested
+    | Steered
     | DrainRequested
     | StopRequested
 )
@@ -205,13 +228,29 @@ class ApplianceChanged(msgspec.Struct, frozen=True):
     state: ApplianceState
 
 
+class Steer(msgspec.Struct, frozen=True):
+    """Let the first so many relays get all clients' datagrams; answered with Steered."""
+
+    relays: int
+
+
+class Abandon(msgspec.Struct, frozen=True):
+    """Only the first so many relays are left: close and free what was kept for others."""
+
+    relays: int
+
+
 class Reloaded(msgspec.Struct, frozen=True):
-    """The answer to ReloadRequested."""
+    """The answer to ReloadRequested and to ResizeRequested."""
 
     replaced: tuple[WorkerName, ...]
     """The relays that were replaced and serve, in order."""
     problem: str = ""
     """Why it was given up; empty if it was not."""
+    added: tuple[WorkerName, ...] = ()
+    """The relays that there are now and were not before."""
+    removed: tuple[WorkerName, ...] = ()
+    """The relays that get no new datagrams, and end when their clients have moved on."""
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -230,6 +269,8 @@ Output: TypeAlias = (
     | Kill
     | WorkerChanged
     | ApplianceChanged
+    | Steer
+    | Abandon
     | Reloaded
     | Finished
 )

@@ -2,7 +2,7 @@
 
 One door: an event comes in, the state of a worker follows from it (lifecycle.py), and then the whole
 appliance is looked at: which stage it is in and which actions bring the workers to its goals (plan.py),
-whose turn it is to be replaced (roll.py), what the routes are and who has to hear of it (routes.py), which
+what the operator has asked for (alteration.py), who has to hear what of the others (distribution.py), which
 spare processes are missing (spares.py), and how the appliance is (health.py).
 Looking at everything after every event is cheap with some dozens of workers, and forgets nothing.
 """
@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
+from appliance.supervisor.core.alteration import Alteration
+from appliance.supervisor.core.distribution import Distribution
+from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.health import ApplianceState, appliance_state
 from appliance.supervisor.core.identity import refusal
 from appliance.supervisor.core.interface import (
@@ -24,8 +27,8 @@ from appliance.supervisor.core.interface import (
     ProcessId,
     Received,
     Reject,
-    Reloaded,
     ReloadRequested,
+    ResizeRequested,
     SpareGone,
     SpareStarted,
     SpareWaits,
@@ -33,14 +36,14 @@ from appliance.supervisor.core.interface import (
     SpawnFailed,
     Started,
     StartRequested,
+    Steered,
     StopRequested,
 )
 from appliance.supervisor.core.lifecycle import EXIT_CONFIG, START_TIMEOUT, WorkerState
 from appliance.supervisor.core.linger import Linger
 from appliance.supervisor.core.placement import entries
 from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_stage, plan
-from appliance.supervisor.core.roll import CANARY_TIMEOUT, Roll
-from appliance.supervisor.core.routes import RouteTable
+from appliance.supervisor.core.roll import CANARY_TIMEOUT
 from appliance.supervisor.core.spares import Spares
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
@@ -53,13 +56,12 @@ from ipc.messages.lifecycle import (
     Heartbeat,
     Hello,
     Ready,
-    Release,
     Released,
     Stop,
     Welcome,
     WorkerPhase,
 )
-from ipc.messages.routes import RoutesApplied, TransceiverEntry, Transceivers
+from ipc.messages.routes import RelaysApplied, RoutesApplied, TransceiverEntry, Transceivers
 
 EXIT_FAILED: Final = 70
 EPOCHS: Final = 1 << 16
@@ -85,20 +87,18 @@ class Supervisor:
         supervisor_pid: int,
         next_generation: int,
     ) -> None:
-        self._config = config
         self._first_generation = self._next_generation = next_generation
         self._welcome = Welcome(supervisor_pid)
-        self._workers = {spec.name: Worker(spec, config) for spec in specs}
+        self._fleet = Fleet(config, specs)
+        self._distribution = Distribution()
+        self._alteration = Alteration(self._fleet, self._distribution)
         self._leaving: dict[ProcessId, Instant] = {}
         """Processes that released their name, and when they are killed if they have not ended."""
         self._spares = Spares()
-        self._roll: Roll | None = None
-        self._routes = RouteTable()
         self._stage = Stage.RUN
         self._running = False
         self._was_ready = False
         self._state = ApplianceState.STARTING
-        self._told: Transceivers | None = None
         self._next_tick: Instant | None = None
         self._linger = Linger()
         self._exit_code = 0
@@ -111,7 +111,7 @@ class Supervisor:
 
     def workers(self, now: Instant) -> tuple[WorkerStatus, ...]:
         """All workers, as `tandem status` shows them."""
-        return tuple(worker.status(now) for worker in self._workers.values())
+        return tuple(worker.status(now) for worker in self._fleet)
 
     def spares(self) -> tuple[SpareStatus, ...]:
         """The spare processes."""
@@ -120,16 +120,16 @@ class Supervisor:
     def transceivers(self) -> tuple[TransceiverEntry, ...]:
         """All transceivers that have sessions or may get some."""
         return entries(
-            self._of(Role.TRANSCEIVER),
-            self._routes,
+            self._fleet.of(Role.TRANSCEIVER),
+            self._distribution.routes,
             open_to_new=self._stage is Stage.RUN
-            and any(w.life.state is not WorkerState.FAILED for w in self._of(Role.RELAY)),
-            most=self._config.transceiver.max_sessions,
+            and any(w.life.state is not WorkerState.FAILED for w in self._fleet.of(Role.RELAY)),
+            most=self._fleet.config.transceiver.max_sessions,
         )
 
     def session_owners(self) -> dict[WorkerName, str]:
         """The rpc end points of the transceivers that serve."""
-        return {w.name: w.rpc for w in self._of(Role.TRANSCEIVER) if w.serves and w.rpc}
+        return {w.name: w.rpc for w in self._fleet.of(Role.TRANSCEIVER) if w.serves and w.rpc}
 
     # --- the door -------------------------------------------------------------------------------
 
@@ -139,6 +139,7 @@ class Supervisor:
         match event:
             case StartRequested():
                 self._running = True
+                outputs += self._distribution.replace_links(event.links, self._fleet)
                 self._next_tick = now + TRANSCEIVERS_EVERY
             case Started():
                 if worker := self._current(event):
@@ -159,7 +160,11 @@ class Supervisor:
             case SpareGone():
                 self._spares.gone(event.spare, now)
             case ReloadRequested():
-                self._reload(event, now, outputs)
+                outputs += self._alteration.reload(event, now, able=self._is_able)
+            case ResizeRequested():
+                outputs += self._alteration.resize(event, able=self._is_able)
+            case Steered():
+                outputs += self._alteration.steered(event)
             case DrainRequested():
                 if self._stage is Stage.RUN:
                     self._stage = Stage.DRAIN_TRANSCEIVERS if self._running else Stage.STOP_ALL
@@ -177,12 +182,10 @@ class Supervisor:
         """When `handle_timeout` wants to be called."""
         if self._stage is Stage.DONE or self._next_tick is None:
             return None
-        deadlines = [d for w in self._workers.values() if (d := w.life.deadline) is not None]
+        deadlines = [d for w in self._fleet if (d := w.life.deadline) is not None]
         deadlines += self._leaving.values()
-        if self._linger.until is not None:
-            deadlines.append(self._linger.until)
-        if self._spares.deadline is not None:
-            deadlines.append(self._spares.deadline)
+        others = (self._linger.until, self._spares.deadline, self._alteration.deadline)
+        deadlines += [deadline for deadline in others if deadline is not None]
         return min([self._next_tick, *deadlines])
 
     def handle_timeout(self, now: Instant) -> list[Output]:
@@ -191,7 +194,7 @@ class Supervisor:
         if due is None or now < due:
             return []
         outputs: list[Output] = []
-        for worker in self._workers.values():
+        for worker in self._fleet:
             if now - due >= LATE:
                 worker.life.heard(now)
             if why := worker.life.overdue(now):
@@ -202,7 +205,7 @@ class Supervisor:
         assert self._next_tick is not None
         if now >= self._next_tick:
             self._next_tick = now + TRANSCEIVERS_EVERY
-            self._told = None
+            self._distribution.repeat()
         self._reconcile(now, outputs)
         return outputs
 
@@ -210,18 +213,17 @@ class Supervisor:
 
     def _current(self, event: Started | SpawnFailed | Exited | Received) -> Worker | None:
         """The worker whose present process the event is about."""
-        worker = self._workers.get(event.process.name)
+        worker = self._fleet.get(event.process.name)
         if worker and worker.generation == event.process.generation and worker.life.has_process:
             return worker
         return None
 
     def _gone(self, worker: Worker, cause: str, code: int | None, now: Instant) -> None:
-        wanted = goal_of(self._stage, worker.spec.role) is Goal.RUN
+        wanted = self._goal(worker) is Goal.RUN
         farewell = worker.end_process()
         cause = f"{cause}: {farewell}" if farewell and code else cause
         worker.life.exited(cause, code, now, wanted=wanted)
-        if worker.spec.role is Role.RELAY:
-            self._routes.forget_relay(worker.name)
+        self._distribution.gone(worker)
 
     def _received(self, event: Received, now: Instant, outputs: list[Output]) -> None:
         worker = self._current(event)
@@ -248,13 +250,15 @@ class Supervisor:
                 if by_itself and worker.life.state is WorkerState.READY:
                     worker.life.drain(now, until=None, why="was told to end by somebody else")
             case RoutesApplied() as applied:
-                self._routes.acknowledge(worker.name, applied.serial)
+                self._distribution.routes.acknowledge(worker.name, applied.serial)
+            case RelaysApplied() as applied:
+                self._distribution.links.acknowledge(worker.name, applied.serial)
             case Released():
                 if worker.life.state is WorkerState.RELEASING:
                     self._leaving[worker.process] = now + STOP_GRACE
                     worker.end_process()
                     worker.life.released(now)
-                    self._routes.forget_relay(worker.name)
+                    self._distribution.gone(worker)
             case Farewell() as farewell:
                 worker.farewell = farewell.why
             case _:
@@ -265,11 +269,7 @@ class Supervisor:
 
     def _greet(self, worker: Worker, outputs: list[Output]) -> None:
         worker.welcomed = True
-        outputs.append(worker.send(self._welcome))
-        if worker.spec.role is Role.RELAY:
-            outputs.append(worker.send(self._routes.message()))
-        elif worker.spec.role is Role.SIGNALING:
-            outputs.append(worker.send(self._truth()))
+        outputs += [worker.send(self._welcome), self._distribution.greet(worker, self._truth())]
 
     # --- what follows ---------------------------------------------------------------------------
 
@@ -277,17 +277,20 @@ class Supervisor:
         if not self._running or self._stage is Stage.DONE:
             return
         self._give_up_if_hopeless()
-        self._distribute(outputs)
-        self._advance_roll(now, outputs)
-        outputs.extend(c for w in self._workers.values() if (c := w.change()) is not None)
-        for worker in self._workers.values():
+        outputs += self._distribution.update_routes(self._fleet)
+        outputs += self._distribution.update_signaling(self._fleet, self._truth())
+        spare = self._spares.is_waiting(Role.RELAY) or not self._fleet.config.supervisor.spares
+        outputs += self._alteration.advance(now, spare=spare, running=self._stage is Stage.RUN)
+        outputs.extend(c for w in self._fleet if (c := w.change()) is not None)
+        for worker in self._fleet:
             self._act(worker, now, outputs)
-        outputs.extend(c for w in self._workers.values() if (c := w.change()) is not None)
+        outputs.extend(c for w in self._fleet if (c := w.change()) is not None)
+        outputs += self._alteration.clear_away()
         self._judge(outputs)
         self._keep_spares(now, outputs)
-        running = {
-            w.spec.role for w in self._workers.values() if w.life.state is not WorkerState.STOPPED
-        } | {Role.RELAY for _ in self._leaving}
+        running = {w.spec.role for w in self._fleet if w.life.state is not WorkerState.STOPPED} | {
+            Role.RELAY for _ in self._leaving
+        }
         following = next_stage(self._stage, running)
         if following is not self._stage and not self._linger.holds(following, now):
             self._stage = following
@@ -297,14 +300,14 @@ class Supervisor:
                 self._reconcile(now, outputs)
 
     def _act(self, worker: Worker, now: Instant, outputs: list[Output]) -> None:
-        life, goal = worker.life, goal_of(self._stage, worker.spec.role)
+        life, goal = worker.life, self._goal(worker)
         due = life.deadline is not None and now >= life.deadline
         match plan(goal, life.state, worker.asked, due=due):
             case Action.SPAWN:
                 generation = self._next_generation
                 self._next_generation += 1
                 worker.begin_process(generation, self._route(worker.spec, generation))
-                rolled = self._roll is not None and self._roll.current is worker
+                rolled = self._alteration.is_rolled(worker)
                 life.spawn(now, CANARY_TIMEOUT if rolled else START_TIMEOUT)
                 spare = self._spares.take(worker.spec.role)
                 outputs.append(
@@ -312,10 +315,13 @@ class Supervisor:
                 )
             case Action.DRAIN:
                 worker.asked = Goal.DRAIN
-                within = self._patience(worker.spec.role)
+                within = self._patience(worker)
                 if worker.spec.role is Role.TRANSCEIVER:
                     self._linger.drained |= worker.sessions > 0
-                life.drain(now, until=now + within + DRAIN_GRACE)
+                why = (
+                    "" if worker.retire_by is Goal.RUN else "leaves when its clients have moved on"
+                )
+                life.drain(now, until=now + within + DRAIN_GRACE, why=why)
                 outputs.append(worker.send(Drain(within)))
             case Action.STOP:
                 worker.asked = Goal.STOP
@@ -334,78 +340,42 @@ class Supervisor:
         if spec.role is not Role.TRANSCEIVER:
             return None
         epoch = Epoch(generation % EPOCHS)
-        return Route(self._config.cluster.id, TransceiverId(spec.index), epoch)
+        return Route(self._fleet.config.cluster.id, TransceiverId(spec.index), epoch)
 
-    def _reload(self, event: ReloadRequested, now: Instant, outputs: list[Output]) -> None:
-        if self._roll is not None or self._stage is not Stage.RUN or not self._was_ready:
-            why = "is being replaced already" if self._roll else "is starting or draining"
-            outputs.append(Reloaded((), f"the appliance {why}"))
-        elif event.roll:
-            self._roll = Roll(event.config, self._of(Role.RELAY), now)
-        else:
-            self._adopt(event.config)
-            outputs.append(Reloaded(()))
+    @property
+    def _is_able(self) -> bool:
+        return self._stage is Stage.RUN and self._was_ready
 
-    def _adopt(self, config: Config) -> None:
-        self._config = config
-        for worker in self._workers.values():
-            worker.config = config
-
-    def _advance_roll(self, now: Instant, outputs: list[Output]) -> None:
-        roll = self._roll
-        if roll is None:
-            return
-        if self._stage is not Stage.RUN:
-            self._roll = None
-            outputs.append(Reloaded(tuple(roll.replaced), "the appliance was told to end"))
-            return
-        spare = self._spares.is_waiting(Role.RELAY) or not self._config.supervisor.spares
-        following = roll.step(now, spare=spare, current=self._routes.is_current)
-        if isinstance(following, Worker):
-            following.life.release(now)
-            outputs.append(following.send(Release()))
-        elif following is not None:
-            self._roll = None
-            if not roll.restored:
-                self._adopt(roll.config)
-            outputs.append(following)
+    def _goal(self, worker: Worker) -> Goal:
+        goal = goal_of(self._stage, worker.spec.role)
+        return worker.retire_by if goal is Goal.RUN else goal
 
     def _keep_spares(self, now: Instant, outputs: list[Output]) -> None:
         """Fill up when everything serves; end them when nothing is to be started any more."""
-        if self._stage is not Stage.RUN or not self._config.supervisor.spares:
+        if self._stage is not Stage.RUN or not self._fleet.config.supervisor.spares:
             outputs.extend(self._spares.dismiss())
             return
         busy = {WorkerState.STOPPED, WorkerState.STARTING, WorkerState.RELEASING}
-        if self._was_ready and not any(w.life.state in busy for w in self._workers.values()):
+        if self._was_ready and not any(w.life.state in busy for w in self._fleet):
             outputs.extend(self._spares.fill(now))
 
-    def _patience(self, role: Role) -> float:
-        """Seconds that workers of this role get to drain."""
-        if role is Role.SIGNALING:
-            return SIGNALING_DRAIN
-        return self._config.supervisor.drain_timeout
-
-    def _distribute(self, outputs: list[Output]) -> None:
-        """Tell relays and signaling what has changed for them."""
-        links = {
-            w.route: w.link for w in self._of(Role.TRANSCEIVER) if w.serves and w.route and w.link
-        }
-        relays = [w for w in self._of(Role.RELAY) if w.welcomed and w.life.has_process]
-        if self._routes.replace(links):
-            outputs.extend(relay.send(self._routes.message()) for relay in relays)
-        self._routes.confirm([relay.name for relay in relays])
-        truth = self._truth()
-        if truth != self._told:
-            self._told = truth
-            outputs.extend(w.send(truth) for w in self._of(Role.SIGNALING) if w.welcomed)
+    def _patience(self, worker: Worker) -> float:
+        """Seconds that it gets to drain."""
+        match worker.spec.role:
+            case Role.SIGNALING:
+                return SIGNALING_DRAIN
+            case Role.RELAY:  # that leaves: a client that is silent for longer is none any more
+                return worker.config.transceiver.consent_timeout
+            case Role.TRANSCEIVER:
+                return self._fleet.config.supervisor.drain_timeout
 
     def _truth(self) -> Transceivers:
         return Transceivers(self.transceivers(), draining=self._stage is not Stage.RUN)
 
     def _judge(self, outputs: list[Output]) -> None:
         accepting = all(entry.accepting for entry in self.transceivers())
-        planned = self._roll.current if self._roll else None
-        states = [w.life.state for w in self._workers.values() if w is not planned]
+        planned = self._alteration.is_planned
+        states = [w.life.state for w in self._fleet if not planned(w)]
         state = appliance_state(self._stage, states, accepting=accepting, was_ready=self._was_ready)
         self._was_ready |= state is ApplianceState.READY
         if state is not self._state:
@@ -417,15 +387,12 @@ class Supervisor:
         if self._was_ready or self._stage is not Stage.RUN:
             return
         for role in Role:
-            workers = self._of(role)
+            workers = self._fleet.of(role)
             if workers and all(w.life.state is WorkerState.FAILED for w in workers):
                 wrong = any(w.life.misconfigured for w in workers)
                 self._exit_code = EXIT_CONFIG if wrong else EXIT_FAILED
                 self._exit_why = f"{workers[0].name} {workers[0].life.why}"
                 self._stage = Stage.STOP_ALL
-
-    def _of(self, role: Role) -> list[Worker]:
-        return [w for w in self._workers.values() if w.spec.role is role]
 
 
 def _cause(code: int) -> str:

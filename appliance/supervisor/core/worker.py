@@ -19,6 +19,10 @@ class Worker:
         self.config = config
         """What its next process gets."""
         self.life = Lifecycle()
+        self.retire_by = Goal.RUN
+        """How it leaves for good, if it is to: by DRAIN or by STOP."""
+        self.joining = False
+        """It has been added, and no client is steered to it yet."""
         self.generation = 0
         self.pid = 0
         self.asked = Goal.RUN

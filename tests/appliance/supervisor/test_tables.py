@@ -33,3 +33,24 @@ def test_siblings_that_do_not_fit_are_left_out() -> None:
     tables = Tables()
     assert len(tables.of(0, relays=300, room=200)) == 200
     tables.close()
+
+
+def test_the_memory_of_one_that_has_left_is_given_back_and_its_descriptor_stays() -> None:
+    tables = Tables()
+    try:
+        (_, own), (_, sibling) = tables.of(1, relays=2, room=100)
+        for fd in (own, tables.of(0, relays=2, room=100)[0][1]):
+            os.write(fd, b"flows" * 10_000)
+        before = os.fstat(own)
+        tables.keep(1)
+        after = os.fstat(own)
+        assert (after.st_size, after.st_blocks) == (
+            before.st_size,
+            0,
+        )  # who has mapped it may go on
+        assert os.pread(own, 5, 0) == bytes(5)
+        assert os.pread(sibling, 5, 0) == b"flows"
+        assert tables.of(1, relays=2, room=100)[0][1] == own
+        assert tables.readers([0]) == [sibling]
+    finally:
+        tables.close()

@@ -14,7 +14,7 @@ from ipc.messages.admin import ConfigChange, ReloadReply, ReloadRequest
 
 CHANGES = (
     ConfigChange("relay.flow_idle", "60.0", "90.0", "roll_workers"),
-    ConfigChange("relay.workers", "0", "2", "restart"),
+    ConfigChange("relay.max_flows", "65536", "4096", "restart"),
 )
 
 
@@ -27,9 +27,21 @@ CHANGES = (
             0,
             (
                 "relay.flow_idle: 60.0 -> 90.0\n"
-                "relay.workers: 0 -> 2, at the next start\n"
+                "relay.max_flows: 65536 -> 4096, at the next start\n"
                 "replaced: relay-0, relay-1\n"
             ),
+            "",
+        ),
+        (
+            ReloadReply(added=("relay-1", "relay-2")),
+            0,
+            "added: relay-1, relay-2\n",
+            "",
+        ),
+        (
+            ReloadReply(removed=("relay-1",)),
+            0,
+            "removed, as soon as their clients have moved on: relay-1\n",
             "",
         ),
         (

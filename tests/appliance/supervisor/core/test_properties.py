@@ -13,6 +13,7 @@ from appliance.supervisor.core.interface import (
     SpareGone,
     Spawn,
     StartRequested,
+    Steered,
     StopRequested,
 )
 from appliance.supervisor.core.lifecycle import WorkerState
@@ -22,13 +23,14 @@ from ipc.messages.lifecycle import Heartbeat, Ready, Released, WorkerPhase
 from ipc.messages.routes import RoutesApplied
 from tests.support.supervision import Table
 
-NAMES = ("relay-0", "relay-1", "transceiver-0", "signaling-0")
+NAMES = ("relay-0", "relay-1", "relay-2", "transceiver-0", "signaling-0")
 steps = st.lists(
     st.tuples(
         st.sampled_from(
             [
                 *("hello", "ready", "bare ready", "beat", "drains", "applied"),
                 *("crash", "exit", "config", "released", "roll", "reload", "no spare"),
+                *("one relay", "two relays", "three relays", "known", "steered", "not steered"),
             ]
         ),
         st.sampled_from(NAMES),
@@ -39,7 +41,20 @@ steps = st.lists(
 
 
 def play(table: Table, what: str, name: str) -> None:
-    process = table.current[name]
+    match what:
+        case "one relay" | "two relays" | "three relays":
+            table.resize(("one relay", "two relays", "three relays").index(what) + 1)
+            return
+        case "steered" | "not steered":
+            table.feed(Steered("" if what == "steered" else "no room"))
+            return
+        case "known":
+            table.know_relays()
+            table.apply_routes()
+            return
+        case _:
+            pass
+    process = table.current.get(name)
     if process not in table.pids:
         return
     match what:
@@ -82,7 +97,7 @@ def check(table: Table) -> None:
     assert len(living) == len(set(living)), "two processes of one name"
     generations = [o.process.generation for o in table.outputs if isinstance(o, Spawn)]
     assert generations == sorted(set(generations))
-    for name in NAMES:
+    for name in table.current:
         has_process = table.states[WorkerName(name)] in (
             WorkerState.STARTING,
             WorkerState.READY,
@@ -105,7 +120,9 @@ def test_one_process_a_name_and_an_end_that_comes(
     for number, (what, name, seconds) in enumerate(script):
         if number == when:
             table.feed(ending)
-        asked += what in ("roll", "reload") and table.current[name] in table.pids
+        asked += what.endswith(("relay", "relays")) or (
+            what in ("roll", "reload") and table.current.get(name) in table.pids
+        )
         play(table, what, name)
         table.sleep(seconds, beating=bool(number % 2))
         check(table)

@@ -1,0 +1,134 @@
+"""What the operator has asked for and is not over yet: relays replaced, or another number of them."""
+
+from __future__ import annotations
+
+from appliance.supervisor.core.distribution import Distribution
+from appliance.supervisor.core.fleet import Fleet
+from appliance.supervisor.core.interface import (
+    Abandon,
+    Output,
+    Reloaded,
+    ReloadRequested,
+    ResizeRequested,
+    Steered,
+)
+from appliance.supervisor.core.lifecycle import WorkerState
+from appliance.supervisor.core.plan import Goal
+from appliance.supervisor.core.resize import Resize
+from appliance.supervisor.core.roll import Roll
+from appliance.supervisor.core.worker import Worker
+from config.ids import Instant, Role
+from ipc.messages.lifecycle import Release
+
+INTERRUPTED = "the appliance was told to end"
+
+
+class Alteration:
+    """At most one roll or resize."""
+
+    def __init__(self, fleet: Fleet, distribution: Distribution) -> None:
+        self._fleet = fleet
+        self._distribution = distribution
+        self._roll: Roll | None = None
+        self._resize: Resize | None = None
+
+    @property
+    def deadline(self) -> Instant | None:
+        """When `advance` may have something to do though nothing has happened."""
+        return self._resize.deadline if self._resize else None
+
+    def is_planned(self, worker: Worker) -> bool:
+        """That it does not serve is no fault: it is being replaced, joins or leaves."""
+        return self.is_rolled(worker) or worker.joining or worker.retire_by is not Goal.RUN
+
+    def is_rolled(self, worker: Worker) -> bool:
+        """It is the one that is being replaced."""
+        return self._roll is not None and self._roll.current is worker
+
+    def reload(self, event: ReloadRequested, now: Instant, *, able: bool) -> list[Output]:
+        """Begin a roll, or adopt the configuration; `able`: the appliance has started and does not end."""
+        if refused := self._refusal(able=able):
+            return [refused]
+        if event.roll:
+            self._roll = Roll(event.config, self._fleet.staying(Role.RELAY), now)
+            return []
+        self._fleet.adopt(event.config)
+        return [Reloaded(())]
+
+    def resize(self, event: ResizeRequested, *, able: bool) -> list[Output]:
+        """Begin a resize; the sockets of relays to be added are there."""
+        if refused := self._refusal(able=able):
+            return [refused]
+        leaving = [w.name for w in self._fleet.of(Role.RELAY) if w.retire_by is not Goal.RUN]
+        if leaving:
+            who, patience = " and ".join(leaving), self._fleet.config.transceiver.consent_timeout
+            return [
+                Reloaded((), f"{who} may take up to {patience:g} s to leave; try again after that")
+            ]
+        self._resize = Resize(self._fleet, event)
+        return list(self._distribution.replace_links(event.links, self._fleet))
+
+    def steered(self, event: Steered) -> list[Output]:
+        """A Steer was carried out or was not."""
+        resize = self._resize
+        if resize is None or not resize.is_steering:
+            return []
+        self._resize = None
+        return [resize.steered(event.problem)]
+
+    def advance(self, now: Instant, *, spare: bool, running: bool) -> list[Output]:
+        """The next steps; `spare`: one waits, or none is wanted; `running`: the appliance does not end."""
+        return [
+            *self._advance_roll(now, spare=spare, running=running),
+            *self._advance_resize(now, running=running),
+        ]
+
+    def clear_away(self) -> list[Output]:
+        """Forget relays that have left, and when the last one has, what was kept for them."""
+        relays = self._fleet.of(Role.RELAY)
+        leaving = [w for w in relays if w.retire_by is not Goal.RUN]
+        gone = [w for w in leaving if w.life.state is WorkerState.STOPPED]
+        for worker in gone:
+            self._fleet.remove(worker)
+        if not gone or len(gone) < len(leaving):
+            return []
+        left = len(relays) - len(gone)
+        links = self._distribution.links.links[:left]
+        return [*self._distribution.replace_links(links, self._fleet), Abandon(left)]
+
+    def _refusal(self, *, able: bool) -> Reloaded | None:
+        if self._roll or self._resize:
+            return Reloaded((), "the appliance is being replaced already")
+        return None if able else Reloaded((), "the appliance is starting or draining")
+
+    def _advance_roll(self, now: Instant, *, spare: bool, running: bool) -> list[Output]:
+        roll = self._roll
+        if roll is None:
+            return []
+        if not running:
+            self._roll = None
+            return [Reloaded(tuple(roll.replaced), INTERRUPTED)]
+        following = roll.step(now, spare=spare, current=self._distribution.routes.is_current)
+        if isinstance(following, Worker):
+            following.life.release(now)
+            return [following.send(Release())]
+        if following is None:
+            return []
+        self._roll = None
+        if not roll.restored:
+            self._fleet.adopt(roll.config)
+        return [following]
+
+    def _advance_resize(self, now: Instant, *, running: bool) -> list[Output]:
+        resize = self._resize
+        if resize is None:
+            return []
+        if running:
+            known = self._distribution.links_known(self._fleet)
+            current = self._distribution.routes.is_current
+            following = resize.step(now, known=known, current=current)
+        else:
+            following = resize.give_up(INTERRUPTED)
+        if isinstance(following, Reloaded):
+            self._resize = None
+        return [] if following is None else [following]

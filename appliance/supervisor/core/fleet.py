@@ -1,0 +1,49 @@
+"""All workers that there are, and the configuration that their next processes get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from appliance.supervisor.core.plan import Goal
+from appliance.supervisor.core.spec import WorkerSpec
+from appliance.supervisor.core.worker import Worker
+from config.ids import Role, WorkerName
+from config.model import Config
+
+
+class Fleet:
+    """The workers by name, in the order in which they are started."""
+
+    def __init__(self, config: Config, specs: Sequence[WorkerSpec]) -> None:
+        self.config = config
+        self._workers = {spec.name: Worker(spec, config) for spec in specs}
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self._workers.values())
+
+    def get(self, name: WorkerName) -> Worker | None:
+        """The worker of that name."""
+        return self._workers.get(name)
+
+    def of(self, role: Role) -> list[Worker]:
+        """Those of one role."""
+        return [worker for worker in self if worker.spec.role is role]
+
+    def staying(self, role: Role) -> list[Worker]:
+        """Those of one role that are not on their way out."""
+        return [worker for worker in self.of(role) if worker.retire_by is Goal.RUN]
+
+    def add(self, spec: WorkerSpec, config: Config) -> Worker:
+        """One more."""
+        worker = self._workers[spec.name] = Worker(spec, config)
+        return worker
+
+    def remove(self, worker: Worker) -> None:
+        """One that has no process and is not wanted any more."""
+        del self._workers[worker.name]
+
+    def adopt(self, config: Config) -> None:
+        """Everybody's next process gets this."""
+        self.config = config
+        for worker in self:
+            worker.config = config
