@@ -158,6 +158,11 @@ class Playout:
         if self._origin is None:
             self._began_at = now
 
+    def hold(self, now: Instant) -> None:
+        """Something else takes the slots until now; what waits, waits."""
+        if self._origin is not None and (behind := self._slots_until(now) - self._slot) > 0:
+            self._leave_out(behind)
+
     # --- time -------------------------------------------------------------------------------------
 
     def next_timeout(self) -> Instant | None:
@@ -172,7 +177,7 @@ class Playout:
         """The frames that are due, and what became of their items."""
         outputs: list[PlayoutOutput] = []
         if self._paused:
-            self._skip_to(now)
+            self.hold(now)
             return outputs
         if self._origin is None or now - self._busy_until > REST:
             self._begin_grid(now)
@@ -230,10 +235,6 @@ class Playout:
     def _leave_out(self, slots: int) -> None:
         self._slot += slots
         self._gap = True
-
-    def _skip_to(self, now: Instant) -> None:
-        if self._origin is not None and (behind := self._slots_until(now) - self._slot) > 0:
-            self._leave_out(behind)
 
     # --- items ------------------------------------------------------------------------------------
 

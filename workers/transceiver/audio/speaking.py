@@ -58,15 +58,24 @@ class Speaking:
         if self._keys.busy:
             return [*self._flush(), *self._press()]
         if not pcm:
-            sent = self._flush()
-            self._pass(self._step)
-            return sent
+            return self.skip(1)
         self._sound += pcm
         sent = []
         while len(self._sound) >= self._size:
             sent += self._encode(bytes(self._sound[: self._size]))
             del self._sound[: self._size]
         return sent
+
+    def skip(self, steps: int) -> list[SendAudio]:
+        """Say nothing for so many steps."""
+        sent = self._flush()
+        self._pass(steps * self._step)
+        return sent
+
+    @property
+    def pressing(self) -> bool:
+        """A key is down or about to be; audio waits."""
+        return self._keys.busy
 
     def press(self, digit: str, duration: float = 0.1) -> bool:
         """Press a key, as soon as those before it are up; audio waits. False if that cannot be: too

@@ -1,0 +1,191 @@
+"""One session's audio between a stream of RTP and a back end: the ear, the mouth, and the keys.
+
+    frames of the plane --> order or jitter buffer --> audio_in, dtmf, speech
+    audio_out, flush, pause, dtmf --> playout (paced, counted) --> frames for the plane, playback
+
+A format that is the client's own codec passes through untouched. PCM is decoded by the back end's clock,
+concealed and mended, and encoded when it is played, not before: what is flushed was never encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from config.ids import Instant
+from ipc.backend.messages import (
+    AudioFormat,
+    AudioOut,
+    Dtmf,
+    Encoding,
+    Error,
+    ErrorCode,
+    Flush,
+    Pause,
+    Playback,
+    PlaybackEvent,
+    Resume,
+    Speech,
+    ToBackend,
+)
+from workers.transceiver.audio.formats import EVENTS, require
+from workers.transceiver.audio.playout import FRAME, Played, Playout, PlayoutOutput
+from workers.transceiver.backends.ears import Ear, PacketEar, PcmEar, VoiceActivity
+from workers.transceiver.backends.mouths import Mouth, PacketMouth, PcmMouth
+from workers.transceiver.core.streams.interface import (
+    AudioParameters,
+    AudioReceived,
+    Codec,
+    SendAudio,
+)
+
+_NAMES: Final = {Encoding.OPUS: "opus", Encoding.PCMU: "pcmu", Encoding.PCMA: "pcma"}
+
+Output: TypeAlias = ToBackend | SendAudio
+Entropy: TypeAlias = Callable[[int], bytes]
+
+
+def spoken(audio: AudioParameters) -> Codec | None:
+    """The codec that a client is spoken to in."""
+    return next((codec for codec in audio.codecs if codec.name != EVENTS), None)
+
+
+def unfit(audio: AudioParameters | None, wanted: AudioFormat) -> str:
+    """Why a session cannot be had in that format; empty if it can. Raises LibraryMissing."""
+    codec = None if audio is None else spoken(audio)
+    if codec is None:
+        return ""  # data alone: there is no audio to have a format
+    if wanted.encoding is Encoding.PCM:
+        require(codec, wanted.rate)
+        return ""
+    if _NAMES[wanted.encoding] != codec.name:
+        return (
+            f"the client speaks {codec.name}; {wanted.encoding.value} would have to be transcoded"
+        )
+    return ""
+
+
+class Conversation:
+    """From accept to the end. Sans-IO."""
+
+    def __init__(
+        self,
+        session: str,
+        audio: AudioParameters,
+        wanted: AudioFormat,
+        *,
+        buffer: float,
+        entropy: Entropy,
+        now: Instant,
+        voice: VoiceActivity | None = None,
+        barge_in: bool = False,
+    ) -> None:
+        """`buffer`: seconds that may wait to be played. `voice` needs PCM. Raises LibraryMissing."""
+        codec = spoken(audio)
+        if codec is None:
+            raise ValueError("no codec to speak in")
+        self._session: Final = session
+        self._barge_in = barge_in
+        pcm = wanted.encoding is Encoding.PCM
+        self._ear: Ear = (
+            PcmEar(session, audio, wanted.rate, now, voice)
+            if pcm
+            else PacketEar(session, audio, codec, now)
+        )
+        frame_bytes = int(wanted.rate * FRAME) * 2 if pcm else 0
+        timestamp = int.from_bytes(entropy(4), "big")
+        self._playout = Playout(
+            clock_rate=codec.clock_rate,
+            frame_bytes=frame_bytes,
+            buffer=buffer,
+            timestamp=timestamp,
+        )
+        self._mouth: Mouth = (
+            PcmMouth(audio, wanted.rate, codec, entropy)
+            if pcm
+            else PacketMouth(audio, codec, timestamp)
+        )
+
+    # --- what comes -------------------------------------------------------------------------------
+
+    def hear(self, packet: AudioReceived, now: Instant) -> list[Output]:
+        """A frame of the client's."""
+        return self._heard(self._ear.handle(packet, now))
+
+    def say(self, item: AudioOut | Flush | Pause | Resume | Dtmf, now: Instant) -> list[Output]:
+        """An item of the back end's."""
+        match item:
+            case AudioOut():
+                if not self._playout.add(item.item, item.payload, now, last=item.last):
+                    why = "what waits to be played fills the buffer"
+                    return [Error(ErrorCode.AUDIO_FLOOD, why, self._session)]
+            case Flush():
+                return self._spoken(self._playout.flush(item.item))
+            case Pause():
+                self._playout.pause()
+            case Resume():
+                self._playout.resume(now)
+            case Dtmf():
+                if not self._mouth.press(item.digit, item.duration / 1000, now):
+                    why = "no such key, or the client knows none"
+                    return [Error(ErrorCode.UNEXPECTED, why, self._session)]
+        return []
+
+    def expect_loss(self, share: float) -> None:
+        """What share of our packets the client reports as lost, 0 to 1."""
+        self._mouth.expect_loss(share)
+
+    @property
+    def late(self) -> int:
+        """Packets that came after their turn."""
+        return self._ear.late
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def next_timeout(self) -> Instant | None:
+        """When `handle_timeout` has something to do."""
+        mouth = self._mouth.next_timeout()
+        return min(
+            (
+                due
+                for due in (
+                    self._ear.next_timeout(),
+                    mouth,
+                    self._playout.next_timeout() if mouth is None else None,
+                )
+                if due is not None
+            ),
+            default=None,
+        )
+
+    def handle_timeout(self, now: Instant) -> list[Output]:
+        """Sound that is due, both ways."""
+        outputs = self._heard(self._ear.handle_timeout(now))
+        if self._mouth.next_timeout() is not None:
+            # Keys take the place of audio, which waits.
+            self._playout.hold(now)
+            outputs += self._mouth.handle_timeout(now)
+            if self._mouth.next_timeout() is not None:
+                return outputs
+        due = self._playout.next_timeout()
+        if due is not None and due <= now:
+            outputs += self._spoken(self._playout.handle_timeout(now))
+        return outputs
+
+    def _heard(self, items: list[ToBackend]) -> list[Output]:
+        outputs: list[Output] = []
+        for item in items:
+            outputs.append(item)
+            if self._barge_in and isinstance(item, Speech) and item.active:
+                outputs += self._spoken(self._playout.flush(""))
+        return outputs
+
+    def _spoken(self, played: list[PlayoutOutput]) -> list[Output]:
+        outputs: list[Output] = []
+        for each in played:
+            if isinstance(each, Played):
+                event = PlaybackEvent(each.progress.value)
+                outputs.append(Playback(self._session, event, each.item, each.milliseconds))
+            else:
+                outputs += self._mouth.speak(each)
+        return outputs
