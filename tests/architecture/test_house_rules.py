@@ -19,7 +19,8 @@ A_REASON_OF_THE_DESIGN = re.compile(r"nothing_?in_?common", re.IGNORECASE)
 FORBIDDEN_WORDS = {"util", "utils", "helper", "helpers", "common", "misc", "manager"}
 VALUE_MODULES = re.compile(r"(ipc\.messages(\..*)?|config\.model|.*\.interface)")
 BROAD_EXCEPT_ALLOWED = {
-    "workers.transceiver.core.sessions": "session isolation",
+    "workers.transceiver.core.roster": "session isolation",
+    "workers.transceiver.core.sessions": "session isolation: births",
     "workers.transceiver.backends.exchange": "session isolation: back ends",
     "ipc.rpc": "rpc handler",
     "workers.process": "worker main",

@@ -6,15 +6,14 @@ record belongs to, and sees to it that a bug met by one client costs that client
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from typing import Final, assert_never
 
-from config.ids import Instant, SessionId
+from config.ids import Instant
 from ipc.messages.sessions import CloseReason, Problem, SessionSummary
+from workers.transceiver.core.addressee import DTLS_HANDSHAKE, addressee
 from workers.transceiver.core.admission import Settings, admit, unclaimed_of
-from workers.transceiver.core.counters import Counters
 from workers.transceiver.core.entry import Entry, NewSession
 from workers.transceiver.core.fragment import tag_of
 from workers.transceiver.core.interface import (
@@ -24,51 +23,39 @@ from workers.transceiver.core.interface import (
     Crashed,
     Create,
     Created,
-    CredentialsRetired,
     DatagramReceived,
     Drain,
     Dropped,
     ForSession,
     ForwardAudio,
     FromSession,
-    MeasureMedia,
     MediaArrived,
-    MediaMeasured,
-    OpenMedia,
     PatchIce,
     Path,
-    PathSelected,
     RecordReceived,
     Refused,
     ReportArrived,
     SendAudio,
     SendDatagram,
     SendRecord,
-    SendReport,
-    SessionClosed,
-    SessionEvent,
-    SessionOutput,
     SessionsEvent,
     SessionsOutput,
-    StateChanged,
 )
-from workers.transceiver.core.labels import Labels, LinkLabel
+from workers.transceiver.core.labels import LinkLabel
 from workers.transceiver.core.restart import heed
-from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened, MessageReceived
+from workers.transceiver.core.roster import Roster
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import (
     FrameReceived,
     MediaSeen,
     ReportReceived,
     SendFrame,
-    SendStreamReport,
     StreamClosed,
     StreamStats,
 )
-from workers.transceiver.core.streams.wiring import Measure, Wiring
-from workers.transceiver.core.timers import Timers
+from workers.transceiver.core.streams.wiring import Measure
 from workers.wire.demux import KINDS, Kind
-from workers.wire.link import FLAG_ASSURED, FLAG_PROVEN, RecordType, parse_intro
+from workers.wire.link import FLAG_ASSURED, RecordType, parse_intro
 from workers.wire.stun import StunClass, parse_stun
 from workers.wire.types import DropReason, Malformed
 
@@ -82,11 +69,6 @@ MIN_TIMER: Final = 0.001
 DATA: Final = RecordType.DATA
 CLOSED: Final = SessionState.CLOSED
 
-# RFC 6347, 4.1: content type u8, version u16, epoch u16, ...
-DTLS_HANDSHAKE: Final = 22
-DTLS_EPOCH: Final = slice(3, 5)
-DTLS_FIRST_EPOCH: Final = b"\x00\x00"
-
 
 class Sessions:
     """The table. Never raises on peer input, nor on a bug inside a session."""
@@ -99,27 +81,22 @@ class Sessions:
         measure: Measure = lambda _: StreamStats(),
     ) -> None:
         """`measure` is the media plane's word on a stream."""
-        self.counters = Counters()
+        self._roster = Roster(measure)
+        self.counters: Final = self._roster.counters
         self._settings = settings
         self._new_session = new_session
         self._entropy = entropy
-        self._entries: dict[SessionId, Entry] = {}
-        self._by_ufrag: dict[str, Entry] = {}
-        self._labels: Labels[Entry] = Labels()
-        self._wiring = Wiring(self._labels, measure)
-        self._timers: Timers[Entry] = Timers()
-        self._connected = 0
         self._draining = False
         self._unknown_since: Instant = 0.0
         self._unknown_sent = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._roster.entries)
 
     @property
     def connected(self) -> int:
         """Sessions that are CONNECTED."""
-        return self._connected
+        return self._roster.connected
 
     # --- the one door -------------------------------------------------------------------------
 
@@ -127,17 +104,17 @@ class Sessions:
         """Take one event; the outputs are to be carried out in order."""
         match event:
             case FrameReceived(stream, audio):
-                entry = self._wiring.owner(stream)
+                entry = self._roster.wiring.owner(stream)
                 return [] if entry is None else [FromSession(entry.id, audio)]
             case RecordReceived():
                 return self._record(event, now)
             case MediaSeen():
                 return self._seen(event, now)
             case ReportReceived(stream, packet):
-                entry = self._wiring.owner(stream)
-                return [] if entry is None else self._run(entry, ReportArrived(packet), now)
+                entry = self._roster.wiring.owner(stream)
+                return [] if entry is None else self._roster.run(entry, ReportArrived(packet), now)
             case StreamClosed(stream):
-                self._wiring.closed(stream)
+                self._roster.wiring.closed(stream)
                 return []
             case ForSession():
                 return self._for_session(event, now)
@@ -146,35 +123,37 @@ class Sessions:
             case PatchIce():
                 return self._patch(event, now)
             case BackendCrashed():
-                entry = self._entries.get(event.session)
-                return [] if entry is None else self._crash(entry, event.error)
+                entry = self._roster.entries.get(event.session)
+                return [] if entry is None else self._roster.crash(entry, event.error)
             case Drain():
                 self._draining = True
                 return []
             case CloseAll():
                 close = CloseSession(event.reason)
-                entries = list(self._entries.values())
-                return [output for entry in entries for output in self._run(entry, close, now)]
+                entries = list(self._roster.entries.values())
+                return [
+                    output for entry in entries for output in self._roster.run(entry, close, now)
+                ]
             case _ as never:
                 assert_never(never)
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is next worth calling."""
-        return self._timers.next()
+        return self._roster.timers.next()
 
     def handle_timeout(self, now: Instant) -> list[SessionsOutput]:
         """Give every session whose time has come its turn."""
         outputs: list[SessionsOutput] = []
-        for entry in self._timers.due(now):
+        for entry in self._roster.timers.due(now):
             entry.wanted = None
-            outputs += self._run(entry, None, now)
+            outputs += self._roster.run(entry, None, now)
         return outputs
 
     def summaries(self, limit: int, now: Instant) -> tuple[SessionSummary, ...]:
         """The `limit` oldest sessions."""
         return tuple(
-            entry.summary(self._wiring.stats(entry), now)
-            for entry in islice(self._entries.values(), limit)
+            entry.summary(self._roster.wiring.stats(entry), now)
+            for entry in islice(self._roster.entries.values(), limit)
         )
 
     # --- births -------------------------------------------------------------------------------
@@ -184,8 +163,8 @@ class Sessions:
         if self._draining:
             return [Refused(event.ticket, Problem.DRAINING, "this transceiver is draining")]
         unclaimed: Entry | None = None
-        full = len(self._entries) >= self._settings.max_sessions
-        if full and (unclaimed := unclaimed_of(self._entries.values(), now)) is None:
+        full = len(self._roster.entries) >= self._settings.max_sessions
+        if full and (unclaimed := unclaimed_of(self._roster.entries.values(), now)) is None:
             detail = f"all {self._settings.max_sessions} sessions of this transceiver are taken"
             return [Refused(event.ticket, Problem.FULL, detail)]
         admitted = admit(event, self._settings, self._entropy)
@@ -200,12 +179,9 @@ class Sessions:
                 Crashed(session, error),
                 Refused(event.ticket, Problem.INTERNAL_ERROR, detail),
             ]
-        outputs = [] if unclaimed is None else self._run(unclaimed, _NOBODY_CAME, now)
+        outputs = [] if unclaimed is None else self._roster.run(unclaimed, _NOBODY_CAME, now)
         entry = Entry(session, parameters, core, now)
-        self._entries[session] = entry
-        self._by_ufrag[parameters.local.ufrag] = entry
-        self._arm(entry, core.next_timeout(), now)
-        self.counters.created += 1
+        self._roster.add(entry, now)
         tag = tag_of(parameters.local)
         created = Created(
             event.ticket, session, admitted.answer, event.backend, tag, parameters.audio
@@ -214,7 +190,7 @@ class Sessions:
 
     def _patch(self, event: PatchIce, now: Instant) -> list[SessionsOutput]:
         """A client's word on ICE after its offer; what it means is `restart`'s to judge."""
-        entry = self._entries.get(event.session)
+        entry = self._roster.entries.get(event.session)
         if entry is None:
             return [Refused(event.ticket, Problem.UNKNOWN_SESSION, "no such session")]
         heeded = heed(event, entry, self._settings, self._entropy)
@@ -224,8 +200,8 @@ class Sessions:
         if restart is None:
             return [patched]
         entry.renew(restart.local, restart.remote)
-        self._by_ufrag[restart.local.ufrag] = entry
-        return [patched, *self._run(entry, restart, now)]
+        self._roster.by_ufrag[restart.local.ufrag] = entry
+        return [patched, *self._roster.run(entry, restart, now)]
 
     # --- records of relays --------------------------------------------------------------------
 
@@ -233,23 +209,23 @@ class Sessions:
         self.counters.records_in += 1
         at = (event.relay, event.label)
         if event.type is DATA:
-            bound = self._labels.receiver(at)
+            bound = self._roster.labels.receiver(at)
             if bound is None:
                 return self._unknown(LinkLabel(*at), now)
             entry, path = bound
             payload = event.payload
             if payload and payload[0] == DTLS_HANDSHAKE:
-                entry = self._addressee(entry, path, payload)
+                entry = addressee(self._roster.labels, entry, path, payload)
             elif entry.stream is not None and payload and KINDS[payload[0]] is Kind.RTP:
                 self.counters.delivered += 1
-                return [*self._wiring.hand_back(entry, LinkLabel(*at), bytes(payload))]
-            produced = self._attempt(entry, DatagramReceived(path, payload), now)
-            return self._settle(entry, produced, now, self.counters.dropped)
+                return [*self._roster.wiring.hand_back(entry, LinkLabel(*at), bytes(payload))]
+            produced = self._roster.attempt(entry, DatagramReceived(path, payload), now)
+            return self._roster.settle(entry, produced, now, self.counters.dropped)
         if event.type is RecordType.INTRO:
             return self._intro(LinkLabel(*at), event.payload, now)
-        self._labels.unbind(LinkLabel(*at))  # UNKNOWN or FORGET
+        self._roster.labels.unbind(LinkLabel(*at))  # UNKNOWN or FORGET
         self.counters.controls += 1
-        return [*self._wiring.follow_labels()]
+        return [*self._roster.wiring.follow_labels()]
 
     def _intro(
         self, at: LinkLabel, payload: memoryview | bytes, now: Instant
@@ -266,7 +242,7 @@ class Sessions:
             return self._drop(error.reason)
         if stun.stun_class is not StunClass.REQUEST:
             return self._response(at, path, datagram, now)
-        entry = self._by_ufrag.get(stun.ours)
+        entry = self._roster.by_ufrag.get(stun.ours)
         if entry is None:
             return self._unknown(at, now, DropReason.UNKNOWN_UFRAG)
         return self._check(entry, at, path, datagram, now)
@@ -275,24 +251,24 @@ class Sessions:
         self, entry: Entry, at: LinkLabel, path: Path, datagram: bytes, now: Instant
     ) -> list[SessionsOutput]:
         """A Binding request for this session, from anywhere."""
-        produced = self._attempt(entry, DatagramReceived(path, datagram), now)
+        produced = self._roster.attempt(entry, DatagramReceived(path, datagram), now)
         if not isinstance(produced, Exception):
             for output in produced:
                 if isinstance(output, SendDatagram) and output.assured and output.path == path:
-                    self._labels.bind(entry, path, at, proven=output.proven)
-        return self._settle(entry, produced, now, self.counters.dropped, via=(path, at))
+                    self._roster.labels.bind(entry, path, at, proven=output.proven)
+        return self._roster.settle(entry, produced, now, self.counters.dropped, via=(path, at))
 
     def _response(
         self, at: LinkLabel, path: Path, datagram: bytes, now: Instant
     ) -> list[SessionsOutput]:
         """It names no session: whoever asked on that path will know. An answer proves the path."""
-        for entry in self._labels.sharers(path):
-            produced = self._attempt(entry, DatagramReceived(path, datagram), now)
+        for entry in self._roster.labels.sharers(path):
+            produced = self._roster.attempt(entry, DatagramReceived(path, datagram), now)
             if isinstance(produced, Exception):
-                return self._settle(entry, produced, now, self.counters.dropped)
+                return self._roster.settle(entry, produced, now, self.counters.dropped)
             if not any(isinstance(output, Dropped) for output in produced):
-                self._labels.bind(entry, path, at, proven=True)
-                return self._settle(entry, produced, now, self.counters.dropped)
+                self._roster.labels.bind(entry, path, at, proven=True)
+                return self._roster.settle(entry, produced, now, self.counters.dropped)
         return self._drop(DropReason.UNKNOWN_TRANSACTION)
 
     def _recovered(
@@ -302,29 +278,29 @@ class Sessions:
 
         What the session accepts rebinds the path, as a check does; an empty DATA tells the relay so.
         """
-        sharers = self._labels.sharers(path)
+        sharers = self._roster.labels.sharers(path)
         if not sharers:
             return self._unknown(at, now)
-        entry = self._addressee(sharers[0], path, datagram)
+        entry = addressee(self._roster.labels, sharers[0], path, datagram)
         if entry.stream is not None and KINDS[datagram[0]] is Kind.RTP:
-            bound = self._labels.receiver(at)
+            bound = self._roster.labels.receiver(at)
             if bound is not None and bound.owner is not entry:
                 return self._drop(DropReason.PENDING_FLOW)  # until a check has settled whose it is
             self.counters.delivered += 1
-            return [*self._wiring.try_out(entry, at, path, datagram)]
-        produced = self._attempt(entry, DatagramReceived(path, datagram), now)
+            return [*self._roster.wiring.try_out(entry, at, path, datagram)]
+        produced = self._roster.attempt(entry, DatagramReceived(path, datagram), now)
         outputs: list[SessionsOutput] = []
         if not isinstance(produced, Exception) and not any(
             isinstance(output, Dropped) for output in produced
         ):
             outputs += self._assure(entry, path, at)
-        return outputs + self._settle(entry, produced, now, self.counters.dropped)
+        return outputs + self._roster.settle(entry, produced, now, self.counters.dropped)
 
     def _assure(self, entry: Entry, path: Path, at: LinkLabel) -> list[SessionsOutput]:
         """The session has accepted what came with that label from a relay that recovers the flow."""
-        self._labels.bind(entry, path, at, proven=False)
-        outputs: list[SessionsOutput] = [*self._wiring.follow_labels()]
-        bound = self._labels.receiver(at)
+        self._roster.labels.bind(entry, path, at, proven=False)
+        outputs: list[SessionsOutput] = [*self._roster.wiring.follow_labels()]
+        bound = self._roster.labels.receiver(at)
         if bound is not None and bound.owner is entry:
             self.counters.records_out += 1
             outputs.append(SendRecord(at.relay, RecordType.DATA, FLAG_ASSURED, at.label, b""))
@@ -332,42 +308,24 @@ class Sessions:
 
     def _seen(self, event: MediaSeen, now: Instant) -> list[SessionsOutput]:
         """Media that the plane has authenticated: of a recovered flow, or worth the session's knowing."""
-        entry = self._wiring.owner(event.stream)
+        entry = self._roster.wiring.owner(event.stream)
         if entry is None:
             return []
         outputs: list[SessionsOutput] = []
         if entry.tried is not None and entry.tried[0] == event.by:
             (_, path), entry.tried = entry.tried, None
             outputs += self._assure(entry, path, event.by)
-        bound = self._labels.receiver(event.by)
+        bound = self._roster.labels.receiver(event.by)
         if bound is not None and bound.owner is entry:
-            outputs += self._run(entry, MediaArrived(bound.path, event.way_at), now)
+            outputs += self._roster.run(entry, MediaArrived(bound.path, event.way_at), now)
         return outputs
-
-    def _addressee(self, owner: Entry, path: Path, datagram: bytes | memoryview) -> Entry:
-        """Who gets what is not STUN: the owner, except for the handshake of a session after it.
-
-        A client that uses its port anew sends the ClientHello before it answers the check that would
-        prove the path. The old session, its handshake done, has no use for it; and a stale flight in
-        reply would spoil the new handshake.
-        """
-        if (
-            owner.state is SessionState.CONNECTED
-            and len(datagram) > DTLS_EPOCH.stop
-            and datagram[0] == DTLS_HANDSHAKE
-            and datagram[DTLS_EPOCH] == DTLS_FIRST_EPOCH
-        ):
-            for sharer in reversed(self._labels.sharers(path)):
-                if sharer.state is SessionState.CHECKING:
-                    return sharer
-        return owner
 
     def _unknown(
         self, at: LinkLabel, now: Instant, reason: DropReason = DropReason.UNKNOWN_FLOW
     ) -> list[SessionsOutput]:
         """Tell the relay, within bounds, that the label means nothing here, unless it does."""
         outputs = self._drop(reason)
-        if self._labels.receiver(at) is not None:
+        if self._roster.labels.receiver(at) is not None:
             return outputs  # a stranger's check, put beside the flow of a living session
         if now - self._unknown_since >= 1.0:
             self._unknown_since, self._unknown_sent = now, 0
@@ -381,90 +339,8 @@ class Sessions:
         self.counters.dropped[reason] += 1
         return [Dropped(reason)]
 
-    # --- a session's turn ---------------------------------------------------------------------
-
-    def _attempt(
-        self, entry: Entry, event: SessionEvent | None, now: Instant
-    ) -> list[SessionOutput] | Exception:
-        """Let the session handle an event, or its time-out; a bug in it ends here."""
-        try:
-            return (
-                entry.core.handle_timeout(now) if event is None else entry.core.handle(event, now)
-            )
-        except Exception as error:  # session isolation
-            return error
-
-    def _settle(
-        self,
-        entry: Entry,
-        produced: list[SessionOutput] | Exception,
-        now: Instant,
-        drops: Counter[DropReason],
-        via: tuple[Path, LinkLabel] | None = None,
-    ) -> list[SessionsOutput]:
-        """Pass on what the session made of its turn, count its fate and set its timer."""
-        if isinstance(produced, Exception):
-            drops[DropReason.CRASHED] += 1
-            return self._crash(entry, produced)
-        counters = self.counters
-        outputs: list[SessionsOutput] = [*self._wiring.follow_labels()]
-        dropped: DropReason | None = None
-        for output in produced:
-            match output:
-                case SendDatagram():
-                    way = self._labels.way(entry, output.path)
-                    if way is None and via is not None and via[0] == output.path:
-                        way = via[1]  # an error response: nothing was accepted, so nothing is bound
-                    if way is None:
-                        counters.refused[DropReason.UNKNOWN_FLOW] += 1
-                        continue
-                    relay, label = way
-                    flags = output.assured * FLAG_ASSURED | output.proven * FLAG_PROVEN
-                    counters.records_out += 1
-                    outputs.append(SendRecord(relay, DATA, flags, label, output.datagram))
-                case OpenMedia():
-                    outputs += self._wiring.open(entry, output)
-                case MeasureMedia():
-                    measured = MediaMeasured(self._wiring.stats(entry))
-                    outputs += self._run(entry, measured, now)
-                case SendReport(packet):
-                    if entry.stream is not None:
-                        outputs.append(SendStreamReport(entry.stream, packet))
-                case Dropped():
-                    dropped = output.reason
-                    outputs.append(output)
-                case StateChanged():
-                    self._enter(entry, output.state)
-                    outputs.append(FromSession(entry.id, output))
-                case PathSelected():
-                    entry.path = output.path
-                    outputs.append(FromSession(entry.id, output))
-                case CredentialsRetired():
-                    entry.ufrags.remove(output.ufrag)
-                    del self._by_ufrag[output.ufrag]
-                case ChannelOpened() | MessageReceived() | ChannelClosed():
-                    outputs.append(FromSession(entry.id, output))
-                case SessionClosed():
-                    outputs += self._close(entry, output)
-                case _ as never:
-                    assert_never(never)
-        if dropped is not None:
-            drops[dropped] += 1
-        elif drops is counters.dropped:
-            counters.delivered += 1
-        if entry.state is not CLOSED:
-            deadline = entry.core.next_timeout()
-            if deadline != entry.wanted:
-                self._arm(entry, deadline, now)
-            outputs += self._wiring.follow_path(entry)
-        return outputs
-
-    def _run(self, entry: Entry, event: SessionEvent | None, now: Instant) -> list[SessionsOutput]:
-        """A turn that no record gives: a command, or a time-out (None)."""
-        return self._settle(entry, self._attempt(entry, event, now), now, self.counters.refused)
-
     def _for_session(self, event: ForSession, now: Instant) -> list[SessionsOutput]:
-        entry = self._entries.get(event.session)
+        entry = self._roster.entries.get(event.session)
         if entry is None:
             self.counters.refused[DropReason.UNKNOWN_SESSION] += 1
             return [Dropped(DropReason.UNKNOWN_SESSION)]
@@ -476,42 +352,6 @@ class Sessions:
             self.counters.frames_out += 1
             return [SendFrame(entry.stream, what)]
         if isinstance(what, ForwardAudio):
-            target = None if what.target is None else self._entries.get(what.target)
-            return [*self._wiring.forward(entry, target)]
-        return self._run(entry, what, now)
-
-    # --- deaths -------------------------------------------------------------------------------
-
-    def _crash(self, entry: Entry, error: Exception) -> list[SessionsOutput]:
-        """The session's state cannot be trusted any more: it does not get to say goodbye."""
-        closed = SessionClosed(CloseReason.INTERNAL_ERROR, type(error).__name__)
-        return [Crashed(entry.id, error), *self._close(entry, closed)]
-
-    def _close(self, entry: Entry, closed: SessionClosed) -> list[SessionsOutput]:
-        if self._entries.pop(entry.id, None) is None:
-            return []
-        for ufrag in entry.ufrags:
-            del self._by_ufrag[ufrag]
-        self._timers.remove(entry)
-        self._enter(entry, SessionState.CLOSED)
-        self.counters.closed[closed.reason] += 1
-        outputs: list[SessionsOutput] = [
-            *self._wiring.follow_labels(),
-            *self._wiring.close(entry),
-            FromSession(entry.id, closed),
-        ]
-        for at in self._labels.remove(entry):
-            self.counters.records_out += 1
-            outputs.append(SendRecord(at.relay, RecordType.FORGET, 0, at.label, b""))
-        return outputs
-
-    def _enter(self, entry: Entry, state: SessionState) -> None:
-        self._connected += (state is SessionState.CONNECTED) - (
-            entry.state is SessionState.CONNECTED
-        )
-        entry.state = state
-
-    def _arm(self, entry: Entry, deadline: Instant | None, now: Instant) -> None:
-        entry.wanted = deadline
-        if deadline is not None:
-            self._timers.set(entry, max(deadline, now + MIN_TIMER))
+            target = None if what.target is None else self._roster.entries.get(what.target)
+            return [*self._roster.wiring.forward(entry, target)]
+        return self._roster.run(entry, what, now)

@@ -120,7 +120,7 @@ def test_a_back_end_is_woken_for_each_session() -> None:
     before = len(caller.heard)
     rig.run(1.0)
     assert 49 <= len(caller.heard) - before <= 51
-    assert clock.began[caller.id] == rig.sessions._entries[caller.id].parameters.audio
+    assert clock.began[caller.id] == rig.sessions._roster.entries[caller.id].parameters.audio
     caller.do(CloseSession(CloseReason.HANGUP))
     rig.run(0.1)
     assert clock.due == {}

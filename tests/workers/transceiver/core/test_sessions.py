@@ -327,7 +327,7 @@ def test_a_check_with_the_wrong_password_binds_nothing() -> None:
     assert not caller.connected
     assert set(rig.drops()) == {DropReason.BAD_INTEGRITY}
     assert not rig.sent
-    assert len(rig.sessions._labels) == 0
+    assert len(rig.sessions._roster.labels) == 0
 
 
 # --- isolation ------------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ def test_a_crash_in_a_timeout() -> None:
     def broken(now: float) -> list[SessionOutput]:
         raise KeyError("timer")
 
-    entry = rig.sessions._entries[caller.id]
+    entry = rig.sessions._roster.entries[caller.id]
     entry.core.handle_timeout = broken  # type: ignore[method-assign]
     rig.run(60)
     assert [crashed.session for crashed in rig.of(Crashed)] == [caller.id]
@@ -443,4 +443,4 @@ def test_drain_lets_sessions_live_and_close_all_ends_them() -> None:
     rig.run(0.1)
     assert one.ended is two.ended is CloseReason.PEER_CLOSED
     assert rig.sessions.counters.closed == {CloseReason.DRAINED: 2}
-    assert len(rig.sessions) == rig.sessions.connected == len(rig.sessions._labels) == 0
+    assert len(rig.sessions) == rig.sessions.connected == len(rig.sessions._roster.labels) == 0
