@@ -14,7 +14,7 @@ Two cores, one inside the other:
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,7 @@ from workers.transceiver.core.sctp.interface import (
     CloseChannel,
     MessageReceived,
     OpenChannel,
+    Parameters,
     SendMessage,
 )
 from workers.transceiver.core.srtp import SrtpKeys
@@ -91,6 +92,16 @@ class DataParameters(msgspec.Struct, frozen=True):
     our_init: bytes = b""
     their_init: bytes = b""
     """SNAP: the INIT chunks of both descriptions; empty if the peer's had none."""
+
+    def association(self, *, even: bool) -> Parameters:
+        """Those of an association that does as was agreed."""
+        return Parameters(
+            even=even,
+            remote_port=self.remote_port,
+            peer_max_message=self.peer_max_message,
+            our_init=self.our_init,
+            their_init=self.their_init,
+        )
 
 
 class SessionParameters(msgspec.Struct, frozen=True):
@@ -369,6 +380,11 @@ class Created(msgspec.Struct, frozen=True):
     """Of its ICE credentials (entity tag of WHIP, RFC 9725, 4.3.1)."""
     audio: AudioParameters | None = None
     """What was agreed with the client, for the back end."""
+    data: bool = False
+    """Data channels were agreed."""
+    claims: dict[str, Any] = {}
+    """Of the client's token and its `session` JSON, for the back end."""
+    client: ClientHints = ClientHints()
 
 
 class IcePatched(msgspec.Struct, frozen=True):

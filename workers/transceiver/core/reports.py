@@ -18,11 +18,11 @@ the two directions never meet in one table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from config.ids import Instant
-from workers.transceiver.core.streams.interface import StreamStats
+from workers.transceiver.core.streams.interface import AudioParameters, StreamStats
 from workers.wire.rtcp import (
     Feedback,
     Goodbye,
@@ -75,11 +75,11 @@ class Reports:
     def __init__(
         self,
         ssrc: int,
-        clock_rates: Mapping[int, int],
+        audio: AudioParameters | None,
         entropy: Callable[[int], bytes],
         wall: float,
     ) -> None:
-        """`clock_rates` by payload type; `wall` plus an instant gives seconds since 1970."""
+        """`wall` plus an instant gives seconds since 1970."""
         self.due: Instant | None = None
         self.reported: Reported | None = None
         self.round_trip: float | None = None
@@ -87,7 +87,8 @@ class Reports:
         self.gone: int | None = None
         """The source that said goodbye last."""
         self._ssrc = ssrc
-        self._rates = clock_rates
+        codecs = audio.codecs if audio is not None else ()
+        self._rates = {codec.payload_type: codec.clock_rate for codec in codecs}
         self._out_rate = DEFAULT_RATE
         self._entropy = entropy
         self._wall = wall

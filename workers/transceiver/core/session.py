@@ -87,9 +87,7 @@ class Session:
         # RFC 3711, 3.3.1: begin low, so that loss around the first wrap cannot upset the rollover; but
         # not so low that a late packet before the first one would be before the wrap.
         self._sequence = (int.from_bytes(entropy(2), "big") >> 1) + REPLAY_WINDOW
-        audio = parameters.audio
-        rates = {codec.payload_type: codec.clock_rate for codec in audio.codecs} if audio else {}
-        self.reports: Final = Reports(self._ssrc, rates, entropy, wall)
+        self.reports: Final = Reports(self._ssrc, parameters.audio, entropy, wall)
         self._entropy = entropy
         self._data: Association | None = None
         """Data channels, from CONNECTED on, if they were agreed."""
@@ -182,22 +180,15 @@ class Session:
         if self.state is SessionState.CLOSED:
             return None
         deadlines = [
-            deadline
-            for deadline in (
-                self._ice.next_timeout(),
-                self._dtls.next_timeout(),
-                self._limits.next_timeout(),
-                self.reports.due,
-            )
-            if deadline is not None
+            self._ice.next_timeout(),
+            self._dtls.next_timeout(),
+            self._data.next_timeout() if self._data is not None else None,
+            self._limits.next_timeout(),
+            self.reports.due,
+            self._connect_by if self.state is not SessionState.CONNECTED else None,
+            self._consent_until() if self.state is not SessionState.WAITING else None,
         ]
-        if self._data is not None and (due := self._data.next_timeout()) is not None:
-            deadlines.append(due)
-        if self.state is not SessionState.CONNECTED:
-            deadlines.append(self._connect_by)
-        if self.state is not SessionState.WAITING:
-            deadlines.append(self._consent_until())
-        return min(deadlines)
+        return min(deadline for deadline in deadlines if deadline is not None)
 
     def _consent_until(self) -> Instant:
         return self._ice.consent_at + self._parameters.consent_timeout
@@ -251,13 +242,12 @@ class Session:
     def _on_measured(self, event: MediaMeasured, now: Instant) -> list[SessionOutput]:
         self._limits.seen(max(event.stats.received_at, event.stats.sent_at))
         limit = self._limits.reached(now)
-        outputs: list[SessionOutput] = []
         if limit is not None:
-            outputs += self._close(limit)
-        elif self.reports.is_due(now):
-            outputs.append(SendReport(self.reports.report(event.stats, now)))
+            return self._close(limit)
+        due = self.reports.is_due(now)
+        report = [SendReport(self.reports.report(event.stats, now))] if due else []
         self._timeout = self._earliest_timeout()
-        return outputs
+        return [*report]
 
     def _on_report(self, packet: bytes, now: Instant) -> list[SessionOutput]:
         try:
@@ -378,16 +368,8 @@ class Session:
         outputs.append(self._enter(SessionState.CONNECTED))
         data = self._parameters.data
         if data is not None:
-            self._data = Association(
-                sctp.Parameters(
-                    even=self._parameters.dtls_role is DtlsRole.ACTIVE,
-                    remote_port=data.remote_port,
-                    peer_max_message=data.peer_max_message,
-                    our_init=data.our_init,
-                    their_init=data.their_init,
-                ),
-                self._entropy,
-            )
+            even = self._parameters.dtls_role is DtlsRole.ACTIVE
+            self._data = Association(data.association(even=even), self._entropy)
             outputs.extend(self._after_sctp(self._data.start(now)))
         return outputs
 
@@ -457,9 +439,8 @@ class Session:
     def _close(self, reason: CloseReason, detail: str = "") -> list[SessionOutput]:
         if self.state is SessionState.CLOSED:
             return [Dropped(DropReason.UNEXPECTED_STATE)]
-        outputs: list[SessionOutput] = []
-        if goodbye := self.reports.goodbye():
-            outputs.append(SendReport(goodbye))
+        goodbye = self.reports.goodbye()
+        outputs: list[SessionOutput] = [SendReport(goodbye)] if goodbye else []
         outputs += self._send_flight(self._dtls.close(), self._paths.selected)
         outputs.append(self._enter(SessionState.CLOSED))
         outputs.append(SessionClosed(reason, detail))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.sessions import entropy
+from tests.support.sessions import OPUS, PCMU, entropy
 from workers.transceiver.core.reports import INTERVAL, REMEMBERED, Reported, Reports
-from workers.transceiver.core.streams.interface import StreamStats
+from workers.transceiver.core.streams.interface import AudioParameters, StreamStats
 from workers.wire.rtcp import (
     Goodbye,
     ReceiverReport,
@@ -24,7 +24,7 @@ from workers.wire.rtcp import (
 from workers.wire.types import Malformed
 
 OURS, THEIRS = 0x11111111, 0x22222222
-RATES = {111: 48_000, 0: 8_000}
+AUDIO = AudioParameters("0", (OPUS, PCMU), sends=True, receives=True)
 NOTHING = StreamStats()
 HEARING = StreamStats(
     packets_in=100, expected=100, source=THEIRS, highest=65_536 + 99, payload_type=111
@@ -36,7 +36,7 @@ WALL = 1_700_000_000.0
 
 
 def reports(draw: Callable[[int], bytes] | None = None, wall: float = WALL) -> Reports:
-    return Reports(OURS, RATES, draw or entropy("r"), wall)
+    return Reports(OURS, AUDIO, draw or entropy("r"), wall)
 
 
 def said(compound: bytes) -> list[RtcpPacket]:
@@ -267,7 +267,7 @@ def test_only_the_last_few_sender_reports_are_remembered() -> None:
 def test_two_ends_agree_on_the_round_trip() -> None:
     """Ours and theirs, 30 ms apart, with clocks that have nothing to do with each other."""
     here = reports()
-    there = Reports(THEIRS, RATES, entropy("t"), 5.0)
+    there = Reports(THEIRS, AUDIO, entropy("t"), 5.0)
     here_speaks = HEARING._replace(packets_out=5, payload_type_out=111)
     there_hears = StreamStats(packets_in=5, expected=5, source=OURS, payload_type=111)
     there.receive(here.report(here_speaks, 1.0), 5001.03)

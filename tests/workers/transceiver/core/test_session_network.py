@@ -111,7 +111,7 @@ def test_a_rebound_nat_is_followed_once_the_new_path_is_proven() -> None:
     pair.seen_as = REBOUND
     pair.speak(End.CLIENT, b"too early")
     pair.run(7)
-    assert pair.drops(End.SERVER)[DropReason.UNVERIFIED_PATH] == 1
+    assert pair.drops(End.SERVER)[DropReason.UNVERIFIED_PATH] >= 1
     new = Path(pair.server_path.transport, REBOUND, pair.server_path.local)
     assert pair.outputs(End.SERVER, PathSelected)[-1] == PathSelected(new)
     assert pair.server.session.selected_path == new
