@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -53,6 +54,10 @@ class CreateSession(Tagged, frozen=True):
     """Seconds from connected that the session may last; 0 for ever, None as the transceiver's config."""
     idle_timeout: float | None = None
     """Seconds without audio or message in either direction that end it; likewise."""
+    claims: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Of the client's token and its `session` JSON, for the back end."""
+    user_agent: str = ""
+    origin: str = ""
 
 
 class SessionCreated(Tagged, frozen=True):
@@ -105,6 +110,8 @@ class SessionUnknown(Tagged, frozen=True):
     """No such session here."""
 
     session: SessionId
+    reason: CloseReason | None = None
+    """Why it ended, if it has lately."""
 
 
 class ListSessions(Tagged, frozen=True):

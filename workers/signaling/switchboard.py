@@ -10,6 +10,7 @@ import trio
 from config.ids import Route, SessionId
 from ipc.messages.routes import TransceiverEntry, Transceivers
 from ipc.messages.sessions import (
+    CloseReason,
     CreateSession,
     EndSession,
     PatchSession,
@@ -123,7 +124,7 @@ class Switchboard:
             case SessionEnded():
                 return
             case SessionUnknown():
-                raise _unknown()
+                raise _unknown(reply.reason)
             case _:
                 raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
 
@@ -151,8 +152,11 @@ class Switchboard:
         return self.placement.owner(route) if route.cluster == int(match[1]) else None
 
 
-def _unknown() -> Refused:
-    return Refused(ProblemKind.UNKNOWN_SESSION, "the session is over, or never was")
+def _unknown(reason: CloseReason | None = None) -> Refused:
+    detail = (
+        "the session is over, or never was" if reason is None else f"it is over: {reason.value}"
+    )
+    return Refused(ProblemKind.UNKNOWN_SESSION, detail)
 
 
 _WORTH_ANOTHER: Final = frozenset(

@@ -20,9 +20,11 @@ from ipc.messages.sessions import (
     CreateSession,
     EndSession,
     ListSessions,
+    PatchSession,
     SessionCreated,
     SessionEnded,
     SessionList,
+    SessionPatched,
     SessionRefused,
     SessionUnknown,
 )
@@ -31,6 +33,7 @@ from ipc.rpc import RpcServer
 from workers.process import Worker
 from workers.transceiver.backends.base import Backend
 from workers.transceiver.backends.echo import Echo
+from workers.transceiver.backends.echo_pcm import EchoPcm
 from workers.transceiver.backends.exchange import Exchange
 from workers.transceiver.core.admission import Settings
 from workers.transceiver.core.dtls import DtlsIdentity
@@ -46,6 +49,7 @@ from workers.transceiver.core.interface import (
     ForSession,
     FromSession,
     IcePatched,
+    PatchIce,
     PathSelected,
     Refused,
     SendRecord,
@@ -96,8 +100,11 @@ def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlan
         advertise=assignment.advertise,
         backends=frozenset(backends),
         max_sessions=config.max_sessions,
+        codecs=config.codecs,
         connect_timeout=config.connect_timeout,
         consent_timeout=config.consent_timeout,
+        max_duration=config.max_duration,
+        idle_timeout=config.idle_timeout,
     )
 
     def new_session(parameters: SessionParameters, now: float) -> Session:
@@ -150,12 +157,24 @@ class Transceiver:
     async def answer(self, request: Message) -> Message:
         """The rpc of signaling and supervisor."""
         match request:
-            case CreateSession(offer=offer, backend=backend):
-                return self._create(Create(ticket=0, offer=offer, backend=backend))
+            case CreateSession():
+                return self._create(
+                    Create(
+                        0,
+                        request.offer,
+                        request.backend,
+                        request.max_duration,
+                        request.idle_timeout,
+                    )
+                )
+            case PatchSession():
+                return self._patch(PatchIce(0, request.session, request.fragment, request.expected))
             case EndSession(session=session, reason=reason):
                 outputs = self.handle(ForSession(session, CloseSession(reason)))
                 ended = any(isinstance(output, FromSession) for output in outputs)
-                return SessionEnded(session) if ended else SessionUnknown(session)
+                if ended:
+                    return SessionEnded(session)
+                return SessionUnknown(session, self._sessions.why_ended(session))
             case ListSessions(limit=limit):
                 rows = self._sessions.summaries(max(0, limit), trio.current_time())
                 return SessionList(rows, len(self._sessions))
@@ -211,10 +230,18 @@ class Transceiver:
     def _create(self, event: Create) -> SessionCreated | SessionRefused:
         for output in self.handle(event):
             if isinstance(output, Created):
-                return SessionCreated(output.session, output.answer)
+                return SessionCreated(output.session, output.answer, output.tag)
             if isinstance(output, Refused):
                 return SessionRefused(output.problem, output.detail)
         raise AssertionError("a Create gives Created or Refused")
+
+    def _patch(self, event: PatchIce) -> SessionPatched | SessionRefused:
+        for output in self.handle(event):
+            if isinstance(output, IcePatched):
+                return SessionPatched(output.session, output.tag, output.fragment)
+            if isinstance(output, Refused):
+                return SessionRefused(output.problem, output.detail)
+        raise AssertionError("a PatchIce gives IcePatched or Refused")
 
     def _carry_out(self, outputs: list[SessionsOutput]) -> None:
         for output in outputs:
@@ -274,7 +301,7 @@ async def serve(worker: Worker) -> None:
         ) as (plane, note),
         RpcServer(_rpc_endpoint(worker), log=worker.log) as rpc,
     ):
-        exchange = make_exchange(worker, {"echo": Echo()}, plane)
+        exchange = make_exchange(worker, {"echo": Echo(), "echo-pcm": EchoPcm(os.urandom)}, plane)
         transceiver = Transceiver(worker, exchange, plane)
         worker.set_load(lambda: len(exchange.sessions))
         worker.set_stats(transceiver.stats)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from config.ids import Endpoint, Instant, SessionId, Transport
+from ipc.backend.messages import ClientHints
 from ipc.messages.sessions import CloseReason, Problem
 from workers.transceiver.core.sctp.interface import (
     ChannelClosed,
@@ -299,6 +300,8 @@ class Create(msgspec.Struct, frozen=True):
     max_duration: float | None = None
     """None for what all sessions of this transceiver have."""
     idle_timeout: float | None = None
+    claims: dict[str, Any] = {}
+    client: ClientHints = ClientHints()
 
 
 class PatchIce(msgspec.Struct, frozen=True):

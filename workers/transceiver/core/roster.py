@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from config.ids import Instant, SessionId
 from ipc.messages.sessions import CloseReason
 from workers.transceiver.core.counters import Counters
+from workers.transceiver.core.ended import Ended
 from workers.transceiver.core.entry import Entry
 from workers.transceiver.core.interface import (
     Crashed,
@@ -54,6 +55,7 @@ class Roster:
         self.labels: Final[Labels[Entry]] = Labels()
         self.wiring: Final = Wiring(self.labels, measure)
         self.timers: Final[Timers[Entry]] = Timers()
+        self.ended: Final = Ended()
         self.connected = 0
         """Sessions that are CONNECTED."""
 
@@ -161,6 +163,7 @@ class Roster:
         self.timers.remove(entry)
         self._enter(entry, SessionState.CLOSED)
         self.counters.closed[closed.reason] += 1
+        self.ended.add(entry.id, closed.reason)
         outputs: list[SessionsOutput] = [
             *self.wiring.follow_labels(),
             *self.wiring.close(entry),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final, assert_never
 
-from config.ids import Instant
+from config.ids import Instant, SessionId
 from ipc.messages.sessions import CloseReason, Problem, SessionSummary
 from workers.transceiver.core.addressee import DTLS_HANDSHAKE, addressee
 from workers.transceiver.core.admission import Settings, admit, unclaimed_of
@@ -156,6 +156,10 @@ class Sessions:
             for entry in islice(self._roster.entries.values(), limit)
         )
 
+    def why_ended(self, session: SessionId) -> CloseReason | None:
+        """None if it lives, never was, or is long over."""
+        return self._roster.ended.why(session)
+
     # --- births -------------------------------------------------------------------------------
 
     def _create(self, event: Create, now: Instant) -> list[SessionsOutput]:
@@ -184,7 +188,15 @@ class Sessions:
         self._roster.add(entry, now)
         tag = tag_of(parameters.local)
         created = Created(
-            event.ticket, session, admitted.answer, event.backend, tag, parameters.audio
+            event.ticket,
+            session,
+            admitted.answer,
+            event.backend,
+            tag,
+            parameters.audio,
+            parameters.data is not None,
+            event.claims,
+            event.client,
         )
         return [*outputs, created]
 
@@ -192,7 +204,9 @@ class Sessions:
         """A client's word on ICE after its offer; what it means is `restart`'s to judge."""
         entry = self._roster.entries.get(event.session)
         if entry is None:
-            return [Refused(event.ticket, Problem.UNKNOWN_SESSION, "no such session")]
+            reason = self.why_ended(event.session)
+            detail = f"it is over: {reason.value}" if reason is not None else "no such session"
+            return [Refused(event.ticket, Problem.UNKNOWN_SESSION, detail)]
         heeded = heed(event, entry, self._settings, self._entropy)
         if isinstance(heeded, Refused):
             return [heeded]
