@@ -136,6 +136,12 @@ class SessionSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     """Packets of the client's stream that never came."""
     jitter_ms: float
     worker: str = ""
+    round_trip_ms: float | None = None
+    """By its reports; before any, by our last check; None before either."""
+    peer_lost: int | None = None
+    """Packets of our stream that never came, as the client reports; None before it has."""
+    peer_jitter_ms: float | None = None
+    """Of our stream at the client."""
 
 
 class SessionList(Tagged, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from config.ids import Instant, SessionId
-from workers.transceiver.core.interface import AudioParameters, ForSession, FromSession
+from workers.transceiver.core.interface import Created, ForSession, FromSession
 
 
 class Unfit(Exception):
@@ -18,8 +18,8 @@ class Backend(Protocol):
     Only `handle` must be written; the rest does nothing unless it is.
     """
 
-    def begin(self, session: SessionId, audio: AudioParameters | None, now: Instant) -> None:
-        """A session will be served, with this audio; before anything of it. Raises Unfit."""
+    def begin(self, created: Created, now: Instant) -> None:
+        """That session will be served; before anything of it. Raises Unfit."""
         return
 
     def handle(self, event: FromSession, now: Instant) -> list[ForSession]:

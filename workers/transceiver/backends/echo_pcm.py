@@ -21,6 +21,7 @@ from workers.transceiver.backends.base import Backend, Unfit
 from workers.transceiver.core.interface import (
     AudioParameters,
     AudioReceived,
+    Created,
     ForSession,
     FromSession,
     SendAudio,
@@ -49,15 +50,16 @@ class EchoPcm(Backend):
         self._audio: dict[SessionId, AudioParameters] = {}
         self._calls: dict[SessionId, _Call] = {}
 
-    def begin(self, session: SessionId, audio: AudioParameters | None, now: Instant) -> None:
+    def begin(self, created: Created, now: Instant) -> None:
         """Raises Unfit without the library that the first codec needs."""
+        audio = created.audio
         if audio is None:
             return
         try:
             require(audio.codecs[0], self._rate)
         except LibraryMissing as error:
             raise Unfit(str(error)) from None
-        self._audio[session] = audio
+        self._audio[created.session] = audio
 
     def handle(self, event: FromSession, now: Instant) -> list[ForSession]:
         """Hear audio and keys; say back messages at once."""

@@ -70,7 +70,7 @@ class Exchange:
     ) -> Created | Refused:
         session, backend = created.session, self._backends[created.backend]
         try:
-            backend.begin(session, created.audio, now)
+            backend.begin(created, now)
         except Unfit as error:
             close = ForSession(session, CloseSession(CloseReason.BACKEND_ENDED))
             outputs += self.sessions.handle(close, now)

@@ -107,7 +107,8 @@ def test_keys_are_pressed_back() -> None:
     backend = EchoPcm(bytes)
     session = SessionId("rtc_0_x")
     keys = Codec("telephone-event", 126, 8_000)
-    backend.begin(session, AudioParameters("0", (PCMU, keys), sends=True, receives=True), 5.0)
+    audio = AudioParameters("0", (PCMU, keys), sends=True, receives=True)
+    backend.begin(Created(0, session, "", "echo-pcm", audio=audio), 5.0)
     backend.handle(FromSession(session, StateChanged(SessionState.CONNECTED)), 5.0)
     down = AudioReceived(b"\x07\x0a\x01\x40", 126, 1, 0, True, 9)
     backend.handle(FromSession(session, down), 5.01)
@@ -129,7 +130,7 @@ def test_keys_are_pressed_back() -> None:
 def test_a_session_of_data_alone_has_no_clock() -> None:
     backend = EchoPcm(bytes)
     session = SessionId("rtc_0_x")
-    backend.begin(session, None, 5.0)
+    backend.begin(Created(0, session, "", "echo-pcm"), 5.0)
     assert backend.handle(FromSession(session, StateChanged(SessionState.CONNECTED)), 5.0) == []
     message = MessageReceived(3, b"hello", text=True)
     (said,) = backend.handle(FromSession(session, message), 5.0)

@@ -14,6 +14,7 @@ from workers.transceiver.core.interface import (
     CloseSession,
     Crashed,
     Create,
+    Created,
     ForSession,
     FromSession,
     IceCredentials,
@@ -89,7 +90,8 @@ class Clock(Backend):
         self.due: dict[SessionId, float] = {}
         self.breaks_at = float("inf")
 
-    def begin(self, session: SessionId, audio: AudioParameters | None, now: float) -> None:
+    def begin(self, created: Created, now: float) -> None:
+        session, audio = created.session, created.audio
         self.began[session] = audio
         if audio is None or audio.codecs[0].name != "opus":
             raise Unfit("only Opus is spoken here")
