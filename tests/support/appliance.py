@@ -172,7 +172,9 @@ def default_config(directory: Path, relay: Endpoint) -> dict[str, dict[str, Any]
     }
 
 
-def start_appliance(directory: Path, overrides: Mapping[str, Mapping[str, Any]]) -> Appliance:
+def start_appliance(
+    directory: Path, overrides: Mapping[str, Mapping[str, Any]], tree: Path = TREE
+) -> Appliance:
     """Start one whose sockets, state, configuration and log are in `directory`; does not wait."""
     relay = Endpoint("127.0.0.1", free_udp_port())
     config = default_config(directory, relay)
@@ -180,12 +182,12 @@ def start_appliance(directory: Path, overrides: Mapping[str, Mapping[str, Any]])
         config.setdefault(table, {}).update(values)
     file = directory / "tandem.toml"
     write_config(file, config)
-    return restart_appliance(directory, relay)
+    return restart_appliance(directory, relay, tree)
 
 
-def restart_appliance(directory: Path, relay: Endpoint) -> Appliance:
-    """Start one with the configuration that is there already."""
-    environment = {**os.environ, "PYTHONPATH": str(TREE)}
+def restart_appliance(directory: Path, relay: Endpoint, tree: Path = TREE) -> Appliance:
+    """Start one with the configuration that is there already; `tree` is where its code is."""
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
     for name in ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "NOTIFY_SOCKET"):
         environment.pop(name, None)
     with (directory / "stderr").open("ab") as stderr:
@@ -211,7 +213,9 @@ async def ready(appliance: Appliance) -> Appliance:
 
 @asynccontextmanager
 async def running_appliance(
-    tmp_path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None
+    tmp_path: Path,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    tree: Path = TREE,
 ) -> AsyncIterator[Appliance]:
     """An appliance that is ready, ended behind you.
 
@@ -222,7 +226,7 @@ async def running_appliance(
         directory = Path(name)
         with suppress(OSError):
             (tmp_path / "appliance").symlink_to(directory)
-        appliance = start_appliance(directory, overrides or {})
+        appliance = start_appliance(directory, overrides or {}, tree)
         try:
             yield await ready(appliance)
         finally:

@@ -1,0 +1,96 @@
+"""A replacement that cannot work is given up with the first relay, and the others never notice.
+
+The operator here asks for the native datapath on a host where there was no compiler to build it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.support.appliance import TREE, Appliance, running_appliance
+from tests.support.live_calls import CALLS, live_calls
+
+pytestmark = pytest.mark.process
+
+_PACKAGES = ("appliance", "config", "ipc", "workers")
+
+
+@pytest.fixture
+def never_compiled(tmp_path: Path) -> Path:
+    """The product as it is installed without a compiler."""
+    tree = tmp_path / "tree"
+    for package in _PACKAGES:
+        shutil.copytree(
+            TREE / package, tree / package, ignore=shutil.ignore_patterns("*.so", "__pycache__")
+        )
+    return tree
+
+
+async def roll(appliance: Appliance) -> tuple[int, dict[str, Any]]:
+    """`tandem reload --roll`: exit code and reply."""
+    command = [sys.executable, "-m", "appliance.cli.main", "reload"]
+    command += ["--runtime-directory", str(appliance.directory)]
+    done = await trio.run_process(
+        [*command, "--roll", "--json"], capture_stdout=True, check=False, cwd=TREE
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+def edit(appliance: Appliance, old: str, new: str) -> None:
+    file = appliance.directory / "tandem.toml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+async def test_a_canary_that_dies_leaves_everything_as_it_was(
+    tmp_path: Path, never_compiled: Path
+) -> None:
+    config = {"relay": {"workers": 2, "datapath": "auto"}}
+    async with running_appliance(tmp_path, config, never_compiled) as appliance:
+        before = {w.name: w for w in (await appliance.status()).workers}
+        assert before["relay-0"].note.startswith("python (")
+        async with live_calls(appliance, 20.0) as calls:
+            edit(appliance, 'datapath = "auto"', 'datapath = "native"')
+            code, reply = await roll(appliance)
+            assert (code, reply["replaced"]) == (1, [])
+            assert "relay-0 did not start: exit code 70: NotBuilt" in reply["given_up"]
+            assert "every relay has the configuration it had before" in reply["given_up"]
+
+            status = await appliance.until(lambda s: s.state == "ready")
+            after = {w.name: w for w in status.workers}
+            changed = {name for name in before if before[name].pid != after[name].pid}
+            assert changed == {"relay-0"}
+            assert after["relay-0"].note == before["relay-0"].note
+            assert "given_up" in appliance.log()
+
+            edit(appliance, 'datapath = "native"', 'datapath = "python"')
+            code, reply = await roll(appliance)
+            assert (code, reply["replaced"], reply["given_up"]) == (0, ["relay-0", "relay-1"], "")
+        # This datapath keeps no table: media wait for the client's next check, sessions go on.
+        assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
+
+
+async def test_a_relay_that_was_added_in_the_same_breath_stays(
+    tmp_path: Path, never_compiled: Path
+) -> None:
+    config = {"relay": {"workers": 1, "datapath": "auto"}}
+    async with running_appliance(tmp_path, config, never_compiled) as appliance:
+        edit(appliance, "workers = 1", "workers = 2")
+        edit(appliance, 'datapath = "auto"', 'datapath = "native"')
+        code, reply = await roll(appliance)
+        assert (code, reply["added"], reply["replaced"]) == (1, ["relay-1"], [])
+        assert "NotBuilt" in reply["given_up"]
+        status = await appliance.until(lambda s: s.state == "ready")
+        relays = [worker for worker in status.workers if worker.name.startswith("relay")]
+        assert [(w.name, w.note.startswith("python (")) for w in relays] == [
+            ("relay-0", True),
+            ("relay-1", True),
+        ]
