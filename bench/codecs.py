@@ -28,6 +28,7 @@ from workers.transceiver.core.interface import (
     AudioParameters,
     AudioReceived,
     Codec,
+    Created,
     FromSession,
     StateChanged,
 )
@@ -115,7 +116,7 @@ def calls(
     def talk() -> int:
         backend, now = EchoPcm(os.urandom, rate, complexity), 1.0
         for session in ids:
-            backend.begin(session, audio, now)
+            backend.begin(Created(0, session, "", "echo-pcm", audio=audio), now)
             backend.handle(FromSession(session, StateChanged(SessionState.CONNECTED)), now)
         begun, said = time.process_time(), 0
         for n, payload in enumerate(payloads):

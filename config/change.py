@@ -50,6 +50,7 @@ _RESTART: Final = (
     "transceiver.workers",
     "transceiver.max_sessions",
     "transceiver.media",
+    "transceiver.codecs",
     "transceiver.connect_timeout",
     "transceiver.consent_timeout",
     "transceiver.max_duration",

@@ -78,6 +78,14 @@ class Steering(StrEnum):
     TABLE = "table"
 
 
+class Voice(StrEnum):
+    """A codec of speech."""
+
+    OPUS = "opus"
+    PCMU = "pcmu"
+    PCMA = "pcma"
+
+
 class ClusterSection(_Section):
     """Who this host is in a fleet; a single host needs nothing here."""
 
@@ -126,6 +134,8 @@ class TransceiverSection(_Section):
     """Sessions per worker; beyond that new ones are answered 503."""
     media: MediaChoice = MediaChoice.AUTO
     """What moves media: native (C), python, or auto: native where it is built."""
+    codecs: Annotated[tuple[Voice, ...], Field(min_length=1)] = tuple(Voice)
+    """Codecs that answers may accept. Which of them is spoken, the client's offer decides."""
     connect_timeout: Annotated[_Number, Field(ge=1, le=300)] = 30.0
     """Seconds from the answer until ICE and DTLS must be done."""
     consent_timeout: Annotated[_Number, Field(ge=5, le=300)] = 30.0

@@ -10,6 +10,7 @@ import msgspec
 from config.ids import Endpoint, Instant, Route, SessionId
 from ipc.messages.sessions import Problem
 from workers.transceiver.core.answer import dtls_role, encode_answer
+from workers.transceiver.core.codecs import VOICES
 from workers.transceiver.core.entry import Entry
 from workers.transceiver.core.interface import (
     Create,
@@ -45,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Relay addresses for answers, the preferred one first; at least one."""
     backends: frozenset[str]
     max_sessions: int
+    codecs: tuple[str, ...] = VOICES
+    """That answers may accept."""
     connect_timeout: float = 30.0
     consent_timeout: float = 30.0
     max_duration: float = 0.0
@@ -66,7 +69,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         detail = f"no back end {event.backend[:40]!r}; there are: {there_are}"
         return Refused(event.ticket, Problem.UNKNOWN_BACKEND, detail)
     try:
-        agreement = negotiate(parse_description(event.offer))
+        agreement = negotiate(parse_description(event.offer), settings.codecs)
     except SdpError as error:
         return Refused(event.ticket, Problem.MALFORMED_SDP, str(error))
     except NothingInCommon as error:

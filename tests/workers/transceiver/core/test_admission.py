@@ -61,6 +61,14 @@ def test_parameters_follow_from_offer_and_settings() -> None:
     assert KEYS.decode(parameters.local.ufrag) == ROUTE
 
 
+def test_only_the_codecs_that_the_operator_allows() -> None:
+    settings = msgspec.structs.replace(SETTINGS, codecs=("pcma",))
+    result = admit(Create(9, OFFER, "echo"), settings, Random(4).randbytes)
+    assert isinstance(result, Admitted)
+    assert result.parameters.audio is not None
+    assert [c.name for c in result.parameters.audio.codecs if c.name != "telephone-event"] == ["pcma"]
+
+
 def test_the_session_id_is_a_capability_that_any_signaling_worker_can_route() -> None:
     session = admitted()
     token = session.session.removeprefix("rtc_7_")
