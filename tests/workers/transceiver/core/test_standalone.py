@@ -1,4 +1,4 @@
-"""A session that carries its media itself: what is the stream's goes to the stream, the rest to the session."""
+"""A session that carries its media itself: the stream's to the stream, the rest to the session."""
 
 from __future__ import annotations
 
