@@ -136,7 +136,7 @@ def sessions_view(sessions: SessionList) -> RenderableType:
     """One session a row, and how many there are if not all are shown."""
     if not sessions.rows:
         return Text("no sessions")
-    numbers = ("age", "in", "out", "lost", "jitter")
+    numbers = ("age", "rtt", "in", "lost", "jitter", "out", "lost", "jitter")
     table = _table(("session", "worker", "state"), numbers)
     table.add_column("codec")
     table.add_column("path", overflow="fold")
@@ -146,10 +146,13 @@ def sessions_view(sessions: SessionList) -> RenderableType:
             escape(row.worker),
             escape(row.state),
             duration(row.age),
+            _milliseconds(row.round_trip_ms),
             count(row.packets_in),
-            count(row.packets_out),
             count(row.lost),
-            f"{row.jitter_ms:.1f} ms",
+            _milliseconds(row.jitter_ms),
+            count(row.packets_out),
+            _NONE if row.peer_lost is None else count(row.peer_lost),
+            _milliseconds(row.peer_jitter_ms),
             escape(row.codec or _NONE),
             escape(row.path or _NONE),
         )
@@ -179,6 +182,10 @@ def count(number: int) -> str:
         if number >= size:
             return f"{number / size:.4g}{unit}"
     return f"{number / 1000:.4g}k"
+
+
+def _milliseconds(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.1f} ms"
 
 
 def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:

@@ -107,8 +107,10 @@ def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlan
         idle_timeout=config.idle_timeout,
     )
 
+    wall = time.time() - trio.current_time()
+
     def new_session(parameters: SessionParameters, now: float) -> Session:
-        return Session(parameters, identity, os.urandom, now)
+        return Session(parameters, identity, os.urandom, now, wall)
 
     return Exchange(Sessions(settings, new_session, os.urandom, plane.stats), backends)
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from rich.console import Console, RenderableType
 
 from appliance.cli.render import as_json, count, duration, sessions_view, status_view
@@ -70,6 +71,9 @@ SESSION = SessionSummary(
     lost=2,
     jitter_ms=1.25,
     worker="transceiver-0",
+    round_trip_ms=42.0,
+    peer_lost=7,
+    peer_jitter_ms=3.0,
 )
 
 
@@ -136,10 +140,16 @@ def test_status_for_programs() -> None:
 def test_sessions_for_people() -> None:
     text = text_of(sessions_view(SessionList((SESSION,), 1)))
     assert row_of(text, "rtc_0_abc ") == (
-        "rtc_0_abc transceiver-0 connected 1m05s 3000 3001 2 1.2 ms opus"
+        "rtc_0_abc transceiver-0 connected 1m05s 42.0 ms 3000 2 1.2 ms 3001 7 3.0 ms opus"
         " 192.0.2.9:5>192.0.2.1:3478/udp"
     )
     assert "shown" not in text
+
+
+def test_what_a_client_has_not_reported_is_not_shown_as_nought() -> None:
+    silent = structs.replace(SESSION, round_trip_ms=None, peer_lost=None, peer_jitter_ms=None)
+    row = row_of(text_of(sessions_view(SessionList((silent,), 1))), "rtc_0_abc ")
+    assert "1m05s - 3000 2 1.2 ms 3001 - - opus" in row
 
 
 def test_sessions_that_are_not_shown_are_counted() -> None:

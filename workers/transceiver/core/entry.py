@@ -14,6 +14,7 @@ from workers.transceiver.core.interface import (
     SessionOutput,
     SessionParameters,
 )
+from workers.transceiver.core.reports import Reported
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import LinkLabel, Stream, StreamStats
 
@@ -23,6 +24,10 @@ class SessionCore(Protocol):
 
     @property
     def media_path(self) -> Path | None: ...  # noqa: D102
+    @property
+    def round_trip(self) -> float | None: ...  # noqa: D102
+    @property
+    def reported(self) -> Reported | None: ...  # noqa: D102
     def handle(self, event: SessionEvent, now: Instant) -> list[SessionOutput]: ...  # noqa: D102
     def next_timeout(self) -> Instant | None: ...  # noqa: D102
     def handle_timeout(self, now: Instant) -> list[SessionOutput]: ...  # noqa: D102
@@ -73,6 +78,7 @@ class Entry:
         codecs = self.parameters.audio.codecs if self.parameters.audio else ()
         heard = (codec for codec in codecs if codec.payload_type == stats.payload_type)
         codec = next(heard, next(iter(codecs), None))
+        round_trip, reported = self.core.round_trip, self.core.reported
         return SessionSummary(
             session=self.id,
             state=self.state.value,
@@ -83,4 +89,7 @@ class Entry:
             packets_out=stats.packets_out,
             lost=stats.lost,
             jitter_ms=stats.jitter * 1000,
+            round_trip_ms=None if round_trip is None else round_trip * 1000,
+            peer_lost=None if reported is None else reported.lost,
+            peer_jitter_ms=None if reported is None else reported.jitter * 1000,
         )

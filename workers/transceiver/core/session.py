@@ -31,6 +31,7 @@ from workers.transceiver.core.interface import (
     MeasureMedia,
     MediaArrived,
     MediaMeasured,
+    NetworkChanged,
     OpenMedia,
     Path,
     ReportArrived,
@@ -45,7 +46,7 @@ from workers.transceiver.core.interface import (
 )
 from workers.transceiver.core.limits import Limits
 from workers.transceiver.core.paths import PathState
-from workers.transceiver.core.reports import Reports
+from workers.transceiver.core.reports import Reported, Reports
 from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.sctp.association import Association
 from workers.transceiver.core.sped import MAX_EMBEDDED, Sped
@@ -118,13 +119,14 @@ class Session:
 
     @property
     def round_trip(self) -> float | None:
-        """Seconds from our last answered check to its answer."""
-        return self._ice.round_trip
+        """Seconds, by the peer's last report; before any, by our last answered check."""
+        reported = self.reports.round_trip
+        return self._ice.round_trip if reported is None else reported
 
     @property
-    def round_trips(self) -> int:
-        """How many round trips were measured: a change means that `round_trip` is new."""
-        return self._ice.round_trips
+    def reported(self) -> Reported | None:
+        """What the peer said last of the audio that it gets."""
+        return self.reports.reported
 
     # --- the one door -----------------------------------------------------------------------------
 
@@ -140,9 +142,13 @@ class Session:
             case MediaMeasured():
                 return self._on_measured(event, now)
             case CloseSession():
-                return self._close(event.reason)
+                return self._close(event.reason, event.detail)
             case RestartIce():
                 return self._restart(event, now)
+            case NetworkChanged():
+                self._ice.check_now(now)
+                self._timeout = self._earliest_timeout()
+                return []
             case sctp.SendMessage() | sctp.OpenChannel() | sctp.CloseChannel():
                 return self._on_channel_event(event, now)
             case _:

@@ -29,6 +29,7 @@ from workers.transceiver.core.interface import (
     StandaloneEvent,
     StandaloneOutput,
 )
+from workers.transceiver.core.reports import Reported
 from workers.transceiver.core.session import Session
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import StreamStats
@@ -61,6 +62,16 @@ class Standalone:
     def stats(self) -> StreamStats:
         """Of its audio."""
         return StreamStats() if self._stream is None else self._stream.stats
+
+    @property
+    def round_trip(self) -> float | None:
+        """As `Session.round_trip`."""
+        return self.session.round_trip
+
+    @property
+    def reported(self) -> Reported | None:
+        """As `Session.reported`."""
+        return self.session.reported
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` has something to do; None once closed."""

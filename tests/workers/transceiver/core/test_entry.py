@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.transceiver import PUBLIC, Rig
-from workers.transceiver.core.interface import SendAudio
+from workers.transceiver.core.interface import ForSession, SendAudio
 from workers.transceiver.core.offer import OPUS
 
 
@@ -30,6 +30,22 @@ def test_a_live_one_shows_its_path_and_what_it_lost() -> None:
     assert (row.state, row.path) == ("connected", f"{caller.address}>{PUBLIC}/udp")
     assert (row.packets_in, row.packets_out, row.lost) == (9, 9, 1)
     assert row.jitter_ms > 0
+
+
+def test_what_the_client_reports_is_in_its_row() -> None:
+    rig = Rig()
+    caller = rig.connect()
+    (row,) = rig.sessions.summaries(1, rig.now)
+    assert (row.peer_lost, row.peer_jitter_ms) == (None, None)
+    for index in range(400):
+        caller.do(caller_frame(index))
+        rig.do(ForSession(caller.id, caller_frame(index)))
+        rig.run(0.02)
+    (row,) = rig.sessions.summaries(1, rig.now)
+    assert row.peer_lost == 0
+    assert row.peer_jitter_ms is not None
+    assert row.round_trip_ms is not None
+    assert row.round_trip_ms < 100
 
 
 def caller_frame(index: int) -> SendAudio:

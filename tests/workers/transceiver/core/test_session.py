@@ -105,9 +105,8 @@ def test_a_session_counts_what_it_hears() -> None:
 def test_the_controlling_side_measures_the_round_trip() -> None:
     pair = Pair().connect()
     pair.run(12)
-    assert pair.client.session.round_trip == pytest.approx(0.02)
-    assert pair.client.session.round_trips >= 4
-    assert pair.server.session.round_trip == pytest.approx(0.02)
+    assert pair.client.session.round_trip == pytest.approx(0.02, abs=1e-3)
+    assert pair.server.session.round_trip == pytest.approx(0.02, abs=1e-3)
 
 
 def test_nothing_is_sent_before_there_are_keys() -> None:
