@@ -1,6 +1,8 @@
 """An aiortc client in a process of its own: speaks a tone to an appliance, prints what came back.
 
-    python tests/interop/aiortc_peer.py URL PATH SECONDS
+    python tests/interop/aiortc_peer.py URL PATH SECONDS [LOSS]
+
+LOSS is the share of its own packets that it loses on purpose, 0 to 1.
 
 aiortc lives on asyncio and loads half of FFmpeg, neither of which belongs into the test process.
 """
@@ -12,6 +14,7 @@ import asyncio
 import fractions
 import json
 import math
+import random
 import sys
 import time
 import urllib.error
@@ -19,6 +22,7 @@ import urllib.request
 
 import av
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 RATE = 48_000
 FRAME = RATE // 50
@@ -72,6 +76,18 @@ def strength(samples: array.array[int], rate: int, frequency: float) -> float:
     return 2 * (real**2 + imaginary**2) / (len(samples) * power) if power else 0.0
 
 
+def lose(share: float) -> None:
+    """Lose that share of the RTP that any connection sends."""
+    chance, send = random.Random(1), RTCDtlsTransport._send_rtp
+
+    async def lossy(self: RTCDtlsTransport, data: bytes) -> None:
+        is_rtcp = 192 <= data[1] <= 223
+        if is_rtcp or chance.random() >= share:
+            await send(self, data)
+
+    RTCDtlsTransport._send_rtp = lossy  # type: ignore[method-assign]
+
+
 async def main(url: str, path: str, seconds: float) -> dict[str, object]:
     """Call, talk, hang up."""
     peer = RTCPeerConnection()
@@ -119,4 +135,5 @@ async def main(url: str, path: str, seconds: float) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    lose(float(sys.argv[4]) if len(sys.argv) > 4 else 0.0)
     print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))))
