@@ -16,6 +16,11 @@ from config.model import Config
 from config.problems import KeyPath, show_value
 
 _KEY_ID: Final = re.compile(r"[0-9A-Za-z]")
+_BACKEND: Final = re.compile(r"[a-z0-9-]{1,32}")
+_TCP: Final = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
+_MAX_SOCKET_PATH: Final = 107
+BUILT_IN: Final = ("echo", "echo-pcm")
+"""Back ends that need no service."""
 _ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?::\d{1,5})?")
 
 
@@ -153,6 +158,51 @@ def _directories(config: Config) -> Iterator[Finding]:
             yield Finding(path, "must not contain a zero byte")
 
 
+def _backends(config: Config) -> Iterator[Finding]:
+    backends = config.backends
+    for name, endpoints in backends.endpoints.items():
+        path: KeyPath = ("backends", "endpoints", name)
+        if name in BUILT_IN:
+            yield Finding(path, f"{name} is built in; choose another name")
+        elif not _BACKEND.fullmatch(name):
+            why = "is not 1-32 of a-z, 0-9 and - (it is part of a URL)"
+            yield Finding(path, f"{show_value(name)} {why}")
+        if not endpoints:
+            yield Finding(path, "must have at least one end point")
+        for index, endpoint in enumerate(endpoints):
+            if what := _endpoint_problem(endpoint, insecure=backends.insecure):
+                yield Finding((*path, index), what, (("backends", "insecure"),))
+            elif endpoint in endpoints[:index]:
+                yield Finding((*path, index), f"{endpoint} is there twice")
+    known = (*BUILT_IN, *backends.endpoints)
+    if backends.default not in known:
+        yield Finding(
+            ("backends", "default"),
+            f"{show_value(backends.default)} is no back end; there are {', '.join(known)}",
+            (("backends", "endpoints"),),
+        )
+
+
+def _endpoint_problem(endpoint: str, *, insecure: bool) -> str:
+    """What is wrong with a ZeroMQ end point; empty if nothing is."""
+    scheme, _, rest = endpoint.partition("://")
+    if scheme == "ipc":
+        if not rest.startswith("/"):
+            return f"{show_value(endpoint)} must have an absolute path"
+        return "" if len(rest.encode()) <= _MAX_SOCKET_PATH else "the path is too long for a socket"
+    match = _TCP.fullmatch(rest) if scheme == "tcp" else None
+    if match is None or not 0 < int(match["port"]) < 65_536:
+        return f"{show_value(endpoint)} is neither ipc:///PATH nor tcp://HOST:PORT"
+    host = match["host"].strip("[]")
+    try:
+        local = ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not local and not insecure:
+        return f"{endpoint} leaves this host unencrypted; that needs backends.insecure = true"
+    return ""
+
+
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _relay_listen,
     _relay_advertise,
@@ -161,5 +211,6 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _signaling_listen,
     _cors_origins,
     _ufrag_keys,
+    _backends,
     _directories,
 )

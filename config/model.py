@@ -170,6 +170,25 @@ class UfragSection(_Section):
     """Key id for new sessions; empty takes the only one."""
 
 
+class BackendsSection(_Section):
+    """Who hears the callers and speaks to them."""
+
+    endpoints: dict[str, tuple[_Text, ...]] = {}
+    """Name -> ZeroMQ end points of services (docs/backend.md); `echo` and `echo-pcm` are built in."""
+    default: _Text = "echo"
+    """The back end of calls that name none."""
+    buffer: Annotated[_Number, Field(ge=0.1, le=3600)] = 60.0
+    """Seconds of audio that may wait to be played, per session."""
+    vad_threshold: Annotated[_Number, Field(ge=0, le=1)] = 0.5
+    """What is taken for speech, where a back end asks for voice activity: 0 much, 1 little."""
+    vad_prefix: Annotated[_Number, Field(ge=0, le=5)] = 0.3
+    """Seconds before the detected beginning that count as speech."""
+    vad_silence: Annotated[_Number, Field(ge=0.05, le=10)] = 0.5
+    """Seconds without voice after which speech has ended."""
+    insecure: _Switch = False
+    """Allow `tcp://` to other hosts, which is not encrypted: only over WireGuard or a private network."""
+
+
 class SupervisorSection(_Section):
     """Processes and where they keep their things."""
 
@@ -203,5 +222,6 @@ class Config(_Section):
     transceiver: TransceiverSection = TransceiverSection()
     signaling: SignalingSection = SignalingSection()
     ufrag: UfragSection = UfragSection()
+    backends: BackendsSection = BackendsSection()
     supervisor: SupervisorSection = SupervisorSection()
     log: LogSection = LogSection()

@@ -75,6 +75,43 @@ def test_a_fleet_with_keys() -> None:
         ("ufrag", {"keys": {"a": ""}}, "ufrag.keys.a: must name a file"),
         ("ufrag", {"mint_with": "a"}, "ufrag.mint_with: 'a' names no key; ufrag.keys is empty"),
         (
+            "backends",
+            {"endpoints": {"echo": ("ipc:///x",)}},
+            "backends.endpoints.echo: echo is built",
+        ),
+        (
+            "backends",
+            {"endpoints": {"A b": ("ipc:///x",)}},
+            "backends.endpoints.\"A b\": 'A b' is not 1-32",
+        ),
+        ("backends", {"endpoints": {"a": ()}}, "backends.endpoints.a: must have at least one"),
+        ("backends", {"endpoints": {"a": ("ipc://x",)}}, "backends.endpoints.a[0]: 'ipc://x' must"),
+        (
+            "backends",
+            {"endpoints": {"a": ("udp://x:1",)}},
+            "backends.endpoints.a[0]: 'udp://x:1' is",
+        ),
+        (
+            "backends",
+            {"endpoints": {"a": ("tcp://x:0",)}},
+            "backends.endpoints.a[0]: 'tcp://x:0' is",
+        ),
+        (
+            "backends",
+            {"endpoints": {"a": ("tcp://10.0.0.5:7001",)}},
+            "backends.endpoints.a[0]: tcp://10.0.0.5:7001 leaves this host unencrypted",
+        ),
+        (
+            "backends",
+            {"endpoints": {"a": ("ipc:///x", "ipc:///x")}},
+            "backends.endpoints.a[1]: ipc:///x is there twice",
+        ),
+        (
+            "backends",
+            {"default": "agent"},
+            "backends.default: 'agent' is no back end; there are echo",
+        ),
+        (
             "ufrag",
             {"keys": {"a": "/a", "b": "/b"}},
             "ufrag.mint_with: must say which of 'a', 'b' new sessions get",
