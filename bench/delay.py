@@ -12,11 +12,13 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeAlias
 
 Address: TypeAlias = tuple[str, int]
+Fate: TypeAlias = Callable[[bool, bytes], bool]
+"""(towards the server?, datagram) -> whether it arrives. Called in the proxy's thread."""
 
 MAX_CLIENTS: Final = 512
 """Client addresses kept; the bench has a few at a time, and they end with it."""
@@ -35,7 +37,10 @@ class _Late(NamedTuple):
 class DelayProxy:
     """Between clients that talk to `address` and the one server at `server`."""
 
-    def __init__(self, host: str, server: Address, one_way: float) -> None:
+    def __init__(
+        self, host: str, server: Address, one_way: float, fate: Fate = lambda _to, _datagram: True
+    ) -> None:
+        self._fate = fate
         self._one_way = one_way
         self._server = server
         self._door = _udp(host)
@@ -80,6 +85,8 @@ class DelayProxy:
                 datagram, source = sock.recvfrom(_LARGEST)
             except BlockingIOError:
                 return
+            if not self._fate(sock is self._door, datagram):
+                continue
             if sock is not self._door:
                 self._queue.append(_Late(due, self._door, self._clients[sock], datagram))
             elif (way := self._way_of(source)) is not None:
@@ -101,9 +108,11 @@ def _udp(host: str) -> socket.socket:
 
 
 @contextmanager
-def delayed(server: Address, one_way: float, host: str) -> Iterator[DelayProxy]:
+def delayed(
+    server: Address, one_way: float, host: str, fate: Fate = lambda _to, _datagram: True
+) -> Iterator[DelayProxy]:
     """A proxy that runs, ended behind you."""
-    proxy = DelayProxy(host, server, one_way)
+    proxy = DelayProxy(host, server, one_way, fate)
     proxy.start()
     try:
         yield proxy

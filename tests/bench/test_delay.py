@@ -40,3 +40,21 @@ def test_a_round_trip_takes_twice_the_delay_and_clients_stay_apart() -> None:
             assert [other.recv(2048) for _ in range(3)] == [b"other 0", b"other 1", b"other 2"]
         answering.join()
     assert len(sources) == 2
+
+
+def test_a_fate_sees_both_directions_and_may_lose() -> None:
+    seen: list[tuple[bool, bytes]] = []
+
+    def fate(to_server: bool, datagram: bytes) -> bool:
+        seen.append((to_server, datagram))
+        return datagram != b"lost"
+
+    with udp() as server, udp() as client:
+        answering = threading.Thread(target=echo, args=(server, 1, set()))
+        answering.start()
+        with delayed(server.getsockname(), 0.0, "127.0.0.1", fate) as proxy:
+            client.sendto(b"lost", proxy.address)
+            client.sendto(b"found", proxy.address)
+            assert client.recv(2048) == b"found"
+        answering.join()
+    assert seen == [(True, b"lost"), (True, b"found"), (False, b"found")]

@@ -66,9 +66,13 @@ def write_voice(path: Path, seconds: float = 4.0) -> Path:
 
 @contextmanager
 def chromium(
-    directory: Path, *, permissions: Sequence[str] = ("microphone",), **context: Any
+    directory: Path,
+    *,
+    permissions: Sequence[str] = ("microphone",),
+    flags: Sequence[str] = (),
+    **context: Any,
 ) -> Iterator[BrowserContext]:
-    """A headless browser with a fake microphone and not one other flag. For a thread, not for trio."""
+    """A headless browser with a fake microphone and no flags but those. For a thread, not for trio."""
     if not CHROMIUM.exists() and shutil.which("chromium") is None:
         raise AssertionError(
             f"{CHROMIUM} is missing: run `make test`, which installs it (or apt install chromium)"
@@ -79,7 +83,7 @@ def chromium(
         f"--use-file-for-fake-audio-capture={voice}",
     ]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=microphone)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*microphone, *flags])
         try:
             made = browser.new_context(permissions=list(permissions), **context)
             made.add_init_script(REMEMBER_PEERS)

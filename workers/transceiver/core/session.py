@@ -301,6 +301,8 @@ class Session:
             return [Dropped(DropReason.UNVERIFIED_PATH)]
         state.bytes_received += len(datagram)
         before = self._dtls.state
+        if self._sped is not None and not self._dtls.settled and self._sped.knows(datagram):
+            return []
         try:
             result = self._dtls.handle(datagram, now)
         except Malformed as error:

@@ -53,10 +53,13 @@ class Sped:
         """There is something to `take`."""
         return self._brought is not None
 
+    def knows(self, datagram: bytes) -> bool:
+        """It came before, in a check or not: coming again, it is no sign that our flight was lost."""
+        return datagram_id(datagram) in self._came
+
     def note(self, datagram: bytes) -> None:
         """This came as plain DTLS: acknowledge it, too."""
-        if self._dtls.state is DtlsState.HANDSHAKE:
-            self._remember(datagram_id(datagram))
+        self._remember(datagram_id(datagram))
 
     def receive(self, attributes: Mapping[str, Any], now: Instant) -> None:
         """Take what an authenticated message carries; see `take` for what came of it."""

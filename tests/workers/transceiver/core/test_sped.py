@@ -107,8 +107,10 @@ def test_what_a_response_carries_is_not_left_to_send() -> None:
 def test_plain_datagrams_are_acknowledged_alike() -> None:
     client, server = ends()
     (hello,) = client.dtls.flight
+    assert not server.sped.knows(hello)
     server.dtls.handle(hello, NOW)
     server.sped.note(hello)
+    assert server.sped.knows(hello)
     assert parse_acks(server.say()[DTLS_ACKS]) == (datagram_id(hello),)
 
 
