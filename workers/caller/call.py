@@ -27,6 +27,7 @@ from workers.transceiver.core.interface import (
     DatagramReceived,
     Dropped,
     Path,
+    LossReported,
     PathSelected,
     SendAudio,
     SendDatagram,
@@ -199,7 +200,7 @@ class Call:
                     self._end(reason, detail)
                 case Dropped(reason):
                     self._drops[reason.value] += 1
-                case PathSelected() | CredentialsRetired():
+                case PathSelected() | LossReported() | CredentialsRetired():
                     pass
                 case ChannelOpened() | MessageReceived() | ChannelClosed():
                     pass

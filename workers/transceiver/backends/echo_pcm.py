@@ -24,6 +24,7 @@ from workers.transceiver.core.interface import (
     Created,
     ForSession,
     FromSession,
+    LossReported,
     SendAudio,
     SessionClosed,
     StateChanged,
@@ -71,6 +72,10 @@ class EchoPcm(Backend):
         elif isinstance(output, MessageReceived):
             message = SendMessage(output.channel, output.payload, output.text)
             return [ForSession(session, message)]
+        elif isinstance(output, LossReported):
+            call = self._calls.get(session)
+            if call is not None:
+                call.speaking.expect_loss(output.share)
         elif isinstance(output, SessionClosed):
             self._audio.pop(session, None)
             self._calls.pop(session, None)

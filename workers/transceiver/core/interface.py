@@ -230,6 +230,13 @@ class PathSelected(msgspec.Struct, frozen=True):
     path: Path
 
 
+class LossReported(msgspec.Struct, frozen=True):
+    """The peer says how much it missed of our audio since its report before (RFC 3550, 6.4.1)."""
+
+    share: float
+    """0 to 1."""
+
+
 class CredentialsRetired(msgspec.Struct, frozen=True):
     """An ICE restart has a pair, or another one took its place: this ufrag of ours is dead."""
 
@@ -256,6 +263,7 @@ SessionOutput: TypeAlias = (
     | OpenMedia
     | SendReport
     | MeasureMedia
+    | LossReported
     | StateChanged
     | PathSelected
     | CredentialsRetired
@@ -270,6 +278,7 @@ StandaloneEvent: TypeAlias = SessionEvent | SendAudio
 StandaloneOutput: TypeAlias = (
     SendDatagram
     | AudioReceived
+    | LossReported
     | StateChanged
     | PathSelected
     | CredentialsRetired
@@ -411,7 +420,9 @@ class FromSession(msgspec.Struct, frozen=True, gc=False):
     """Something a session's back end or the event log wants to know."""
 
     session: SessionId
-    output: AudioReceived | StateChanged | PathSelected | ChannelOutput | SessionClosed
+    output: (
+        AudioReceived | LossReported | StateChanged | PathSelected | ChannelOutput | SessionClosed
+    )
 
 
 class Crashed(msgspec.Struct, frozen=True):

@@ -127,8 +127,9 @@ class Reports:
             return b""
         return encode_rtcp([ReceiverReport(self._ssrc), self._description, Goodbye((self._ssrc,))])
 
-    def receive(self, compound: bytes, now: Instant) -> None:
-        """Take note of what the peer says. Raises Malformed."""
+    def receive(self, compound: bytes, now: Instant) -> float | None:
+        """Take note of what the peer says: `fraction_lost`, if it is of our stream. Raises Malformed."""
+        before = self.reported
         for packet in parse_rtcp(compound):
             match packet:
                 case SenderReport():
@@ -141,6 +142,8 @@ class Reports:
                         self.gone = packet.sources[-1]
                 case SourceDescription() | Feedback() | Unread():
                     pass  # one peer needs no name, and no feedback is agreed on
+        told = self.reported
+        return None if told is None or told is before else told.fraction_lost
 
     # --- ours -------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from workers.transceiver.core.interface import (
     CredentialsRetired,
     Dropped,
     FromSession,
+    LossReported,
     MeasureMedia,
     MediaMeasured,
     OpenMedia,
@@ -127,7 +128,7 @@ class Roster:
                 case CredentialsRetired():
                     entry.ufrags.remove(output.ufrag)
                     del self.by_ufrag[output.ufrag]
-                case ChannelOpened() | MessageReceived() | ChannelClosed():
+                case LossReported() | ChannelOpened() | MessageReceived() | ChannelClosed():
                     outputs.append(FromSession(entry.id, output))
                 case SessionClosed():
                     outputs += self._close(entry, output)

@@ -28,6 +28,7 @@ from workers.transceiver.core.interface import (
     DatagramReceived,
     Dropped,
     DtlsRole,
+    LossReported,
     MeasureMedia,
     MediaArrived,
     MediaMeasured,
@@ -257,10 +258,10 @@ class Session:
 
     def _on_report(self, packet: bytes, now: Instant) -> list[SessionOutput]:
         try:
-            self.reports.receive(packet, now)
+            share = self.reports.receive(packet, now)
         except Malformed as error:
             return [Dropped(error.reason)]
-        return []
+        return [] if share is None else [LossReported(share)]
 
     # --- ICE --------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from workers.transceiver.core.interface import (
     Created,
     FromSession,
     IceCredentials,
+    LossReported,
     Refused,
     SendAudio,
     StateChanged,
@@ -125,6 +126,14 @@ def test_keys_are_pressed_back() -> None:
     reports = [parse_telephone_event(packet.payload) for packet in said]
     assert {report.event for report in reports} == {7}
     assert (reports[-1].end, reports[-1].duration) == (True, 800)
+
+
+def test_what_the_peer_misses_is_prepared_for() -> None:
+    call = Conversation()
+    one = call.backend._calls[call.caller.id]
+    assert one.speaking._encoder._loss == 0  # type: ignore[attr-defined]
+    call.backend.handle(FromSession(call.caller.id, LossReported(0.12)), call.rig.now)
+    assert one.speaking._encoder._loss == 0.12  # type: ignore[attr-defined]
 
 
 def test_a_session_of_data_alone_has_no_clock() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ipc.messages.sessions import CloseReason
 from tests.support.sessions import DELAY, End, Pair
-from workers.transceiver.core.interface import CloseSession, SendDatagram
+from workers.transceiver.core.interface import CloseSession, LossReported, SendDatagram
 from workers.transceiver.core.reports import INTERVAL
 from workers.wire.rtcp import is_rtcp
 
@@ -64,6 +64,9 @@ def test_who_sends_learns_what_is_lost_on_the_way() -> None:
     assert told is not None
     assert told.fraction_lost == pytest.approx(0.1, abs=0.02)
     assert told.lost == pytest.approx(90, abs=35)
+    shares = [told.share for told in pair.outputs(End.CLIENT, LossReported)]
+    assert len(shares) >= 3
+    assert shares[-1] == told.fraction_lost
     told = pair.server.session.reports.reported
     assert told is not None
     assert told.lost == 0
