@@ -128,7 +128,11 @@ class Pair:
         data: bool = False,
         snap: bool = False,
         sped: bool = False,
+        client_ssrc: int | None = None,
+        max_duration: float = 0.0,
+        idle_timeout: float = 0.0,
     ) -> None:
+        """`max_duration` and `idle_timeout` are the server's."""
         self.now = 0.0
         self.fate = fate
         self.seen_as = client_address
@@ -159,6 +163,7 @@ class Pair:
                     (self.client_path,),
                     data=channels,
                     sped=sped,
+                    ssrc=client_ssrc,
                 ),
                 client_identity,
                 entropy("c"),
@@ -176,6 +181,8 @@ class Pair:
                     parameters,
                     data=mirrored,
                     sped=sped,
+                    max_duration=max_duration,
+                    idle_timeout=idle_timeout,
                 ),
                 server_identity,
                 entropy("s"),

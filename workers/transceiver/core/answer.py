@@ -105,8 +105,11 @@ def _audio(section: Section, audio: AudioParameters, default: Endpoint) -> list[
     lines.append(f"a={direction_name(audio.sends, audio.receives)}")
     if audio.sends:
         lines.append(f"a=msid:{STREAM} {STREAM}-audio")
-    lines += ["a=rtcp-mux", *encode_codecs(audio.codecs), "a=ptime:20"]
-    return lines
+    lines.append("a=rtcp-mux")
+    if section.has("rtcp-rsize"):
+        lines.append("a=rtcp-rsize")
+    # No `rtcp-fb`, no `extmap`: docs/adr/0011-feedback-for-voice.md.
+    return [*lines, *encode_codecs(audio.codecs), "a=ptime:20"]
 
 
 def _data(section: Section, default: Endpoint, sctp_init: bytes) -> list[str]:

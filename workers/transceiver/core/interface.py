@@ -125,6 +125,8 @@ class SessionParameters(msgspec.Struct, frozen=True):
     data: DataParameters | None = None
     sped: bool = False
     """Both ends put DTLS into checks."""
+    ssrc: int | None = None
+    """Of our audio, if the peer has been told; else the session picks one."""
 
 
 # --- a session's events ---------------------------------------------------------------------------
@@ -161,6 +163,7 @@ class CloseSession(msgspec.Struct, frozen=True):
     """End it, telling the peer (DTLS close_notify) if connected."""
 
     reason: CloseReason
+    detail: str = ""
 
 
 class RestartIce(msgspec.Struct, frozen=True):
@@ -168,6 +171,10 @@ class RestartIce(msgspec.Struct, frozen=True):
 
     local: IceCredentials
     remote: IceCredentials
+
+
+class NetworkChanged(msgspec.Struct, frozen=True):
+    """Our address is another one, perhaps: check the path at once. Of use to the controlling side only."""
 
 
 ChannelEvent: TypeAlias = OpenChannel | SendMessage | CloseChannel
@@ -180,6 +187,7 @@ SessionEvent: TypeAlias = (
     | MediaMeasured
     | CloseSession
     | RestartIce
+    | NetworkChanged
     | ChannelEvent
 )
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from config.ids import Endpoint
-from workers.transceiver.core.answer import encode_fingerprint
+from workers.transceiver.core.answer import STREAM, encode_fingerprint
 from workers.transceiver.core.candidates import read_candidates
 from workers.transceiver.core.codecs import encode_codecs, read_codecs, read_packet_time
 from workers.transceiver.core.interface import (
@@ -63,10 +63,12 @@ def build_offer(
     sends: bool = True,
     receives: bool = True,
     data: bool = False,
+    ssrc: int | None = None,
 ) -> str:
     """An offer of one bundle without candidates: the answerer learns our address.
 
-    It has an audio section if there are `codecs`, and one of data channels if `data`.
+    It has an audio section if there are `codecs`, and one of data channels if `data`. `ssrc`: of our
+    audio; one can do without, as sections are told by payload types (RFC 9143, 9.2), but Janus does not.
     """
     transport = (
         f"a=ice-ufrag:{local.ufrag}",
@@ -83,7 +85,9 @@ def build_offer(
             f"a=mid:{AUDIO_MID}",
             f"a={direction_name(sends, receives)}",
             "a=rtcp-mux",
+            "a=rtcp-rsize",
             *encode_codecs(codecs),
+            *([f"a=ssrc:{ssrc} msid:{STREAM} {STREAM}-audio"] if ssrc is not None else ()),
             *transport,
         ]
     if data:

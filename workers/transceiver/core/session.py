@@ -21,6 +21,7 @@ from config.ids import Instant
 from ipc.messages.sessions import CloseReason
 from workers.transceiver.core.audio import REPLAY_WINDOW
 from workers.transceiver.core.dtls import MTU, Dtls, DtlsIdentity, DtlsResult, DtlsState
+from workers.transceiver.core.flights import Flights
 from workers.transceiver.core.ice import Ice, IceOutput, PathProven
 from workers.transceiver.core.interface import (
     ChannelEvent,
@@ -80,12 +81,10 @@ class Session:
             self._dtls.prepare(now)  # the first check is to carry it
         self._ice = Ice(parameters, entropy, now, self._sped)
         self._paths = self._ice.paths
-        self._dtls_path: PathState | None = None
-        """Where our last flight went."""
-        self._flight_held = False
-        """The path would not carry all of it: send it again when the path is proven."""
+        self._flights: Final = Flights()
         self._confirmed = False
-        self._ssrc = int.from_bytes(entropy(4), "big")
+        told = parameters.ssrc
+        self._ssrc = int.from_bytes(entropy(4), "big") if told is None else told
         # RFC 3711, 3.3.1: begin low, so that loss around the first wrap cannot upset the rollover; but
         # not so low that a late packet before the first one would be before the wrap.
         self._sequence = (int.from_bytes(entropy(2), "big") >> 1) + REPLAY_WINDOW
@@ -175,7 +174,7 @@ class Session:
         if limit is not None and not idle:
             return self._close(limit)
         outputs = self._after_ice(self._ice.handle_timeout(now), now)
-        outputs.extend(self._send_flight(self._dtls.handle_timeout(now), self._flight_path()))
+        outputs.extend(self._flights.send(self._dtls.handle_timeout(now), self._flight_path()))
         if self._data is not None and (due := self._data.next_timeout()) and due <= now:
             outputs.extend(self._after_sctp(self._data.handle_timeout(now)))
         if idle or self.reports.is_due(now):  # only who carries it knows when media last went by
@@ -270,14 +269,14 @@ class Session:
         outputs: list[SessionOutput] = []
         for result in results:
             if isinstance(result, PathProven):
-                if self._flight_held:
-                    outputs.extend(self._send_flight(self._dtls.flight, self._flight_path()))
+                if self._flights.held:
+                    outputs.extend(self._flights.send(self._dtls.flight, self._flight_path()))
             else:
                 outputs.append(result)
         if self.state is SessionState.WAITING and self._paths.selected is not None:
             outputs.append(self._enter(SessionState.CHECKING))
             if self._parameters.dtls_role is DtlsRole.ACTIVE:
-                outputs.extend(self._send_flight(self._hello(now), self._paths.selected))
+                outputs.extend(self._flights.send(self._hello(now), self._paths.selected))
         return outputs
 
     def _hello(self, now: Instant) -> Sequence[bytes]:
@@ -333,10 +332,10 @@ class Session:
         answered: bool = False,
     ) -> list[SessionOutput]:
         # A finished handshake proves the address that the flight before it went to.
-        proven_by_finish = state if state is self._dtls_path else None
+        proven_by_finish = state if state is self._flights.path else None
         if answered:
-            self._dtls_path = state
-        outputs = self._send_flight(result.datagrams, state)
+            self._flights.path = state
+        outputs = self._flights.send(result.datagrams, state)
         after = self._dtls.state
         if before is DtlsState.HANDSHAKE and after in (DtlsState.CONNECTED, DtlsState.CLOSED):
             outputs.extend(self._on_connected(proven_by_finish, now))
@@ -386,22 +385,7 @@ class Session:
         """Passive answers where it was asked; active asks on the best path it has."""
         if self._parameters.dtls_role is DtlsRole.ACTIVE:
             return self._paths.selected
-        return self._dtls_path
-
-    def _send_flight(
-        self, datagrams: Sequence[bytes], path: PathState | None
-    ) -> list[SessionOutput]:
-        outputs: list[SessionOutput] = []
-        if path is None or not datagrams:
-            return outputs
-        self._dtls_path, self._flight_held = path, False
-        for datagram in datagrams:
-            if path.permits(len(datagram)):
-                path.bytes_sent += len(datagram)
-                outputs.append(SendDatagram(path.path, datagram))
-            else:
-                self._flight_held = True
-        return outputs
+        return self._flights.path
 
     # --- data channels ----------------------------------------------------------------------------
 
@@ -450,7 +434,7 @@ class Session:
             return [Dropped(DropReason.UNEXPECTED_STATE)]
         goodbye = self.reports.goodbye()
         outputs: list[SessionOutput] = [SendReport(goodbye)] if goodbye else []
-        outputs += self._send_flight(self._dtls.close(), self._paths.selected)
+        outputs += self._flights.send(self._dtls.close(), self._paths.selected)
         outputs.append(self._enter(SessionState.CLOSED))
         outputs.append(SessionClosed(reason, detail))
         self._timeout = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from config.ids import Endpoint
 from workers.transceiver.core.answer import encode_answer, encode_candidates
 from workers.transceiver.core.interface import Fingerprint, IceCredentials
@@ -42,6 +44,7 @@ def test_the_whole_answer_to_chromium() -> None:
         "a=sendrecv",
         "a=msid:tandem tandem-audio",
         "a=rtcp-mux",
+        "a=rtcp-rsize",
         "a=rtpmap:111 opus/48000/2",
         "a=fmtp:111 minptime=10;useinbandfec=1",
         "a=rtpmap:0 PCMU/8000",
@@ -89,3 +92,15 @@ def test_candidates_rank_by_order_of_advertisement() -> None:
 
 def test_ipv6_default_destination() -> None:
     assert "c=IN IP6 2001:db8::1\r\n" in answer(offer(), RELAYS[2:])
+
+
+@pytest.mark.parametrize("path", sorted(OFFERS.glob("*.sdp")), ids=lambda path: path.stem)
+def test_it_accepts_no_feedback_and_no_extension_whatever_is_offered(path: Path) -> None:
+    for section in parse_description(answer(path.read_bytes().decode())).sections:
+        accepted = {attribute.name for attribute in section.attributes}
+        assert not accepted & {"rtcp-fb", "extmap", "rtcp-xr", "extmap-allow-mixed"}
+
+
+def test_reduced_size_is_accepted_only_where_it_was_offered() -> None:
+    assert "a=rtcp-rsize\r\n" in answer(offer())
+    assert "rsize" not in answer(offer().replace("a=rtcp-rsize\r\n", ""))

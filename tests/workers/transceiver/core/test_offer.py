@@ -34,6 +34,12 @@ def test_our_own_offer_is_agreeable() -> None:
     assert (agreement.audio.sends, agreement.audio.receives) == (False, True)
 
 
+def test_our_source_is_named_if_we_know_it() -> None:
+    text = build_offer(CREDENTIALS, PRINT, origin=5, ssrc=77)
+    assert "a=ssrc:77 " in text
+    assert "a=ssrc" not in build_offer(CREDENTIALS, PRINT, origin=5)
+
+
 @pytest.mark.parametrize(("codecs", "data"), [((OPUS,), True), ((), True), ((OPUS,), False)])
 def test_an_offer_of_data_and_its_answer(codecs: tuple[Codec, ...], data: bool) -> None:
     agreement = negotiate(

@@ -87,6 +87,13 @@ def test_a_frame_keeps_its_marks() -> None:
     assert pair.server.stats.payload_type == PCMU.payload_type
 
 
+def test_it_speaks_as_the_source_that_the_peer_was_told_of() -> None:
+    pair = Pair(client_ssrc=0x01020304).connect()
+    pair.speak(End.CLIENT)
+    pair.run(0.1)
+    assert pair.outputs(End.SERVER, AudioReceived)[0].ssrc == 0x01020304
+
+
 def test_a_session_counts_what_it_hears() -> None:
     pair = Pair().connect()
     pair.fate = lambda sender, datagram: () if pair.client.stats.packets_out % 10 == 0 else (0.01,)
