@@ -47,7 +47,8 @@ class _Wav(click.ParamType[WavSource]):
     epilog="""\b
 Examples:
   tandem call http://127.0.0.1:8080/v1/realtime/calls
-  tandem call http://127.0.0.1:8080/whip/echo --count 200 --seconds 30 --json""",
+  tandem call http://127.0.0.1:8080/whip/echo --count 200 --seconds 30 --json
+  tandem call http://127.0.0.1:8080/whip/echo --data --restart 2 --move 3""",
 )
 @click.argument("url")
 @click.option(
@@ -85,6 +86,22 @@ Examples:
 @click.option(
     "--wav", type=_Wav(), help="Speak this 16-bit PCM file, as G.711, instead of silence."
 )
+@click.option("--data", is_flag=True, help="Open a data channel, too, and send messages on it.")
+@click.option("--no-audio", is_flag=True, help="Offer no audio: with --data, messages alone.")
+@click.option(
+    "--restart",
+    type=_Number(0, 1e6),
+    metavar="S",
+    default=0.0,
+    help="Restart ICE of each call every so many seconds.",
+)
+@click.option(
+    "--move",
+    type=_Number(0, 1e6),
+    metavar="S",
+    default=0.0,
+    help="Change the port of each call every so many seconds, as another network would.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(
     url: str,
@@ -93,6 +110,10 @@ def main(
     rate: float,
     timeout: float,
     wav: WavSource | None,
+    data: bool,
+    no_audio: bool,
+    restart: float,
+    move: float,
     as_json: bool,
 ) -> None:
     """Call a WebRTC server, talk, and measure what comes back.
@@ -101,7 +122,10 @@ def main(
     every call went as it should, 1 if not, 2 on wrong usage.
     """
     _allow_descriptors(3 * count + 100)
-    phone = trio.run(_run, Plan(url, count, seconds, rate, timeout, wav))
+    if no_audio and (wav is not None or not data):
+        raise click.UsageError("--no-audio goes with --data, and not with --wav")
+    plan = Plan(url, count, seconds, rate, timeout, wav, not no_audio, data, restart, move)
+    phone = trio.run(_run, plan)
     fields = phone.report.fields() | _about_us(phone)
     if as_json:
         print(json.dumps(fields))  # noqa: T201

@@ -17,6 +17,7 @@ from typing import Final, Protocol, assert_never
 from config.ids import Instant
 from ipc.messages.sessions import CloseReason
 from workers.caller.echoes import Echoes
+from workers.caller.messages import Messages
 from workers.caller.report import CallReport
 from workers.caller.source import FRAME_SECONDS, Source
 from workers.transceiver.core.interface import (
@@ -26,9 +27,12 @@ from workers.transceiver.core.interface import (
     CredentialsRetired,
     DatagramReceived,
     Dropped,
-    Path,
+    IceCredentials,
     LossReported,
+    NetworkChanged,
+    Path,
     PathSelected,
+    RestartIce,
     SendAudio,
     SendDatagram,
     SessionClosed,
@@ -36,8 +40,10 @@ from workers.transceiver.core.interface import (
     StandaloneOutput,
     StateChanged,
 )
+from workers.transceiver.core.reports import Reported
 from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened, MessageReceived
 from workers.transceiver.core.states import SessionState
+from workers.transceiver.core.streams.interface import StreamStats
 
 GRACE: Final = 0.5
 """Seconds of silence at the end after which what is still in flight counts as lost."""
@@ -58,6 +64,18 @@ class Stage(Enum):
 class OneDoor(Protocol):
     """What a call needs of its session."""
 
+    @property
+    def stats(self) -> StreamStats:
+        """What came and went."""
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds, of the network."""
+
+    @property
+    def reported(self) -> Reported | None:
+        """What the server says of what it gets."""
+
     def handle(self, event: StandaloneEvent, now: Instant) -> list[StandaloneOutput]:
         """Take an event."""
 
@@ -74,13 +92,15 @@ class Call:
     def __init__(
         self,
         session: OneDoor,
-        source: Source,
-        codec: Codec,
+        source: Source | None,
+        codec: Codec | None,
         *,
         frames: int,
         first_timestamp: int,
         now: Instant,
+        data: bool = False,
     ) -> None:
+        """Speak `source` in `codec`, unless they are None, and with `data` send messages, too."""
         self._session = session
         self._source = source
         self._codec = codec
@@ -93,6 +113,13 @@ class Call:
         self._first_back: Instant | None = None
         self._last_sent = self._last_back = now
         self._due: Instant | None = now
+        self._ticks = 0
+        """Frames' times that have passed while talking."""
+        self._channel_opened: Instant | None = None
+        self._restarts = 0
+        self._messages = Messages() if data else None
+        self._asked = False
+        """For the channel."""
         self._closed = False
         self._drops: Counter[str] = Counter()
         self.stage = Stage.SETTING_UP
@@ -107,13 +134,15 @@ class Call:
 
     def receive(self, path: Path, datagram: bytes, now: Instant) -> list[SendDatagram]:
         """A datagram came."""
-        return self._take(self._session.handle(DatagramReceived(path, datagram), now), now)
+        sends = self._take(self._session.handle(DatagramReceived(path, datagram), now), now)
+        return sends + self._ask_for_channel(now)
 
     def tick(self, now: Instant) -> list[SendDatagram]:
         """Once every 20 ms: due timers, and the next frame if it is time to talk."""
         sends: list[SendDatagram] = []
         if self._due is not None and now >= self._due:
             sends += self._take(self._session.handle_timeout(now), now)
+        sends += self._ask_for_channel(now)
         if self.stage is Stage.TALKING:
             sends += self._talk(now)
         elif self.stage is Stage.LISTENING and self._heard_enough(now):
@@ -122,7 +151,23 @@ class Call:
 
     def stop_talking(self) -> None:
         """Send no more frames; wait for those in flight."""
-        self._frames = min(self._frames, self.echoes.sent)
+        self._frames = min(self._frames, self._ticks)
+
+    def restart(
+        self, local: IceCredentials, remote: IceCredentials, now: Instant
+    ) -> list[SendDatagram]:
+        """The server has answered an ICE restart with `remote`."""
+        return self._take(self._session.handle(RestartIce(local, remote), now), now)
+
+    def network_changed(self, now: Instant) -> list[SendDatagram]:
+        """What is sent from now on leaves from another address."""
+        self._take(self._session.handle(NetworkChanged(), now), now)
+        return self._take(self._session.handle_timeout(now), now)
+
+    def fail(self, why: str) -> None:
+        """It has gone wrong outside, and is over."""
+        self.failure = self.failure or why
+        self._finish()
 
     def hang_up(self, now: Instant) -> list[SendDatagram]:
         """End the session from here; harmless if it has ended already."""
@@ -137,6 +182,7 @@ class Call:
             "ice": (self._answered, self._checked),
             "dtls": (self._checked, self._connected),
             "connected": (self._answered, self._connected),
+            "channel": (self._answered, self._channel_opened),
             "first_packet": (self._first_sent, self._first_back),
         }
         phases = {"http": http} | {
@@ -146,7 +192,7 @@ class Call:
         }
         if self._first_back is not None:
             phases["setup"] = http + self._first_back - self._answered
-        echoes = self.echoes
+        echoes, messages = self.echoes, self._messages
         return CallReport(
             error=error or self.failure,
             phases=phases,
@@ -158,33 +204,45 @@ class Call:
             foreign=echoes.foreign,
             jitter=echoes.jitter,
             round_trips=echoes.round_trips,
+            messages_sent=messages.echoes.sent if messages else 0,
+            messages_received=messages.echoes.received if messages else 0,
+            message_round_trips=messages.echoes.round_trips if messages else None,
+            restarts=self._restarts,
             drops=dict(self._drops),
+            network=self._session.round_trip,
+            up=self._session.reported,
+            down=self._session.stats if self._session.stats.packets_in else None,
         )
 
     def _talk(self, now: Instant) -> list[SendDatagram]:
-        index = self.echoes.sent
+        index = self._ticks
         if index >= self._frames:
             self.stage = Stage.LISTENING
             return []
+        self._ticks += 1
         if self._first_sent is None:
             self._first_sent = now
         self._last_sent = now
-        self.echoes.went(index, now)
-        audio = SendAudio(
-            self._source.frame(index),
-            (self._first_timestamp + index * self._source.step) % _WRAP,
-            self._codec.payload_type,
-            marker=index == 0,
-        )
-        return self._take(self._session.handle(audio, now), now)
+        sends: list[SendDatagram] = []
+        if self._source is not None and self._codec is not None:
+            self.echoes.went(index, now)
+            audio = SendAudio(
+                self._source.frame(index),
+                (self._first_timestamp + index * self._source.step) % _WRAP,
+                self._codec.payload_type,
+                marker=index == 0,
+            )
+            sends += self._take(self._session.handle(audio, now), now)
+        if self._messages is not None and (message := self._messages.next(now)) is not None:
+            sends += self._take(self._session.handle(message, now), now)
+        return sends
 
     def _heard_enough(self, now: Instant) -> bool:
         quiet_since = max(self._last_sent, self._last_back)
-        return (
-            not self.echoes.outstanding
-            or now >= quiet_since + GRACE
-            or now >= self._last_sent + MAX_GRACE
-        )
+        outstanding = self.echoes.outstanding
+        if self._messages is not None:
+            outstanding += self._messages.echoes.outstanding
+        return not outstanding or now >= quiet_since + GRACE or now >= self._last_sent + MAX_GRACE
 
     def _take(self, outputs: list[StandaloneOutput], now: Instant) -> list[SendDatagram]:
         sends = []
@@ -200,23 +258,42 @@ class Call:
                     self._end(reason, detail)
                 case Dropped(reason):
                     self._drops[reason.value] += 1
-                case PathSelected() | LossReported() | CredentialsRetired():
-                    pass
-                case ChannelOpened() | MessageReceived() | ChannelClosed():
+                case CredentialsRetired():
+                    self._restarts += 1
+                case MessageReceived():
+                    if self._messages is not None and self._messages.came(output, now):
+                        self._returned(now)
+                case ChannelOpened():
+                    if self._messages is not None and not output.by_peer:
+                        self._messages.opened(output.channel, now)
+                        self._channel_opened = now
+                case PathSelected() | LossReported() | ChannelClosed():
                     pass
                 case _:
                     assert_never(output)
         self._due = self._session.next_timeout()
         return sends
 
+    def _ask_for_channel(self, now: Instant) -> list[SendDatagram]:
+        if self._messages is None or self._asked or self._connected is None:
+            return []
+        self._asked = True
+        return self._take(self._session.handle(self._messages.request(), now), now)
+
     def _heard(self, audio: AudioReceived, now: Instant) -> None:
+        if self._source is None:
+            return
         elapsed = (audio.timestamp - self._first_timestamp) % _WRAP
         index = self._source.index_of(audio.payload, elapsed)
         if index is not None:
-            self._last_back = now
-            if self._first_back is None:
-                self._first_back = now
+            self._returned(now)
         self.echoes.came(index, elapsed / self._source.step * FRAME_SECONDS, now)
+
+    def _returned(self, now: Instant) -> None:
+        """Something of ours came back."""
+        self._last_back = now
+        if self._first_back is None:
+            self._first_back = now
 
     def _entered(self, state: SessionState, now: Instant) -> None:
         match state:
@@ -238,9 +315,19 @@ class Call:
         self._finish()
 
     def _finish(self) -> None:
-        if self.stage is Stage.LISTENING and not (self.echoes.received or self.echoes.foreign):
-            self.failure = self.failure or "connected, but no audio came back"
+        if self.stage is Stage.LISTENING:
+            self.failure = self.failure or self._missed()
         self.stage = Stage.OVER
+
+    def _missed(self) -> str:
+        """What should have come back and did not at all, for a human."""
+        if self._source is not None and not (self.echoes.received or self.echoes.foreign):
+            return "connected, but no audio came back"
+        if self._messages is not None and not self._messages.open:
+            return "connected, but the data channel did not open"
+        if self._messages is not None and not self._messages.echoes.received:
+            return "connected, but no message came back"
+        return ""
 
 
 _EXPLANATIONS: Final[dict[CloseReason, str]] = {

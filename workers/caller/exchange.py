@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 from workers.caller.http import HttpFailed, Response, request
 
 REALTIME_PATH: Final = "/v1/realtime/calls"
+FRAGMENT: Final = "application/trickle-ice-sdpfrag"
 _MAX_QUOTE: Final = 200
 
 
@@ -46,6 +47,14 @@ class Exchange:
                 f"the answer's Location is no URL: {location[:_MAX_QUOTE]!r}"
             ) from None
         return Placed(response.body.decode(errors="replace"), resource)
+
+    async def restart(self, resource: str, fragment: str) -> str:
+        """Ask for an ICE restart of a call (RFC 9725, 4.3.3); the server's fragment."""
+        headers = {"Content-Type": FRAGMENT, "If-Match": '"*"'}
+        response = await self._request("PATCH", resource, headers, fragment.encode())
+        if response.status != 200:
+            raise HttpFailed(f"ICE restart: {explain(response)}")
+        return response.body.decode(errors="replace")
 
     async def hang_up(self, resource: str) -> None:
         """End a call that was placed."""

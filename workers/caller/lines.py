@@ -18,7 +18,7 @@ import trio
 from config.ids import Endpoint, Transport
 from workers.caller.call import Call, Stage
 from workers.caller.source import FRAME_SECONDS
-from workers.transceiver.core.interface import Path, SendDatagram
+from workers.transceiver.core.interface import IceCredentials, Path, SendDatagram
 
 SLOTS: Final = 10
 SLOT_SECONDS: Final = FRAME_SECONDS / SLOTS
@@ -91,6 +91,34 @@ class Line:
         assert self.call is not None
         self._act(self.call.tick(now))
 
+    def restart(self, local: IceCredentials, remote: IceCredentials, now: float) -> None:
+        """The server has answered an ICE restart."""
+        if self.call is not None:
+            self._act(self.call.restart(local, remote, now))
+
+    def move(self) -> None:
+        """As if the network changed: sockets on other ports, the old ones gone. Raises OSError.
+
+        To the session its paths stay what they are, as behind a NAT that has rebound.
+        """
+        families, old = list(self._sockets), self._sockets
+        self._sockets = {}
+        try:
+            for ipv6 in families:
+                self._socket(ipv6)
+        except OSError:
+            for sock in self.sockets:
+                sock.close()
+            self._sockets = old
+            raise
+        for sock in old.values():
+            sock.close()
+
+    def network_changed(self, now: float) -> None:
+        """Check the path from where we are now."""
+        if self.call is not None:
+            self._act(self.call.network_changed(now))
+
     def hang_up(self, now: float) -> None:
         """End the call and let go of the sockets."""
         if self.call is not None:
@@ -131,21 +159,36 @@ class Lines:
 
     def plug(self, line: Line) -> None:
         """From now on the line is read and ticked; its first tick is now."""
-        for sock in line.sockets:
-            self._by_descriptor[sock.fileno()] = (line, sock)
-            self._epoll.register(sock, select.EPOLLIN)
+        self._watch(line)
         soonest = ((self._slot + ahead) % SLOTS for ahead in range(1, SLOTS + 1))
         self._slots[min(soonest, key=lambda slot: len(self._slots[slot]))][line] = None
         line.tick(trio.current_time())
 
     def unplug(self, line: Line) -> None:
         """Hang up, and forget the line."""
-        for sock in line.sockets:
-            if self._by_descriptor.pop(sock.fileno(), None) is not None:
-                self._epoll.unregister(sock)
+        self._unwatch(line)
         for slot in self._slots:
             slot.pop(line, None)
         line.hang_up(trio.current_time())
+
+    def move(self, line: Line) -> None:
+        """Give a line that is plugged in other sockets, and have it check its path from there."""
+        self._unwatch(line)
+        try:
+            line.move()
+        finally:
+            self._watch(line)
+        line.network_changed(trio.current_time())
+
+    def _watch(self, line: Line) -> None:
+        for sock in line.sockets:
+            self._by_descriptor[sock.fileno()] = (line, sock)
+            self._epoll.register(sock, select.EPOLLIN)
+
+    def _unwatch(self, line: Line) -> None:
+        for sock in line.sockets:
+            if self._by_descriptor.pop(sock.fileno(), None) is not None:
+                self._epoll.unregister(sock)
 
     async def read(self) -> None:
         """For ever: wait until any socket has something, and read it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -17,7 +18,9 @@ from workers.caller.lines import Line, Lines
 from workers.caller.report import CallReport, Report
 from workers.caller.source import FRAME_SECONDS, SilentOpus, Source, WavSource
 from workers.transceiver.core.dtls import DtlsIdentity
+from workers.transceiver.core.fragment import encode_restart, read_fragment
 from workers.transceiver.core.interface import (
+    Codec,
     IceCredentials,
     IceRole,
     SessionParameters,
@@ -44,6 +47,13 @@ class Plan(msgspec.Struct, frozen=True):
     connect_timeout: float = 10.0
     wav: WavSource | None = None
     """Speak this instead of silence."""
+    audio: bool = True
+    data: bool = False
+    """Open a data channel and send messages on it."""
+    restart_every: float = 0.0
+    """Seconds between two ICE restarts of a call; 0 never."""
+    move_every: float = 0.0
+    """Seconds between two changes of a call's own port; 0 never."""
 
 
 class Phone:
@@ -114,11 +124,19 @@ class Phone:
 
     async def _set_up(self, number: int) -> tuple[Line, Placed, float]:
         """A line that is connected or has failed, the call's resource, and seconds of HTTP."""
-        source: Source = self._plan.wav or SilentOpus(number)
-        codec = PCMU if self._plan.wav else OPUS
-        local = IceCredentials(secrets.token_hex(4), secrets.token_hex(16))
+        source: Source | None = None
+        codecs: tuple[Codec, ...] = ()
+        if self._plan.audio:
+            source = self._plan.wav or SilentOpus(number)
+            codecs = (PCMU if self._plan.wav else OPUS,)
+        local, ssrc = _credentials(), secrets.randbits(32)
         offer = build_offer(
-            local, self._identity.fingerprint, origin=secrets.randbits(62), codecs=(codec,)
+            local,
+            self._identity.fingerprint,
+            origin=secrets.randbits(62),
+            codecs=codecs,
+            data=self._plan.data,
+            ssrc=ssrc,
         )
         start = self._now()
         placed = await self._exchange.place(offer)
@@ -126,7 +144,7 @@ class Phone:
         try:
             answer = parse_answer(placed.answer)
             line = Line(answer.candidates)
-            line.call = self._call(line, local, answer, source)
+            line.call = self._call(line, local, ssrc, answer, source)
         except (SdpError, NothingInCommon, OSError):
             await self._hang_up_quietly(placed)
             raise
@@ -141,7 +159,13 @@ class Phone:
         call, error = line.call, ""
         assert call is not None
         try:
-            await line.over.wait()
+            async with trio.open_nursery() as changes:
+                if self._plan.restart_every:
+                    changes.start_soon(self._restart, line, placed)
+                if self._plan.move_every:
+                    changes.start_soon(self._move, line)
+                await line.over.wait()
+                changes.cancel_scope.cancel()
             if call.failure:
                 await self._hang_up_quietly(placed)
             else:
@@ -154,10 +178,50 @@ class Phone:
             error = f"{call.failure}; the machine says: {', '.join(line.refused)}"
         return call.report(http, error)
 
-    def _call(self, line: Line, local: IceCredentials, answer: Answer, source: Source) -> Call:
-        codec = next((c for c in answer.audio.codecs if c.name == source.codec), None)
-        if codec is None:
-            raise NothingInCommon(f"the answer does not accept {source.codec}")
+    async def _restart(self, line: Line, placed: Placed) -> None:
+        """Again and again, while the call talks; one that is refused ends it."""
+        assert line.call is not None
+        while True:
+            await trio.sleep(self._plan.restart_every)
+            local = _credentials()
+            try:
+                answer = await self._exchange.restart(placed.resource, encode_restart(local))
+                remote = read_fragment(answer).credentials
+            except (HttpFailed, SdpError) as error:
+                line.call.fail(str(error))
+                return
+            if remote is None:
+                line.call.fail("ICE restart: the answer has no credentials")
+                return
+            line.restart(local, remote, self._now())
+
+    async def _move(self, line: Line) -> None:
+        """Again and again, while the call talks."""
+        assert line.call is not None
+        while True:
+            await trio.sleep(self._plan.move_every)
+            try:
+                self.lines.move(line)
+            except OSError as error:
+                line.call.fail(_why(error))
+                return
+
+    def _call(
+        self,
+        line: Line,
+        local: IceCredentials,
+        ssrc: int,
+        answer: Answer,
+        source: Source | None,
+    ) -> Call:
+        codec = None
+        if source is not None:
+            offered = answer.audio.codecs if answer.audio is not None else ()
+            codec = next((c for c in offered if c.name == source.codec), None)
+            if codec is None:
+                raise NothingInCommon(f"the answer does not accept {source.codec}")
+        if self._plan.data and answer.data is None:
+            raise NothingInCommon("the answer does not accept data channels")
         now = self._now()
         session = Session(
             SessionParameters(
@@ -167,12 +231,15 @@ class Phone:
                 remote=answer.remote,
                 remote_fingerprints=answer.fingerprints,
                 audio=answer.audio,
+                data=answer.data,
                 remote_endpoints=tuple(line.paths.values()),
                 connect_timeout=self._plan.connect_timeout,
+                ssrc=ssrc,
             ),
             self._identity,
             secrets.token_bytes,
             now,
+            time.time() - now,
         )
         return Call(
             Standalone(session),
@@ -181,12 +248,17 @@ class Phone:
             frames=max(1, round(self._plan.seconds / FRAME_SECONDS)),
             first_timestamp=secrets.randbits(32),
             now=now,
+            data=self._plan.data,
         )
 
     async def _hang_up_quietly(self, placed: Placed) -> None:
         # The call has failed already, and that is the error to report.
         with suppress(HttpFailed):
             await self._exchange.hang_up(placed.resource)
+
+
+def _credentials() -> IceCredentials:
+    return IceCredentials(secrets.token_hex(4), secrets.token_hex(16))
 
 
 def _why(error: Exception) -> str:

@@ -9,13 +9,16 @@ from typing import Any, Final
 import msgspec
 
 from workers.caller.histogram import Histogram
+from workers.transceiver.core.reports import Reported
+from workers.transceiver.core.streams.interface import StreamStats
 
 PHASES: Final = {
     "http": "offer to answer",
     "ice": "first check to first answered check",
     "dtls": "from there to the handshake's end",
     "connected": "answer to connected (ice + dtls)",
-    "first_packet": "first frame sent to first frame back",
+    "channel": "answer to data channel open",
+    "first_packet": "first frame or message sent to the first one back",
     "setup": "everything: offer to first frame back",
 }
 """The parts of a set-up, in order, and what each spans."""
@@ -38,6 +41,17 @@ class CallReport(msgspec.Struct, frozen=True):
     round_trips: Histogram | None = None
     drops: dict[str, int] = {}
     """By DropReason: datagrams this side did not accept."""
+    network: float | None = None
+    """Round trip without the echo's own time: by RTCP, else by the last ICE check; seconds."""
+    up: Reported | None = None
+    """What the server reported of what it got."""
+    down: StreamStats | None = None
+    """What we counted of what it sent."""
+    messages_sent: int = 0
+    messages_received: int = 0
+    message_round_trips: Histogram | None = None
+    restarts: int = 0
+    """ICE restarts that came to a new pair."""
 
 
 class Report:
@@ -52,6 +66,11 @@ class Report:
         self.phases = {phase: Histogram() for phase in PHASES}
         self.jitter = Histogram()
         self.round_trips = Histogram()
+        self.messages_sent = self.messages_received = self.restarts = 0
+        self.message_round_trips = Histogram()
+        self.network = Histogram()
+        self.lost_up = self.lost_down = 0
+        self.jitter_up, self.jitter_down = Histogram(), Histogram()
 
     @classmethod
     def of(cls, calls: Iterable[CallReport]) -> Report:
@@ -81,10 +100,23 @@ class Report:
         self.reordered += call.reordered
         self.foreign += call.foreign
         self.drops.update(call.drops)
+        self.messages_sent += call.messages_sent
+        self.messages_received += call.messages_received
+        self.restarts += call.restarts
+        if call.message_round_trips is not None:
+            self.message_round_trips.merge(call.message_round_trips)
         if call.received > 1:
             self.jitter.add(call.jitter)
         if call.round_trips is not None:
             self.round_trips.merge(call.round_trips)
+        if call.network is not None:
+            self.network.add(call.network)
+        if call.up is not None:
+            self.lost_up += call.up.lost
+            self.jitter_up.add(call.up.jitter)
+        if call.down is not None:
+            self.lost_down += call.down.lost
+            self.jitter_down.add(call.down.jitter)
 
     def fields(self) -> dict[str, Any]:
         """One flat object for `--json`; times in milliseconds, null where there is nothing."""
@@ -97,8 +129,17 @@ class Report:
             "packets_duplicated": self.duplicates,
             "packets_reordered": self.reordered,
             "packets_foreign": self.foreign,
+            "messages_sent": self.messages_sent,
+            "messages_lost": self.messages_sent - self.messages_received,
+            "ice_restarts": self.restarts,
             **_spread("rtt", self.round_trips),
+            **_spread("message_rtt", self.message_round_trips),
             **_spread("jitter", self.jitter),
+            **_spread("network_rtt", self.network),
+            "packets_lost_up": self.lost_up,
+            "packets_lost_down": self.lost_down,
+            **_spread("jitter_up", self.jitter_up),
+            **_spread("jitter_down", self.jitter_down),
             **{
                 name: value
                 for phase, histogram in self.phases.items()
@@ -110,7 +151,15 @@ class Report:
 
     def rows(self) -> list[tuple[str, tuple[str, ...]]]:
         """(name, (min, p50, p99, max)) in milliseconds, of all that was measured."""
-        measured = [*self.phases.items(), ("round trip", self.round_trips), ("jitter", self.jitter)]
+        measured = [
+            *self.phases.items(),
+            ("round trip", self.round_trips),
+            ("message round trip", self.message_round_trips),
+            ("network round trip", self.network),
+            ("jitter", self.jitter),
+            ("jitter up", self.jitter_up),
+            ("jitter down", self.jitter_down),
+        ]
         return [
             (name.replace("_", " "), tuple(f"{value:.1f}" for value in spread))
             for name, histogram in measured

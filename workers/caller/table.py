@@ -25,9 +25,18 @@ def show(report: Report, fields: dict[str, Any]) -> None:
         console.print()
     console.print(
         f"{report.sent} frames sent, {report.received} back, "
-        f"{_marked(report.lost, 'lost')}, {_marked(report.duplicates, 'twice')}, "
+        f"{_marked(report.lost, 'lost')} ({report.lost_up} up, {report.lost_down} down), "
+        f"{_marked(report.duplicates, 'twice')}, "
         f"{_marked(report.reordered, 'late')}, {_marked(report.foreign, 'not ours')}"
     )
+    if report.messages_sent:
+        lost = report.messages_sent - report.messages_received
+        console.print(
+            f"{report.messages_sent} messages sent, {report.messages_received} back, "
+            f"{_marked(lost, 'lost')}"
+        )
+    if report.restarts:
+        console.print(f"{report.restarts} ICE restart{'' if report.restarts == 1 else 's'}")
     failed = report.sessions_failed
     console.print(
         f"{report.sessions_ok} call{'' if report.sessions_ok == 1 else 's'} ok"

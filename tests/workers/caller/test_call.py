@@ -27,6 +27,18 @@ def test_a_good_call_reports_every_phase() -> None:
         assert report.round_trips.percentile(50) == pytest.approx(0.1, rel=0.02)
 
 
+def test_both_ends_tell_what_the_network_did() -> None:
+    with World(delay=0.05) as world:
+        client = world.call(frames=600)
+        world.run(16)
+        report = client.call.report(http=0.01)
+        assert report.network == pytest.approx(0.1, abs=0.01)
+        assert report.up is not None
+        assert (report.up.lost, report.up.fraction_lost) == (0, 0.0)
+        assert report.down is not None
+        assert (report.down.packets_in, report.down.lost) == (600, 0)
+
+
 def test_what_is_in_flight_at_the_end_is_not_lost() -> None:
     with World(delay=0.2) as world:
         client = world.connected_call()

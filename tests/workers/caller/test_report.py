@@ -4,6 +4,8 @@ import json
 
 from workers.caller.histogram import Histogram
 from workers.caller.report import PHASES, CallReport, Report
+from workers.transceiver.core.reports import Reported
+from workers.transceiver.core.streams.interface import StreamStats
 
 
 def round_trips(*values: float) -> Histogram:
@@ -37,6 +39,15 @@ def test_calls_are_summed() -> None:
     assert (fields["http_min_ms"], fields["http_max_ms"]) == (10.0, 30.0)
     assert fields["rtt_p50_ms"] == 2.0
     assert fields["ice_p50_ms"] is None
+
+
+def test_each_direction_has_its_loss_and_jitter() -> None:
+    down = StreamStats(packets_in=90, expected=93, lost=3, jitter=0.004)
+    told = CallReport("", {}, network=0.03, up=Reported(0.1, 5, 0.002, 9.0), down=down)
+    fields = Report.of([told, told, CallReport("", {})]).fields()
+    assert (fields["packets_lost_up"], fields["packets_lost_down"]) == (10, 6)
+    assert (fields["jitter_up_p50_ms"], fields["jitter_down_p50_ms"]) == (2.0, 4.0)
+    assert fields["network_rtt_p50_ms"] == 30.0
 
 
 def test_every_phase_is_in_the_object_even_without_calls() -> None:

@@ -70,6 +70,11 @@ def encode_fragment(
     return "\r\n".join(lines) + "\r\n"
 
 
+def encode_restart(local: IceCredentials) -> str:
+    """What a client without candidates says to restart ICE: its new credentials alone."""
+    return f"a=ice-ufrag:{local.ufrag}\r\na=ice-pwd:{local.password}\r\n"
+
+
 def tag_of(local: IceCredentials) -> str:
     """Names the ICE session of these credentials: the entity tag of WHIP (RFC 9725, 4.3.1)."""
     return blake2b(local.ufrag.encode(), digest_size=_TAG_BYTES).hexdigest()

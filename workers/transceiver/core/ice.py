@@ -42,6 +42,7 @@ MAX_KNOCK_INTERVAL: Final = 0.4
 call should not wait for a back-off."""
 MAX_PROOF_ATTEMPTS: Final = 7
 """Requests that try to prove one path; the peer's next check begins anew."""
+NEVER_CHECKED: Final = -1
 CONSENT_INTERVAL: Final = 5.0
 """Seconds between consent checks, +-20 % (RFC 7675, 5.1)."""
 
@@ -224,6 +225,13 @@ class Ice:
             for index, state in enumerate(self.paths.values()):
                 state.check, state.next_check = None, now + index * PACING
         return [] if replaced is None else [CredentialsRetired(replaced.ufrag)]
+
+    def check_now(self, now: Instant) -> None:
+        """The controlling side's address may have changed: the next check is due, and repeated if lost."""
+        selected = self.paths.selected
+        if self._controlling and selected is not None:
+            selected.check, selected.next_check = None, now
+            selected.generation = NEVER_CHECKED
 
     def _prove(self, state: PathState) -> list[IceOutput]:
         if state.proven:

@@ -1,0 +1,86 @@
+"""The life of a call through a real appliance: restarts, moves, messages, limits, ends with a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.process.test_call import idle, measured
+from tests.support.appliance import running_appliance
+
+pytestmark = pytest.mark.process
+
+
+@pytest.mark.parametrize("endpoint", ["/v1/realtime/calls", "/whip/echo"])
+async def test_ice_restarts_under_live_media_lose_nothing(tmp_path: Path, endpoint: str) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        fields = await measured(
+            f"{appliance.url}{endpoint}",
+            "--count",
+            "3",
+            "--seconds",
+            "4",
+            "--restart",
+            "0.5",
+            "--data",
+        )
+        assert fields["sessions_ok"] == 3, fields["errors"]
+        assert fields["ice_restarts"] >= 15
+        assert (fields["packets_sent"], fields["packets_lost"]) == (600, 0)
+        assert fields["messages_sent"] >= 90
+        assert fields["messages_lost"] == 0
+        await idle(appliance)
+
+
+async def test_media_follows_a_client_to_another_address_within_one_check(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        fields = await measured(
+            f"{appliance.url}/whip/echo", "--count", "2", "--seconds", "6", "--move", "1"
+        )
+        assert fields["sessions_ok"] == 2, fields["errors"]
+        assert fields["packets_sent"] == 600
+        # Ten moves. What was on its way to a port that is gone is lost, and what leaves before the check's
+        # answer is back; a client that stayed away would lose all that follows.
+        assert fields["packets_lost"] < 10 * 5
+        await idle(appliance)
+
+
+async def test_messages_alone(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        fields = await measured(
+            f"{appliance.url}/whip/echo", "--seconds", "2", "--data", "--no-audio"
+        )
+        assert fields["sessions_ok"] == 1, fields["errors"]
+        assert fields["packets_sent"] == 0
+        assert fields["messages_sent"] >= 15
+        assert fields["messages_lost"] == 0
+        assert fields["channel_p50_ms"] > fields["connected_p50_ms"] > 0
+        assert fields["message_rtt_p50_ms"] > 0
+        await idle(appliance)
+
+
+async def test_a_call_that_lasts_too_long_is_ended_and_says_why(tmp_path: Path) -> None:
+    limits = {"transceiver": {"max_duration": 1.0}}
+    async with running_appliance(tmp_path, limits) as appliance:
+        fields = await measured(f"{appliance.url}/whip/echo", "--seconds", "5")
+        assert [e["error"] for e in fields["errors"]] == ["the server ended the call early"]
+        await idle(appliance)
+
+
+async def test_a_call_that_says_nothing_is_ended_and_says_why(tmp_path: Path) -> None:
+    limits = {"transceiver": {"connect_timeout": 1.0}}
+    offer = (Path(__file__).parents[1] / "fixtures" / "offers" / "pion-audio-data.sdp").read_text()
+    async with running_appliance(tmp_path, limits) as appliance, httpx.AsyncClient() as client:
+        url = appliance.url
+        headers = {"content-type": "application/sdp"}
+        created = await client.post(f"{url}/whip/echo", content=offer, headers=headers)
+        location = f"{url}{created.headers['location']}"
+        await idle(appliance)
+        gone = await client.delete(location)
+        assert gone.status_code == 404
+        assert gone.json()["detail"] == "it is over: connect_timeout"
+        again = await client.post(location, content=offer, headers=headers)
+        assert again.status_code == 405
+        assert "not renegotiated" in again.json()["detail"]

@@ -1,0 +1,56 @@
+"""Messages on a data channel, sent now and then and told again when they come back."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from config.ids import Instant
+from workers.caller.echoes import Echoes
+from workers.transceiver.core.sctp.interface import MessageReceived, OpenChannel, SendMessage
+
+LABEL: Final = "tandem call"
+PERIOD: Final = 0.1
+"""Seconds between two messages."""
+_FILLER: Final = bytes(range(32, 64))
+_NUMBER: Final = struct.Struct(">I")
+
+
+class Messages:
+    """One channel of one call."""
+
+    def __init__(self) -> None:
+        self.echoes = Echoes()
+        self._channel: int | None = None
+        self._due: Instant = 0.0
+
+    @property
+    def open(self) -> bool:
+        """The channel has been opened."""
+        return self._channel is not None
+
+    def request(self) -> OpenChannel:
+        """What asks for the channel."""
+        return OpenChannel(LABEL)
+
+    def opened(self, channel: int, now: Instant) -> None:
+        """It is there."""
+        self._channel, self._due = channel, now
+
+    def next(self, now: Instant) -> SendMessage | None:
+        """A message, if it is time for one."""
+        if self._channel is None or now < self._due:
+            return None
+        self._due = max(self._due + PERIOD, now)
+        index = self.echoes.sent
+        self.echoes.went(index, now)
+        return SendMessage(self._channel, _NUMBER.pack(index) + _FILLER)
+
+    def came(self, message: MessageReceived, now: Instant) -> bool:
+        """A message arrived; True if it is one of ours."""
+        index = None
+        if message.channel == self._channel and message.payload[_NUMBER.size :] == _FILLER:
+            (index,) = _NUMBER.unpack_from(message.payload)
+        before = self.echoes.received
+        self.echoes.came(index, (index or 0) * PERIOD, now)
+        return self.echoes.received > before
