@@ -12,21 +12,27 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from bench.placement import started
+from ipc.messages import Message
 from ipc.messages.admin import StatusReply, StatusRequest, WorkerStatus
 from ipc.rpc import RpcFailed, RpcTimeout, call_blocking
 from ipc.zmq_trio import Unreachable
 
+R = TypeVar("R")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _READY_WITHIN: Final = 30.0
-_CONFIG: Final = """\
+_TREE: Final = Path(__file__).parent.parent
+_ONE: Final = """\
 [relay]
 listen = {listen}
 advertise = {advertise}
 workers = 1
 [transceiver]
 workers = 1
+"""
+_QUIET: Final = """
 [signaling]
 listen = ["127.0.0.1:0"]
 [supervisor]
@@ -36,20 +42,34 @@ drain_timeout = 0.0
 [log]
 level = "warning"
 """
+_LAUNCH: Final = (
+    "import sys; sys.executable = sys.argv.pop(1); from appliance.cli.main import main; main()"
+)
+"""`tandem run`, but that its workers are started by another `python`."""
 
 
 class Appliance:
     """Its status, its CPU, and a caller against it."""
 
-    def __init__(self, process: subprocess.Popen[Any], admin: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], directory: Path) -> None:
+        self.directory = directory
+        """Its configuration (tandem.toml), its sockets and its state."""
         self._process = process
-        self._admin = admin
+
+    @property
+    def pid(self) -> int:
+        """Of the supervisor."""
+        return self._process.pid
+
+    def ask(self, request: Message, reply: type[R], within: float = 2.0) -> R:
+        """Ask the supervisor. Raises RpcTimeout or RpcFailed."""
+        answer = call_blocking(f"ipc://{self.directory}/admin.sock", request, within)
+        assert isinstance(answer, reply), answer
+        return answer
 
     def status(self) -> StatusReply:
         """Ask the supervisor. Raises RpcTimeout or RpcFailed."""
-        reply = call_blocking(self._admin, StatusRequest(), 2.0)
-        assert isinstance(reply, StatusReply), reply
-        return reply
+        return self.ask(StatusRequest(), StatusReply)
 
     def wait_ready(self) -> None:
         """Until it takes calls."""
@@ -122,33 +142,43 @@ def free_port() -> int:
 
 
 @contextmanager
+def launched(sections: str, python: str = "") -> Iterator[Appliance]:
+    """An appliance that is ready, ended behind you, however we end.
+
+    `sections`: its [relay] and [transceiver]. `python`: a shell script that its workers are started with,
+    in which "{python}" is the real one.
+    """
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as name:
+        directory = Path(name)
+        config, script = directory / "tandem.toml", directory / "python"
+        config.write_text(sections + _QUIET.format(directory=directory))
+        interpreter = sys.executable
+        if python:
+            script.write_text(python.format(python=sys.executable))
+            script.chmod(0o755)
+            interpreter = str(script)
+        launch = [sys.executable, "-c", _LAUNCH, interpreter, "run", "-c", str(config)]
+        environment = {**os.environ, "PYTHONPATH": str(_TREE)}
+        with started(
+            ["setpriv", "--pdeathsig", "TERM", *launch],
+            stdout=subprocess.DEVNULL,
+            cwd=_TREE,
+            env=environment,
+        ) as process:
+            appliance = Appliance(process, directory)
+            appliance.wait_ready()
+            yield appliance
+
+
+@contextmanager
 def running(
     hosts: Sequence[str] = ("127.0.0.1",), *, port: int | None = None, advertise: Sequence[str] = ()
 ) -> Iterator[Appliance]:
-    """An appliance that is ready, ended behind you.
+    """An appliance with one worker of each kind that is ready, ended behind you.
 
     `hosts`: where its relay listens; `advertise`: what its answers say instead, `host:port` each.
     """
-    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory:
-        config = Path(directory, "tandem.toml")
-        port = port or free_port()
-        listen = json.dumps([f"{host}:{port}" for host in hosts])
-        config.write_text(
-            _CONFIG.format(directory=directory, listen=listen, advertise=json.dumps([*advertise]))
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-m", "appliance.cli.main", "run", "-c", config],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            appliance = Appliance(process, f"ipc://{directory}/admin.sock")
-            appliance.wait_ready()
-            yield appliance
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    port = port or free_port()
+    listen = json.dumps([f"{host}:{port}" for host in hosts])
+    with launched(_ONE.format(listen=listen, advertise=json.dumps([*advertise]))) as appliance:
+        yield appliance

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bench.appliance import Appliance
+from bench.appliance import Appliance, launched
 from bench.native import program
 from bench.placement import placed, weigh
 from bench.relay_clients import Clients
 from config.ids import ClusterId, Endpoint, Epoch, Route, TransceiverId
 from ipc.messages.admin import ReloadReply, ReloadRequest, StatusReply
 from ipc.messages.stats import RelayStats
-from ipc.rpc import call_blocking
 from workers.wire.ufrag import UfragKeys
 
 RELAYS: Final = 2
@@ -33,18 +32,7 @@ listen = ["127.0.0.1:{port}"]
 workers = 2
 [transceiver]
 workers = 2
-[signaling]
-listen = ["127.0.0.1:0"]
-[supervisor]
-runtime_directory = "{directory}"
-state_directory = "{directory}/state"
-drain_timeout = 0.0
-[log]
-level = "warning"
 """
-_LAUNCH: Final = (
-    "import sys; sys.executable = sys.argv.pop(1); from appliance.cli.main import main; main()"
-)
 _PYTHON: Final = """\
 #!/bin/sh
 # The first transceiver is the stand-in; all others, and whatever replaces one, are real.
@@ -55,16 +43,17 @@ for word do
 done
 exec "{python}" "$@"
 """
+_WORKERS: Final = re.compile(r"workers = \d+")
 _TREE: Final = Path(__file__).parent.parent
 
 
 class Stage:
     """The running appliance and what the bench does to it."""
 
-    def __init__(self, appliance: Appliance, directory: Path, relay: Endpoint) -> None:
+    def __init__(self, appliance: Appliance, relay: Endpoint) -> None:
         self.appliance = appliance
         self.relay = relay
-        self._directory = directory
+        self._directory = directory = appliance.directory
         self._ufrags = (directory / "workers/ufrags").read_text().split()
 
     def associate(self, clients: Clients) -> None:
@@ -105,10 +94,14 @@ class Stage:
 
     def roll(self) -> ReloadReply:
         """Replace the relays one by one."""
-        request = ReloadRequest(roll=True)
-        reply = call_blocking(f"ipc://{self._directory}/admin.sock", request, 60.0)
-        assert isinstance(reply, ReloadReply), reply
-        return reply
+        return self.appliance.ask(ReloadRequest(roll=True), ReloadReply, within=60.0)
+
+    def resize(self, relays: int) -> ReloadReply:
+        """Have so many relays."""
+        file = self._directory / "tandem.toml"
+        relay, transceiver, others = file.read_text().partition("[transceiver]")
+        file.write_text(_WORKERS.sub(f"workers = {relays}", relay) + transceiver + others)
+        return self.appliance.ask(ReloadRequest(), ReloadReply, within=60.0)
 
     def drops(self) -> dict[str, dict[str, int]]:
         """What each relay has dropped, by reason, and the kernel before it."""
@@ -191,27 +184,5 @@ def report_of(calls: subprocess.Popen[str]) -> dict[str, Any]:
 @contextmanager
 def stage(port: int) -> Iterator[Stage]:
     """The appliance, ready, ended behind you."""
-    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as name:
-        directory = Path(name)
-        config, python = directory / "tandem.toml", directory / "python"
-        config.write_text(_CONFIG.format(port=port, directory=directory))
-        python.write_text(_PYTHON.format(python=sys.executable))
-        python.chmod(0o755)
-        process = subprocess.Popen(
-            [sys.executable, "-c", _LAUNCH, str(python), "run", "-c", str(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            cwd=_TREE,
-            env={**os.environ, "PYTHONPATH": str(_TREE)},
-        )
-        try:
-            appliance = Appliance(process, f"ipc://{directory}/admin.sock")
-            appliance.wait_ready()
-            yield Stage(appliance, directory, Endpoint("127.0.0.1", port))
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with launched(_CONFIG.format(port=port), _PYTHON) as appliance:
+        yield Stage(appliance, Endpoint("127.0.0.1", port))

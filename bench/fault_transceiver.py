@@ -11,9 +11,12 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+import trio
+
 from bench.native import program
 from config.ids import Role
 from ipc.messages.lifecycle import DescriptorKind, Ready
+from ipc.messages.routes import Relays, RelaysApplied
 from workers.process import Worker, main
 from workers.wire.ufrag import UfragKeys
 
@@ -34,11 +37,21 @@ async def serve(worker: Worker) -> None:
         stdout=subprocess.DEVNULL,
     )
     try:
-        await worker.ready(Ready(link=address))
-        await worker.draining.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_hear_all_relays, worker)
+            await worker.ready(Ready(link=address))
+            await worker.draining.wait()
+            nursery.cancel_scope.cancel()
     finally:
         echo.kill()
         echo.wait()
+
+
+async def _hear_all_relays(worker: Worker) -> None:
+    """The echo hears everybody."""
+    async for command in worker.commands:
+        if isinstance(command, Relays):
+            await worker.send(RelaysApplied(command.serial))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ established flows; through a real one, at the same time, live calls as `tandem c
     flood_established_loss  share of the load's datagrams lost while strangers send 200,000 checks a second;
                             this and all of the flood: bench/fault_flood.py
     flood_sessions_lost     live calls that failed, in the flood and in everything before it
+    resize_datagrams_lost   the same, while a relay is added and while one is removed
+    resize_sessions_lost    live calls that ended meanwhile
     quiet_datagrams_lost    the load's loss with nothing done at all: what of the above is the machine's
 """
 
@@ -22,18 +24,19 @@ import argparse
 import json
 import os
 import signal
-import socket
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from typing import Any, Final
 
+from bench.appliance import free_port
+from bench.fault_figures import fell_silent, gap, lost, moved
 from bench.fault_flood import flood
 from bench.fault_stage import RELAYS, Stage, report_of, stage
 from bench.relay_clients import Clients, Trip
+from ipc.messages.admin import ReloadReply
 
 FLOWS: Final = 1_000
 RATE: Final = 20_000
@@ -41,14 +44,12 @@ FLOOD_RATE: Final = 200_000
 CALLS: Final = 10
 SIZE: Final = 160
 FRAME: Final = 0.02
-AFTER: Final = 1.5
-"""Seconds after a kill in which a silence is its doing."""
 
 
 def measure(kills: int, flood_seconds: float, log: Callable[[str], None]) -> dict[str, Any]:
     """The whole bench."""
-    seconds = 12.0 + 4.5 * kills + 8.0 + flood_seconds
-    with stage(_free_port()) as scene, Clients(FLOWS, scene.relay) as clients:
+    seconds = 120.0 + 10.0 * kills + flood_seconds  # at most: they are told when it is over
+    with stage(free_port()) as scene, Clients(FLOWS, scene.relay) as clients:
         scene.associate(clients)
         scene.wait_whole()
         calls = scene.calls(CALLS, seconds)
@@ -58,15 +59,18 @@ def measure(kills: int, flood_seconds: float, log: Callable[[str], None]) -> dic
             calls.kill()
             raise
         finally:
+            ended = time.monotonic()
             calls.send_signal(signal.SIGINT)
         heard = report_of(calls)
-    gaps = [1000 * _gap(times, at) for at in found.pop("killed_at") for times in heard["arrivals"]]
+    gaps = [1000 * gap(times, at) for at in found.pop("killed_at") for times in heard["arrivals"]]
     log(f"calls: {heard['packets_lost']} of {heard['packets_sent']} packets lost {heard['errors']}")
+    silent = fell_silent(heard["arrivals"], found.pop("resized_at"), ended)
     return {
         **found,
+        "resize_sessions_lost": silent,
         "kill_gap_ms": round(statistics.median(gaps), 1),
         "kill_gap_worst_ms": round(max(gaps), 1),
-        "flood_sessions_lost": heard["sessions_failed"],
+        "flood_sessions_lost": heard["sessions_failed"] - silent,
         "calls_packets_lost": heard["packets_lost"],
     }
 
@@ -76,7 +80,7 @@ def _measure(
 ) -> dict[str, Any]:
     quiet = _load(clients, 1.5)
     log(f"quiet: {quiet}")
-    lost, killed_at = [], []
+    losses, killed_at = [], []
     before = _settled(scene)
     for number in range(kills):
         scene.wait_whole()
@@ -84,11 +88,10 @@ def _measure(
         at: list[float] = []
         trip = _load(clients, 2.0, partial(_kill, pid, at))
         killed_at += at
-        lost.append(trip.sent - trip.received)
-        log(f"kill {number + 1}: {trip}, {lost[-1]} lost")
+        losses.append(lost(trip))
+        log(f"kill {number + 1}: {trip}, {losses[-1]} lost")
     scene.wait_whole()
     after = _settled(scene)
-    moved = sum(max(0, now - then) for then, now in zip(before, after, strict=True))
     log(f"flows before {before}, after {after}")
 
     replies: list[Any] = []
@@ -100,15 +103,37 @@ def _measure(
     flooded = flood(
         scene, clients, rate=FLOOD_RATE, seconds=flood_seconds, cpu=_cpu(), nice=0, log=log
     )
+    resized_at = time.monotonic()
+    resized = _resize(scene, clients, log)
     return {
-        "kill_datagrams_lost": statistics.median(lost),
-        "kill_datagrams_lost_worst": max(lost),
-        "kill_flows_moved": moved,
+        **resized,
+        "resized_at": resized_at,
+        "kill_datagrams_lost": statistics.median(losses),
+        "kill_datagrams_lost_worst": max(losses),
+        "kill_flows_moved": moved(before, after),
         "killed_at": killed_at,
-        "roll_datagrams_lost": rolled.sent - rolled.received,
+        "roll_datagrams_lost": lost(rolled),
         "roll_datagrams_sent": rolled.sent,
         **flooded,
-        "quiet_datagrams_lost": quiet.sent - quiet.received,
+        "quiet_datagrams_lost": lost(quiet),
+    }
+
+
+def _resize(scene: Stage, clients: Clients, log: Callable[[str], None]) -> dict[str, Any]:
+    """One relay more, and one fewer; the latter serves on for a while, which nobody waits for."""
+    replies: list[ReloadReply] = []
+
+    def resize(relays: int) -> None:
+        replies.append(scene.resize(relays))
+
+    trips = [_load(clients, 2.5, partial(resize, relays)) for relays in (RELAYS + 1, RELAYS)]
+    log(f"resize: {trips} {replies}")
+    more, fewer = replies
+    if len(more.added) != 1 or len(fewer.removed) != 1:
+        raise SystemExit(f"the number of relays was not changed: {replies}")
+    return {
+        "resize_datagrams_lost": sum(map(lost, trips)),
+        "resize_datagrams_sent": sum(trip.sent for trip in trips),
     }
 
 
@@ -116,7 +141,7 @@ def measure_flood(
     rate: int, seconds: float, nice: int, log: Callable[[str], None]
 ) -> dict[str, Any]:
     """The flood alone, for as long as you like."""
-    with stage(_free_port()) as scene, Clients(FLOWS, scene.relay) as clients:
+    with stage(free_port()) as scene, Clients(FLOWS, scene.relay) as clients:
         scene.associate(clients)
         scene.wait_whole()
         calls = scene.calls(CALLS, seconds + 60.0)
@@ -161,22 +186,9 @@ def _settled(scene: Stage) -> list[int]:
     return flows
 
 
-def _gap(times: Sequence[float], at: float) -> float:
-    """The longest time between two arrivals that overlaps with the seconds after `at`."""
-    return max((b - a for a, b in pairwise(times) if b > at and a < at + AFTER), default=AFTER)
-
-
 def _cpu() -> int:
     """Where the load runs: the last one; relays are pinned from the first on."""
     return max(os.sched_getaffinity(0))
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        assert isinstance(port, int)
-        return port
 
 
 def main() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -14,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bench.appliance import Appliance
+from bench.appliance import Appliance, free_port, launched
 from bench.native import program
 from bench.placement import Placement, started
 from bench.relay_clients import MEDIA, Clients
@@ -39,19 +37,7 @@ datapath = "{datapath}"
 flow_idle = 3600
 [transceiver]
 workers = 1
-[signaling]
-listen = ["127.0.0.1:0"]
-[supervisor]
-runtime_directory = "{directory}"
-state_directory = "{directory}/state"
-drain_timeout = 0.0
-[log]
-level = "warning"
 """
-_LAUNCH: Final = (
-    "import sys; sys.executable = sys.argv.pop(1); from appliance.cli.main import main; main()"
-)
-"""`tandem run`, but that its workers are started by another `python`: the one below."""
 _PYTHON: Final = """\
 #!/bin/sh
 for word do
@@ -135,10 +121,10 @@ class Coturn(Plain):
 class Tandem(Contender):
     """The appliance as `tandem run` starts it, with the bench's echo in its transceiver's place."""
 
-    def __init__(self, name: str, address: Endpoint, appliance: Appliance, directory: str) -> None:
+    def __init__(self, name: str, address: Endpoint, appliance: Appliance) -> None:
         super().__init__(name, address)
         self._pid = appliance.worker("relay").pid
-        self._ufrags = Path(directory, "ufrags").read_text().split()
+        self._ufrags = (appliance.directory / "ufrags").read_text().split()
 
     @property
     def pid(self) -> int:
@@ -161,12 +147,6 @@ def _begins(start: bytes) -> Callable[[bytes], bool]:
     return lambda answer: answer.startswith(start)
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return Endpoint(*probe.getsockname()).port
-
-
 def _said(process: subprocess.Popen[str]) -> Endpoint:
     """The address that a program of the bench says first."""
     assert process.stdout is not None
@@ -179,22 +159,11 @@ def _said(process: subprocess.Popen[str]) -> Endpoint:
 @contextmanager
 def tandem(datapath: DatapathChoice, place: Placement) -> Iterator[Tandem]:
     """The supervisor pins the relay to the first CPU; all its other processes are moved to the load's."""
-    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as directory, ExitStack() as stack:
-        port = _free_port()
-        config, python = Path(directory, "tandem.toml"), Path(directory, "python")
-        config.write_text(_CONFIG.format(port=port, datapath=datapath.value, directory=directory))
-        python.write_text(_PYTHON.format(python=sys.executable))
-        python.chmod(0o755)
-        launch = [sys.executable, "-c", _LAUNCH, str(python), "run", "-c", str(config)]
-        command = ["setpriv", "--pdeathsig", "TERM", *launch]
-        process = stack.enter_context(
-            started(command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent)
-        )
-        appliance = Appliance(process, f"ipc://{directory}/admin.sock")
-        appliance.wait_ready()
+    port = free_port()
+    with launched(_CONFIG.format(port=port, datapath=datapath.value), _PYTHON) as appliance:
         name = f"tandem_{datapath.value}"
-        contender = Tandem(name, Endpoint("127.0.0.1", port), appliance, directory)
-        place.move(process.pid, but=contender.pid)
+        contender = Tandem(name, Endpoint("127.0.0.1", port), appliance)
+        place.move(appliance.pid, but=contender.pid)
         yield contender
 
 
@@ -212,13 +181,13 @@ def contenders(place: Placement, names: Sequence[str]) -> Iterator[list[Contende
         if "direct" in names:
             found.append(Plain("direct", backend, echo))
         if "coturn" in names:
-            port = _free_port()
+            port = free_port()
             process = stack.enter_context(
                 started(place.command(place.relay, turnserver(port, directory)), **silent)
             )
             found.append(Coturn(Endpoint("127.0.0.1", port), process, backend))
         if "nginx" in names:
-            port = _free_port()
+            port = free_port()
             command = place.command(place.relay, nginx(port, directory, backend))
             process = stack.enter_context(started(command))
             found.append(Plain("nginx", Endpoint("127.0.0.1", port), process))
