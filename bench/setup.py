@@ -19,10 +19,10 @@ import sys
 from ipaddress import ip_address
 from typing import Any, Final
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from appliance.supervisor.addresses import own_addresses
-from bench.appliance import free_port, running
+from bench.appliance import Appliance, free_port, running
 from bench.browser import CHROMIUM, OWN_ADDRESSES
 from bench.delay import delayed
 
@@ -33,6 +33,10 @@ TRIALS: Final = {
     "sped_snap": "WebRTC-IceHandshakeDtls/Enabled/WebRTC-Sctp-Snap/Enabled/",
 }
 """Field trials of Chromium that switch each way of setting up on."""
+FLAGS: Final = [
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+]
 FIELDS: Final = ("ice", "connected", "datachannel", "echo")
 
 CALL: Final = """
@@ -79,19 +83,15 @@ async () => {
 """
 
 
-def measure(url: str, trials: str, calls: int) -> list[dict[str, float]]:
-    """One browser, one page, so many calls one after another; the first warms up and is left out."""
-    flags = ["--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"]
-    if trials:
-        flags.append(f"--force-fieldtrials={trials}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        try:
-            page: Page = browser.new_context(permissions=["microphone"]).new_page()
-            page.goto(f"{url}/healthz")
-            return [page.evaluate(CALL) for _ in range(calls + 1)][1:]
-        finally:
-            browser.close()
+def measure(browser: Browser, url: str, calls: int) -> list[dict[str, float]]:
+    """One page, so many calls one after another; the first warms up and is left out."""
+    context = browser.new_context(permissions=["microphone"])
+    try:
+        page = context.new_page()
+        page.goto(f"{url}/healthz")
+        return [page.evaluate(CALL) for _ in range(calls + 1)][1:]
+    finally:
+        context.close()
 
 
 def summary(prefix: str, times: list[dict[str, float]]) -> dict[str, float]:
@@ -105,43 +105,44 @@ def summary(prefix: str, times: list[dict[str, float]]) -> dict[str, float]:
     return fields
 
 
-def near(calls: int) -> dict[str, Any]:
-    """No delay: the browser as it comes, and our own client."""
-    with running(OWN_ADDRESSES) as appliance:
-        url = appliance.status().page.rstrip("/")
-        fields: dict[str, Any] = {
-            **summary("rtt0", measure(url, TRIALS["plain"], calls)),
-            **summary("rtt0_sped_snap", measure(url, TRIALS["sped_snap"], calls)),
-        }
-        gentle = appliance.call(count=40, rate=20, seconds=0.5).report()
-        fields["rtt0_caller_connected_ms"] = gentle["connected_p50_ms"]
-        fields["rtt0_caller_connected_p99_ms"] = gentle["connected_p99_ms"]
-    return fields
-
-
-def far(calls: int) -> dict[str, Any]:
-    """With the delay, every way of setting up."""
-    own = next(
-        (
-            host
-            for host in own_addresses()
-            if (address := ip_address(host)).version == 4 and not address.is_loopback
-        ),
-        None,
-    )
-    if own is None:
-        raise SystemExit("no IPv4 address but loopback: browsers would not use it")
-    port = free_port()
-    fields: dict[str, Any] = {}
-    with (
-        delayed(("127.0.0.1", port), ROUND_TRIP / 2, own) as proxy,
-        running(port=port, advertise=[f"{proxy.address[0]}:{proxy.address[1]}"]) as appliance,
-    ):
-        url = appliance.status().page.rstrip("/")
+def browsers(near: str, far: str, calls: int) -> dict[str, float]:
+    """Every way of setting up, with and without the delay."""
+    fields: dict[str, float] = {}
+    with sync_playwright() as playwright:
         for name, trials in TRIALS.items():
-            print(f"rtt 100 ms, {name}", file=sys.stderr, flush=True)
-            fields |= summary(f"rtt100_{name}", measure(url, trials, calls))
+            print(name, file=sys.stderr, flush=True)
+            flags = FLAGS + ([f"--force-fieldtrials={trials}"] if trials else [])
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+            try:
+                prefix = "rtt0" if name == "plain" else f"rtt0_{name}"
+                fields |= summary(prefix, measure(browser, near, calls))
+                fields |= summary(f"rtt100_{name}", measure(browser, far, calls))
+            finally:
+                browser.close()
     return fields
+
+
+def caller(appliance: Appliance) -> dict[str, float]:
+    """Our own client, without delay: one call after another."""
+    report = appliance.call(count=40, rate=20, seconds=0.5).report()
+    return {
+        "rtt0_caller_connected_ms": report["connected_p50_ms"],
+        "rtt0_caller_connected_p99_ms": report["connected_p99_ms"],
+    }
+
+
+def page_of(appliance: Appliance) -> str:
+    """The URL of its HTTP server."""
+    return appliance.status().page.rstrip("/")
+
+
+def reachable() -> str:
+    """An IPv4 address of this machine that a browser sends to: not loopback."""
+    for host in own_addresses():
+        address = ip_address(host)
+        if address.version == 4 and not address.is_loopback:
+            return host
+    raise SystemExit("no IPv4 address but loopback: browsers would not use it")
 
 
 def main() -> None:
@@ -150,9 +151,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="5 calls each instead of 25")
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     options = parser.parse_args()
-    calls = 5 if options.quick else 25
-    print("rtt 0", file=sys.stderr, flush=True)
-    fields: dict[str, Any] = {"calls": calls, **near(calls), **far(calls)}
+    calls, port = 5 if options.quick else 25, free_port()
+    fields: dict[str, Any] = {"calls": calls}
+    with (
+        running(OWN_ADDRESSES) as near,
+        delayed(("127.0.0.1", port), ROUND_TRIP / 2, reachable()) as proxy,
+        running(port=port, advertise=["{}:{}".format(*proxy.address)]) as far,
+    ):
+        fields |= caller(near)
+        fields |= browsers(page_of(near), page_of(far), calls)
     fields["python"] = f"{platform.python_version()} {sys.executable}"
     fields["cpus"] = os.cpu_count()
     fields["load_average"] = round(os.getloadavg()[0], 2)
