@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from config.ids import Instant, SessionId
@@ -20,6 +20,7 @@ from workers.transceiver.core.interface import (
     SessionsOutput,
 )
 from workers.transceiver.core.sessions import MIN_TIMER, Sessions
+from workers.transceiver.core.streams.interface import FrameReceived
 from workers.transceiver.core.timers import Timers
 
 
@@ -37,6 +38,8 @@ class Exchange:
 
     def handle(self, event: SessionsEvent, now: Instant) -> list[SessionsOutput]:
         """As `Sessions.handle`; the back ends have already had, and answered, what was theirs."""
+        if type(event) is FrameReceived:
+            return self._hear(event, now)
         return self._consult(self.sessions.handle(event, now), now)
 
     def next_timeout(self) -> Instant | None:
@@ -54,6 +57,38 @@ class Exchange:
             if backend is not None:
                 due = partial(backend.handle_timeout, session, now)
                 self._ask(backend, session, due, outputs, now)
+        return self._consult(outputs, now)
+
+    def prompt(
+        self, wanted: Iterable[ForSession], touched: Iterable[SessionId], now: Instant
+    ) -> list[SessionsOutput]:
+        """A back end wants this done without having been asked; `touched` may have other time-outs."""
+        outputs: list[SessionsOutput] = []
+        for event in wanted:
+            outputs += self.handle(event, now)
+        for session in touched:
+            if (backend := self._serving.get(session)) is not None:
+                self._arm(backend, session, now)
+        return outputs
+
+    def _hear(self, frame: FrameReceived, now: Instant) -> list[SessionsOutput]:
+        """One frame, as often as all else together: told and answered without detours."""
+        outputs = self.sessions.handle(frame, now)
+        if not outputs:
+            return outputs
+        heard = outputs.pop()
+        assert isinstance(heard, FromSession)
+        session = heard.session
+        backend = self._serving.get(session)
+        if backend is None:
+            return outputs
+        try:
+            replies = backend.handle(heard, now)
+            self._arm(backend, session, now)
+        except Exception as error:  # session isolation
+            return self._consult(self.sessions.handle(BackendCrashed(session, error), now), now)
+        for reply in replies:
+            outputs += self.sessions.handle(reply, now)
         return self._consult(outputs, now)
 
     def _consult(self, outputs: list[SessionsOutput], now: Instant) -> list[SessionsOutput]:

@@ -106,6 +106,8 @@ class Sessions:
             case FrameReceived(stream, audio):
                 entry = self._roster.wiring.owner(stream)
                 return [] if entry is None else [FromSession(entry.id, audio)]
+            case ForSession():
+                return self._for_session(event, now)
             case RecordReceived():
                 return self._record(event, now)
             case MediaSeen():
@@ -116,8 +118,6 @@ class Sessions:
             case StreamClosed(stream):
                 self._roster.wiring.closed(stream)
                 return []
-            case ForSession():
-                return self._for_session(event, now)
             case Create():
                 return self._create(event, now)
             case PatchIce():
