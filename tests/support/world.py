@@ -77,8 +77,15 @@ class World:
     """One relay, one transceiver, and what clients there come to be."""
 
     def __init__(
-        self, seed: int = 0, *, delay: float = 0.02, consent_timeout: float = 30.0
+        self,
+        seed: int = 0,
+        *,
+        delay: float = 0.02,
+        consent_timeout: float = 30.0,
+        sped: bool = False,
     ) -> None:
+        self.sped = sped
+        """Clients offer to put DTLS into their checks."""
         self.network = Network(seed)
         self.wan = Leg("wan", delay)
         self.link = Leg("link", 0.0001)
@@ -185,7 +192,11 @@ class Client:
 
     def offer(self) -> str:
         return build_offer(
-            self.local, self._world.client_identity.fingerprint, origin=1, codecs=(OPUS,)
+            self.local,
+            self._world.client_identity.fingerprint,
+            origin=1,
+            codecs=(OPUS,),
+            sped=self._world.sped,
         )
 
     def dial(self) -> None:
@@ -209,6 +220,7 @@ class Client:
                 audio=answer.audio,
                 remote_endpoints=tuple(Path(Transport.UDP, c, self._inside) for c in same_family),
                 consent_timeout=self._world.consent_timeout,
+                sped=answer.sped,
             ),
             self._world.client_identity,
             self._network.entropy,

@@ -29,6 +29,7 @@ from workers.transceiver.core.negotiation import (
     read_peer,
 )
 from workers.transceiver.core.sctp.interface import MAX_MESSAGE, SCTP_PORT
+from workers.transceiver.core.sctp.snap import encode_sctp_init
 from workers.transceiver.core.sdp import Description, SdpError, Section, parse_description
 
 AUDIO_MID: Final = "0"
@@ -52,6 +53,8 @@ class Answer(msgspec.Struct, frozen=True):
     audio: AudioParameters | None
     data: DataParameters | None
     """This or audio, or both."""
+    sped: bool = False
+    """The answerer puts DTLS into checks, if it was offered that."""
 
 
 def build_offer(
@@ -64,11 +67,14 @@ def build_offer(
     receives: bool = True,
     data: bool = False,
     ssrc: int | None = None,
+    sped: bool = False,
+    sctp_init: bytes = b"",
 ) -> str:
     """An offer of one bundle without candidates: the answerer learns our address.
 
     It has an audio section if there are `codecs`, and one of data channels if `data`. `ssrc`: of our
     audio; one can do without, as sections are told by payload types (RFC 9143, 9.2), but Janus does not.
+    `sped`: checks may carry DTLS; `sctp_init`: our INIT chunk, for data channels by SNAP.
     """
     transport = (
         f"a=ice-ufrag:{local.ufrag}",
@@ -98,6 +104,7 @@ def build_offer(
             f"a=mid:{DATA_MID}",
             f"a=sctp-port:{SCTP_PORT}",
             f"a=max-message-size:{MAX_MESSAGE}",
+            *([f"a=sctp-init:{encode_sctp_init(sctp_init)}"] if sctp_init else ()),
             *transport,
         ]
     lines = [
@@ -106,7 +113,7 @@ def build_offer(
         "s=-",
         "t=0 0",
         f"a=group:BUNDLE {' '.join(mids)}",
-        "a=ice-options:ice2",
+        f"a=ice-options:{'ice2 sped' if sped else 'ice2'}",
         *sections,
     ]
     return "\r\n".join(lines) + "\r\n"
@@ -132,6 +139,7 @@ def parse_answer(text: str) -> Answer:
         read_candidates(*accepted, answer),
         None if audio is None else _audio(answer, audio),
         None if data is None else read_data(data),
+        bool(peer.sped),
     )
 
 

@@ -11,6 +11,7 @@ from workers.transceiver.core.answer import encode_answer
 from workers.transceiver.core.interface import Codec, DtlsRole, Fingerprint, IceCredentials
 from workers.transceiver.core.negotiation import NothingInCommon, negotiate
 from workers.transceiver.core.offer import OPUS, PCMU, build_offer, parse_answer
+from workers.transceiver.core.sctp.snap import make_init
 from workers.transceiver.core.sdp import SdpError, parse_description
 
 CREDENTIALS = IceCredentials("abcd", "p" * 22)
@@ -98,3 +99,52 @@ def test_any_text_is_an_answer_or_an_error(text: str) -> None:
             parse_answer(candidate)
         except (SdpError, NothingInCommon):
             continue
+
+
+def test_quick_set_up_is_offered_if_asked_for() -> None:
+    init = make_init(lambda count: bytes(range(1, count + 1)))
+    text = build_offer(CREDENTIALS, PRINT, origin=5, data=True, sped=True, sctp_init=init)
+    agreement = negotiate(parse_description(text))
+    assert agreement.peer.sped == ("sped",)
+    assert agreement.data is not None
+    assert agreement.data.their_init == init
+    answer = encode_answer(
+        agreement,
+        local=CREDENTIALS,
+        fingerprint=PRINT,
+        advertise=(Endpoint("192.0.2.1", 1),),
+        origin=1,
+        sctp_init=init,
+    )
+    read = parse_answer(answer)
+    assert read.sped
+    assert read.data is not None
+    assert read.data.their_init == init
+    plain = build_offer(CREDENTIALS, PRINT, origin=5, data=True)
+    assert "sped" not in plain
+    assert "sctp-init" not in plain
+
+
+@pytest.mark.parametrize(
+    ("offered", "understood"),
+    [
+        ("trickle sped googspedv1", "ice2 sped googspedv1"),
+        ("goog-sped-v1", "ice2 goog-sped-v1"),
+        ("trickle SPED spedx", "ice2"),
+        ("", "ice2"),
+    ],
+)
+def test_the_answer_repeats_the_options_that_mean_dtls_in_checks(
+    offered: str, understood: str
+) -> None:
+    text = build_offer(CREDENTIALS, PRINT, origin=5).replace(
+        "a=ice-options:ice2", f"a=ice-options:{offered}"
+    )
+    answer = encode_answer(
+        negotiate(parse_description(text)),
+        local=CREDENTIALS,
+        fingerprint=PRINT,
+        advertise=(Endpoint("192.0.2.1", 1),),
+        origin=1,
+    )
+    assert f"a=ice-options:{understood}\r\n" in answer
