@@ -27,22 +27,24 @@ fmt: .venv/.test ## format the tree
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test-asan: .venv/.test ## the datapath's tests against C that is built with ASan and UBSan
+test-asan: .venv/.test ## tests of datapath and media plane against C that is built with ASan and UBSan
 	rm -rf build/asan && mkdir -p build/asan
 	cp -r config ipc workers tests pyproject.toml README.md setup.py build/asan/
 	cd build/asan && rm -f workers/native/*.so && CFLAGS="-O1 -g $(SANITIZE)" LDFLAGS="$(SANITIZE)" \
 	    $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace
 	cd build/asan && ASAN_OPTIONS=detect_leaks=0 \
 	    LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-	    $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/workers/relay/datapath
+	    $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/workers/relay/datapath \
+	    tests/workers/transceiver/media
 
-fuzz-native: ## random traffic and damage for the datapath in C, under ASan and UBSan; MINUTES=n
+fuzz-native: ## random traffic and damage for all C, under ASan and UBSan; MINUTES=n
 	mkdir -p build
 	cc -O1 -g -pthread -DREMOVAL_SHARE=7 $(SANITIZE) tests/workers/native/fuzz.c \
 	    workers/native/fastpath.c workers/native/life.c -o build/fuzz-native
+	cc -O1 -g -pthread $(SANITIZE) tests/workers/native/fuzz_media.c workers/native/media*.c -o build/fuzz-media
 	@end=$$(($$(date +%s) + 60 * $(or $(MINUTES),1))); seed=$$(date +%s); \
 	while [ $$(date +%s) -lt $$end ]; do seed=$$((seed + 1)); echo "seed $$seed"; \
-	  build/fuzz-native $$seed 20000 || exit; done
+	  build/fuzz-native $$seed 20000 && build/fuzz-media $$seed 20000 || exit; done
 
 test-systemd: .venv/.test .venv/.peers ## install, run, break, upgrade and purge the package under a real systemd; needs root
 	$(BIN)/python -m pytest tests/systemd
