@@ -6,11 +6,13 @@ import math
 import os
 import time
 from collections import Counter
+from contextlib import ExitStack
 from typing import Final, assert_never
 
 import trio
 
 from config.ids import Endpoint
+from ipc.backend.messages import ClientHints, Hello
 from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.messages.lifecycle import DescriptorKind, Ready
@@ -31,10 +33,13 @@ from ipc.messages.sessions import (
 from ipc.messages.stats import SessionEvent, TransceiverStats
 from ipc.rpc import RpcServer
 from workers.process import Worker
+from workers.transceiver.audio.voice import Voice
 from workers.transceiver.backends.base import Backend
 from workers.transceiver.backends.echo import Echo
 from workers.transceiver.backends.echo_pcm import EchoPcm
 from workers.transceiver.backends.exchange import Exchange
+from workers.transceiver.backends.links import Links
+from workers.transceiver.backends.remote import Remote
 from workers.transceiver.core.admission import Settings
 from workers.transceiver.core.dtls import DtlsIdentity
 from workers.transceiver.core.interface import (
@@ -52,6 +57,7 @@ from workers.transceiver.core.interface import (
     PatchIce,
     PathSelected,
     Refused,
+    RelaysChanged,
     SendRecord,
     SessionClosed,
     SessionParameters,
@@ -115,6 +121,32 @@ def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlan
     return Exchange(Sessions(settings, new_session, os.urandom, plane.stats), backends)
 
 
+def make_remotes(worker: Worker) -> dict[str, Remote]:
+    """The back ends of the configuration, by name."""
+    backends, name = worker.config.backends, worker.assignment.name
+
+    def make_voice(rate: int) -> Voice:
+        return Voice(
+            rate,
+            threshold=backends.vad_threshold,
+            prefix=backends.vad_prefix,
+            silence=backends.vad_silence,
+        )
+
+    hello = Hello(f"{name}@{os.uname().nodename}", instance=os.urandom(8).hex())
+    return {
+        each: Remote(
+            each,
+            hello,
+            endpoints,
+            buffer=backends.buffer,
+            entropy=os.urandom,
+            make_voice=make_voice,
+        )
+        for each, endpoints in backends.endpoints.items()
+    }
+
+
 class Transceiver:
     """Carries out what the cores want."""
 
@@ -123,6 +155,8 @@ class Transceiver:
         self._exchange = exchange
         self._sessions = exchange.sessions
         self._plane = plane
+        self.links: list[Links] = []
+        """To back ends elsewhere."""
         self._sleep = trio.CancelScope()
         self._emptied = trio.Event()
 
@@ -134,7 +168,9 @@ class Transceiver:
         """
         while True:
             self._turn()
-            with trio.CancelScope(deadline=self._next_wake()) as self._sleep:
+            # Sound is due somewhere all the time: sessions that are due within a pause share a turn.
+            wake = max(self._next_wake(), trio.current_time() + PAUSE)
+            with trio.CancelScope(deadline=wake) as self._sleep:
                 await trio.lowlevel.wait_readable(self._plane.descriptor)
                 self._turn()
                 await trio.sleep(PAUSE)
@@ -146,13 +182,26 @@ class Transceiver:
             self._carry_out(exchange.handle(event, now))
         if self._next_wake() <= now:
             self._carry_out(exchange.handle_timeout(now))
-        plane.flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        self._plane.flush()
+        for links in self.links:
+            links.flush()
+
+    def prompt(self, remote: Remote, wanted: list[ForSession]) -> None:
+        """Do what a back end wants that was not asked."""
+        outputs = self._exchange.prompt(wanted, remote.touched, trio.current_time())
+        remote.touched.clear()
+        self._carry_out(outputs)
+        self._flush()
+        self._sleep.deadline = min(self._sleep.deadline, self._next_wake())
 
     def handle(self, event: SessionsEvent) -> list[SessionsOutput]:
         """Take an event that came from elsewhere than the link."""
         outputs = self._exchange.handle(event, trio.current_time())
         self._carry_out(outputs)
-        self._plane.flush()
+        self._flush()
         self._sleep.deadline = self._next_wake()
         return outputs
 
@@ -167,6 +216,8 @@ class Transceiver:
                         request.backend,
                         request.max_duration,
                         request.idle_timeout,
+                        request.claims,
+                        ClientHints("", request.user_agent, request.origin),
                     )
                 )
             case PatchSession():
@@ -187,7 +238,9 @@ class Transceiver:
         """Hear the relays that there are, as the supervisor says, and acknowledge it."""
         async for command in self._worker.commands:
             if isinstance(command, Relays):
+                self.handle(RelaysChanged(frozenset(command.links)))
                 self._plane.hear(command.links)
+                self._plane.flush()
                 await self._worker.send(RelaysApplied(command.serial))
 
     async def drain(self) -> None:
@@ -302,15 +355,23 @@ async def serve(worker: Worker) -> None:
             clock_offset=trio.current_time() - time.monotonic(),
         ) as (plane, note),
         RpcServer(_rpc_endpoint(worker), log=worker.log) as rpc,
+        ExitStack() as stack,
     ):
-        exchange = make_exchange(worker, {"echo": Echo(), "echo-pcm": EchoPcm(os.urandom)}, plane)
+        remotes = make_remotes(worker)
+        built_in = {"echo": Echo(), "echo-pcm": EchoPcm(os.urandom)}
+        exchange = make_exchange(worker, {**built_in, **remotes}, plane)
         transceiver = Transceiver(worker, exchange, plane)
+        transceiver.links = [
+            stack.enter_context(Links(remote, transceiver.prompt)) for remote in remotes.values()
+        ]
         worker.set_load(lambda: len(exchange.sessions))
         worker.set_stats(transceiver.stats)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transceiver.pump)
             nursery.start_soon(transceiver.follow_relays)
             nursery.start_soon(rpc.serve, transceiver.answer)
+            for links in transceiver.links:
+                nursery.start_soon(links.run)
             await worker.ready(Ready(link=Endpoint(*address), rpc=rpc.endpoint, datapath=note))
             try:
                 await transceiver.drain()

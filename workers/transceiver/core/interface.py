@@ -35,6 +35,7 @@ from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import AudioParameters as AudioParameters
 from workers.transceiver.core.streams.interface import AudioReceived as AudioReceived
 from workers.transceiver.core.streams.interface import Codec as Codec
+from workers.transceiver.core.streams.interface import RelaysChanged as RelaysChanged
 from workers.transceiver.core.streams.interface import SendAudio as SendAudio
 from workers.transceiver.core.streams.interface import StreamCommand, StreamEvent, StreamStats
 from workers.wire.link import RecordType
@@ -368,6 +369,7 @@ class CloseAll(msgspec.Struct, frozen=True):
 SessionsEvent: TypeAlias = (
     RecordReceived
     | StreamEvent
+    | RelaysChanged
     | Create
     | PatchIce
     | ForSession

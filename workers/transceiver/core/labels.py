@@ -11,7 +11,7 @@ that path. The two directions are apart on purpose:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from config.ids import Endpoint
@@ -90,6 +90,11 @@ class Labels(Generic[Owner]):
             return False
         self._take(bound.owner, at)
         return True
+
+    def keep(self, relays: Container[Endpoint]) -> None:
+        """There are no other relays any more: forget what was theirs, ways and labels."""
+        for at in [at for at in self._bound if at[0] not in relays]:
+            self.unbind(LinkLabel(*at))
 
     def remove(self, owner: Owner) -> tuple[LinkLabel, ...]:
         """The session is closed: all labels that stand for it, for the relays to forget."""

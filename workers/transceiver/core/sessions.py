@@ -48,6 +48,7 @@ from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import (
     FrameReceived,
     MediaSeen,
+    RelaysChanged,
     ReportReceived,
     SendFrame,
     StreamClosed,
@@ -115,6 +116,9 @@ class Sessions:
             case ReportReceived(stream, packet):
                 entry = self._roster.wiring.owner(stream)
                 return [] if entry is None else self._roster.run(entry, ReportArrived(packet), now)
+            case RelaysChanged(relays):
+                self._roster.labels.keep(relays)
+                return [*self._roster.wiring.follow_labels()]
             case StreamClosed(stream):
                 self._roster.wiring.closed(stream)
                 return []

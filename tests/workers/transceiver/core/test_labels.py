@@ -114,3 +114,16 @@ def test_everything_ends_with_its_owner(script: list[tuple[str, str, int, int]])
         labels.remove(owner)
     assert len(labels) == 0
     assert not any(labels.sharers(path) for path in PATHS[:4])
+
+
+def test_a_relay_that_is_gone_takes_its_labels_and_ways_with_it() -> None:
+    labels: Labels[str] = Labels()
+    labels.bind("a", PATHS[0], AT[0], proven=True)
+    other = LinkLabel(Endpoint("127.0.0.1", 9), 1)
+    labels.bind("a", PATHS[1], other, proven=True)
+    labels.keep({other.relay})
+    assert labels.of("a") == (other,)
+    assert labels.way("a", PATHS[0]) is None
+    assert labels.way("a", PATHS[1]) == other
+    labels.keep(())
+    assert len(labels) == 0

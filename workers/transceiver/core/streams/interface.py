@@ -144,6 +144,13 @@ class StreamClosed(NamedTuple):
 
 StreamEvent: TypeAlias = FrameReceived | ReportReceived | MediaSeen | StreamClosed
 
+
+class RelaysChanged(NamedTuple):
+    """These are the relays from now on, by link address. The shell tells plane and sessions alike."""
+
+    relays: frozenset[Endpoint]
+
+
 # --- what a plane is told, besides records to send: one for each of its methods --------------------
 
 

@@ -14,6 +14,7 @@ from workers.transceiver.core.interface import (
     ForwardAudio,
     FromSession,
     RecordReceived,
+    RelaysChanged,
     SendAudio,
 )
 from workers.transceiver.core.streams.interface import (
@@ -257,3 +258,16 @@ def test_frames_of_a_back_end_need_keys() -> None:
     rig.run(0.1)
     assert caller.heard == [b"x"]
     assert rig.sessions.counters.frames_out == 1
+
+
+def test_a_relay_that_comes_back_is_the_way_again() -> None:
+    rig = Rig()
+    caller = rig.connect()
+    for relays in (frozenset({OTHER_RELAY}), frozenset({OTHER_RELAY, RELAY})):
+        rig.do(RelaysChanged(relays))
+        rig.plane.hear(relays)
+    assert rig.of(SetWay)[-1] == SetWay(0, None)
+    rig.run(7)  # the next check, by the same label as before
+    caller.speak(b"back again")
+    rig.run(0.1)
+    assert caller.heard == [b"back again"]
