@@ -187,6 +187,14 @@ class Call:
         self._say(AudioOut(self.id, b"", item, last=True))
         return item
 
+    def say(self, chunk: bytes, item: str = "") -> None:
+        """Play one chunk after what waits, without waiting: for audio that comes in real time.
+
+        What does not fit into the transceiver's buffer is refused there (`refused`).
+        """
+        self._check()
+        self._say(AudioOut(self.id, chunk, item))
+
     async def played(self, item: str) -> None:
         """Wait until the last frame of an item has left, or it was flushed."""
         while item in self._unplayed:

@@ -23,8 +23,13 @@ _EVERYWHERE: Final = (
 )
 
 
-def make_application(switchboard: Switchboard, cors_origins: Sequence[str] = ()) -> ASGIApp:
-    """The ASGI application of the signaling worker. `*` in `cors_origins` allows every page."""
+def make_application(
+    switchboard: Switchboard, cors_origins: Sequence[str] = (), backend: str = "echo"
+) -> ASGIApp:
+    """The ASGI application of the signaling worker. `*` in `cors_origins` allows every page.
+
+    `backend`: of calls that name none.
+    """
     middleware = [Middleware(SecurityHeaders)]
     if cors_origins:
         middleware.append(
@@ -45,7 +50,7 @@ def make_application(switchboard: Switchboard, cors_origins: Sequence[str] = ())
         )
     application = Starlette(
         routes=[
-            *calls.routes(switchboard),
+            *calls.routes(switchboard, backend),
             *whip.routes(switchboard),
             *health.routes(switchboard.placement),
             *page.routes(),

@@ -18,16 +18,14 @@ from workers.signaling.offers import read_offer
 from workers.signaling.switchboard import Switchboard
 
 PATH: Final = "/v1/realtime/calls"
-BACKEND: Final = "echo"
-"""Where calls go that name no back end."""
 
 
-def routes(switchboard: Switchboard) -> list[Route]:
-    """The addresses of calls, and what one may do to them."""
+def routes(switchboard: Switchboard, backend: str) -> list[Route]:
+    """The addresses of calls, and what one may do to them. `backend`: of calls that name none."""
 
     async def create(request: Request) -> Response:
         offer = await read_offer(request)
-        created = await switchboard.create(offer.sdp, BACKEND)
+        created = await switchboard.create(offer.sdp, backend)
         return AnswerResponse(switchboard, created, {"location": f"{PATH}/{created.session}"})
 
     async def hang_up(request: Request) -> Response:

@@ -37,7 +37,10 @@ async def serve(worker: Worker) -> None:
             line,
             answer_within=config.request_timeout,
         )
-        server = HttpServer(make_application(switchboard, config.cors_origins), limits, worker.log)
+        application = make_application(
+            switchboard, config.cors_origins, worker.config.backends.default
+        )
+        server = HttpServer(application, limits, worker.log)
         worker.set_load(lambda: server.connections)
         worker.set_stats(lambda: _stats(worker, server))
         sockets = [sock for _, sock in worker.sockets(DescriptorKind.HTTP)]

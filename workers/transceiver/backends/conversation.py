@@ -50,14 +50,19 @@ def spoken(audio: AudioParameters) -> Codec | None:
     return next((codec for codec in audio.codecs if codec.name != EVENTS), None)
 
 
-def unfit(audio: AudioParameters | None, wanted: AudioFormat) -> str:
-    """Why a session cannot be had in that format; empty if it can. Raises LibraryMissing."""
+def unfit(audio: AudioParameters | None, wanted: AudioFormat, *, listens: bool = False) -> str:
+    """Why a session cannot be had in that format; empty if it can. Raises LibraryMissing.
+
+    `listens`: voice activity is to be told.
+    """
     codec = None if audio is None else spoken(audio)
     if codec is None:
         return ""  # data alone: there is no audio to have a format
     if wanted.encoding is Encoding.PCM:
         require(codec, wanted.rate)
         return ""
+    if listens:
+        return f"voice activity is told of PCM only, not of {wanted.encoding.value}"
     if _NAMES[wanted.encoding] != codec.name:
         return (
             f"the client speaks {codec.name}; {wanted.encoding.value} would have to be transcoded"

@@ -249,4 +249,5 @@ def test_what_would_have_to_be_transcoded_is_refused() -> None:
     assert unfit(AUDIO, AudioFormat()) == ""
     assert unfit(AUDIO, PCM) == ""
     assert "opus" in unfit(AUDIO, AudioFormat(Encoding.PCMU, 8_000))
+    assert "PCM" in unfit(AUDIO, AudioFormat(), listens=True)
     assert unfit(None, AudioFormat(Encoding.PCMU, 8_000)) == ""

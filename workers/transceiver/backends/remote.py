@@ -1,0 +1,278 @@
+"""The back end that is somewhere else: sessions joined with services that speak docs/backend.md.
+
+A `Pool` knows who is there and has which session, a `Conversation` each session's audio; this joins the
+two with what sessions say. Sans-IO: what is to be sent waits in `outbox` until the links take it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from config.ids import Instant, SessionId
+from ipc.backend.messages import (
+    Accept,
+    AudioOut,
+    ChannelClosed,
+    ChannelOpened,
+    ClientHints,
+    Credit,
+    DataIn,
+    DataOut,
+    Dtmf,
+    Error,
+    ErrorCode,
+    Flush,
+    FromBackend,
+    HangUp,
+    Heartbeat,
+    Hello,
+    OpenChannel,
+    Pause,
+    Reject,
+    Resume,
+    SessionEnded,
+    SessionStarted,
+    ToBackend,
+)
+from ipc.messages.sessions import CloseReason
+from workers.transceiver.audio.interface import LibraryMissing
+from workers.transceiver.backends.base import Backend, Unfit
+from workers.transceiver.backends.conversation import Conversation, Output, spoken, unfit
+from workers.transceiver.backends.ears import VoiceActivity
+from workers.transceiver.backends.pool import (
+    Accepted,
+    EndpointName,
+    Pool,
+    PoolCounters,
+    PoolOutput,
+    Said,
+    Send,
+    Unplaced,
+)
+from workers.transceiver.core.interface import (
+    CloseSession,
+    Created,
+    ForSession,
+    FromSession,
+    PathSelected,
+    SessionClosed,
+    StateChanged,
+)
+from workers.transceiver.core.sctp import interface as sctp
+from workers.transceiver.core.states import SessionState
+from workers.transceiver.core.streams.interface import AudioParameters, AudioReceived, SendAudio
+
+MakeVoice = Callable[[int], VoiceActivity]
+"""Voice activity detection for PCM at that rate. Raises LibraryMissing."""
+
+
+@dataclass(slots=True)
+class _Talk:
+    """One session."""
+
+    created: Created
+    address: str = ""
+    conversation: Conversation | None = None
+    """From when a back end has accepted it."""
+
+
+class Remote(Backend):
+    """One name of the configuration: a group of end points."""
+
+    def __init__(
+        self,
+        name: str,
+        hello: Hello,
+        endpoints: Sequence[EndpointName],
+        *,
+        buffer: float,
+        entropy: Callable[[int], bytes],
+        make_voice: MakeVoice,
+    ) -> None:
+        """`buffer`: seconds of audio that may wait to be played."""
+        self.endpoints: Final = tuple(endpoints)
+        self.outbox: dict[EndpointName, list[ToBackend]] = {}
+        """What is to be sent, by end point; whoever sends it clears it."""
+        self.touched: set[SessionId] = set()
+        """Sessions whose time-outs may have changed; whoever sets timers clears it."""
+        self._name = name
+        self._pool = Pool(hello, {name: endpoints})
+        self._buffer = buffer
+        self._entropy = entropy
+        self._make_voice = make_voice
+        self._talks: dict[SessionId, _Talk] = {}
+
+    @property
+    def counters(self) -> PoolCounters:
+        """Totals."""
+        return self._pool.counters
+
+    # --- sessions -----------------------------------------------------------------------------------
+
+    def begin(self, created: Created, now: Instant) -> None:
+        """Raises Unfit if nobody is there to take it."""
+        if not self._pool.live(self._name):
+            raise Unfit(f"no back end is there for {self._name!r} at the moment")
+        self._talks[created.session] = _Talk(created)
+
+    def handle(self, event: FromSession, now: Instant) -> list[ForSession]:
+        """What a session says goes to its back end."""
+        session, output = event.session, event.output
+        talk = self._talks.get(session)
+        if talk is None:
+            return []
+        match output:
+            case AudioReceived():
+                if talk.conversation is None:
+                    return []
+                return self._tell(session, talk.conversation.hear(output, now), now)
+            case sctp.MessageReceived(channel=channel, payload=payload, text=text):
+                return self._say(session, DataIn(session, channel, payload, text), now)
+            case sctp.ChannelOpened(channel=channel, label=label, protocol=protocol):
+                return self._say(session, ChannelOpened(session, channel, label, protocol), now)
+            case sctp.ChannelClosed(channel=channel):
+                return self._say(session, ChannelClosed(session, channel), now)
+            case PathSelected(path=path):
+                talk.address = str(path.remote)
+                return []
+            case StateChanged(state=SessionState.CONNECTED):
+                return self._carry_out(self._pool.start(self._introduce(talk), now), now)
+            case SessionClosed(reason=reason, detail=detail):
+                del self._talks[session]
+                ended = SessionEnded(session, reason.value, detail)
+                return self._carry_out(self._pool.end(ended, now), now)
+            case _:
+                return []
+
+    def next_timeout(self, session: SessionId) -> Instant | None:
+        """When that session's sound is due."""
+        talk = self._talks.get(session)
+        if talk is None or talk.conversation is None:
+            return None
+        return talk.conversation.next_timeout()
+
+    def handle_timeout(self, session: SessionId, now: Instant) -> list[ForSession]:
+        """Sound that is due."""
+        talk = self._talks.get(session)
+        if talk is None or talk.conversation is None:
+            return []
+        return self._tell(session, talk.conversation.handle_timeout(now), now)
+
+    # --- end points ---------------------------------------------------------------------------------
+
+    def receive(self, endpoint: EndpointName, data: bytes, now: Instant) -> list[ForSession]:
+        """A batch of an end point's."""
+        return self._carry_out(self._pool.handle(endpoint, data, now), now)
+
+    def reconnected(self, endpoint: EndpointName, now: Instant) -> None:
+        """The connection to it is a new one."""
+        self._carry_out(self._pool.reconnected(endpoint, now), now)
+
+    def next_pool_timeout(self) -> Instant:
+        """When `handle_pool_timeout` has something to do."""
+        return self._pool.next_timeout()
+
+    def handle_pool_timeout(self, now: Instant) -> list[ForSession]:
+        """Heartbeats, and end points that are gone."""
+        return self._carry_out(self._pool.handle_timeout(now), now)
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _introduce(self, talk: _Talk) -> SessionStarted:
+        created = talk.created
+        codec = None if created.audio is None else spoken(created.audio)
+        client = created.client
+        return SessionStarted(
+            created.session,
+            self._name,
+            created.claims,
+            ClientHints(talk.address, client.user_agent, client.origin),
+            "" if codec is None else codec.name,
+            created.data,
+            round(self._buffer * 1000),
+        )
+
+    def _carry_out(self, outputs: list[PoolOutput], now: Instant) -> list[ForSession]:
+        wanted: list[ForSession] = []
+        for output in outputs:
+            match output:
+                case Send(endpoint, items):
+                    self.outbox.setdefault(endpoint, []).extend(items)
+                case Accepted():
+                    wanted += self._accept(output, now)
+                case Said(session, item):
+                    wanted += self._heed(SessionId(session), item, now)
+                case Unplaced(session, why):
+                    close = CloseSession(CloseReason.BACKEND_ENDED, why)
+                    wanted.append(ForSession(SessionId(session), close))
+                case _:
+                    assert_never(output)
+        return wanted
+
+    def _accept(self, accepted: Accepted, now: Instant) -> list[ForSession]:
+        session = SessionId(accepted.session)
+        self.touched.add(session)
+        talk = self._talks[session]
+        audio = talk.created.audio
+        if audio is None or spoken(audio) is None:
+            return []
+        try:
+            listens = accepted.speech or accepted.barge_in
+            why = unfit(audio, accepted.audio, listens=listens)
+            if not why:
+                talk.conversation = self._converse(talk, audio, accepted, now)
+                return []
+        except LibraryMissing as error:
+            why = str(error)
+        self._say(session, Error(ErrorCode.UNSUPPORTED_FORMAT, why, session), now)
+        return [ForSession(session, CloseSession(CloseReason.BACKEND_ENDED, why))]
+
+    def _converse(
+        self, talk: _Talk, audio: AudioParameters, accepted: Accepted, now: Instant
+    ) -> Conversation:
+        listens = accepted.speech or accepted.barge_in
+        return Conversation(
+            accepted.session,
+            audio,
+            accepted.audio,
+            buffer=self._buffer,
+            entropy=self._entropy,
+            now=now,
+            voice=self._make_voice(accepted.audio.rate) if listens else None,
+            barge_in=accepted.barge_in,
+        )
+
+    def _heed(self, session: SessionId, item: FromBackend, now: Instant) -> list[ForSession]:
+        """Do what the back end of a session wants."""
+        self.touched.add(session)
+        talk = self._talks[session]
+        match item:
+            case AudioOut() | Flush() | Pause() | Resume() | Dtmf():
+                if talk.conversation is None:
+                    error = Error(ErrorCode.UNEXPECTED, "the client takes no audio", session)
+                    return self._say(session, error, now)
+                return self._tell(session, talk.conversation.say(item, now), now)
+            case DataOut(channel=channel, payload=payload, text=text):
+                return [ForSession(session, sctp.SendMessage(channel, payload, text))]
+            case OpenChannel(label=label, protocol=protocol):
+                return [ForSession(session, sctp.OpenChannel(label, protocol))]
+            case HangUp(reason=reason):
+                return [ForSession(session, CloseSession(CloseReason.BACKEND_ENDED, reason))]
+            case Hello() | Heartbeat() | Credit() | Error() | Accept() | Reject():
+                return []  # the pool's
+            case _:
+                assert_never(item)
+
+    def _tell(self, session: SessionId, outputs: list[Output], now: Instant) -> list[ForSession]:
+        wanted: list[ForSession] = []
+        for output in outputs:
+            if isinstance(output, SendAudio):
+                wanted.append(ForSession(session, output))
+            else:
+                wanted += self._say(session, output, now)
+        return wanted
+
+    def _say(self, session: SessionId, item: ToBackend, now: Instant) -> list[ForSession]:
+        return self._carry_out(self._pool.say(session, item, now), now)
