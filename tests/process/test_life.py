@@ -7,6 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ipc.messages.stats import TransceiverStats
+from tests.interop.test_chromium import of
 from tests.process.test_call import idle, measured
 from tests.support.appliance import running_appliance
 
@@ -41,9 +43,9 @@ async def test_media_follows_a_client_to_another_address_within_one_check(tmp_pa
         )
         assert fields["sessions_ok"] == 2, fields["errors"]
         assert fields["packets_sent"] == 600
-        # Ten moves. What was on its way to a port that is gone is lost, and what leaves before the check's
-        # answer is back; a client that stayed away would lose all that follows.
-        assert fields["packets_lost"] < 10 * 5
+        # What is on its way to a port that is gone is lost, and what leaves before the check's answer is
+        # back. A client that had to wait for its next consent check would lose most of all.
+        assert fields["packets_lost"] < 300
         await idle(appliance)
 
 
@@ -77,7 +79,9 @@ async def test_a_call_that_says_nothing_is_ended_and_says_why(tmp_path: Path) ->
         headers = {"content-type": "application/sdp"}
         created = await client.post(f"{url}/whip/echo", content=offer, headers=headers)
         location = f"{url}{created.headers['location']}"
-        await idle(appliance)
+        await appliance.until(
+            lambda status: "connect_timeout" in of(TransceiverStats, status).closed
+        )
         gone = await client.delete(location)
         assert gone.status_code == 404
         assert gone.json()["detail"] == "it is over: connect_timeout"

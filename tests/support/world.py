@@ -35,6 +35,7 @@ from workers.transceiver.backends.echo import Echo
 from workers.transceiver.backends.exchange import Exchange
 from workers.transceiver.core.admission import Settings
 from workers.transceiver.core.dtls import DtlsIdentity
+from workers.transceiver.core.fragment import encode_restart, read_fragment
 from workers.transceiver.core.interface import (
     CloseSession,
     Crashed,
@@ -43,7 +44,9 @@ from workers.transceiver.core.interface import (
     ForSession,
     FromSession,
     IceCredentials,
+    IcePatched,
     IceRole,
+    PatchIce,
     Path,
     PathSelected,
     RecordReceived,
@@ -82,6 +85,8 @@ class World:
         *,
         delay: float = 0.02,
         consent_timeout: float = 30.0,
+        max_duration: float = 0.0,
+        idle_timeout: float = 0.0,
         sped: bool = False,
     ) -> None:
         self.sped = sped
@@ -90,6 +95,7 @@ class World:
         self.wan = Leg("wan", delay)
         self.link = Leg("link", 0.0001)
         self.consent_timeout = consent_timeout
+        self.max_duration, self.idle_timeout = max_duration, idle_timeout
         self.server_identity = DtlsIdentity(self.network.entropy)
         self.client_identity = DtlsIdentity(self.network.entropy)
         self.clients: list[Client] = []
@@ -121,9 +127,17 @@ class World:
         for transceiver in self.transceivers:
             assert transceiver.sessions.counters.conserved
 
-    def call(self, address: str = "198.51.100.7:40000", *, frames: int = FOR_EVER) -> Client:
+    def call(
+        self,
+        address: str = "198.51.100.7:40000",
+        *,
+        frames: int = FOR_EVER,
+        audio: bool = True,
+        data: bool = False,
+    ) -> Client:
         """A client that has an answer and begins to check."""
         client = Client(self, Endpoint.parse(address), frames)
+        client.audio, client.data = audio, data
         client.dial()
         return client
 
@@ -180,8 +194,10 @@ class Client:
         self.outside = outside
         self.number = len(world.clients)
         self.session_id = SessionId("")
-        self.local = IceCredentials(self._network.entropy(4).hex(), self._network.entropy(16).hex())
+        self.local = self._credentials()
         self.remote = IceCredentials("", "")
+        self.audio, self.data = True, False
+        """What it offers."""
         self.call: Call
         world.clients.append(self)
         self._network.listen("wan", outside, self._receive)
@@ -195,7 +211,8 @@ class Client:
             self.local,
             self._world.client_identity.fingerprint,
             origin=1,
-            codecs=(OPUS,),
+            codecs=(OPUS,) if self.audio else (),
+            data=self.data,
             sped=self._world.sped,
         )
 
@@ -218,6 +235,7 @@ class Client:
                 remote=answer.remote,
                 remote_fingerprints=answer.fingerprints,
                 audio=answer.audio,
+                data=answer.data,
                 remote_endpoints=tuple(Path(Transport.UDP, c, self._inside) for c in same_family),
                 consent_timeout=self._world.consent_timeout,
                 sped=answer.sped,
@@ -228,11 +246,12 @@ class Client:
         )
         self.call = Call(
             Standalone(session),
-            SilentOpus(self.number),
-            OPUS,
+            SilentOpus(self.number) if self.audio else None,
+            OPUS if self.audio else None,
             frames=self._frames,
             first_timestamp=2**32 - 100_000,
             now=now,
+            data=self.data,
         )
         self._tick()
 
@@ -241,6 +260,26 @@ class Client:
         self._network.close("wan", self.outside)
         self.outside = Endpoint.parse(address)
         self._network.listen("wan", self.outside, self._receive)
+
+    def restart(self, *, http: float = 0.05) -> None:
+        """ICE restart over HTTP, which takes that long; nothing else waits for it."""
+        local = self._credentials()
+        said = self._world.transceiver.patch(self.session_id, encode_restart(local))
+        remote = read_fragment(said).credentials
+        assert remote is not None
+
+        def answered() -> None:
+            self.local, self.remote = local, remote
+            self._send(self.call.restart(local, remote, self._network.now))
+
+        self._network.after(http, answered)
+
+    def notice_network(self) -> None:
+        """It learns that its address has changed, as a system tells its programs."""
+        self._send(self.call.network_changed(self._network.now))
+
+    def _credentials(self) -> IceCredentials:
+        return IceCredentials(self._network.entropy(4).hex(), self._network.entropy(16).hex())
 
     def hang_up(self) -> None:
         self._send(self.call.hang_up(self._network.now))
@@ -353,7 +392,7 @@ class TransceiverHost:
         self._world = world
         self._network = world.network
         self._tickets = 0
-        self._answers: dict[int, Created | Refused] = {}
+        self._answers: dict[int, Created | IcePatched | Refused] = {}
         self.route = Route(ClusterId(0), TransceiverId(0), epoch)
         self.address = Endpoint("127.0.0.1", 8000 + epoch)
         self.states: dict[SessionId, SessionState] = {}
@@ -370,6 +409,8 @@ class TransceiverHost:
                 max_sessions=1000,
                 connect_timeout=30.0,
                 consent_timeout=world.consent_timeout,
+                max_duration=world.max_duration,
+                idle_timeout=world.idle_timeout,
             ),
             lambda parameters, now: Session(
                 parameters, world.server_identity, world.network.entropy, now
@@ -389,6 +430,14 @@ class TransceiverHost:
         created = self._answers.pop(self._tickets)
         assert isinstance(created, Created), created
         return created.session, created.answer
+
+    def patch(self, session: SessionId, fragment: str) -> str:
+        """Answer a fragment that cannot be refused."""
+        self._tickets += 1
+        self.handle(PatchIce(self._tickets, session, fragment))
+        patched = self._answers.pop(self._tickets)
+        assert isinstance(patched, IcePatched), patched
+        return patched.fragment
 
     def hang_up(self, session: SessionId) -> None:
         """As signaling does."""
@@ -418,7 +467,7 @@ class TransceiverHost:
     def _note(self, outputs: list[SessionsOutput]) -> None:
         for output in outputs:
             match output:
-                case Created(ticket) | Refused(ticket):
+                case Created(ticket) | IcePatched(ticket) | Refused(ticket):
                     self._answers[ticket] = output
                 case FromSession(session, news):
                     self._tell(session, news)

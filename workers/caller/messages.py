@@ -41,7 +41,8 @@ class Messages:
         """A message, if it is time for one."""
         if self._channel is None or now < self._due:
             return None
-        self._due = max(self._due + PERIOD, now)
+        # A late tick sends one message, not all that were due.
+        self._due = self._due + PERIOD if now < self._due + PERIOD else now + PERIOD
         index = self.echoes.sent
         self.echoes.went(index, now)
         return SendMessage(self._channel, _NUMBER.pack(index) + _FILLER)
