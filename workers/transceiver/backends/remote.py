@@ -56,6 +56,7 @@ from workers.transceiver.core.interface import (
     Created,
     ForSession,
     FromSession,
+    LossReported,
     PathSelected,
     SessionClosed,
     StateChanged,
@@ -134,6 +135,10 @@ class Remote(Backend):
                 return self._say(session, ChannelOpened(session, channel, label, protocol), now)
             case sctp.ChannelClosed(channel=channel):
                 return self._say(session, ChannelClosed(session, channel), now)
+            case LossReported(share=share):
+                if talk.conversation is not None:
+                    talk.conversation.expect_loss(share)
+                return []
             case PathSelected(path=path):
                 talk.address = str(path.remote)
                 return []

@@ -1,0 +1,227 @@
+"""Sessions and back ends joined, without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from config.ids import Endpoint, SessionId, Transport
+from ipc.backend.codec import encode_batch
+from ipc.backend.messages import (
+    SILENCE,
+    Accept,
+    AudioFormat,
+    AudioIn,
+    AudioOut,
+    ClientHints,
+    Credit,
+    DataIn,
+    DataOut,
+    Dtmf,
+    Encoding,
+    Error,
+    ErrorCode,
+    FromBackend,
+    HangUp,
+    Hello,
+    OpenChannel,
+    Reject,
+    SessionEnded,
+    SessionStarted,
+    ToBackend,
+)
+from ipc.messages.sessions import CloseReason
+from workers.transceiver.audio.voice import Voice
+from workers.transceiver.backends.base import Unfit
+from workers.transceiver.backends.remote import Remote
+from workers.transceiver.core.interface import (
+    CloseSession,
+    Created,
+    ForSession,
+    FromSession,
+    Path,
+    PathSelected,
+    SessionClosed,
+    StateChanged,
+)
+from workers.transceiver.core.sctp import interface as sctp
+from workers.transceiver.core.states import SessionState
+from workers.transceiver.core.streams.interface import (
+    AudioParameters,
+    AudioReceived,
+    Codec,
+    SendAudio,
+)
+
+A, B = "ipc:///a", "ipc:///b"
+S = SessionId("rtc_0_s")
+AUDIO = AudioParameters("0", (Codec("opus", 111, 48_000, 2),), sends=True, receives=True)
+PATH = Path(Transport.UDP, Endpoint("203.0.113.7", 51_000), Endpoint("198.51.100.1", 3478))
+FRAME = AudioReceived(b"\xfc\xff\xfe", 111, 1, 960, False, 7)
+
+
+class Rig:
+    """A remote back end; what end points were told, and what sessions were asked to do."""
+
+    def __init__(self, *live: str, audio: AudioParameters | None = AUDIO) -> None:
+        self.remote = Remote(
+            "agent",
+            Hello("transceiver-0", instance="t"),
+            (A, B),
+            buffer=1.0,
+            entropy=bytes,
+            make_voice=Voice,
+        )
+        self.now = 0.0
+        for endpoint in live:
+            self.say(endpoint, Hello(endpoint, instance="1"), Credit(100))
+        self.audio = audio
+
+    def say(self, endpoint: str, *items: FromBackend) -> list[ForSession]:
+        return self.remote.receive(endpoint, encode_batch(items), self.now)
+
+    def told(self, endpoint: str) -> list[ToBackend]:
+        return self.remote.outbox.pop(endpoint, [])
+
+    def begin(self) -> None:
+        claims = {"name": "Ada"}
+        client = ClientHints("", "Mozilla/5.0", "https://app.example")
+        created = Created(
+            0, S, "answer", "agent", audio=self.audio, data=True, claims=claims, client=client
+        )
+        self.remote.begin(created, self.now)
+
+    def session(self, output: Any) -> list[ForSession]:
+        return self.remote.handle(FromSession(S, output), self.now)
+
+    def connect(self) -> None:
+        self.begin()
+        self.session(PathSelected(PATH))
+        assert self.session(StateChanged(SessionState.CONNECTED)) == []
+
+    def talk(self, accept: Accept | None = None) -> None:
+        self.connect()
+        self.told(A)
+        assert self.say(A, accept or Accept(S)) == []
+
+
+def closes(wanted: Sequence[ForSession]) -> list[CloseReason]:
+    return [each.event.reason for each in wanted if isinstance(each.event, CloseSession)]
+
+
+def test_without_anybody_there_no_session_begins() -> None:
+    with pytest.raises(Unfit, match="agent"):
+        Rig().begin()
+
+
+def test_a_back_end_learns_all_that_is_known() -> None:
+    rig = Rig(A)
+    rig.connect()
+    client = ClientHints("203.0.113.7:51000", "Mozilla/5.0", "https://app.example")
+    assert rig.told(A) == [
+        SessionStarted(S, "agent", {"name": "Ada"}, client, "opus", data=True, buffer=1000)
+    ]
+
+
+def test_audio_goes_both_ways_once_accepted() -> None:
+    rig = Rig(A)
+    rig.connect()
+    rig.told(A)
+    assert rig.session(FRAME) == []
+    assert rig.told(A) == []
+    rig.say(A, Accept(S))
+    assert rig.remote.touched == {S}
+    rig.session(FRAME)
+    assert rig.told(A) == [AudioIn(S, 0, FRAME.payload)]
+    assert rig.say(A, AudioOut(S, b"answer", "a", last=True)) == []
+    due = rig.remote.next_timeout(S)
+    assert due is not None
+    (said,) = rig.remote.handle_timeout(S, due)
+    assert said.session == S
+    assert isinstance(said.event, SendAudio)
+    assert said.event.payload == b"answer"
+    assert len(rig.told(A)) == 2, "it started and drained"
+
+
+def test_data_goes_both_ways() -> None:
+    rig = Rig(A)
+    rig.talk()
+    rig.session(sctp.ChannelOpened(0, "chat", "", ordered=True, by_peer=True))
+    rig.session(sctp.MessageReceived(0, b"hello", text=True))
+    assert DataIn(S, 0, b"hello", text=True) in rig.told(A)
+    (sent,) = rig.say(A, DataOut(S, 0, b"there"))
+    assert sent == ForSession(S, sctp.SendMessage(0, b"there", text=False))
+    (opened,) = rig.say(A, OpenChannel(S, "events"))
+    assert opened == ForSession(S, sctp.OpenChannel("events", ""))
+
+
+def test_hang_up_ends_the_session_and_its_end_is_told() -> None:
+    rig = Rig(A)
+    rig.talk()
+    (close,) = rig.say(A, HangUp(S, "goodbye"))
+    assert close == ForSession(S, CloseSession(CloseReason.BACKEND_ENDED, "goodbye"))
+    rig.session(SessionClosed(CloseReason.BACKEND_ENDED, "goodbye"))
+    assert rig.told(A) == [SessionEnded(S, "backend_ended", "goodbye")]
+    assert rig.remote.next_timeout(S) is None
+    assert rig.remote.handle_timeout(S, 1.0) == []
+
+
+def test_a_rejected_session_ends() -> None:
+    rig = Rig(A)
+    rig.connect()
+    assert closes(rig.say(A, Reject(S, "closed"))) == [CloseReason.BACKEND_ENDED]
+
+
+def test_another_back_end_takes_over() -> None:
+    rig = Rig(A, B)
+    rig.talk()
+    rig.told(B)
+    rig.now = 1.0
+    rig.say(B, Credit(1))
+    rig.now = SILENCE
+    rig.remote.handle_pool_timeout(rig.now)
+    (started,) = [item for item in rig.told(B) if isinstance(item, SessionStarted)]
+    assert started.resumed
+    rig.say(B, Accept(S))
+    rig.session(FRAME)
+    assert [item for item in rig.told(B) if isinstance(item, AudioIn)]
+
+
+def test_a_format_that_would_need_transcoding_is_refused() -> None:
+    rig = Rig(A)
+    rig.connect()
+    rig.told(A)
+    wanted = rig.say(A, Accept(S, AudioFormat(Encoding.PCMU, 8_000)))
+    assert closes(wanted) == [CloseReason.BACKEND_ENDED]
+    (error,) = rig.told(A)
+    assert isinstance(error, Error)
+    assert error.code is ErrorCode.UNSUPPORTED_FORMAT
+
+
+def test_voice_activity_needs_pcm() -> None:
+    rig = Rig(A)
+    rig.connect()
+    assert closes(rig.say(A, Accept(S, speech=True))) == [CloseReason.BACKEND_ENDED]
+    rig = Rig(A)
+    rig.talk(Accept(S, AudioFormat(Encoding.PCM, 16_000), speech=True, barge_in=True))
+    assert rig.remote.next_timeout(S) is not None
+
+
+def test_a_session_of_data_alone_has_no_audio() -> None:
+    rig = Rig(A, audio=None)
+    rig.talk()
+    assert rig.remote.next_timeout(S) is None
+    rig.say(A, AudioOut(S, b"x"))
+    rig.say(A, Dtmf(S, "5"))
+    assert [item.code for item in rig.told(A) if isinstance(item, Error)] == [
+        ErrorCode.UNEXPECTED,
+        ErrorCode.UNEXPECTED,
+    ]
+
+
+def test_sessions_of_others_are_of_no_interest() -> None:
+    rig = Rig(A)
+    assert rig.session(FRAME) == []
+    assert rig.session(SessionClosed(CloseReason.HANGUP)) == []
