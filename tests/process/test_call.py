@@ -42,8 +42,10 @@ async def idle(appliance: Appliance) -> None:
     await appliance.until(lambda status: all(not worker.sessions for worker in status.workers))
 
 
-async def test_twenty_calls_lose_nothing_and_leave_nothing(tmp_path: Path) -> None:
-    async with running_appliance(tmp_path) as appliance:
+@pytest.mark.parametrize("media", ["native", "python"])
+async def test_twenty_calls_lose_nothing_and_leave_nothing(tmp_path: Path, media: str) -> None:
+    async with running_appliance(tmp_path, {"transceiver": {"media": media}}) as appliance:
+        assert (await appliance.worker("transceiver-0")).note.startswith(media)
         url = f"{appliance.url}/v1/realtime/calls"
         fields = await measured(url, "--count", "20", "--seconds", "3")
         assert (fields["sessions_ok"], fields["sessions_failed"]) == (20, 0), fields["errors"]
