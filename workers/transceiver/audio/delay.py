@@ -34,7 +34,8 @@ MAX_DEVIATION: Final = 0.2
 FIRST_TARGET: Final = 0.02
 """Seconds; until something is known."""
 FEW: Final = 25
-MAX_TARGET: Final = 1.0
+MAX_TARGET: Final = 0.8
+"""Seconds; well below what a packet may have waited, or none would ever be played."""
 JUMP: Final = 1.0
 """Seconds of transit beyond what the network could be blamed for: the sender has set its clock."""
 
