@@ -25,7 +25,6 @@
 #ifndef REMOVAL_SHARE       /* tests have less, so that their small tables take many rounds, too */
 #define REMOVAL_SHARE 16384 /* slots that a round looks at for them, and SWEEP_MOST flows that it takes out */
 #endif
-#define TURN_NS 100000      /* that the thread asks of the scheduler: the shortest that it grants */
 #define TURNS 16            /* batches per socket until poll and clock get their turn */
 #define RECORD_HEADER 8
 #define RECORD_DATA 1

@@ -15,8 +15,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include "datapath.h"
 
@@ -319,19 +317,10 @@ void fp_pump(fp *f, uint64_t now_ms, uint64_t ready) {
     publish(f);
 }
 
-/* Short turns, and so early ones, from Linux 6.12 on: what waits in a socket until others have had theirs is latency.
- * It gets no more of the CPU for that, and needs no right to it. An operator who wants more has said so otherwise. */
-static void take_short_turns(void) {
-    struct { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t turn, deadline, period; } wish =
-        { .size = 48, .policy = SCHED_OTHER, .nice = getpriority(PRIO_PROCESS, 0), .turn = TURN_NS };
-    if (sched_getscheduler(0) == SCHED_OTHER) (void)!syscall(SYS_sched_setattr, 0, &wish, 0);
-}
-
 static void *run(void *argument) {
     fp *f = argument;
     int n = f->port_count + 1;
     pthread_setname_np(pthread_self(), "datapath"); /* for `top -H`, and whoever else measures it */
-    take_short_turns();
     struct pollfd fds[MAX_PORTS + 2] = { { f->link, POLLIN, 0 } };
     for (int i = 0; i < f->port_count; i++) fds[1 + i] = (struct pollfd){ f->ports[i]->fd, POLLIN, 0 };
     fds[n] = (struct pollfd){ f->wake_fd, POLLIN, 0 };
