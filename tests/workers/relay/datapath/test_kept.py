@@ -25,7 +25,14 @@ from tests.workers.relay.datapath.test_datapath import (
     route,
 )
 from workers.relay.core.flowtable import SlotMemory
-from workers.relay.core.interface import FlowExpired, InstallFlow, KnownFlow, RemoveFlow, Upcall
+from workers.relay.core.interface import (
+    FlowExpired,
+    InstallFlow,
+    KnownFlow,
+    RemoveFlow,
+    RemoveRoute,
+    Upcall,
+)
 from workers.relay.datapath.native import NativeDatapath
 from workers.wire.link import encode_record, make_label
 
@@ -102,6 +109,32 @@ def survivor() -> Iterator[Survivor]:
 def labels(datapath: NativeDatapath) -> list[int]:
     assert datapath.memory is not None
     return list(datapath.memory.installed)
+
+
+def test_a_removed_route_takes_all_flows_that_an_earlier_relay_installed(
+    survivor: Survivor,
+) -> None:
+    """It goes little by little and spares later ones, told by numbers that count in one process only."""
+    bench, count = survivor.bench, 3000
+    survivor.start(8000)
+    survivor.reserve(count)
+
+    def install(n: int, owner: int) -> int:
+        key = bench.key(bench.clients[0])
+        key = key._replace(client=Endpoint(f"10.0.{n >> 8}.{n & 255}", 5000))
+        label = make_label(n, 1)
+        link = bench.transceivers[owner].endpoint
+        bench.datapath.install(InstallFlow(key, label, route(owner), link), bench.now)
+        return label
+
+    old = {install(n, owner=0) for n in reversed(range(count))}
+    successor = survivor.start(8000)
+    successor.remove_route(RemoveRoute(route(0)), bench.now)
+    assert 0 < successor.flows < count
+    for n in range(5):
+        install(count + n, owner=1)
+    assert {e.label for e in bench.events() if isinstance(e, FlowExpired)} == old
+    assert successor.flows == 5
 
 
 def test_a_successor_forwards_what_it_finds(survivor: Survivor) -> None:
