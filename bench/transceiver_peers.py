@@ -39,6 +39,8 @@ _SOURCES: Final = _ROOT / "bench" / "peers"
 _BUILT: Final = _ROOT / "build" / "bench"
 _PION: Final = _BUILT / "pion-echo"
 _AIORTC: Final = _BUILT / "aiortc"
+_STAMP: Final = _AIORTC / ".installed"
+_PINNED: Final = _ROOT / "requirements" / "bench.txt"
 _READY_WITHIN: Final = 20.0
 _UNUSED_PLUGINS: Final = (
     *("audiobridge", "duktape", "lua", "nosip", "recordplay", "sip", "streaming", "textroom"),
@@ -67,6 +69,11 @@ def install() -> None:
     install_packages(PACKAGES)
     _build_pion()
     _install_aiortc()
+
+
+def installed() -> bool:
+    """True if there is nothing for `install` to bring."""
+    return bool(shutil.which("janus")) and _PION.exists() and _STAMP.exists()
 
 
 @contextmanager
@@ -142,14 +149,20 @@ def _build_pion() -> None:
 
 
 def _install_aiortc() -> None:
-    """In an environment of its own: no product of ours has to agree with what it needs."""
-    wanted = _ROOT / "requirements" / "bench.txt"
-    stamp = _AIORTC / ".installed"
-    if stamp.exists() and stamp.stat().st_mtime > wanted.stat().st_mtime:
+    """In an environment of its own: nothing of ours has to agree with what it needs."""
+    version = _pinned("aiortc")
+    if _STAMP.exists() and _STAMP.read_text() == version:
         return
     print("installing aiortc", file=sys.stderr, flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(_AIORTC)], check=True)
     pip = [str(_AIORTC / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    options = ["--disable-pip-version-check", "--require-hashes", "-r", str(wanted)]
-    subprocess.run([*pip, *options], check=True)
-    stamp.touch()
+    options = ["--disable-pip-version-check", "--require-hashes", "-r", str(_PINNED)]
+    subprocess.run([*pip, *options], check=True, stderr=subprocess.DEVNULL)
+    _STAMP.write_text(version)
+
+
+def _pinned(name: str) -> str:
+    for line in _PINNED.read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{name}=="):
+            return line.split()[0]
+    raise SystemExit(f"{_PINNED} does not pin {name}")
