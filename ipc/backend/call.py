@@ -84,6 +84,14 @@ class Inbox(Generic[Heard]):
             if self._ended:
                 raise StopAsyncIteration
             await self._arrived.wait()
+        thing = self.take_nowait()
+        assert thing is not None
+        return thing
+
+    def take_nowait(self) -> Heard | None:
+        """The next one that is there; None if there is none."""
+        if not self._waiting:
+            return None
         if len(self._waiting) == 1 and not self._ended:
             self._arrived = trio.Event()
         return self._waiting.popleft()
