@@ -99,6 +99,38 @@ def test_a_handshake_that_never_ends_says_so() -> None:
         assert client.call.report(http=0.0).error.startswith("the DTLS handshake did not end")
 
 
+def test_messages_are_counted_and_timed() -> None:
+    with World(delay=0.05) as world:
+        client = world.call(frames=100, data=True)
+        world.run(5)
+        report = client.call.report(http=0.0)
+        assert report.error == ""
+        assert report.messages_sent == report.messages_received >= 15
+        assert report.message_round_trips is not None
+        assert report.message_round_trips.percentile(50) == pytest.approx(0.1, abs=0.02)
+        assert report.phases["channel"] > report.phases["connected"]
+
+
+def test_messages_alone() -> None:
+    with World() as world:
+        client = world.call(frames=50, audio=False, data=True)
+        world.run(5)
+        report = client.call.report(http=0.0)
+        assert report.error == ""
+        assert report.sent == 0
+        assert report.messages_sent == report.messages_received > 5
+        assert "first_packet" in report.phases
+
+
+def test_a_failure_outside_ends_the_call() -> None:
+    with World() as world:
+        client = world.connected_call()
+        client.call.fail("the restart was refused")
+        client.call.fail("and something else")
+        assert client.call.stage is Stage.OVER
+        assert client.call.report(http=0.0).error == "the restart was refused"
+
+
 def test_hanging_up_twice_is_harmless() -> None:
     with World() as world:
         client = world.connected_call()

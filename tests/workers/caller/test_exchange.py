@@ -53,6 +53,19 @@ async def test_whip() -> None:
     assert lines == [b"POST /whip/echo HTTP/1.1", b"DELETE /whip/rtc_0_x HTTP/1.1"]
 
 
+async def test_an_ice_restart() -> None:
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\na=new\r\n"
+    async with server(said) as (url, lines):
+        assert await Exchange(f"{url}/whip/echo").restart(f"{url}/whip/x", "a=x\r\n") == "a=new\r\n"
+    assert lines == [b"PATCH /whip/x HTTP/1.1"]
+
+
+async def test_a_refused_ice_restart_says_that_it_was_one() -> None:
+    async with server(b"HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n") as (url, _):
+        with pytest.raises(HttpFailed, match="ICE restart: HTTP 412"):
+            await Exchange(url).restart(f"{url}/x", "a=x\r\n")
+
+
 async def test_a_location_that_is_no_url_is_refused() -> None:
     async with server(CREATED % b"http://[::1/x") as (url, _):
         with pytest.raises(HttpFailed, match="Location is no URL"):

@@ -17,10 +17,12 @@ from workers.transceiver.core.interface import (
     Path,
     SendDatagram,
     SessionClosed,
-    SessionEvent,
-    SessionOutput,
+    StandaloneEvent,
+    StandaloneOutput,
 )
 from workers.transceiver.core.offer import OPUS
+from workers.transceiver.core.reports import Reported
+from workers.transceiver.core.streams.interface import StreamStats
 
 
 class Parrot:
@@ -29,8 +31,11 @@ class Parrot:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._due: float | None = 0.0
+        self.stats = StreamStats()
+        self.round_trip: float | None = None
+        self.reported: Reported | None = None
 
-    def handle(self, event: SessionEvent, now: float) -> list[SessionOutput]:
+    def handle(self, event: StandaloneEvent, now: float) -> list[StandaloneOutput]:
         if isinstance(event, DatagramReceived):
             if event.datagram == b"bye":
                 return [SessionClosed(CloseReason.PEER_CLOSED)]
@@ -40,7 +45,7 @@ class Parrot:
     def next_timeout(self) -> float | None:
         return self._due
 
-    def handle_timeout(self, now: float) -> list[SessionOutput]:
+    def handle_timeout(self, now: float) -> list[StandaloneOutput]:
         self._due = None
         return [SendDatagram(self._path, b"hello")]
 
@@ -81,6 +86,30 @@ async def test_a_line_ticks_reads_answers_and_ends(host: str) -> None:
             assert line.call.stage is Stage.OVER
             lines.unplug(line)
             assert not list(lines.lines)
+            nursery.cancel_scope.cancel()
+        lines.close()
+
+
+async def test_a_line_that_moves_speaks_and_hears_on_another_port() -> None:
+    with trio.socket.socket(type=socket.SOCK_DGRAM) as server:
+        await server.bind(("127.0.0.1", 0))
+        lines = Lines()
+        line = line_to(Endpoint("127.0.0.1", server.getsockname()[1]))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lines.read)
+            nursery.start_soon(lines.pace)
+            lines.plug(line)
+            with trio.fail_after(10):
+                _, before = await server.recvfrom(100)
+                lines.move(line)
+                word, after = await server.recvfrom(100)
+                assert word == b"hello"
+                assert after != before
+                await server.sendto(b"heard", after)
+                assert await server.recv(100) == b"heard"
+                await server.sendto(b"bye", after)
+                await line.over.wait()
+            lines.unplug(line)
             nursery.cancel_scope.cancel()
         lines.close()
 

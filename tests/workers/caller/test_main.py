@@ -27,6 +27,8 @@ def nobody() -> str:
         (["http://x/", "--rate", "-1"], "--rate"),
         (["http://x/", "--wav", "/nowhere.wav"], "No such file"),
         (["http://x/", "--wav", __file__], "not a PCM WAV file"),
+        (["http://x/", "--no-audio"], "--no-audio goes with --data"),
+        (["http://x/", "--restart", "-1"], "--restart"),
     ],
 )
 def test_wrong_usage_is_explained(arguments: list[str], why: str) -> None:

@@ -55,7 +55,7 @@ _NOT_AFTER: Final = datetime(2049, 12, 31, tzinfo=UTC)
 
 
 class DtlsIdentity:
-    """A self-signed ECDSA P-256 certificate and the context made of it; one per process."""
+    """A self-signed ECDSA P-256 certificate and the contexts made of it; one per process."""
 
     def __init__(
         self, entropy: Callable[[int], bytes], profiles: Sequence[SrtpProfile] = tuple(SrtpProfile)
@@ -75,12 +75,20 @@ class DtlsIdentity:
         der = certificate.public_bytes(serialization.Encoding.DER)
         self.fingerprint: Final = Fingerprint("sha-256", hashlib.sha256(der).digest())
         self._context: Final = _make_context(certificate, key, profiles)
+        self._silent: Final = _make_context(certificate, key, ())
+        """For sessions without media."""
+        _allow_newest(self._silent)
         self.newest: Final = _allow_newest(self._context)
         """The newest version of DTLS that the linked OpenSSL has, and so the one we offer."""
 
-    def connect(self, role: DtlsRole, expected: Sequence[Fingerprint]) -> SSL.Connection:
-        """A connection that accepts only a certificate with an expected fingerprint."""
-        connection = SSL.Connection(self._context, None)
+    def connect(
+        self, role: DtlsRole, expected: Sequence[Fingerprint], *, media: bool = True
+    ) -> SSL.Connection:
+        """A connection that accepts only a certificate with an expected fingerprint.
+
+        With `media` it negotiates SRTP, too.
+        """
+        connection = SSL.Connection(self._context if media else self._silent, None)
         connection.set_ciphertext_mtu(MTU)
         connection.set_app_data(_Expectation(expected))
         if role is DtlsRole.ACTIVE:
@@ -102,7 +110,8 @@ def _make_context(
     context.use_certificate(certificate)
     context.use_privatekey(key)
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verify)
-    context.set_tlsext_use_srtp(b":".join(profile.value for profile in profiles))
+    if profiles:
+        context.set_tlsext_use_srtp(b":".join(profile.value for profile in profiles))
     return context
 
 
@@ -172,8 +181,10 @@ class Dtls:
         role: DtlsRole,
         expected: Sequence[Fingerprint],
         mtu: int = MTU,
+        *,
+        media: bool = True,
     ) -> None:
-        """`mtu`: of the datagrams of a flight."""
+        """`mtu`: of the datagrams of a flight. Without `media` no SRTP is negotiated."""
         self.state = DtlsState.HANDSHAKE
         self.keys: SrtpKeys | None = None
         """Set with CONNECTED, if the peer negotiated SRTP."""
@@ -185,7 +196,7 @@ class Dtls:
         self._role = role
         self._mtu = mtu
         self._newest = identity.newest
-        self._connection = identity.connect(role, expected)
+        self._connection = identity.connect(role, expected, media=media)
         self._flight: Sequence[bytes] = ()
         self._seen = -1
         self._answered = -1

@@ -75,7 +75,8 @@ class Session:
         self._parameters = parameters
         sped, role = parameters.sped, parameters.dtls_role
         mtu = MAX_EMBEDDED if sped else MTU
-        self._dtls = Dtls(identity, role, parameters.remote_fingerprints, mtu)
+        media = parameters.audio is not None
+        self._dtls = Dtls(identity, role, parameters.remote_fingerprints, mtu, media=media)
         self._sped = Sped(self._dtls) if sped else None
         if sped and role is DtlsRole.ACTIVE:
             self._dtls.prepare(now)  # the first check is to carry it

@@ -69,6 +69,18 @@ def test_both_ends_have_the_same_keys(profile: SrtpProfile) -> None:
     assert server.keys == SrtpKeys(profile, client.keys.remote, client.keys.local)
 
 
+@pytest.mark.parametrize("deaf", list(DtlsRole))
+def test_without_media_at_one_end_no_srtp_is_negotiated(deaf: DtlsRole) -> None:
+    ours, theirs = identity("server"), identity("client")
+    client = Dtls(theirs, DtlsRole.ACTIVE, [ours.fingerprint], media=deaf is DtlsRole.PASSIVE)
+    server = Dtls(ours, DtlsRole.PASSIVE, [theirs.fingerprint], media=deaf is DtlsRole.ACTIVE)
+    shake(client, server)
+    assert client.state is server.state is DtlsState.CONNECTED
+    assert client.keys is server.keys is None
+    (datagram,) = client.send(b"messages alone")
+    assert list(server.handle(datagram, 0.0).messages) == [b"messages alone"]
+
+
 def test_gcm_is_preferred() -> None:
     client, server = both()
     shake(client, server)
