@@ -2,27 +2,44 @@
  * from, in batches.
  *
  * --link: the back end of Tandem, on a transceiver's link socket. A link datagram of DATA goes back whole: its
- * labels are the same both ways. An INTRO is answered with a bare success response, assured: docs/wire.md 2. */
+ * labels are the same both ways. An INTRO is answered with a bare success response, or with its media if the
+ * relay has recovered their flow, assured: docs/wire.md 2. */
 #include "udp.h"
 
 #define RECORD_HEADER 8
 #define INTRO 2
 #define INTRO_HEADER 37 /* transport, client and local address with their ports */
 
-/* Answers in place. Set-up only: a check has its packet to itself, or shares it with other checks. */
+static uint32_t size_of(const uint8_t *head) { return RECORD_HEADER + (head[2] << 8 | head[3]); }
+
+static int has_intro(const uint8_t *bytes, uint32_t length) {
+    for (uint32_t at = 0; at + RECORD_HEADER <= length; at += size_of(bytes + at))
+        if (bytes[at] == INTRO) return 1;
+    return 0;
+}
+
+/* Answers in place: a check is answered, the media of a recovered flow go back, and so do the others' DATA. */
 static uint32_t answer(uint8_t *bytes, uint32_t length) {
     static uint8_t answers[LARGE];
     uint32_t size = 0;
     for (uint32_t at = 0, record; at + RECORD_HEADER <= length; at += record) {
-        uint8_t *head = bytes + at, *check = head + RECORD_HEADER + INTRO_HEADER, *to = answers + size;
-        record = RECORD_HEADER + (head[2] << 8 | head[3]);
+        uint8_t *head = bytes + at, *payload = head + RECORD_HEADER + INTRO_HEADER, *to = answers + size;
+        record = size_of(head);
         if (at + record > length) break;
-        if (head[0] != INTRO || record < RECORD_HEADER + INTRO_HEADER + 20) continue;
-        memcpy(to, (uint8_t[]){ 1, 1, 0, 20 }, 4); /* DATA, ASSURED, 20 bytes */
-        memcpy(to + 4, head + 4, 4);                /* the label */
-        memcpy(to + 8, check, 20);
-        memcpy(to + 8, (uint8_t[]){ 1, 1, 0, 0 }, 4); /* a success response without attributes */
-        size += RECORD_HEADER + 20;
+        if (head[0] != INTRO) {
+            memcpy(to, head, record);
+            size += record;
+            continue;
+        }
+        if (record < RECORD_HEADER + INTRO_HEADER + 20) continue;
+        uint32_t back = record - RECORD_HEADER - INTRO_HEADER;
+        int is_check = payload[0] < 2;
+        if (is_check) back = 20;
+        memcpy(to, (uint8_t[]){ 1, 1, back >> 8, back }, 4); /* DATA, ASSURED */
+        memcpy(to + 4, head + 4, 4);                          /* the label */
+        memcpy(to + 8, payload, back);
+        if (is_check) memcpy(to + 8, (uint8_t[]){ 1, 1, 0, 0 }, 4); /* a success response without attributes */
+        size += RECORD_HEADER + back;
     }
     memcpy(bytes, answers, size);
     return size;
@@ -49,7 +66,7 @@ int main(int argc, char **argv) {
         if (n <= 0) { poll(&ready, 1, 1000); continue; }
         for (int i = 0; i < n; i++) {
             vectors[i].iov_len = messages[i].msg_len;
-            if (link && bytes[i][0] == INTRO) vectors[i].iov_len = answer(bytes[i], messages[i].msg_len);
+            if (link && has_intro(bytes[i], messages[i].msg_len)) vectors[i].iov_len = answer(bytes[i], messages[i].msg_len);
         }
         send_all(fd, messages, n);
     }

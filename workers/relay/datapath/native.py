@@ -16,8 +16,6 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
 from config.ids import (
     ClusterId,
     Endpoint,
@@ -43,6 +41,7 @@ from workers.relay.core.interface import (
     Upcall,
 )
 from workers.relay.datapath.base import DatapathCounters, Source
+from workers.relay.datapath.fresh import FreshFlows
 from workers.relay.datapath.outbox import Outbox
 from workers.wire.demux import KINDS, Kind
 from workers.wire.link import RecordType
@@ -55,7 +54,6 @@ _DECIDING: Final = 10
 _TAKE: Final = 1 << 17
 """Most bytes of events that one look brings; the rest waits in the rings. The longest record has 64 KiB."""
 _MAX_WAYS: Final = 4096
-_MAX_FRESH: Final = 256
 _RECORD_TYPES: Final = {int(t): t for t in RecordType}
 _NO_ROUTE: Final = Route(ClusterId(0), TransceiverId(0), Epoch(0))
 
@@ -132,8 +130,7 @@ class NativeDatapath:
         self._view = memoryview(self._ffi.buffer(self._buffer))
         self._numbers = self._ffi.new("uint64_t[]", self._lib.FP_COUNTERS)
         self._events: deque[Event] = deque()
-        self._fresh: dict[int, tuple[Endpoint, FlowKey]] = {}
-        """Links and keys of the labels installed last: the thread read some of their records before."""
+        self._fresh = FreshFlows()
         self._client = ffi.new("uint8_t[18]")
         self._route = ffi.new("uint16_t[3]")
         self._now: Instant = 0.0
@@ -220,22 +217,15 @@ class NativeDatapath:
         if not self._events:
             self._take()
         event = self._events.popleft() if self._events else None
-        if type(event) is LinkRecord and event.flow is None:
-            return self._meet_fresh(event)
-        return event
-
-    def _meet_fresh(self, record: LinkRecord) -> LinkRecord:
-        """A record that was read behind the one which made us install its flow meets that flow."""
-        link, key = self._fresh.get(record.label, (None, None))
-        return record if link != record.peer else msgspec.structs.replace(record, flow=key)
+        if type(event) is LinkRecord:
+            return self._fresh.meet_record(event)
+        return self._fresh.meet_upcall(event) if type(event) is Upcall else event
 
     def install(self, flow: InstallFlow, now: Instant) -> None:
         """Forward this flow from now on, in place of any other of its key."""
         key = flow.key
         self._now = now
-        self._fresh[flow.label] = flow.link, key
-        if len(self._fresh) > _MAX_FRESH:
-            del self._fresh[next(iter(self._fresh))]
+        self._fresh.install(flow)
         self._command(
             self._lib.FP_INSTALL,
             flow.label,
@@ -248,7 +238,7 @@ class NativeDatapath:
     def remove(self, flow: RemoveFlow, now: Instant) -> None:
         """Forward it no longer; a label that is not installed is ignored."""
         self._now = now
-        self._fresh.pop(flow.label, None)
+        self._fresh.forget(flow.label)
         self._command(self._lib.FP_REMOVE, label=flow.label)
 
     def remove_route(self, route: RemoveRoute, now: Instant) -> None:
@@ -337,7 +327,7 @@ class NativeDatapath:
             payload = bytes(view[at + _UPCALL.size : at + _UPCALL.size + length])
             at += size
             if kind == self._lib.FP_UPCALL_EXPIRED:
-                self._fresh.pop(label, None)
+                self._fresh.forget(label)
                 self._events.append(FlowExpired(label))
             elif kind == self._lib.FP_UPCALL_RECORD:
                 key = self._key(client, port) if known else None
