@@ -63,6 +63,13 @@ class Usage(NamedTuple):
         return cls(total * share, total * (1 - share))
 
 
+def waits(tid: int) -> int:
+    """How often that thread has waited for something."""
+    status = Path(f"/proc/self/task/{tid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("voluntary"))
+    return int(line.split()[1])
+
+
 def load(port: int, sessions: int, seconds: float, *, packed: int) -> None:
     """Be relay and clients: say a line when ready, wait for one, send, say how many."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -138,6 +145,7 @@ def measure(
     loader.stdout.readline()
     plane.take()
     began = {tid: Usage.of(tid) for tid in (thread, os.getpid())}
+    asleep = waits(thread)
     loader.stdin.write("go\n")
     loader.stdin.flush()
     sources = [plane.descriptor, loader.stdout.fileno()]
@@ -147,6 +155,7 @@ def measure(
     loader.stdin.close()
     loader.stdout.close()
     ended = {tid: Usage.of(tid) for tid in (thread, os.getpid())}
+    asleep = waits(thread) - asleep
     counters = plane.counters
     out = max(counters.records_out, 1)
     plane.end()
@@ -164,6 +173,7 @@ def measure(
     return {
         "us": round(sum(parts.values()), 2),
         **{name: round(value, 2) for name, value in parts.items()},
+        "packets_per_wait": round(out / max(asleep, 1), 2),
         "lost": int(sent) - counters.records_out,
         "seconds": float(took),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import select
 import socket
 import threading
@@ -279,6 +280,26 @@ def test_the_oldest_of_many_labels_makes_room(stage: Stage) -> None:
     stage.relay.data(LABEL + 32, client.rtp(3))
     kinds = [type(event) for event in stage.turn()]
     assert kinds == [RecordReceived, FrameReceived, FrameReceived]
+
+
+def test_labels_come_and_go_by_the_thousand(stage: Stage) -> None:
+    """As a dictionary does it: the table has runs of entries, and removals in the middle of them."""
+    chance = random.Random(7)
+    bound: dict[int, int] = {}
+    for _ in range(60):
+        for _ in range(40):
+            label = chance.randrange(400)
+            stream = chance.randrange(MAX_STREAMS)
+            if chance.random() < 0.5:
+                stage.plane.unbind(stage.relay.label(label))
+                bound.pop(label, None)
+            elif list(bound.values()).count(stream) < 32:
+                stage.plane.bind(stage.relay.label(label), stream)
+                bound[label] = stream
+        for label in range(400):
+            stage.plane.receive(stage.relay.label(label), b"\x80")
+        up = {event.label for event in stage.turn() if isinstance(event, RecordReceived)}
+        assert up == set(range(400)) - set(bound)
 
 
 def test_a_relay_that_is_none_any_more(stage: Stage) -> None:
