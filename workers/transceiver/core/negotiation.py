@@ -246,7 +246,7 @@ def read_data(section: Section) -> DataParameters:
 
 
 def _sctp_init(section: Section) -> bytes:
-    """SNAP: a chunk that cannot be meant is an error, as the draft says (section 4.3)."""
+    """SNAP: a chunk that cannot be meant is an error, as the draft says (section 5.3)."""
     attribute = section.first("sctp-init")
     if attribute is None:
         return b""
