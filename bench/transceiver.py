@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.appliance import Appliance, running
+from bench.placement import Placement, weigh
 from bench.transceiver_contenders import Contender, Turn, medians, resident, take_turn
 from bench.transceiver_peers import install, running_peers
 from ipc.messages.stats import RelayStats, TransceiverStats
@@ -129,22 +130,26 @@ def say(what: str) -> None:
 
 
 @contextmanager
-def _stage(*, peers: bool) -> Iterator[tuple[Appliance, list[Contender]]]:
+def _stage(*, peers: bool, nice: int) -> Iterator[tuple[Appliance, list[Contender]]]:
     """All that echoes on the last CPU, everything else on the others."""
     *others, own = sorted(os.sched_getaffinity(0))
     if not others:
         raise SystemExit("this bench needs two CPUs")
-    # Whatever is started from here on inherits it, callers and Tandem's other workers too.
-    os.sched_setaffinity(0, set(others))
     with running() as appliance, tempfile.TemporaryDirectory(prefix="tandem-peers-") as directory:
         transceiver = appliance.worker("transceiver").pid
+        Placement(own, others[0], nice).move(appliance.status().pid, but=transceiver)
         for task in Path(f"/proc/{transceiver}/task").iterdir():
             os.sched_setaffinity(int(task.name), {own})
+        # Callers inherit it.
+        os.sched_setaffinity(0, {others[0]})
+        if nice:
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+            weigh(os.getpid(), nice)
         tandem = Contender("tandem", appliance.url, transceiver)
         if not peers:
             yield appliance, [tandem]
             return
-        with running_peers(directory, own, others[0]) as found:
+        with running_peers(directory, own, others[0], nice) as found:
             yield appliance, [tandem, *found]
 
 
@@ -154,13 +159,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="under 50 s once all is installed")
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     parser.add_argument("--alone", action="store_true", help="without the peers")
+    parser.add_argument(
+        "--nice", type=int, default=0, help="weight on a busy machine, for all alike"
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the object there, too")
     arguments = parser.parse_args()
     quick = arguments.quick
     if not arguments.alone:
         install()
     load = os.getloadavg()[0]
-    with _stage(peers=not arguments.alone) as (appliance, contenders):
+    with _stage(peers=not arguments.alone, nice=arguments.nice) as (appliance, contenders):
         appliance.call(count=5, rate=20, seconds=0.5).report()
         windows = []
         for count in (MANY,) if quick else (MANY, 500, 1000):
@@ -184,6 +192,7 @@ def main() -> None:
     fields |= {
         "sessions": FEW,
         "load_average": round(load, 2),
+        "nice": arguments.nice,
         "cpu": _cpu(),
         "cpus": os.cpu_count(),
         "kernel": platform.release(),

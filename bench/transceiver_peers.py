@@ -77,17 +77,17 @@ def installed() -> bool:
 
 
 @contextmanager
-def running_peers(directory: str, cpu: int, other: int) -> Iterator[list[Contender]]:
+def running_peers(directory: str, cpu: int, other: int, nice: int = 0) -> Iterator[list[Contender]]:
     """All of them, each confined to `cpu`, their doors to `other`; ended behind you."""
     python = str(_AIORTC / "bin" / "python")
     with ExitStack() as stack:
-        janus = stack.enter_context(_janus(directory, cpu))
+        janus = stack.enter_context(_janus(directory, cpu, nice))
         door = [sys.executable, "-m", "bench.peers.janus_door", f"{directory}/api"]
-        janus_url, _ = stack.enter_context(_door(door, other))
+        janus_url, _ = stack.enter_context(_door(door, other, nice))
         pion = [str(_PION), "127.0.0.1", str(free_port())]
-        pion_url, pion_pid = stack.enter_context(_door(pion, cpu))
+        pion_url, pion_pid = stack.enter_context(_door(pion, cpu, nice))
         aiortc = [python, "-m", "bench.peers.aiortc_echo"]
-        aiortc_url, aiortc_pid = stack.enter_context(_door(aiortc, cpu))
+        aiortc_url, aiortc_pid = stack.enter_context(_door(aiortc, cpu, nice))
         yield [
             Contender("janus", janus_url, janus),
             Contender("pion", pion_url, pion_pid),
@@ -96,9 +96,9 @@ def running_peers(directory: str, cpu: int, other: int) -> Iterator[list[Contend
 
 
 @contextmanager
-def _door(command: list[str], cpu: int) -> Iterator[tuple[str, int]]:
+def _door(command: list[str], cpu: int, nice: int) -> Iterator[tuple[str, int]]:
     """A process whose first line says where it takes calls; and its id."""
-    with started(placed(command, cpu), stdout=subprocess.PIPE, cwd=_ROOT) as process:
+    with started(placed(command, cpu, nice), stdout=subprocess.PIPE, cwd=_ROOT) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         if not url.startswith("http"):
@@ -107,7 +107,7 @@ def _door(command: list[str], cpu: int) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def _janus(directory: str, cpu: int) -> Iterator[int]:
+def _janus(directory: str, cpu: int, nice: int) -> Iterator[int]:
     folder = Path(directory)
     plugins = ",".join(f"libjanus_{name}.so" for name in _UNUSED_PLUGINS)
     transports = ",".join(f"libjanus_{name}.so" for name in _UNUSED_TRANSPORTS)
@@ -119,7 +119,7 @@ def _janus(directory: str, cpu: int) -> Iterator[int]:
     (folder / "janus.plugin.echotest.jcfg").touch()
     (folder / "janus.transport.pfunix.jcfg").write_text(_JANUS_SOCKET.format(directory=directory))
     command = ["janus", "-F", directory, "-o"]
-    with started(placed(command, cpu), stdout=subprocess.DEVNULL) as process:
+    with started(placed(command, cpu, nice), stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + _READY_WITHIN
         while not (folder / "api").exists():
             if process.poll() is not None or time.monotonic() > deadline:
