@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple
 from bench.appliance import Appliance, running
 from bench.placement import Placement, weigh
 from bench.transceiver_contenders import Contender, Turn, medians, resident, take_turn
-from bench.transceiver_peers import install, running_peers
+from bench.transceiver_peers import install, running_peers, versions
 from ipc.messages.stats import RelayStats, TransceiverStats
 
 FEW: Final = 50
@@ -191,6 +191,7 @@ def main() -> None:
     fields |= {"kb_per_session": round(windows[0][1].kilobytes, 1), **rush}
     fields |= {
         "sessions": FEW,
+        "versions": {} if arguments.alone else versions(),
         "load_average": round(load, 2),
         "nice": arguments.nice,
         "cpu": _cpu(),

@@ -19,9 +19,9 @@ PACKETS: Final = 50
 """A second and call."""
 PLACED: Final = 100
 """Calls a second."""
-START: Final = 0.6
+START: Final = 0.5
 """Seconds that the caller may take to begin."""
-SETTLE: Final = 0.7
+SETTLE: Final = 0.6
 """Seconds after the last call was placed until the window begins, beyond what set-up costs."""
 _SETUP: Final = {"aiortc": 0.04}
 """Seconds of CPU a call that a peer is known to take: it cannot take them any faster."""

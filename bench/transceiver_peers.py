@@ -26,10 +26,11 @@ from bench.placement import placed, started
 from bench.relay_peers import install as install_packages
 from bench.transceiver_contenders import Contender
 
+_LIBRARY: Final = "/usr/share/gocode/src/github.com/pion/webrtc/api.go"
 PACKAGES: Final = {
     "janus": "janus",
     "go": "golang-go",
-    "/usr/share/gocode/src/github.com/pion/webrtc/api.go": "golang-github-pion-webrtc.v3-dev",
+    _LIBRARY: "golang-github-pion-webrtc.v3-dev",
     "taskset": "util-linux",
 }
 """What must be there, and the Debian package that brings it."""
@@ -74,6 +75,14 @@ def install() -> None:
 def installed() -> bool:
     """True if there is nothing for `install` to bring."""
     return bool(shutil.which("janus")) and _PION.exists() and _STAMP.exists()
+
+
+def versions() -> dict[str, str]:
+    """Of the peers, by name."""
+    query = ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", "janus", PACKAGES[_LIBRARY]]
+    done = subprocess.run(query, capture_output=True, text=True, check=True)
+    janus, pion = (line.split()[1] for line in sorted(done.stdout.splitlines(), reverse=True))
+    return {"janus": janus, "pion": pion, "aiortc": _pinned("aiortc").partition("==")[2]}
 
 
 @contextmanager
