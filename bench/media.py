@@ -181,8 +181,9 @@ def measure(
 
 def echo(plane: NativePlane, sources: list[int]) -> None:
     """What Python does until the load is done: sleep, or send back what comes."""
+    rest: float | None = None
     while True:
-        ready, _, _ = select.select(sources, [], [])
+        ready, _, _ = select.select(sources, [], [], rest)
         if plane.descriptor in ready:
             for event in plane.take():
                 if type(event) is FrameReceived:
@@ -192,6 +193,8 @@ def echo(plane: NativePlane, sources: list[int]) -> None:
                     )
             plane.flush()
         elif ready:
+            sources, rest = sources[:1], 0.05  # what is under way still comes
+        else:
             return
 
 

@@ -466,7 +466,8 @@ static void *run(void *argument) {
             (void)!read(m->wake_fd, &woken, sizeof woken);
         }
         if (fds[1].revents & POLLNVAL) fds[1].fd = -1; /* it would spin */
-        mp_round(m, clock_ns(), 1);
+        int64_t now = clock_ns();
+        mp_round(m, now, now >= m->nap_ns); /* Python may wake it from a nap, and is served; the link still waits */
     }
     return NULL;
 }
