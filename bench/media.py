@@ -37,7 +37,7 @@ AUDIO: Final = AudioParameters("0", (Codec("opus", 111, 48000, 2),), sends=True,
 PAYLOAD: Final = 160
 RATE: Final = 50
 PACKED: Final = 7
-"""Records of a datagram when saturated: what an mtu of 1400 holds."""
+"""Records of a datagram of a relay that is busy: what an mtu of 1400 holds."""
 
 
 def keys(session: int) -> SrtpKeys:
@@ -100,7 +100,7 @@ def load(port: int, sessions: int, seconds: float, *, packed: int) -> None:
     step = seconds / total
     for datagrams in rounds:
         for datagram in datagrams:
-            # Evenly, as independent clients are; when saturated, a few at a time.
+            # Evenly, as independent clients are.
             ahead = begin + done * step - time.perf_counter()
             if ahead > 0:
                 time.sleep(ahead)
@@ -219,7 +219,7 @@ def main() -> None:
         for how in ("echo", "python")
     }
     for how in ("echo", "python"):
-        # Twenty times as many as voice sends, so that the thread never waits.
+        # As a relay under load sends them: several records a datagram.
         saturated = measure(1000, seconds / 4, cpus, python=how == "python", packed=PACKED)
         fields[f"{how}_packed"] = saturated
     print(json.dumps(fields, indent=None if arguments.json else 2))
