@@ -6,7 +6,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-asan test-systemd fuzz-native lint fmt bench deb lock clean
+.PHONY: help run test test-asan test-systemd fuzz fuzz-native lint fmt bench deb lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,11 @@ test-asan: .venv/.test ## tests of datapath and media plane against C that is bu
 	    $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/workers/relay/datapath \
 	    tests/workers/transceiver/media
 
+fuzz: .venv/.fuzz ## every parser, coverage-guided; MINUTES=n each, ONLY="stun sdp" for some
+	@for name in $(or $(ONLY),$$($(BIN)/python -c "from tests.fuzz.targets import TARGETS; print(*TARGETS)")); do \
+	  echo "fuzz $$name"; $(BIN)/python -m tests.fuzz $$name $$((60 * $(or $(MINUTES),1))) 2>build/fuzz-$$name.log \
+	    || { tail -40 build/fuzz-$$name.log; exit 1; }; grep -E "number_of_executed|DONE" build/fuzz-$$name.log; done
+
 fuzz-native: ## random traffic and damage for all C, under ASan and UBSan; MINUTES=n
 	mkdir -p build
 	cc -O1 -g -pthread -DREMOVAL_SHARE=7 $(SANITIZE) tests/workers/native/fuzz.c \
@@ -61,7 +66,7 @@ lock: $(UV) ## resolve the dependencies anew and pin them with hashes
 	    --no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o requirements/runtime.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" --group tools -o requirements/tools.txt
-	for group in test bench; do \
+	for group in test bench fuzz; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" -c requirements/runtime.txt \
 	    pyproject.toml --group $$group -o requirements/$$group.txt; done
@@ -90,6 +95,12 @@ $(UV):
 .venv/.bench: .venv/.runtime requirements/bench.txt
 	@echo "installing what the benches need" >&2
 	@$(INSTALL) --require-hashes -r requirements/bench.txt
+	@touch $@
+
+.venv/.fuzz: .venv/.test requirements/fuzz.txt
+	@echo "installing what fuzzing needs" >&2
+	@$(INSTALL) --require-hashes -r requirements/fuzz.txt
+	@mkdir -p build
 	@touch $@
 
 .venv/.peers: $(UV)

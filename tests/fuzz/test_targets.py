@@ -1,0 +1,50 @@
+"""Every target stands its seeds, what once broke it, and a little damage; `make fuzz` goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import pytest
+
+from tests.fuzz.targets import TARGETS
+
+FINDINGS: Final = Path(__file__).with_name("findings")
+SLOW: Final = {"session": 10, "admission": 60, "association": 60, "config": 60}
+ROUNDS: Final = 400
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_seeds_and_what_once_broke_it(name: str) -> None:
+    seeds = list(TARGETS[name].seeds())
+    assert seeds
+    assert all(seeds)
+    for seed in seeds:
+        TARGETS[name].run(seed)
+    for finding in sorted((FINDINGS / name).glob("*")):
+        TARGETS[name].run(finding.read_bytes())
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_damaged_seeds(name: str) -> None:
+    random = Random(name)
+    seeds = list(TARGETS[name].seeds())
+    for _ in range(SLOW.get(name, ROUNDS)):
+        data = bytearray(random.choice(seeds))
+        for _ in range(random.randint(1, 6)):
+            at = random.randrange(len(data) + 1)
+            match random.randrange(4):
+                case 0:
+                    data[at:at] = random.randbytes(random.randint(1, 9))
+                case 1:
+                    del data[at : at + random.randint(1, 9)]
+                case 2:
+                    data[at : at + 1] = random.randbytes(1)
+                case _:
+                    data[at:at] = data[: random.randint(0, 40)]
+        TARGETS[name].run(bytes(data))
+
+
+def test_every_finding_has_a_target() -> None:
+    assert {path.name for path in FINDINGS.glob("*") if path.is_dir()} <= set(TARGETS)
