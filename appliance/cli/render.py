@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
 from typing import assert_never
@@ -65,9 +66,20 @@ def status_view(status: StatusReply) -> RenderableType:
     if status.spares:
         spares = (f"{s.role}{'' if s.waiting else ' (not yet)'}" for s in status.spares)
         head.add_row("spares", escape(", ".join(spares)))
+    if ended := _ended(status.workers):
+        head.add_row("ended", escape(ended))
     notes = [Text(f"{names}: {note}") for note, names in _notes(status.workers).items()]
     warnings = [Text(f"warning: {text}", style="yellow") for text in status.warnings]
     return Group(head, "", _workers(status.workers), "", *notes, *warnings)
+
+
+def _ended(workers: Sequence[WorkerStatus]) -> str:
+    """Why sessions have ended, and how many of each, the most frequent first."""
+    reasons: Counter[str] = Counter()
+    for worker in workers:
+        if isinstance(worker.stats, TransceiverStats):
+            reasons.update(worker.stats.closed)
+    return ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
 
 
 def _workers(workers: Sequence[WorkerStatus]) -> Table:

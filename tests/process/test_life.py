@@ -88,3 +88,20 @@ async def test_a_call_that_says_nothing_is_ended_and_says_why(tmp_path: Path) ->
         again = await client.post(location, content=offer, headers=headers)
         assert again.status_code == 405
         assert "not renegotiated" in again.json()["detail"]
+
+
+async def test_a_call_that_talks_is_not_idle(tmp_path: Path) -> None:
+    limits = {"transceiver": {"idle_timeout": 1.0}}
+    async with running_appliance(tmp_path, limits) as appliance:
+        fields = await measured(f"{appliance.url}/whip/echo", "--seconds", "4")
+        assert fields["sessions_ok"] == 1, fields["errors"]
+
+
+async def test_a_call_with_longer_pauses_than_it_may_have_is_idle(tmp_path: Path) -> None:
+    """A frame is 20 ms."""
+    limits = {"transceiver": {"idle_timeout": 0.005}}
+    async with running_appliance(tmp_path, limits) as appliance:
+        fields = await measured(f"{appliance.url}/whip/echo", "--seconds", "5")
+        assert [e["error"] for e in fields["errors"]] == ["the server ended the call early"]
+        status = await appliance.until(lambda status: bool(of(TransceiverStats, status).closed))
+        assert of(TransceiverStats, status).closed == {"idle": 1}

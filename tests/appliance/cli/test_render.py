@@ -113,6 +113,17 @@ def test_spares_are_named_where_there_are_any() -> None:
     assert "spares" not in text_of(status_view(STATUS))
 
 
+def test_why_sessions_ended_is_summed_over_the_transceivers() -> None:
+    closed = [{"hangup": 2, "idle": 5}, {"hangup": 9}]
+    workers = tuple(
+        structs.replace(STATUS.workers[1], stats=structs.replace(TRANSCEIVER, closed=reasons))
+        for reasons in closed
+    )
+    text = text_of(status_view(structs.replace(STATUS, workers=workers)))
+    assert row_of(text, "ended ") == "ended 11 hangup, 5 idle"
+    assert "ended" not in text_of(status_view(STATUS))
+
+
 def test_status_fits_a_small_terminal() -> None:
     text = text_of(status_view(STATUS), width=80)
     assert "50 MB" in row_of(text, "transceiver-0 ")
