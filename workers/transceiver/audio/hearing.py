@@ -11,9 +11,10 @@ from typing import Final, NamedTuple, assert_never
 
 from config.ids import Instant
 from workers.transceiver.audio.formats import EVENTS, make_decoder
-from workers.transceiver.audio.interface import Decoder, Dtmf, Idle, LibraryMissing, Lost, Play
+from workers.transceiver.audio.interface import Decoder, Dtmf, Idle, Lost, Play
 from workers.transceiver.audio.jitter import STEP, JitterBuffer
 from workers.transceiver.audio.keypad import KeysHeard
+from workers.transceiver.audio.library import LibraryMissing
 from workers.transceiver.audio.waveform import Elastic
 from workers.transceiver.core.streams.interface import AudioReceived, Codec
 from workers.wire.types import Malformed

@@ -42,10 +42,6 @@ class Dtmf(NamedTuple):
     """Seconds."""
 
 
-class LibraryMissing(Exception):
-    """A shared library that PCM needs is not on this machine; the text says what to install."""
-
-
 class Decoder(Protocol):
     """Payloads of one stream to PCM: 16-bit samples, mono, native byte order, at one rate."""
 

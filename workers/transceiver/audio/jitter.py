@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from config.ids import Instant
-from workers.transceiver.audio.delay import DelayEstimate
+from workers.transceiver.audio.delay import MAX_TARGET, DelayEstimate
 from workers.transceiver.audio.interface import Idle, Item, Lost, Play
 from workers.transceiver.audio.serial import Unwrapper
 from workers.wire.opus import SILENT
@@ -224,7 +224,9 @@ class JitterBuffer:
         adjust = 0
         if late < self.target:
             adjust = int((self.target - late) * self._clock_rate)
-        elif late > self.target + STEP:
+        elif late > self.target + STEP and (self._packets or late <= MAX_TARGET):
+            # Later than any target and nothing behind it: then it is not we who are late, but the
+            # network (or a clock that was set), and haste would only make gaps.
             adjust = int((self.target + STEP - late) * self._clock_rate)
         return Play(head.payload, head.payload_type, head.duration, adjust)
 

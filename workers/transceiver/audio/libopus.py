@@ -1,20 +1,13 @@
-"""libopus, the machine's own, by cffi: no build, and no need of it unless somebody wants PCM.
-
-cffi lets go of the interpreter's lock around each call. Nobody here depends on that: a transceiver is one
-process per core with one thread of Python.
-"""
+"""libopus, the machine's own: what we call of it, and the numbers of its settings."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-from cffi import FFI
-
-from workers.transceiver.audio.interface import LibraryMissing
+from workers.transceiver.audio.library import Library, open_library
 
 SONAME: Final = "libopus.so.0"
-MISSING: Final = f"{SONAME} is missing, which PCM audio of Opus calls needs; install libopus0"
 
 VOIP: Final = 2048
 SET_BITRATE: Final = 4002
@@ -34,28 +27,10 @@ _DECLARATIONS: Final = """
     void opus_decoder_destroy(OpusDecoder *);
     int opus_decode(
         OpusDecoder *, const unsigned char *payload, int32_t length, int16_t *pcm, int room, int fec);
-    const char *opus_get_version_string(void);
 """
 
 
-class LibOpus(NamedTuple):
-    """The opened library."""
-
-    ffi: Any
-    lib: Any
-
-    @property
-    def version(self) -> str:
-        """As it calls itself."""
-        return str(self.ffi.string(self.lib.opus_get_version_string()).decode())
-
-
 @cache
-def load() -> LibOpus:
+def load() -> Library:
     """Open it, once a process. Raises LibraryMissing."""
-    ffi = FFI()
-    ffi.cdef(_DECLARATIONS)
-    try:
-        return LibOpus(ffi, ffi.dlopen(SONAME))
-    except OSError:
-        raise LibraryMissing(MISSING) from None
+    return open_library(SONAME, "libopus0", "PCM audio of Opus calls", _DECLARATIONS)

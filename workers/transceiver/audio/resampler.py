@@ -6,14 +6,11 @@ Only G.711 needs it; Opus does every rate by itself.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
-from cffi import FFI
-
-from workers.transceiver.audio.interface import LibraryMissing
+from workers.transceiver.audio.library import Library, open_library
 
 SONAME: Final = "libspeexdsp.so.1"
-MISSING: Final = f"{SONAME} is missing, which PCM audio of G.711 calls needs; install libspeexdsp1"
 QUALITY: Final = 3
 """0-10: its own grade for speech; 3 ms of delay, some 10 us for 20 ms."""
 MAX_SAMPLES: Final = 48_000 * 120 // 1000
@@ -31,14 +28,9 @@ _DECLARATIONS: Final = """
 
 
 @cache
-def load() -> tuple[Any, Any]:
-    """(ffi, library), once a process. Raises LibraryMissing."""
-    ffi = FFI()
-    ffi.cdef(_DECLARATIONS)
-    try:
-        return ffi, ffi.dlopen(SONAME)
-    except OSError:
-        raise LibraryMissing(MISSING) from None
+def load() -> Library:
+    """Open it, once a process. Raises LibraryMissing."""
+    return open_library(SONAME, "libspeexdsp1", "PCM audio of G.711 calls", _DECLARATIONS)
 
 
 class Resampler:

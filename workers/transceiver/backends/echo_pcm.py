@@ -13,8 +13,9 @@ from typing import Final
 from config.ids import Instant, SessionId
 from workers.transceiver.audio.formats import require
 from workers.transceiver.audio.hearing import Hearing, HearingStats
-from workers.transceiver.audio.interface import Dtmf, LibraryMissing
+from workers.transceiver.audio.interface import Dtmf
 from workers.transceiver.audio.jitter import STEP
+from workers.transceiver.audio.library import LibraryMissing
 from workers.transceiver.audio.opus import COMPLEXITY
 from workers.transceiver.audio.speaking import Speaking
 from workers.transceiver.backends.base import Backend, Unfit

@@ -37,7 +37,7 @@ from ipc.backend.messages import (
     ToBackend,
 )
 from ipc.messages.sessions import CloseReason
-from workers.transceiver.audio.interface import LibraryMissing
+from workers.transceiver.audio.library import LibraryMissing
 from workers.transceiver.backends.base import Backend, Unfit
 from workers.transceiver.backends.conversation import Conversation, Output, spoken, unfit
 from workers.transceiver.backends.ears import VoiceActivity

@@ -14,7 +14,7 @@ from workers.transceiver.audio.formats import (
     read_opus_wishes,
     require,
 )
-from workers.transceiver.audio.interface import LibraryMissing
+from workers.transceiver.audio.library import LibraryMissing
 from workers.transceiver.core.streams.interface import Codec
 
 OPUS = Codec("opus", 111, 48_000, 2, "minptime=10;useinbandfec=1")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.support.sound import frames, loudness, strength, tone
 from workers.transceiver.audio import libopus, resampler
 from workers.transceiver.audio.hearing import Hearing
-from workers.transceiver.audio.interface import Dtmf, LibraryMissing
+from workers.transceiver.audio.interface import Dtmf
+from workers.transceiver.audio.library import LibraryMissing
 from workers.transceiver.audio.speaking import Speaking
 from workers.transceiver.core.streams.interface import AudioReceived, Codec, SendAudio
 

@@ -277,6 +277,7 @@ def test_a_clock_set_back_a_little_is_heard_on(back: float) -> None:
     weather.run(5)
     played = sum(t >= since + 1.5 for t, _ in weather.played)
     assert played > 160
+    assert weather.concealed_since(since + 1.5) < 0.05
     weather.run(10)
     assert weather.buffer.delay <= 2 * ONE_FRAME + SLACK
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.sound import frames, loudness, strength, tone
 from workers.transceiver.audio import resampler
-from workers.transceiver.audio.interface import LibraryMissing
+from workers.transceiver.audio.library import LibraryMissing
 from workers.transceiver.audio.resampler import Resampler
 
 UP = [(8_000, 16_000), (8_000, 24_000), (8_000, 48_000)]
