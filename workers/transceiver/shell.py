@@ -89,6 +89,8 @@ PAUSE: Final = 0.001
 """Seconds between two turns while there is work: what a packet may wait for company."""
 CLOSING_STREAMS: Final = 1024
 """Streams beyond those of the sessions that may live: closed ones of which the plane has not let go."""
+TAKES: Final = 2
+"""Looks in a turn: what is done for the first may have events of its own, which would wake nobody."""
 DRAIN_LOOK: Final = 0.25
 """Seconds between two looks at a drain deadline, which may be brought forward."""
 
@@ -178,8 +180,12 @@ class Transceiver:
     def _turn(self) -> None:
         """Serve all that wait, within the plane's bounds."""
         plane, exchange, now = self._plane, self._exchange, trio.current_time()
-        for event in plane.take():
-            self._carry_out(exchange.handle(event, now))
+        for _ in range(TAKES):
+            events = plane.take()
+            for event in events:
+                self._carry_out(exchange.handle(event, now))
+            if not events:
+                break
         if self._next_wake() <= now:
             self._carry_out(exchange.handle_timeout(now))
         self._flush()
