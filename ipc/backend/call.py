@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar, assert_never
 
 import trio
 
@@ -26,6 +26,8 @@ from ipc.backend.messages import (
     Flush,
     FromBackend,
     HangUp,
+    Heartbeat,
+    Hello,
     LimitWarning,
     OpenChannel,
     Pause,
@@ -293,8 +295,10 @@ class Call:
                 for inbox in (self.audio, self.dtmf, self.data, self.speech, self.playback):
                     inbox.end()
                 self._wake()
+            case Hello() | Heartbeat() | SessionStarted():
+                pass  # nobody's, or before the call was made
             case _:
-                pass  # a hello or heartbeat is nobody's call
+                assert_never(item)
 
     def _on_playback(self, item: Playback) -> None:
         if item.event in (PlaybackEvent.DRAINED, PlaybackEvent.CLEARED):

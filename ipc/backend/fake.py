@@ -11,27 +11,33 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import trio
 
 from ipc.backend.call import FRAME, Call
 from ipc.backend.messages import (
+    Accept,
     AudioFormat,
     AudioIn,
     AudioOut,
     ChannelOpened,
+    Credit,
     DataIn,
     DataOut,
     Dtmf,
     Encoding,
+    Error,
     Flush,
     FromBackend,
     HangUp,
+    Heartbeat,
+    Hello,
     OpenChannel,
     Pause,
     Playback,
     PlaybackEvent,
+    Reject,
     Resume,
     SessionEnded,
     SessionStarted,
@@ -153,8 +159,10 @@ class FakeCaller:
                 self.messages.append(item.payload.decode() if item.text else item.payload)
             case HangUp():
                 self.hung_up = True
+            case Hello() | Heartbeat() | Credit() | Error() | Accept() | Reject():
+                pass  # of the link, not of the call
             case _:
-                pass
+                assert_never(item)
         self._changed.set()
         self._changed = trio.Event()
 

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, assert_never
 
 import trio
 
@@ -106,6 +106,8 @@ class _Server:
                     self._open(output.started)
                 case Told():
                     self._tell(output)
+                case _:
+                    assert_never(output)
 
     def _open(self, started: SessionStarted) -> None:
         session = started.session

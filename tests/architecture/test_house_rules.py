@@ -23,6 +23,7 @@ BROAD_EXCEPT_ALLOWED = {
     "workers.transceiver.core.sessions": "session isolation: births",
     "workers.transceiver.backends.exchange": "session isolation: back ends",
     "ipc.rpc": "rpc handler",
+    "ipc.backend.serve": "call isolation: agents",
     "workers.process": "worker main",
     "appliance.supervisor.supervisor": "supervisor main",
     "workers.signaling.server": "guard around each HTTP connection",
