@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from config.ids import Endpoint, FlowKey, Role, SessionId, Transport, WorkerName
-from config.model import Config, TransceiverSection
+from config.model import Config, MediaChoice, TransceiverSection
 from ipc.bus import Publisher, Subscriber
 from ipc.control import ControlClient
 from ipc.messages.lifecycle import PROTOCOL_VERSION, Assignment, Descriptor, DescriptorKind
@@ -28,7 +28,7 @@ from ipc.messages.sessions import (
     SessionRefused,
     SessionUnknown,
 )
-from ipc.messages.stats import SessionEvent
+from ipc.messages.stats import SessionEvent, TransceiverStats
 from ipc.rpc import RpcClient, RpcFailed
 from tests.support.quiet_log import LogLines
 from tests.support.sessions import identity
@@ -162,8 +162,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(directory: Directory, max_sessions: int = 10) -> AsyncIterator[House]:
-    config = Config(transceiver=TransceiverSection(max_sessions=max_sessions))
+async def house(
+    directory: Directory, max_sessions: int = 10, media: MediaChoice = MediaChoice.AUTO
+) -> AsyncIterator[House]:
+    config = Config(transceiver=TransceiverSection(max_sessions=max_sessions, media=media))
     lines = LogLines()
     bus = Subscriber(f"ipc://{directory}/bus")
     control = ControlClient(f"ipc://{directory}/control", b"transceiver-0:4:1")
@@ -222,8 +224,9 @@ async def create(its: House, client: Client) -> SessionCreated:
     return reply
 
 
-async def test_a_call_from_offer_to_hang_up(directory: Directory) -> None:
-    async with house(directory) as its, trio.open_nursery() as nursery:
+@pytest.mark.parametrize("media", [MediaChoice.NATIVE, MediaChoice.PYTHON])
+async def test_a_call_from_offer_to_hang_up(directory: Directory, media: MediaChoice) -> None:
+    async with house(directory, media=media) as its, trio.open_nursery() as nursery:
         client = Client(its.link, its.relay)
         created = await create(its, client)
         nursery.start_soon(client.run, created.answer)
@@ -244,13 +247,15 @@ async def test_a_call_from_offer_to_hang_up(directory: Directory) -> None:
         closed = await its.event()
         assert (closed.what, closed.detail) == ("closed", "hangup")
         again = await its.rpc.call(EndSession(created.session), within=10)
-        assert again == SessionUnknown(created.session)
+        assert again == SessionUnknown(created.session, CloseReason.HANGUP)
         with trio.fail_after(20):
             while client.records[-1] is not RecordType.FORGET:
                 await trio.sleep(0.005)
         assert its.worker._stats is not None
         stats = its.worker._stats()
         assert stats.usage.cpu_seconds > 0
+        assert isinstance(stats, TransceiverStats)
+        assert (stats.audio_in, stats.audio_out) == (1, 1)
         nursery.cancel_scope.cancel()
         client.close()
 
