@@ -235,7 +235,8 @@ class Dtls:
         if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
             return DtlsResult()
         known = [sequence for sequence in sequences if sequence is not None]
-        if known and min(known) <= self._answered:
+        # All of it: old messages may stand before new ones (a sender's timer that goes off late).
+        if known and max(known) <= self._answered:
             return DtlsResult(self._echo(now))
         self._seen = max(self._seen, *known) if known else self._seen
         self._connection.bio_write(datagram)

@@ -81,6 +81,20 @@ def test_without_media_at_one_end_no_srtp_is_negotiated(deaf: DtlsRole) -> None:
     assert list(server.handle(datagram, 0.0).messages) == [b"messages alone"]
 
 
+def test_an_old_message_before_new_ones_does_not_make_them_old() -> None:
+    """OpenSSL's own timer, a second after its last flight, puts the ClientHello before the next one."""
+    client, server = both()
+    (hello,) = client.start(0.0)
+    replies = server.handle(hello, 0.0).datagrams
+    flight = [d for reply in replies for d in client.handle(reply, 0.0).datagrams]
+    again = hello[:5] + (60).to_bytes(6, "big") + hello[11:]  # a record number of its own
+    answers = server.handle(again + b"".join(flight), 0.0).datagrams
+    assert server.state is DtlsState.CONNECTED
+    for answer in answers:
+        client.handle(answer, 0.0)
+    assert client.state is DtlsState.CONNECTED
+
+
 def test_gcm_is_preferred() -> None:
     client, server = both()
     shake(client, server)
