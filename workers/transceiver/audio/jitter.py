@@ -159,7 +159,7 @@ class JitterBuffer:
             self._seen = (self._seen << ahead | 1) & (1 << _SEEN) - 1
             return number
         bit = 1 << highest - number
-        if highest - number < _SEEN and self._seen & bit:
+        if (highest - number < _SEEN and self._seen & bit) or number in self._packets:
             self.duplicate += 1
             return None
         self._seen |= bit & (1 << _SEEN) - 1

@@ -215,6 +215,14 @@ def test_what_comes_twice_counts_once() -> None:
     assert buffer.late == 0
 
 
+def test_what_is_old_and_still_waits_comes_but_once() -> None:
+    buffer = JitterBuffer(48_000)
+    for sequence, payload in ((300, b"new"), (0, b"one"), (0, b"other")):
+        buffer.put(payload, 0, sequence, 0, 1, FRAME, 0.0)
+    assert buffer.duplicate == 1
+    assert buffer._bytes == len(b"new" + b"one")
+
+
 def test_what_comes_after_its_time_is_late() -> None:
     buffer, now = playing()
     put(buffer, 6, now)
