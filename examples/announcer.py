@@ -65,7 +65,8 @@ def read_wav(path: str) -> bytes:
     with wave.open(path) as file:
         if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, RATE):
             raise ValueError(f"{path}: not 16 kHz, 16 bits, mono")
-        return file.readframes(file.getnframes())
+        pcm: bytes = file.readframes(file.getnframes())
+        return pcm
 
 
 async def menu(call: Call, sounds: Mapping[str, bytes]) -> None:

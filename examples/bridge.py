@@ -1,21 +1,30 @@
-"""Joins callers two by two: a switchboard. Audio passes through as Opus, nothing is decoded.
+"""Joins callers two by two: a switchboard. Each hears the other; who listens in hears both, mixed.
 
 A third one may join a pair by what the token, or the `session` JSON, says: {"join": CALL, "as": ROLE}.
 
     listen     hears both, says nothing
-    take-over  takes the place of whoever came second (an agent in software, say), who then hears no more
+    take-over  takes the place of whoever came second (an agent in software, say), who from then on listens
 """
 
 from __future__ import annotations
 
 import sys
+from array import array
 
 import trio
 
 from ipc.backend.call import Call
+from ipc.backend.messages import AudioFormat, Encoding
 from ipc.backend.serve import run
 
 ENDPOINT = "tcp://127.0.0.1:7001"
+FORMAT = AudioFormat(Encoding.PCM, 16_000)
+
+
+def mix(one: bytes, other: bytes) -> bytes:
+    """Both at once; what is too loud is clipped."""
+    pairs = zip(array("h", one), array("h", other), strict=True)
+    return array("h", (max(-32768, min(a + b, 32767)) for a, b in pairs)).tobytes()
 
 
 class Room:
@@ -24,22 +33,31 @@ class Room:
     def __init__(self, first: Call) -> None:
         self.talkers = [first]
         self.listeners: list[Call] = []
+        self._second = b""
+        """What the second one said since the first one did: both speak once in 20 ms."""
 
-    def hear(self, speaker: Call, payload: bytes) -> None:
-        """What one says goes to the other; listeners hear whoever speaks."""
+    def hear(self, speaker: Call, pcm: bytes) -> None:
+        """What one says goes to the other at once; listeners hear both by the clock of the first."""
         if speaker not in self.talkers:
             return
-        for call in (*self.talkers, *self.listeners):
-            if call is not speaker and not call.ended:
-                call.say(payload)
+        for talker in self.talkers:
+            if talker is not speaker:
+                talker.say(pcm)
+        if speaker is not self.talkers[0]:
+            self._second = pcm
+        elif self.listeners:
+            both = mix(pcm, self._second) if len(self._second) == len(pcm) else pcm
+            self._second = b""
+            for listener in self.listeners:
+                listener.say(both)
 
     def take_over(self, call: Call) -> None:
         """That one speaks from now on, in place of the second."""
-        del self.talkers[1:]
-        self.talkers.append(call)
+        self.listeners += self.talkers[1:]
+        self.talkers[1:] = [call]
 
     def leave(self, call: Call) -> None:
-        """It has hung up; who is left alone is hung up on, too."""
+        """It has hung up; a talker who is left alone is hung up on, and so are listeners."""
         for group in (self.talkers, self.listeners):
             if call in group:
                 group.remove(call)
@@ -61,8 +79,7 @@ class Switchboard:
         room = self.rooms[call.id] = self._find(call)
         try:
             async for chunk in call.audio:
-                if chunk.payload:
-                    room.hear(call, chunk.payload)
+                room.hear(call, chunk.payload)
         finally:
             del self.rooms[call.id]
             if self._lonely is room:
@@ -85,5 +102,10 @@ class Switchboard:
         return room
 
 
+async def main(endpoint: str = ENDPOINT, *_: str) -> None:
+    """Serve for ever."""
+    await run(endpoint, Switchboard().connect, audio=FORMAT, name="bridge")
+
+
 if __name__ == "__main__":
-    trio.run(run, sys.argv[1] if len(sys.argv) > 1 else ENDPOINT, Switchboard().connect)
+    trio.run(main, *sys.argv[1:])

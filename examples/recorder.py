@@ -83,7 +83,7 @@ async def record(call: Call, directory: Path) -> None:
     recording.save(directory / f"{call.id}.wav")
 
 
-async def main(endpoint: str = ENDPOINT, directory: str = ".", /) -> None:
+async def main(endpoint: str = ENDPOINT, directory: str = ".", *_: str) -> None:
     """Serve for ever."""
     await run(endpoint, lambda call: record(call, Path(directory)), audio=FORMAT, name="recorder")
 

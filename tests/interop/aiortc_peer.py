@@ -30,12 +30,13 @@ PITCH = 440.0
 
 
 class Tone(MediaStreamTrack):
-    """440 Hz, paced in real time."""
+    """One pitch, paced in real time."""
 
     kind = "audio"
 
-    def __init__(self) -> None:
+    def __init__(self, pitch: float = PITCH) -> None:
         super().__init__()
+        self._pitch = pitch
         self._position = 0
         self._began = 0.0
 
@@ -46,7 +47,7 @@ class Tone(MediaStreamTrack):
         samples = array.array(
             "h",
             (
-                int(12_000 * math.sin(2 * math.pi * PITCH * (self._position + n) / RATE))
+                int(12_000 * math.sin(2 * math.pi * self._pitch * (self._position + n) / RATE))
                 for n in range(FRAME)
             ),
         )

@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import httpx
 import pytest
 import trio
 
 from ipc.backend.serve import serve
-from tests.support.appliance import TREE, Appliance, running_appliance
+from tests.support.appliance import running_appliance
 from tests.support.live_calls import live_calls
+from tests.support.services import configured, offer, service, there
 from tests.support.short_path import short_directory as short_directory
 
 pytestmark = pytest.mark.process
-OFFER: Final = TREE / "tests" / "fixtures" / "offers" / "chromium-audio.sdp"
-ENVIRONMENT: Final = {"PYTHONPATH": str(TREE), "PATH": "/usr/bin:/bin"}
 SERVICE: Final = Path(__file__).with_name("echo_service.py")
-
-
-@asynccontextmanager
-async def service(endpoint: str, *options: str) -> AsyncIterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        [sys.executable, "-P", SERVICE, endpoint, *options], cwd=TREE, env=ENVIRONMENT
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def configured(*endpoints: str) -> dict[str, dict[str, Any]]:
-    return {"backends": {"endpoints": {"agent": list(endpoints)}, "default": "agent"}}
-
-
-async def offer(appliance: Appliance) -> httpx.Response:
-    async with httpx.AsyncClient() as client:
-        return await client.post(
-            f"{appliance.url}/v1/realtime/calls",
-            content=OFFER.read_bytes(),
-            headers={"content-type": "application/sdp"},
-        )
-
-
-async def there(appliance: Appliance) -> None:
-    """Wait until a back end is: offers are taken from then on."""
-    with trio.fail_after(30):
-        while (reply := await offer(appliance)).status_code != 201:
-            assert reply.status_code == 501, reply.text
-            await trio.sleep(0.05)
-    async with httpx.AsyncClient() as client:
-        await client.post(f"{appliance.url}{reply.headers['location']}/hangup")
 
 
 async def test_calls_pass_through_a_back_end_and_come_back_whole(
@@ -64,7 +23,7 @@ async def test_calls_pass_through_a_back_end_and_come_back_whole(
 ) -> None:
     endpoint = f"ipc://{short_directory}/a.sock"
     async with (
-        service(endpoint),
+        service(SERVICE, endpoint),
         running_appliance(tmp_path, configured(endpoint)) as appliance,
     ):
         await there(appliance)
@@ -90,8 +49,8 @@ async def test_sessions_of_a_killed_back_end_go_on_at_another(
 ) -> None:
     one, two = (f"ipc://{short_directory}/{name}.sock" for name in "ab")
     async with (
-        service(one) as first,
-        service(two),
+        service(SERVICE, one) as first,
+        service(SERVICE, two),
         running_appliance(tmp_path, configured(one, two)) as appliance,
     ):
         await there(appliance)
@@ -108,7 +67,10 @@ async def test_a_back_end_that_hangs_up_ends_the_call(
     tmp_path: Path, short_directory: Path
 ) -> None:
     endpoint = f"ipc://{short_directory}/a.sock"
-    async with running_appliance(tmp_path, configured(endpoint)) as appliance, serve(endpoint) as calls:
+    async with (
+        running_appliance(tmp_path, configured(endpoint)) as appliance,
+        serve(endpoint) as calls,
+    ):
         await there(appliance)
         async with live_calls(appliance, 30.0, count=1) as report:
             call = await calls.__anext__()

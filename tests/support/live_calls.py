@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,13 +24,13 @@ class Calls:
 
 @asynccontextmanager
 async def live_calls(
-    appliance: Appliance, seconds: float, count: int = CALLS
+    appliance: Appliance, seconds: float, count: int = CALLS, options: Sequence[str] = ()
 ) -> AsyncIterator[Calls]:
     """Some calls of that length, all of them connected when the block begins."""
     calls = Calls()
     command = [sys.executable, "-m", "appliance.cli.main", "call"]
     command += [f"{appliance.url}/v1/realtime/calls", "--count", str(count), "--json"]
-    command += ["--seconds", str(seconds)]
+    command += ["--seconds", str(seconds), *options]
 
     async def run() -> None:
         done = await trio.run_process(command, capture_stdout=True, check=False, cwd=TREE)

@@ -1,0 +1,56 @@
+"""Back ends as processes of their own, beside an appliance that is told of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import trio
+
+from tests.support.appliance import TREE, Appliance
+
+OFFER: Final = TREE / "tests" / "fixtures" / "offers" / "chromium-audio.sdp"
+ENVIRONMENT: Final = {"PYTHONPATH": str(TREE), "PATH": "/usr/bin:/bin"}
+
+
+@asynccontextmanager
+async def service(script: Path, *arguments: str) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """A script with these arguments, killed behind you."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", script, *arguments], cwd=TREE, env=ENVIRONMENT
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def configured(*endpoints: str) -> dict[str, dict[str, Any]]:
+    """Overrides: the back end of all calls is at these end points."""
+    return {"backends": {"endpoints": {"agent": list(endpoints)}, "default": "agent"}}
+
+
+async def offer(appliance: Appliance) -> httpx.Response:
+    """A browser's offer, which nobody follows up."""
+    async with httpx.AsyncClient() as client:
+        return await client.post(
+            f"{appliance.url}/v1/realtime/calls",
+            content=OFFER.read_bytes(),
+            headers={"content-type": "application/sdp"},
+        )
+
+
+async def there(appliance: Appliance) -> None:
+    """Wait until a back end is: offers are taken from then on."""
+    with trio.fail_after(30):
+        while (reply := await offer(appliance)).status_code != 201:
+            assert reply.status_code == 501, reply.text
+            await trio.sleep(0.05)
+    async with httpx.AsyncClient() as client:
+        await client.post(f"{appliance.url}{reply.headers['location']}/hangup")
