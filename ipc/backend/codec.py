@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -38,6 +38,24 @@ def encode_batch(items: Sequence[ToBackend] | Sequence[FromBackend]) -> bytes:
     if len(data) > MAX_MESSAGE or len(items) > MAX_ITEMS:
         raise BatchError(f"{len(items)} items in {len(data)} bytes: split them")
     return data
+
+
+def encode_batches(
+    items: Sequence[ToBackend] | Sequence[FromBackend],
+) -> Iterator[tuple[int, bytes | None]]:
+    """As many batches as it takes: how many items each has, and its bytes.
+
+    An item that fits into none, or has no wire form, is a batch of its own without bytes.
+    """
+    try:
+        yield len(items), encode_batch(items)
+    except BatchError:
+        if len(items) < 2:
+            yield len(items), None
+            return
+        middle = len(items) // 2
+        yield from encode_batches(items[:middle])
+        yield from encode_batches(items[middle:])
 
 
 class BatchDecoder(Generic[Batch]):

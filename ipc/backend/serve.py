@@ -12,7 +12,7 @@ from typing import Final, assert_never
 import trio
 
 from ipc.backend.call import Call, CallEnded, Inbox
-from ipc.backend.codec import BatchError, encode_batch
+from ipc.backend.codec import encode_batches
 from ipc.backend.desk import Desk, DeskOutput, Offered, Peer, Send, Told
 from ipc.backend.messages import (
     Accept,
@@ -80,21 +80,9 @@ class _Server:
     def flush(self) -> None:
         outbox, self._outbox = self._outbox, {}
         for peer, items in outbox.items():
-            self._send(peer, items)
-
-    def _send(self, peer: Peer, items: list[FromBackend]) -> None:
-        try:
-            data = encode_batch(items)
-        except BatchError:
-            if len(items) == 1:
-                self.undelivered += 1
-                return
-            middle = len(items) // 2
-            self._send(peer, items[:middle])
-            self._send(peer, items[middle:])
-            return
-        if not self._socket.send_nowait([peer, data]):
-            self.undelivered += len(items)
+            for count, data in encode_batches(items):
+                if data is None or not self._socket.send_nowait([peer, data]):
+                    self.undelivered += count
 
     def _carry_out(self, outputs: list[DeskOutput]) -> None:
         for output in outputs:

@@ -17,6 +17,7 @@ from ipc.backend.codec import (
     decode_from_backend,
     decode_to_backend,
     encode_batch,
+    encode_batches,
 )
 from ipc.backend.messages import AudioIn, AudioOut, FromBackend, Heartbeat, ToBackend
 from tests.ipc.test_codec import values_of
@@ -74,3 +75,18 @@ def test_bounds() -> None:
         decode_to_backend(bytes(MAX_MESSAGE + 1))
     with pytest.raises(BatchError):
         decode_to_backend(b"\x91" * 100_000)
+
+
+def test_what_does_not_fit_into_one_batch_goes_into_several() -> None:
+    large = AudioIn("s", 0, bytes(MAX_MESSAGE // 3))
+    batches = list(encode_batches([large] * 5))
+    assert sum(count for count, _ in batches) == 5
+    decoded = [item for _, data in batches if data for item in decode_to_backend(data)]
+    assert decoded == [large] * 5
+
+
+def test_an_item_that_fits_nowhere_costs_itself_only() -> None:
+    too_large = AudioIn("s", 0, bytes(MAX_MESSAGE))
+    batches = list(encode_batches([Heartbeat(), too_large, Heartbeat()]))
+    assert [count for count, data in batches if data is None] == [1]
+    assert sum(count for count, data in batches if data) == 2

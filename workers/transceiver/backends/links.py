@@ -8,8 +8,7 @@ from typing import Final
 
 import trio
 
-from ipc.backend.codec import BatchError, encode_batch
-from ipc.backend.messages import ToBackend
+from ipc.backend.codec import encode_batches
 from ipc.closing import Closing
 from ipc.zmq_trio import Pattern, ZmqSocket
 from workers.transceiver.backends.pool import EndpointName
@@ -52,7 +51,9 @@ class Links(Closing):
         if not outbox:
             return
         for endpoint, items in outbox.items():
-            self._send(self._sockets[endpoint], items)
+            for count, data in encode_batches(items):
+                if data is None or not self._sockets[endpoint].send_nowait([data]):
+                    self.unsent += count
         outbox.clear()
 
     def close(self) -> None:
@@ -79,17 +80,3 @@ class Links(Closing):
                 self._prompt(self._remote, self._remote.handle_pool_timeout(now))
             self.flush()
             await trio.sleep(LOOK)
-
-    def _send(self, socket: ZmqSocket, items: list[ToBackend]) -> None:
-        try:
-            data = encode_batch(items)
-        except BatchError:
-            if len(items) == 1:
-                self.unsent += 1
-                return
-            middle = len(items) // 2
-            self._send(socket, items[:middle])
-            self._send(socket, items[middle:])
-            return
-        if not socket.send_nowait([data]):
-            self.unsent += len(items)
