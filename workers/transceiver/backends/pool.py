@@ -97,6 +97,8 @@ class PoolCounters:
     """Items of end points that had not said hello, or of sessions that are not theirs."""
     without_credit: int = 0
     """Audio that its back end was too slow for."""
+    too_early: int = 0
+    """Messages for which there was no room to wait until somebody accepted their session."""
     resumed: int = 0
     """Sessions that went on at another end point."""
     errors: Counter[ErrorCode] = field(default_factory=Counter)
@@ -154,6 +156,11 @@ class Pool:
     def load(self, endpoint: EndpointName) -> int:
         """How many sessions it has."""
         return len(self._endpoints[endpoint].sessions)
+
+    def has_taken(self, name: str) -> bool:
+        """Whether a back end has accepted that session."""
+        session = self._sessions.get(name)
+        return session is not None and session.accepted
 
     # --- what sessions do ---------------------------------------------------------------------------
 

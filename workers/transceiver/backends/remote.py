@@ -7,7 +7,7 @@ two with what sessions say. Sans-IO: what is to be sent waits in `outbox` until 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from config.ids import Instant, SessionId
@@ -65,6 +65,11 @@ from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import AudioParameters, AudioReceived, SendAudio
 
+MAX_WAITING: Final = 64
+"""Messages of a session that wait for a back end to accept it,"""
+MAX_WAITING_BYTES: Final = 256 * 1024
+"""and their bytes; what is beyond is dropped, counted."""
+
 MakeVoice = Callable[[int], VoiceActivity]
 """Voice activity detection for PCM at that rate. Raises LibraryMissing."""
 
@@ -77,6 +82,10 @@ class _Talk:
     address: str = ""
     conversation: Conversation | None = None
     """From when a back end has accepted it."""
+    channels: dict[int, ChannelOpened] = field(default_factory=dict)
+    """Open now: each back end that accepts the session is told of them."""
+    waiting: list[DataIn] = field(default_factory=list)
+    """Came while nobody had accepted it."""
 
 
 class Remote(Backend):
@@ -130,10 +139,13 @@ class Remote(Backend):
                     return []
                 return self._tell(session, talk.conversation.hear(output, now), now)
             case sctp.MessageReceived(channel=channel, payload=payload, text=text):
-                return self._say(session, DataIn(session, channel, payload, text), now)
+                return self._pass_on(talk, DataIn(session, channel, payload, text), now)
             case sctp.ChannelOpened(channel=channel, label=label, protocol=protocol):
-                return self._say(session, ChannelOpened(session, channel, label, protocol), now)
+                opened = ChannelOpened(session, channel, label, protocol)
+                talk.channels[channel] = opened
+                return self._say(session, opened, now)
             case sctp.ChannelClosed(channel=channel):
+                talk.channels.pop(channel, None)
                 return self._say(session, ChannelClosed(session, channel), now)
             case LossReported(share=share):
                 if talk.conversation is not None:
@@ -222,17 +234,39 @@ class Remote(Backend):
         talk = self._talks[session]
         audio = talk.created.audio
         if audio is None or spoken(audio) is None:
-            return []
+            return self._catch_up(talk, now)
         try:
             listens = accepted.speech or accepted.barge_in
             why = unfit(audio, accepted.audio, listens=listens)
             if not why:
                 talk.conversation = self._converse(talk, audio, accepted, now)
-                return []
+                return self._catch_up(talk, now)
         except LibraryMissing as error:
             why = str(error)
         self._say(session, Error(ErrorCode.UNSUPPORTED_FORMAT, why, session), now)
         return [ForSession(session, CloseSession(CloseReason.BACKEND_ENDED, why))]
+
+    def _catch_up(self, talk: _Talk, now: Instant) -> list[ForSession]:
+        """Tell who has just accepted a session what came before he did."""
+        wanted: list[ForSession] = []
+        for opened in talk.channels.values():
+            wanted += self._say(talk.created.session, opened, now)
+        waiting, talk.waiting = talk.waiting, []
+        for message in waiting:
+            if message.channel in talk.channels:
+                wanted += self._say(talk.created.session, message, now)
+        return wanted
+
+    def _pass_on(self, talk: _Talk, message: DataIn, now: Instant) -> list[ForSession]:
+        """A message goes to the session's back end, or waits until there is one."""
+        if self._pool.has_taken(message.session):
+            return self._say(talk.created.session, message, now)
+        size = sum(len(each.payload) for each in talk.waiting) + len(message.payload)
+        if len(talk.waiting) >= MAX_WAITING or size > MAX_WAITING_BYTES:
+            self._pool.counters.too_early += 1
+        else:
+            talk.waiting.append(message)
+        return []
 
     def _converse(
         self, talk: _Talk, audio: AudioParameters, accepted: Accepted, now: Instant

@@ -15,6 +15,7 @@ from ipc.backend.messages import (
     AudioFormat,
     AudioIn,
     AudioOut,
+    ChannelOpened,
     ClientHints,
     Credit,
     DataIn,
@@ -35,7 +36,7 @@ from ipc.backend.messages import (
 from ipc.messages.sessions import CloseReason
 from workers.transceiver.audio.voice import Voice
 from workers.transceiver.backends.base import Unfit
-from workers.transceiver.backends.remote import Remote
+from workers.transceiver.backends.remote import MAX_WAITING, MAX_WAITING_BYTES, Remote
 from workers.transceiver.core.interface import (
     CloseSession,
     Created,
@@ -155,6 +156,51 @@ def test_data_goes_both_ways() -> None:
     assert sent == ForSession(S, sctp.SendMessage(0, b"there", text=False))
     (opened,) = rig.say(A, OpenChannel(S, "events"))
     assert opened == ForSession(S, sctp.OpenChannel("events", ""))
+
+
+def test_what_is_sent_before_somebody_accepts_waits_for_him() -> None:
+    rig = Rig(A)
+    rig.connect()
+    rig.session(sctp.ChannelOpened(0, "chat", "", ordered=True, by_peer=True))
+    rig.session(sctp.ChannelOpened(2, "gone", "", ordered=True, by_peer=True))
+    rig.session(sctp.MessageReceived(0, b"hello", text=True))
+    rig.session(sctp.MessageReceived(2, b"nobody's", text=True))
+    rig.session(sctp.ChannelClosed(2))
+    rig.told(A)
+    rig.say(A, Accept(S))
+    assert rig.told(A) == [ChannelOpened(S, 0, "chat"), DataIn(S, 0, b"hello", text=True)]
+
+
+def test_what_waits_is_bounded() -> None:
+    rig = Rig(A)
+    rig.connect()
+    rig.session(sctp.ChannelOpened(0, "chat", "", ordered=True, by_peer=True))
+    for _ in range(10):
+        rig.session(sctp.MessageReceived(0, bytes(60_000), text=False))
+    for _ in range(1000):
+        rig.session(sctp.MessageReceived(0, b"", text=False))
+    rig.told(A)
+    rig.say(A, Accept(S))
+    waited = [item for item in rig.told(A) if isinstance(item, DataIn)]
+    assert len(waited) == MAX_WAITING
+    assert sum(len(item.payload) for item in waited) <= MAX_WAITING_BYTES
+    assert rig.remote.counters.too_early == 1010 - MAX_WAITING
+
+
+def test_a_successor_learns_which_channels_are_open() -> None:
+    rig = Rig(A, B)
+    rig.talk()
+    rig.session(sctp.ChannelOpened(0, "chat", "", ordered=True, by_peer=True))
+    rig.session(sctp.ChannelOpened(2, "gone", "", ordered=True, by_peer=True))
+    rig.session(sctp.ChannelClosed(2))
+    rig.now = 1.0
+    rig.say(B, Credit(1))
+    rig.now = SILENCE
+    rig.remote.handle_pool_timeout(rig.now)
+    rig.session(sctp.MessageReceived(0, b"anybody?", text=True))
+    rig.told(B)
+    rig.say(B, Accept(S))
+    assert rig.told(B) == [ChannelOpened(S, 0, "chat"), DataIn(S, 0, b"anybody?", text=True)]
 
 
 def test_hang_up_ends_the_session_and_its_end_is_told() -> None:
