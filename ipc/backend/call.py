@@ -151,8 +151,9 @@ class Call:
         """Why it ended; empty while it lasts."""
         self.refused: Error | None = None
         """The last item of ours that was not heeded."""
+        self.buffer: Final = started.buffer
+        """Milliseconds of audio that may wait to be played."""
         self._say = say
-        self._buffer = started.buffer
         self._unplayed: dict[str, float] = {}
         """Milliseconds handed over and not yet played, by item."""
         self._handed: dict[str, float] = {}
@@ -197,13 +198,14 @@ class Call:
         self._say(AudioOut(self.id, b"", item, last=True))
         return item
 
-    def say(self, chunk: bytes, item: str = "") -> None:
+    def say(self, chunk: bytes, item: str = "", *, last: bool = False) -> None:
         """Play one chunk after what waits, without waiting: for audio that comes in real time.
 
-        What does not fit into the transceiver's buffer is refused there (`refused`).
+        What does not fit into the transceiver's buffer is refused there (`refused`). `last`: the item is
+        complete with this chunk, which may be empty.
         """
         self._check()
-        self._say(AudioOut(self.id, chunk, item))
+        self._say(AudioOut(self.id, chunk, item, last))
 
     async def played(self, item: str) -> None:
         """Wait until the last frame of an item has left, or it was flushed."""
@@ -240,6 +242,16 @@ class Call:
         """Ask for a data channel; it appears in `channels`."""
         self._check()
         self._say(OpenChannel(self.id, label, protocol))
+
+    async def channel(self, label: str = "") -> int:
+        """Wait until a data channel is open, of that label if one is given; returns its number."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            self._check()
+            for number, opened in self.channels.items():
+                if label in ("", opened.label):
+                    return number
+            await self._changed.wait()
 
     def send(self, message: str | bytes, channel: int | None = None) -> None:
         """Send text or bytes on a data channel; without a number, on the first one that is open.
@@ -282,6 +294,7 @@ class Call:
                 self._on_playback(item)
             case ChannelOpened():
                 self.channels[item.channel] = item
+                self._wake()
             case ChannelClosed():
                 self.channels.pop(item.channel, None)
             case Stats():
@@ -315,7 +328,7 @@ class Call:
         for start in range(0, len(piece), step) if piece else ():
             part = piece[start : start + step]
             duration = self._duration(part)
-            while sum(self._unplayed.values()) + duration > max(self._buffer, duration):
+            while sum(self._unplayed.values()) + duration > max(self.buffer, duration):
                 self._check()
                 await self._changed.wait()
             self._check()

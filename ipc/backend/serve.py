@@ -179,6 +179,7 @@ async def run(
     speech: bool = False,
     barge_in: bool = False,
     capacity: int = 0,
+    screen: Screen = lambda started: "",
 ) -> None:
     """Serve for ever, every call in a task of its own; a call whose agent raises is hung up, alone.
 
@@ -196,7 +197,13 @@ async def run(
 
     async with (
         serve(
-            endpoint, name=name, audio=audio, speech=speech, barge_in=barge_in, capacity=capacity
+            endpoint,
+            name=name,
+            audio=audio,
+            speech=speech,
+            barge_in=barge_in,
+            capacity=capacity,
+            screen=screen,
         ) as calls,
         trio.open_nursery() as nursery,
     ):

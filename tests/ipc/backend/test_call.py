@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 import trio
 import trio.testing
@@ -14,6 +16,7 @@ from ipc.backend.messages import (
     Encoding,
     Flush,
     HangUp,
+    Playback,
     PlaybackEvent,
     Speech,
 )
@@ -132,3 +135,40 @@ async def test_sending_without_a_channel_says_so() -> None:
         FakeCaller().call.send("x")
     with pytest.raises(LookupError):
         FakeCaller().call.send("x", channel=3)
+
+
+async def test_a_channel_can_be_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+    caller = FakeCaller()
+    found: list[int] = []
+
+    async def wait(label: str) -> None:
+        found.append(await caller.call.channel(label))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, "events")
+        await trio.testing.wait_all_tasks_blocked()
+        caller.open_channel("chat")
+        await trio.testing.wait_all_tasks_blocked()
+        assert not found
+        caller.open_channel("events")
+    assert found == [1]
+    assert await caller.call.channel() == 0
+    caller.hang_up()
+    with pytest.raises(CallEnded):
+        await caller.call.channel("other")
+
+
+async def test_an_item_that_is_said_can_be_ended() -> None:
+    caller = FakeCaller(audio=PCM)
+    caller.call.say(bytes(640), "a", last=True)
+    caller.listen(20)
+    assert [item.event async for item in _taken(caller)] == [
+        PlaybackEvent.STARTED,
+        PlaybackEvent.DRAINED,
+    ]
+
+
+async def _taken(caller: FakeCaller) -> AsyncIterator[Playback]:
+    caller.hang_up()
+    async for item in caller.call.playback:
+        yield item
