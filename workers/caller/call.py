@@ -28,7 +28,9 @@ from workers.transceiver.core.interface import (
     DatagramReceived,
     Dropped,
     IceCredentials,
+    LimitNear,
     LossReported,
+    MediaFared,
     NetworkChanged,
     Path,
     PathSelected,
@@ -267,7 +269,7 @@ class Call:
                     if self._messages is not None and not output.by_peer:
                         self._messages.opened(output.channel, now)
                         self._channel_opened = now
-                case PathSelected() | LossReported() | ChannelClosed():
+                case PathSelected() | LossReported() | MediaFared() | LimitNear() | ChannelClosed():
                     pass
                 case _:
                     assert_never(output)

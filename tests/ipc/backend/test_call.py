@@ -156,6 +156,7 @@ async def test_a_channel_can_be_waited_for(autojump_clock: trio.testing.MockCloc
     caller.hang_up()
     with pytest.raises(CallEnded):
         await caller.call.channel("other")
+    assert await caller.call.until_ended() == "peer_closed"
 
 
 async def test_an_item_that_is_said_can_be_ended() -> None:

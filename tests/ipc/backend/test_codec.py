@@ -87,6 +87,7 @@ def test_what_does_not_fit_into_one_batch_goes_into_several() -> None:
 
 def test_an_item_that_fits_nowhere_costs_itself_only() -> None:
     too_large = AudioIn("s", 0, bytes(MAX_MESSAGE))
-    batches = list(encode_batches([Heartbeat(), too_large, Heartbeat()]))
+    items: list[ToBackend] = [Heartbeat(), too_large, Heartbeat()]
+    batches = list(encode_batches(items))
     assert [count for count, data in batches if data is None] == [1]
     assert sum(count for count, data in batches if data) == 2

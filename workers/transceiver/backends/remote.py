@@ -28,12 +28,14 @@ from ipc.backend.messages import (
     HangUp,
     Heartbeat,
     Hello,
+    LimitWarning,
     OpenChannel,
     Pause,
     Reject,
     Resume,
     SessionEnded,
     SessionStarted,
+    Stats,
     ToBackend,
 )
 from ipc.messages.sessions import CloseReason
@@ -56,7 +58,9 @@ from workers.transceiver.core.interface import (
     Created,
     ForSession,
     FromSession,
+    LimitNear,
     LossReported,
+    MediaFared,
     PathSelected,
     SessionClosed,
     StateChanged,
@@ -151,6 +155,11 @@ class Remote(Backend):
                 if talk.conversation is not None:
                     talk.conversation.expect_loss(share)
                 return []
+            case MediaFared():
+                late = 0 if talk.conversation is None else talk.conversation.late
+                return self._say(session, _fared(session, output, late), now)
+            case LimitNear(limit=limit, seconds=seconds):
+                return self._say(session, LimitWarning(session, limit.value, seconds), now)
             case PathSelected(path=path):
                 talk.address = str(path.remote)
                 return []
@@ -315,3 +324,9 @@ class Remote(Backend):
 
     def _say(self, session: SessionId, item: ToBackend, now: Instant) -> list[ForSession]:
         return self._carry_out(self._pool.say(session, item, now), now)
+
+
+def _fared(session: SessionId, fared: MediaFared, late: int) -> Stats:
+    """In the protocol's units."""
+    round_trip = 1000 * (fared.round_trip or 0.0)
+    return Stats(session, round_trip, 1000 * fared.jitter, fared.lost_in, fared.lost_out, late)

@@ -246,6 +246,24 @@ class LossReported(msgspec.Struct, frozen=True):
     """0 to 1."""
 
 
+class MediaFared(msgspec.Struct, frozen=True):
+    """How the session's audio fares, at each report of ours."""
+
+    round_trip: float | None
+    jitter: float
+    """Of what the peer sends, seconds, like the round trip."""
+    lost_in: int
+    lost_out: int
+    """Packets in all."""
+
+
+class LimitNear(msgspec.Struct, frozen=True):
+    """A limit will end the session in so many seconds."""
+
+    limit: CloseReason
+    seconds: float
+
+
 class CredentialsRetired(msgspec.Struct, frozen=True):
     """An ICE restart has a pair, or another one took its place: this ufrag of ours is dead."""
 
@@ -273,6 +291,8 @@ SessionOutput: TypeAlias = (
     | SendReport
     | MeasureMedia
     | LossReported
+    | MediaFared
+    | LimitNear
     | StateChanged
     | PathSelected
     | CredentialsRetired
@@ -288,6 +308,8 @@ StandaloneOutput: TypeAlias = (
     SendDatagram
     | AudioReceived
     | LossReported
+    | MediaFared
+    | LimitNear
     | StateChanged
     | PathSelected
     | CredentialsRetired
@@ -431,7 +453,14 @@ class FromSession(msgspec.Struct, frozen=True, gc=False):
 
     session: SessionId
     output: (
-        AudioReceived | LossReported | StateChanged | PathSelected | ChannelOutput | SessionClosed
+        AudioReceived
+        | LossReported
+        | MediaFared
+        | LimitNear
+        | StateChanged
+        | PathSelected
+        | ChannelOutput
+        | SessionClosed
     )
 
 

@@ -18,8 +18,10 @@ from workers.transceiver.core.interface import (
     CredentialsRetired,
     Dropped,
     FromSession,
+    LimitNear,
     LossReported,
     MeasureMedia,
+    MediaFared,
     MediaMeasured,
     OpenMedia,
     Path,
@@ -128,7 +130,9 @@ class Roster:
                 case CredentialsRetired():
                     entry.ufrags.remove(output.ufrag)
                     del self.by_ufrag[output.ufrag]
-                case LossReported() | ChannelOpened() | MessageReceived() | ChannelClosed():
+                case LossReported() | MediaFared() | LimitNear():
+                    outputs.append(FromSession(entry.id, output))
+                case ChannelOpened() | MessageReceived() | ChannelClosed():
                     outputs.append(FromSession(entry.id, output))
                 case SessionClosed():
                     outputs += self._close(entry, output)

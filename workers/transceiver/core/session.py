@@ -29,9 +29,11 @@ from workers.transceiver.core.interface import (
     DatagramReceived,
     Dropped,
     DtlsRole,
+    LimitNear,
     LossReported,
     MeasureMedia,
     MediaArrived,
+    MediaFared,
     MediaMeasured,
     NetworkChanged,
     OpenMedia,
@@ -178,6 +180,8 @@ class Session:
         outputs.extend(self._flights.send(self._dtls.handle_timeout(now), self._flight_path()))
         if self._data is not None and (due := self._data.next_timeout()) and due <= now:
             outputs.extend(self._after_sctp(self._data.handle_timeout(now)))
+        if (left := self._limits.warn(now)) is not None:
+            outputs.append(LimitNear(CloseReason.MAX_DURATION, left))
         if idle or self.reports.is_due(now):  # only who carries it knows when media last went by
             outputs.append(MeasureMedia())
         self._timeout = self._earliest_timeout()
@@ -251,10 +255,14 @@ class Session:
         limit = self._limits.reached(now)
         if limit is not None:
             return self._close(limit)
-        due = self.reports.is_due(now)
-        report = [SendReport(self.reports.report(event.stats, now))] if due else []
+        outputs: list[SessionOutput] = []
+        if self.reports.is_due(now):
+            outputs.append(SendReport(self.reports.report(event.stats, now)))
+            lost_out = 0 if self.reported is None else self.reported.lost
+            measured = event.stats.jitter, event.stats.lost, lost_out
+            outputs.append(MediaFared(self.round_trip, *measured))
         self._timeout = self._earliest_timeout()
-        return [*report]
+        return outputs
 
     def _on_report(self, packet: bytes, now: Instant) -> list[SessionOutput]:
         try:

@@ -27,10 +27,12 @@ from ipc.backend.messages import (
     FromBackend,
     HangUp,
     Hello,
+    LimitWarning,
     OpenChannel,
     Reject,
     SessionEnded,
     SessionStarted,
+    Stats,
     ToBackend,
 )
 from ipc.messages.sessions import CloseReason
@@ -42,6 +44,8 @@ from workers.transceiver.core.interface import (
     Created,
     ForSession,
     FromSession,
+    LimitNear,
+    MediaFared,
     Path,
     PathSelected,
     SessionClosed,
@@ -271,3 +275,14 @@ def test_sessions_of_others_are_of_no_interest() -> None:
     rig = Rig(A)
     assert rig.session(FRAME) == []
     assert rig.session(SessionClosed(CloseReason.HANGUP)) == []
+
+
+def test_how_the_media_fares_and_what_will_end_it_is_told() -> None:
+    rig = Rig(A)
+    rig.talk()
+    rig.session(MediaFared(0.0415, 0.003, 2, 1))
+    rig.session(LimitNear(CloseReason.MAX_DURATION, 30.0))
+    assert rig.told(A) == [
+        Stats(S, 41.5, 3.0, 2, 1),
+        LimitWarning(S, "max_duration", 30.0),
+    ]

@@ -66,7 +66,9 @@ def test_only_the_codecs_that_the_operator_allows() -> None:
     result = admit(Create(9, OFFER, "echo"), settings, Random(4).randbytes)
     assert isinstance(result, Admitted)
     assert result.parameters.audio is not None
-    assert [c.name for c in result.parameters.audio.codecs if c.name != "telephone-event"] == ["pcma"]
+    assert [c.name for c in result.parameters.audio.codecs if c.name != "telephone-event"] == [
+        "pcma"
+    ]
 
 
 def test_the_session_id_is_a_capability_that_any_signaling_worker_can_route() -> None:
@@ -81,7 +83,8 @@ def test_limits_are_the_transceivers_unless_the_request_names_others() -> None:
     settings = msgspec.structs.replace(SETTINGS, max_duration=600.0, idle_timeout=60.0)
 
     def limits(**asked: float) -> tuple[float, float]:
-        admitted = admit(Create(1, OFFER, "echo", **asked), settings, Random(4).randbytes)
+        create = msgspec.structs.replace(Create(1, OFFER, "echo"), **asked)
+        admitted = admit(create, settings, Random(4).randbytes)
         assert isinstance(admitted, Admitted)
         return admitted.parameters.max_duration, admitted.parameters.idle_timeout
 

@@ -8,9 +8,11 @@ from ipc.messages.sessions import CloseReason
 from workers.transceiver.core.limits import Limits
 
 
-def begun(max_duration: float, idle_timeout: float) -> Limits:
+def begun(max_duration: float, idle_timeout: float, *, warned: bool = True) -> Limits:
     limits = Limits(max_duration, idle_timeout)
     limits.begin(100.0)
+    if warned:
+        limits.warn(1e9)
     return limits
 
 
@@ -53,3 +55,17 @@ def test_what_goes_by_moves_the_idle_deadline_and_only_that() -> None:
     limits.seen(150.0)
     assert limits.next_timeout() == 160.0
     assert limits.reached(160.0) is CloseReason.MAX_DURATION
+
+
+def test_one_is_warned_once_before_the_end() -> None:
+    limits = begun(60.0, 0.0, warned=False)
+    assert limits.next_timeout() == 130.0
+    assert limits.warn(129.0) is None
+    assert limits.warn(131.0) == 29.0
+    assert limits.warn(140.0) is None
+    assert limits.next_timeout() == 160.0
+
+
+def test_a_short_session_is_warned_at_half_time() -> None:
+    assert begun(20.0, 0.0, warned=False).warn(110.0) == 10.0
+    assert begun(0.0, 20.0, warned=False).warn(1e9) is None

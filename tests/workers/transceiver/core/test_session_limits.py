@@ -17,9 +17,7 @@ from workers.transceiver.core.sctp.interface import (
 
 def closing_time(pair: Pair) -> float:
     """When the server ended it."""
-    return next(
-        at for at, end, o in pair.log if end is End.SERVER and isinstance(o, SessionClosed)
-    )
+    return next(at for at, end, o in pair.log if end is End.SERVER and isinstance(o, SessionClosed))
 
 
 def talk(pair: Pair, seconds: float) -> None:
