@@ -271,6 +271,13 @@ class Call:
 
     # --- the end ----------------------------------------------------------------------------------
 
+    async def until_ended(self) -> str:
+        """Wait for the end of the call; says why it ended."""
+        await trio.lowlevel.checkpoint()
+        while not self.ended:
+            await self._changed.wait()
+        return self.ended
+
     def hang_up(self, reason: str = "") -> None:
         """End the call; nothing happens if it is over."""
         if not self.ended:
