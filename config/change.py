@@ -57,6 +57,7 @@ _RESTART: Final = (
     "transceiver.idle_timeout",
     "signaling.listen",
     "signaling.cors_origins",
+    "signaling.api_keys",  # which file; what is in it counts at once
     "signaling.max_body",
     "signaling.max_connections",
     "signaling.request_timeout",

@@ -127,6 +127,16 @@ def _cors_origins(config: Config) -> Iterator[Finding]:
             )
 
 
+def _api_keys(config: Config) -> Iterator[Finding]:
+    path = config.signaling.api_keys
+    if path and not path.startswith("/"):
+        yield Finding(
+            ("signaling", "api_keys"), f"must be an absolute path, got {show_value(path)}"
+        )
+    elif "\0" in path:
+        yield Finding(("signaling", "api_keys"), "must not contain a zero byte")
+
+
 def _ufrag_keys(config: Config) -> Iterator[Finding]:
     keys, mint_with = config.ufrag.keys, config.ufrag.mint_with
     for key_id, file in keys.items():
@@ -210,6 +220,7 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _link_address,
     _signaling_listen,
     _cors_origins,
+    _api_keys,
     _ufrag_keys,
     _backends,
     _directories,

@@ -153,6 +153,8 @@ class SignalingSection(_Section):
     """Addresses of the HTTP server."""
     cors_origins: tuple[_Text, ...] = ()
     """Origins allowed to call from a browser; `*` allows all. The demo page needs none."""
+    api_keys: _Text = ""
+    """File with the hashes of API keys. Empty: whoever reaches the server may place calls."""
     max_body: Annotated[_Whole, Field(ge=4096, le=1_048_576)] = 65_536
     """Bytes of a request body; larger ones are answered 413."""
     max_connections: Annotated[_Whole, Field(ge=16, le=100_000)] = 2_000

@@ -1,4 +1,4 @@
-"""The keys that seal routes into ufrags: from the operator's files, or the host's own."""
+"""The keys that seal routes into ufrags, of the operator or the host's own; and the file of API keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from appliance.supervisor.problems import CannotStart
-from config.model import UfragSection
+from config.api_keys import parse_api_keys
+from config.model import SignalingSection, UfragSection
+from config.problems import ConfigError
 
 KEY_LENGTH: Final = 16
 OWN_KEY_ID: Final = "0"
@@ -48,6 +50,25 @@ def load_keys(section: UfragSection, state: Path) -> UfragKeys:
     if problems:
         raise CannotStart(problems)
     return UfragKeys(keys, section.mint_with or next(iter(keys)))
+
+
+def check_api_keys(section: SignalingSection) -> None:
+    """See that signaling will be able to use its file of API keys. Raises CannotStart."""
+    if not section.api_keys:
+        return
+    file = Path(section.api_keys)
+    try:
+        found = file.stat()
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            mode = stat.S_IMODE(found.st_mode)
+            raise CannotStart([f"{file}: others may change it (mode {mode:04o}); chmod 0640"])
+        parse_api_keys(file.read_text(encoding="utf-8"), source=section.api_keys)
+    except OSError as error:
+        raise CannotStart([f"signaling.api_keys: {file}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise CannotStart([f"signaling.api_keys: {file}: is not UTF-8"]) from None
+    except ConfigError as error:
+        raise CannotStart([str(problem) for problem in error.problems]) from None
 
 
 def _read_key(path: Path) -> bytes:

@@ -32,7 +32,7 @@ from appliance.supervisor.directories import (
     state_directory,
 )
 from appliance.supervisor.generations import Generations
-from appliance.supervisor.keys import load_keys
+from appliance.supervisor.keys import check_api_keys, load_keys
 from appliance.supervisor.notify import keep_watchdog, notify, watchdog_interval
 from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.problems import EXIT_BUG, EXIT_UNAVAILABLE, CannotStart
@@ -141,6 +141,7 @@ class _Appliance:
         self._core = Supervisor(
             config, specs, supervisor_pid=os.getpid(), next_generation=generations.next
         )
+        check_api_keys(config.signaling)
         self._outfitter = Outfitter(
             load_keys(config.ufrag, state),
             generations,

@@ -35,6 +35,12 @@ def test_a_fleet_with_keys() -> None:
 @pytest.mark.parametrize(
     ("section", "values", "finding"),
     [
+        (
+            "signaling",
+            {"api_keys": "keys.toml"},
+            "signaling.api_keys: must be an absolute path, got 'keys.toml'",
+        ),
+        ("signaling", {"api_keys": "/a\0"}, "signaling.api_keys: must not contain a zero byte"),
         ("relay", {"listen": []}, "relay.listen: must have at least one address"),
         ("relay", {"listen": ["127.0.0.1:0"]}, "relay.listen[0]: port 0 is not in 1-65535"),
         ("relay", {"listen": ["[::1]:5", "[::1]:5"]}, "relay.listen[1]: [::1]:5 is there twice"),

@@ -25,8 +25,10 @@ from ipc.messages.sessions import (
     SessionRefused,
     SessionUnknown,
 )
+from workers.signaling.access import Access
 from workers.signaling.app import make_application
 from workers.signaling.http1 import Limits
+from workers.signaling.placing import Rules
 from workers.signaling.server import HttpServer
 from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request, Switchboard
 from workers.wire.ufrag import UfragKeys
@@ -37,6 +39,8 @@ ICE: Final = "ice-1"
 FRAGMENT: Final = "a=ice-ufrag:new1\r\na=ice-pwd:new-password-of-the-server\r\n"
 KEYS: Final = UfragKeys({"k": bytes(range(16))}, "k")
 LIMITS: Final = Limits(request_timeout=10.0, max_body=65_536, max_connections=2_000)
+
+RULES: Final = Rules(backends=frozenset({"echo", "other"}))
 
 
 def route(transceiver: int) -> Route:
@@ -137,12 +141,16 @@ def switchboard_with(line: FakeTransceivers, *entries: TransceiverEntry) -> Swit
 
 @asynccontextmanager
 async def running_server(
-    *, limits: Limits = LIMITS, cors_origins: tuple[str, ...] = ()
+    *,
+    limits: Limits = LIMITS,
+    cors_origins: tuple[str, ...] = (),
+    rules: Rules = RULES,
+    access: Access | None = None,
 ) -> AsyncIterator[Running]:
     """Serve on an ephemeral port of the loopback until the block ends."""
     line = FakeTransceivers()
     switchboard = switchboard_with(line, entry(0), entry(1))
-    application = make_application(switchboard, cors_origins)
+    application = make_application(switchboard, cors_origins, rules, access)
     server = HttpServer(application, limits, structlog.get_logger())
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listening.setblocking(False)

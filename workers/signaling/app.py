@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from workers.signaling import calls, health, page, whip
+from workers.signaling import calls, health, minting, page, whip
+from workers.signaling.access import Access
+from workers.signaling.placing import Rules
 from workers.signaling.problems import OF_STATUS, ProblemKind, Refused
 from workers.signaling.switchboard import Switchboard
 
@@ -24,12 +26,16 @@ _EVERYWHERE: Final = (
 
 
 def make_application(
-    switchboard: Switchboard, cors_origins: Sequence[str] = (), backend: str = "echo"
+    switchboard: Switchboard,
+    cors_origins: Sequence[str] = (),
+    rules: Rules = Rules(),  # noqa: B008  # a value
+    access: Access | None = None,
 ) -> ASGIApp:
     """The ASGI application of the signaling worker. `*` in `cors_origins` allows every page.
 
-    `backend`: of calls that name none.
+    Without `access` anybody may call.
     """
+    access = access or Access()
     middleware = [Middleware(SecurityHeaders)]
     if cors_origins:
         middleware.append(
@@ -37,7 +43,7 @@ def make_application(
                 CORSMiddleware,
                 allow_origins=list(cors_origins),
                 allow_methods=["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
-                allow_headers=["authorization", "content-type", "if-match"],
+                allow_headers=["*"],  # SDKs add names of their own; none of them says who it is
                 expose_headers=[
                     "location",
                     "etag",
@@ -45,13 +51,15 @@ def make_application(
                     "accept-post",
                     "accept-patch",
                     "retry-after",
+                    "www-authenticate",
                 ],
             )
         )
     application = Starlette(
         routes=[
-            *calls.routes(switchboard, backend),
-            *whip.routes(switchboard),
+            *calls.routes(switchboard, access, rules),
+            *minting.routes(access, rules),
+            *whip.routes(switchboard, access, rules),
             *health.routes(switchboard.placement),
             *page.routes(),
         ],

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import msgspec
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from workers.signaling.objects import parse_object
 from workers.signaling.problems import ProblemKind, Refused
 
 SDP: Final = "application/sdp"
@@ -26,7 +26,7 @@ class Offer(NamedTuple):
     """An offer and, in the multipart shape, the session the client asked for."""
 
     sdp: str
-    session: dict[str, object]
+    session: dict[str, Any]
 
 
 def media_type(request: Request) -> str:
@@ -84,13 +84,8 @@ async def _part(part: UploadFile | str | None) -> bytes | None:
     return None if part is None else part.encode()
 
 
-def _session(text: bytes | None) -> dict[str, object]:
-    if text is None:
-        return {}
-    try:
-        return msgspec.json.decode(text, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(ProblemKind.MALFORMED_REQUEST, f"the part 'session': {error}") from None
+def _session(text: bytes | None) -> dict[str, Any]:
+    return {} if text is None else parse_object(text, "the part 'session'")
 
 
 def read_text(

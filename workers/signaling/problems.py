@@ -33,6 +33,8 @@ class ProblemKind(Enum):
     MALFORMED_REQUEST = _Kind("malformed-request", 400, "The request could not be read")
     MALFORMED_SDP = _Kind("malformed-sdp", 400, "The offer is not valid SDP")
     MALFORMED_FRAGMENT = _Kind("malformed-fragment", 400, "Not a valid SDP fragment")
+    UNAUTHORIZED = _Kind("unauthorized", 401, "An API key or a client secret is needed")
+    FORBIDDEN = _Kind("forbidden", 403, "That is not allowed to this caller")
     NOT_FOUND = _Kind("not-found", 404, "There is nothing at this address")
     UNKNOWN_BACKEND = _Kind("unknown-backend", 404, "No such back end")
     UNKNOWN_SESSION = _Kind("unknown-session", 404, "No such session, or it is over")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import time
+from pathlib import Path
 from typing import Final
 
 import trio
 
+from config.checks import BUILT_IN
+from config.model import Config
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Transceivers
 from ipc.messages.stats import SignalingStats
 from workers.process import Worker
+from workers.signaling.access import Access, Locks
+from workers.signaling.api_keys import ApiKeys
 from workers.signaling.app import make_application
 from workers.signaling.http1 import Limits
 from workers.signaling.line import RpcLine
+from workers.signaling.placing import Rules
 from workers.signaling.server import HttpServer
 from workers.signaling.switchboard import Switchboard
 from workers.wire.ufrag import UfragKeys
@@ -38,7 +46,7 @@ async def serve(worker: Worker) -> None:
             answer_within=config.request_timeout,
         )
         application = make_application(
-            switchboard, config.cors_origins, worker.config.backends.default
+            switchboard, config.cors_origins, make_rules(worker.config), make_access(worker)
         )
         server = HttpServer(application, limits, worker.log)
         worker.set_load(lambda: server.connections)
@@ -50,6 +58,30 @@ async def serve(worker: Worker) -> None:
                 await serving.start(server.serve, sockets, worker.draining)
                 await worker.ready(Ready())
             nursery.cancel_scope.cancel()
+
+
+def make_rules(config: Config) -> Rules:
+    """The operator's part in every call."""
+    backends = config.backends
+    return Rules(
+        default=backends.default,
+        backends=frozenset((*BUILT_IN, *backends.endpoints)),
+        max_duration=config.transceiver.max_duration,
+        idle_timeout=config.transceiver.idle_timeout,
+    )
+
+
+def make_access(worker: Worker) -> Access:
+    """With the operator's keys if there are any, else for everybody."""
+    path = worker.config.signaling.api_keys
+    if not path:
+        return Access()
+    # Its imports cost as much as all others together; only who has keys pays for them.
+    from workers.signaling.client_secrets import ClientSecrets
+
+    assignment = worker.assignment
+    secrets = ClientSecrets(assignment.ufrag_keys, assignment.mint_with, os.urandom)
+    return Access(Locks(ApiKeys(Path(path), worker.log), secrets, time.time))
 
 
 def connections_within(wanted: int, descriptors: int) -> int:

@@ -68,8 +68,8 @@ class Switchboard:
         self.placement.update(table)
         self._line.keep(frozenset(entry.rpc for entry in table.entries))
 
-    async def create(self, offer: str, backend: str) -> SessionCreated:
-        """A session for this offer. Raises Refused."""
+    async def create(self, request: CreateSession) -> SessionCreated:
+        """A session for an offer. Raises Refused."""
         tried: set[Route] = set()
         refusal = Refused(ProblemKind.NO_ANSWER, "no transceiver was asked")
         for _ in range(ATTEMPTS):
@@ -81,7 +81,7 @@ class Switchboard:
                 raise
             tried.add(entry.route)
             try:
-                return await self._offer(entry, CreateSession(offer=offer, backend=backend))
+                return await self._offer(entry, request)
             except Refused as refused:
                 if refused.kind not in _WORTH_ANOTHER:
                     raise

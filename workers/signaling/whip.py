@@ -12,9 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from workers.signaling.access import Access, bearer_of
 from workers.signaling.delivery import AnswerResponse
 from workers.signaling.fragments import ACCEPT_PATCH, patch_session, refuse_offer
-from workers.signaling.offers import SDP, read_sdp
+from workers.signaling.offers import SDP, Offer, read_sdp
+from workers.signaling.placing import Rules, make_request
 from workers.signaling.switchboard import Switchboard
 
 _ENDPOINT: Final = "/whip/{backend}"
@@ -23,12 +25,15 @@ _ALLOW: Final = "DELETE, OPTIONS, PATCH"
 _METHODS: Final = ("DELETE", "OPTIONS", "PATCH", "GET", "POST", "PUT")
 
 
-def routes(switchboard: Switchboard) -> list[Route]:
+def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route]:
     """The WHIP end point of each back end, and its sessions."""
 
     async def create(request: Request) -> Response:
         backend = request.path_params["backend"]
-        created = await switchboard.create(await read_sdp(request), backend)
+        grant = access.admit(bearer_of(request.headers))
+        offer = Offer(await read_sdp(request), {})
+        wanted = make_request(rules, offer, request.headers, backend=backend, grant=grant)
+        created = await switchboard.create(wanted)
         location = f"/whip/{backend}/{created.session}"
         return AnswerResponse(switchboard, created, {"location": location})
 
@@ -38,8 +43,10 @@ def routes(switchboard: Switchboard) -> list[Route]:
     async def session(request: Request) -> Response:
         match request.method:
             case "PATCH":
+                access.recognise(bearer_of(request.headers))
                 return await patch_session(switchboard, request)
             case "DELETE":
+                access.recognise(bearer_of(request.headers))
                 await switchboard.end(request.path_params["session"])
                 return Response(status_code=200, headers={"cache-control": "no-store"})
             case "OPTIONS":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from appliance.supervisor.keys import load_keys
+from appliance.supervisor.keys import check_api_keys, load_keys
 from appliance.supervisor.problems import CannotStart
-from config.model import UfragSection
+from config.model import SignalingSection, UfragSection
 
 KEY = bytes(range(16))
 
@@ -78,3 +79,30 @@ def test_a_damaged_own_key_is_not_replaced_in_silence(tmp_path: Path) -> None:
     key_file(tmp_path, "ufrag.key", "")
     with pytest.raises(CannotStart, match="holds 0 bytes"):
         load_keys(UfragSection(), tmp_path)
+
+
+def api_keys(file: str) -> None:
+    check_api_keys(SignalingSection(api_keys=file))
+
+
+def test_a_file_of_api_keys_that_signaling_can_use(tmp_path: Path) -> None:
+    check_api_keys(SignalingSection())
+    api_keys(key_file(tmp_path, "a", f'shop = "sha256:{"0" * 64}"\n', 0o640))
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "problem"),
+    [
+        ("shop = 1", 0o640, "a:1: shop: must be"),
+        ("shop", 0o640, "is not lines of the form"),
+        ("", 0o660, "others may change it (mode 0660)"),
+        ("", 0o602, "others may change it (mode 0602)"),
+    ],
+)
+def test_a_file_of_api_keys_that_it_cannot(
+    tmp_path: Path, text: str, mode: int, problem: str
+) -> None:
+    with pytest.raises(CannotStart, match=re.escape(problem)):
+        api_keys(key_file(tmp_path, "a", text, mode))
+    with pytest.raises(CannotStart, match="No such file"):
+        api_keys(str(tmp_path / "none"))

@@ -61,6 +61,21 @@ async def test_the_multipart_shape_of_the_realtime_api(as_file: bool) -> None:
         (created,) = running.transceivers.sessions.values()
         assert created.offer == OFFER
         assert created.backend == "echo"
+        assert created.claims == {"session": json.loads(session)}
+        assert created.user_agent.startswith("python-httpx")
+
+
+async def test_the_back_end_by_query_or_model() -> None:
+    async with running_server() as running, client_of(running) as client:
+        for query, session in (("?backend=other", {}), ("?model=other", {}), ("", "other")):
+            parts: dict[str, tuple[None, str]] = {"sdp": (None, OFFER)}
+            parts["session"] = (None, json.dumps({"model": session}))
+            response = await client.post(CALLS + query, files=parts)
+            assert response.status_code == 201, response.text
+            *_, created = running.transceivers.sessions.values()
+            assert created.backend == "other"
+        response = await client.post(CALLS + "?backend=nobody", content=OFFER, headers=SDP)
+        assert "'nobody'" in str(problem(response, 404, "unknown-backend")["detail"])
 
 
 @pytest.mark.parametrize(

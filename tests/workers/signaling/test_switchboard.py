@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipc.messages.sessions import Problem, SessionRefused
+from ipc.messages.sessions import CreateSession, Problem, SessionRefused
 from tests.support.signaling import (
     ANSWER,
     KEYS,
@@ -16,10 +16,12 @@ from tests.support.signaling import (
 )
 from workers.signaling.problems import ProblemKind, Refused
 
+CREATE = CreateSession(offer=OFFER)
+
 
 async def test_an_offer_becomes_a_session() -> None:
     line = FakeTransceivers()
-    created = await switchboard_with(line, entry(0)).create(OFFER, "echo")
+    created = await switchboard_with(line, entry(0)).create(CREATE)
     assert created.answer == ANSWER
     assert line.sessions[created.session].offer == OFFER
 
@@ -27,7 +29,7 @@ async def test_an_offer_becomes_a_session() -> None:
 async def test_a_silent_transceiver_costs_one_try() -> None:
     line = FakeTransceivers()
     line.silent.add("fake-0")
-    created = await switchboard_with(line, entry(0), entry(1, sessions=9)).create(OFFER, "echo")
+    created = await switchboard_with(line, entry(0), entry(1, sessions=9)).create(CREATE)
     assert created.session in line.sessions
     assert line.asked == {"fake-0": 1, "fake-1": 1}
 
@@ -36,7 +38,7 @@ async def test_two_silent_ones_are_the_end() -> None:
     line = FakeTransceivers()
     line.silent |= {"fake-0", "fake-1", "fake-2"}
     with pytest.raises(Refused) as refused:
-        await switchboard_with(line, entry(0), entry(1), entry(2)).create(OFFER, "echo")
+        await switchboard_with(line, entry(0), entry(1), entry(2)).create(CREATE)
     assert refused.value.kind is ProblemKind.NO_ANSWER
     assert line.asked.total() == 2
 
@@ -45,7 +47,7 @@ async def test_a_single_silent_one_is_reported_as_such_not_as_full() -> None:
     line = FakeTransceivers()
     line.silent.add("fake-0")
     with pytest.raises(Refused) as refused:
-        await switchboard_with(line, entry(0)).create(OFFER, "echo")
+        await switchboard_with(line, entry(0)).create(CREATE)
     assert refused.value.kind is ProblemKind.NO_ANSWER
     assert refused.value.kind.status == 504
 
@@ -53,7 +55,7 @@ async def test_a_single_silent_one_is_reported_as_such_not_as_full() -> None:
 async def test_a_transceiver_that_ends_while_it_is_asked_has_ended_the_session() -> None:
     line = FakeTransceivers()
     switchboard = switchboard_with(line, entry(0))
-    created = await switchboard.create(OFFER, "echo")
+    created = await switchboard.create(CREATE)
     line.gone.add("fake-0")
     await switchboard.end(created.session)
 
@@ -62,7 +64,7 @@ async def test_a_transceiver_that_ends_while_it_is_asked_has_ended_the_session()
 async def test_one_that_became_full_meanwhile_costs_one_try(problem: Problem) -> None:
     line = FakeTransceivers()
     line.refusing["fake-0"] = SessionRefused(problem, "sorry")
-    await switchboard_with(line, entry(0), entry(1, sessions=9)).create(OFFER, "echo")
+    await switchboard_with(line, entry(0), entry(1, sessions=9)).create(CREATE)
     assert line.asked == {"fake-0": 1, "fake-1": 1}
 
 
@@ -71,14 +73,14 @@ async def test_what_lies_in_the_offer_is_not_tried_again(problem: Problem) -> No
     line = FakeTransceivers()
     line.refusing["fake-0"] = SessionRefused(problem, "only video was offered")
     with pytest.raises(Refused, match="only video"):
-        await switchboard_with(line, entry(0), entry(1, sessions=9)).create(OFFER, "echo")
+        await switchboard_with(line, entry(0), entry(1, sessions=9)).create(CREATE)
     assert line.asked == {"fake-0": 1}
 
 
 async def test_a_hang_up_goes_to_the_owner_even_while_it_drains() -> None:
     line = FakeTransceivers()
     switchboard = switchboard_with(line, entry(0, sessions=9), entry(1))
-    created = await switchboard.create(OFFER, "echo")
+    created = await switchboard.create(CREATE)
     draining = switchboard_with(line, entry(0), entry(1, accepting=False))
     await draining.end(created.session)
     assert line.sessions == {}

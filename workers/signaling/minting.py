@@ -1,0 +1,86 @@
+"""`POST /v1/realtime/client_secrets`: a server's API key buys a secret that a browser may have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from workers.signaling.access import Access, bearer_of
+from workers.signaling.grants import Grant
+from workers.signaling.objects import parse_object
+from workers.signaling.offers import media_type
+from workers.signaling.placing import Rules
+from workers.signaling.problems import ProblemKind, Refused
+
+PATH: Final = "/v1/realtime/client_secrets"
+_JSON: Final = "application/json"
+_DEFAULT_SECONDS: Final = 600
+
+
+class _ExpiresAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    anchor: Literal["created_at"] = "created_at"
+    seconds: Annotated[int, msgspec.Meta(ge=10, le=7200)] = _DEFAULT_SECONDS
+
+
+# An unknown field is refused: what was meant as a limit, and misspelt, would be none.
+class _Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    expires_after: _ExpiresAfter = _ExpiresAfter()
+    session: dict[str, Any] = msgspec.field(default_factory=dict)
+    # beyond the Realtime API
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    backend: str = ""
+    max_duration: Annotated[float, msgspec.Meta(ge=0, le=604_800)] | None = None
+    idle_timeout: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
+
+
+def routes(access: Access, rules: Rules) -> list[Route]:
+    """The address where secrets are made."""
+
+    async def mint(request: Request) -> Response:
+        bearer = bearer_of(request.headers)
+        access.admit(bearer)  # before a stranger's body is worked on
+        wanted = _read(await _body(request))
+        if wanted.backend and wanted.backend not in rules.backends:
+            raise Refused(
+                ProblemKind.UNKNOWN_BACKEND, f"there is no back end {wanted.backend[:64]!r}"
+            )
+        grant = Grant(
+            session=wanted.session,
+            metadata=wanted.metadata,
+            backend=wanted.backend,
+            max_duration=wanted.max_duration,
+            idle_timeout=wanted.idle_timeout,
+        )
+        minted = access.mint(bearer, grant, wanted.expires_after.seconds)
+        return JSONResponse(
+            {
+                "value": minted.value,
+                "expires_at": minted.expires_at,
+                "session": {"type": "realtime"} | wanted.session,
+            },
+            headers={"cache-control": "no-store"},
+        )
+
+    return [Route(PATH, mint, methods=["POST"])]
+
+
+async def _body(request: Request) -> bytes:
+    body = await request.body()
+    if body and media_type(request) != _JSON:
+        got = media_type(request) or "no content type"
+        raise Refused(ProblemKind.UNSUPPORTED_MEDIA_TYPE, f"send {_JSON}, not {got}")
+    return body
+
+
+def _read(body: bytes) -> _Wanted:
+    if not body.strip():
+        return _Wanted()
+    wanted = parse_object(body, "the request")
+    try:
+        return msgspec.convert(wanted, _Wanted)
+    except msgspec.ValidationError as error:
+        raise Refused(ProblemKind.MALFORMED_REQUEST, str(error)) from None

@@ -1,0 +1,87 @@
+"""From an offer and what its caller may, to what a transceiver is asked: back end, claims, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from ipc.messages.sessions import CreateSession
+from workers.signaling.grants import ANYONE, Grant
+from workers.signaling.objects import merge_objects
+from workers.signaling.offers import Offer
+from workers.signaling.problems import ProblemKind, Refused
+
+MAX_HINT: Final = 256
+"""Characters of a header that back ends are told."""
+
+
+class Rules(NamedTuple):
+    """The operator's part in every call."""
+
+    default: str = "echo"
+    """The back end of calls that name none."""
+    backends: frozenset[str] = frozenset({"echo", "echo-pcm"})
+    max_duration: float = 0.0
+    idle_timeout: float = 0.0
+    """Limits of the configuration, seconds, 0 for none: a grant can only be stricter."""
+
+
+def make_request(
+    rules: Rules,
+    offer: Offer,
+    headers: Mapping[str, str],
+    *,
+    backend: str = "",
+    model: str = "",
+    grant: Grant = ANYONE,
+) -> CreateSession:
+    """What a transceiver is asked.
+
+    `backend` is what the request names, `model` a name that may be one. Raises Refused (UNKNOWN_BACKEND,
+    FORBIDDEN).
+    """
+    session = merge_objects(offer.session, grant.session)
+    return CreateSession(
+        offer=offer.sdp,
+        backend=_choose(rules, grant, backend, (session.get("model"), model)),
+        max_duration=_stricter(grant.max_duration, rules.max_duration),
+        idle_timeout=_stricter(grant.idle_timeout, rules.idle_timeout),
+        claims=_claims(session, grant),
+        user_agent=headers.get("user-agent", "")[:MAX_HINT],
+        origin=headers.get("origin", "")[:MAX_HINT],
+    )
+
+
+def _choose(rules: Rules, grant: Grant, asked: str, models: tuple[object, ...]) -> str:
+    if asked and asked not in rules.backends:
+        raise Refused(ProblemKind.UNKNOWN_BACKEND, f"there is no back end {asked[:64]!r}")
+    if grant.backend:
+        if asked not in ("", grant.backend):
+            raise Refused(
+                ProblemKind.FORBIDDEN, f"this secret is for {grant.backend!r}, not {asked!r}"
+            )
+        return grant.backend
+    if asked:
+        return asked
+    # A model that is no back end of ours is left to the default one, which may know what it means.
+    for model in models:
+        if isinstance(model, str) and model in rules.backends:
+            return model
+    return rules.default
+
+
+def _claims(session: dict[str, Any], grant: Grant) -> dict[str, Any]:
+    claims: dict[str, Any] = {
+        "session": session,
+        "metadata": grant.metadata,
+        "key": grant.key,
+        "secret": grant.secret,
+    }
+    return {name: value for name, value in claims.items() if value}
+
+
+def _stricter(granted: float | None, configured: float) -> float | None:
+    """None leaves it to the transceiver, which has the same configuration."""
+    if granted is None or (configured and (not granted or granted > configured)):
+        return None
+    return granted
