@@ -19,6 +19,7 @@ the two directions never meet in one table.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 from typing import Final, NamedTuple
 
 from config.ids import Instant
@@ -39,6 +40,8 @@ from workers.wire.rtcp import (
 INTERVAL: Final = 5.0
 FIRST: Final = 1.0
 """Seconds, both before they are spread."""
+GRID: Final = 0.25
+"""Seconds: reports of all sessions are due at multiples of it, so that hundreds share a wake-up."""
 REMEMBERED: Final = 8
 """Sender reports of ours that the peer may still answer."""
 NAME_BYTES: Final = 12
@@ -109,7 +112,7 @@ class Reports:
 
     def begin(self, now: Instant) -> None:
         """There are keys: the first report is due soon."""
-        self.due = now + FIRST * self._spread()
+        self.due = _on_grid(now + FIRST * self._spread())
 
     def is_due(self, now: Instant) -> bool:
         """True if it is time for a report."""
@@ -117,7 +120,7 @@ class Reports:
 
     def report(self, stats: StreamStats, now: Instant) -> bytes:
         """A report of what was counted; the next one is due an interval later."""
-        self.due = now + INTERVAL * self._spread()
+        self.due = _on_grid(now + INTERVAL * self._spread())
         return encode_rtcp(self._regular(stats, now))
 
     def goodbye(self) -> bytes:
@@ -216,3 +219,7 @@ class Reports:
                 if sent is not None:
                     # Clocks that do not agree to the millisecond may make a short trip negative.
                     self.round_trip = max(0.0, now - sent - block.delay / _SHORT)
+
+
+def _on_grid(due: Instant) -> Instant:
+    return ceil(due / GRID) * GRID
