@@ -158,6 +158,8 @@ class Call:
         """Milliseconds handed over and not yet played, by item."""
         self._handed: dict[str, float] = {}
         """Milliseconds handed over in all, by item that is not finished."""
+        self._flushed: dict[str, None] = {}
+        """Items that were not played to their end, the latest MAX_EVENTS."""
         self._items = 0
         self._changed = trio.Event()
 
@@ -180,20 +182,27 @@ class Call:
         """Hand over audio in the call's format; returns its item's name once all is handed over.
 
         PCM may come in pieces of any length (of whole samples), Opus and G.711 frame by frame. Faster
-        than real time is normal: this waits while the buffer of the transceiver is full.
+        than real time is normal: this waits while the buffer of the transceiver is full. What is
+        flushed meanwhile is not handed over any more.
         """
         if item is None:
             self._items += 1
             item = f"item-{self._items}"
+        self._flushed.pop(item, None)
         if isinstance(audio, bytes):
             audio = [audio]
         if isinstance(audio, AsyncIterable):
             async for piece in audio:
-                await self._hand_over(piece, item)
+                if not await self._hand_over(piece, item):
+                    break
         else:
             for piece in audio:
-                await self._hand_over(piece, item)
+                if not await self._hand_over(piece, item):
+                    break
         self._check()
+        if item in self._flushed:
+            self.flush(item)  # of what was under way when it was
+            return item
         self._unplayed.setdefault(item, 0.0)
         self._say(AudioOut(self.id, b"", item, last=True))
         return item
@@ -207,12 +216,13 @@ class Call:
         self._check()
         self._say(AudioOut(self.id, chunk, item, last))
 
-    async def played(self, item: str) -> None:
-        """Wait until the last frame of an item has left, or it was flushed."""
+    async def played(self, item: str) -> bool:
+        """Wait until the last frame of an item has left (True), or it was flushed (False)."""
         while item in self._unplayed:
             self._check()
             await self._changed.wait()
         self._check()
+        return item not in self._flushed
 
     def flush(self, item: str = "") -> None:
         """Stop within one frame and forget what waits of that item, or of all. `playback` tells how
@@ -321,6 +331,10 @@ class Call:
                 assert_never(item)
 
     def _on_playback(self, item: Playback) -> None:
+        if item.event is PlaybackEvent.CLEARED:
+            self._flushed[item.item] = None
+            if len(self._flushed) > MAX_EVENTS:
+                del self._flushed[next(iter(self._flushed))]
         if item.event in (PlaybackEvent.DRAINED, PlaybackEvent.CLEARED):
             self._unplayed.pop(item.item, None)
             self._handed.pop(item.item, None)
@@ -330,7 +344,8 @@ class Call:
         self.playback.put(item)
         self._wake()
 
-    async def _hand_over(self, piece: bytes, item: str) -> None:
+    async def _hand_over(self, piece: bytes, item: str) -> bool:
+        """False if the item has been flushed."""
         step = self._piece_bytes()
         for start in range(0, len(piece), step) if piece else ():
             part = piece[start : start + step]
@@ -339,10 +354,13 @@ class Call:
                 self._check()
                 await self._changed.wait()
             self._check()
+            if item in self._flushed:
+                return False
             self._handed[item] = self._handed.get(item, 0.0) + duration
             self._unplayed[item] = self._unplayed.get(item, 0.0) + duration
             self._say(AudioOut(self.id, part, item))
         await trio.lowlevel.checkpoint()
+        return item not in self._flushed
 
     def _piece_bytes(self) -> int:
         """PCM leaves in pieces of at most 200 ms, frames whole."""

@@ -60,8 +60,25 @@ async def test_play_waits_while_the_buffer_is_full(autojump_clock: trio.testing.
             caller.listen(200)
             await trio.testing.wait_all_tasks_blocked()
         caller.listen(0)
-        await caller.call.played("long")
+        assert await caller.call.played("long")
     assert caller.heard == second
+
+
+async def test_what_is_flushed_is_handed_over_no_more() -> None:
+    caller = FakeCaller(audio=PCM, buffer=400)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(caller.call.play, [bytes(6_400)] * 10, "long")
+        await trio.testing.wait_all_tasks_blocked()
+        caller.call.flush()
+        await trio.testing.wait_all_tasks_blocked()
+    said = [item for item in caller.said if isinstance(item, AudioOut)]
+    assert sum(len(item.payload) for item in said) == 400 * 32
+    assert not await caller.call.played("long")
+    assert caller.said[-1] == Flush(caller.call.id, "long"), "what was under way, too"
+    # The same name may be played again.
+    await caller.call.play(bytes(640), "long")
+    caller.listen(20)
+    assert await caller.call.played("long")
 
 
 async def test_flush_stops_and_tells_how_much_was_heard() -> None:
@@ -70,7 +87,7 @@ async def test_flush_stops_and_tells_how_much_was_heard() -> None:
     caller.listen(400)
     caller.call.flush()
     assert caller.said[-1] == Flush(caller.call.id)
-    await caller.call.played(item)
+    assert not await caller.call.played(item)
     caller.hang_up()
     events = [event async for event in caller.call.playback]
     assert events[-1].event is PlaybackEvent.CLEARED
