@@ -39,8 +39,15 @@ class _TimedPhone(Phone):
         super().__init__(plan)
         self.echoes: list[_Timed] = []
 
-    def _call(self, line: Line, local: IceCredentials, answer: Answer, source: Source) -> Call:
-        call = super()._call(line, local, answer, source)
+    def _call(
+        self,
+        line: Line,
+        local: IceCredentials,
+        ssrc: int,
+        answer: Answer,
+        source: Source | None,
+    ) -> Call:
+        call = super()._call(line, local, ssrc, answer, source)
         call.echoes = timed = _Timed()
         self.echoes.append(timed)
         return call

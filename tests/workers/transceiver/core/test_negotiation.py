@@ -148,7 +148,7 @@ def test_payload_types_and_their_order_are_the_offerers() -> None:
     only = negotiate(parse_description(text), ["opus"]).audio
     assert only is not None
     assert [c.name for c in only.codecs] == ["opus", "telephone-event", "telephone-event"]
-    with pytest.raises(NothingInCommon, match="Served: one audio section with opus/48000/2$"):
+    with pytest.raises(NothingInCommon, match=r"Served: one audio section with opus/48000/2$"):
         negotiate(parse_description(text.replace("opus", "opal")), ["opus"])
 
 
