@@ -121,6 +121,7 @@ class Worker:
         self._ready: Ready | None = None
         self._load: Callable[[], int] = int
         self._stats: Callable[[], Stats] | None = None
+        self._news: Callable[[], None] | None = None
         self._serving = trio.CancelScope()
         self._stopped = False
 
@@ -155,6 +156,10 @@ class Worker:
     def publish(self, message: Message) -> bool:
         """Put a message on the bus; never waits. False, and counted, if it was dropped."""
         return self._bus.publish(message)
+
+    def set_news(self, tell: Callable[[], None]) -> None:
+        """What else to publish once a second."""
+        self._news = tell
 
     def set_load(self, load: Callable[[], int]) -> None:
         """Where the heartbeat's `sessions` comes from."""
@@ -300,6 +305,8 @@ class _Life:
                 self._control.send_nowait(Heartbeat(phase=worker.phase, sessions=worker._load()))
             if worker._stats is not None:
                 worker.publish(worker._stats())
+            if worker._news is not None:
+                worker._news()
 
     def _hello(self) -> Hello:
         assignment = self._worker.assignment

@@ -42,7 +42,7 @@ from ipc.messages.sessions import (
     SessionRefused,
     SessionUnknown,
 )
-from ipc.messages.stats import RelayStats, SessionEvent, SignalingStats, TransceiverStats
+from ipc.messages.stats import RelayStats, SessionEvents, SignalingStats, TransceiverStats
 
 Message: TypeAlias = (
     Assignment
@@ -75,7 +75,7 @@ Message: TypeAlias = (
     | RelayStats
     | TransceiverStats
     | SignalingStats
-    | SessionEvent
+    | SessionEvents
     | StatusRequest
     | StatusReply
     | SessionsRequest

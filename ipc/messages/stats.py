@@ -65,10 +65,16 @@ class SignalingStats(Tagged, frozen=True):
     """Connections that ended in an exception inside the HTTP library."""
 
 
-class SessionEvent(Tagged, frozen=True):
+class SessionEvent(msgspec.Struct, frozen=True):
     """A line of a session's life: `connected`, `path`, `closed`."""
 
-    worker: WorkerName
     session: str
     what: str
     detail: str = ""
+
+
+class SessionEvents(Tagged, frozen=True):
+    """What has happened to sessions of that worker since it said so last, in order."""
+
+    worker: WorkerName
+    events: tuple[SessionEvent, ...]

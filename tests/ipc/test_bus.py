@@ -10,7 +10,7 @@ import trio
 from config.ids import WorkerName
 from ipc.bus import Publisher, Subscriber
 from ipc.codec import MAX_MESSAGE
-from ipc.messages.stats import SessionEvent
+from ipc.messages.stats import SessionEvent, SessionEvents
 from ipc.zmq_trio import Pattern, ZmqSocket
 from tests.support.short_path import short_directory
 
@@ -22,11 +22,11 @@ def endpoint(directory: Path) -> str:
     return f"ipc://{directory}/bus.sock"
 
 
-def event(number: int, worker: str = "transceiver-0") -> SessionEvent:
-    return SessionEvent(worker=WorkerName(worker), session=str(number), what="connected")
+def event(number: int, worker: str = "transceiver-0") -> SessionEvents:
+    return SessionEvents(WorkerName(worker), (SessionEvent(str(number), "connected"),))
 
 
-async def publish_when_connected(publisher: Publisher, message: SessionEvent) -> int:
+async def publish_when_connected(publisher: Publisher, message: SessionEvents) -> int:
     """Publish it once; how many attempts were dropped before there was a subscriber."""
     attempts = 0
     while not publisher.publish(message):
@@ -45,8 +45,8 @@ async def test_everything_of_all_publishers_arrives_in_order(endpoint: str) -> N
         seen: dict[str, list[str]] = {name: [] for name in names}
         while sum(map(len, seen.values())) < 300:
             message = await anext(subscriber)
-            assert isinstance(message, SessionEvent)
-            seen[message.worker].append(message.session)
+            assert isinstance(message, SessionEvents)
+            seen[message.worker] += [event.session for event in message.events]
         assert all(sessions == [str(n) for n in range(100)] for sessions in seen.values())
         for publisher in publishers:
             publisher.close()
@@ -77,7 +77,7 @@ async def test_garbage_is_counted_and_too_big_a_message_never_sent(endpoint: str
             await raw.send(frames)
         publisher = Publisher(endpoint)
         early = await publish_when_connected(publisher, event(1))
-        huge = SessionEvent(worker=WorkerName("x"), session="s", what="x" * MAX_MESSAGE)
+        huge = SessionEvents(WorkerName("x"), (SessionEvent("s", "x" * MAX_MESSAGE),))
         assert not publisher.publish(huge)
         assert publisher.dropped == early + 1
         assert await anext(subscriber) == event(1)

@@ -9,7 +9,7 @@ import trio
 from config.ids import Endpoint, Role, WorkerName
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Routes, RoutesApplied
-from ipc.messages.stats import SessionEvent, SignalingStats
+from ipc.messages.stats import SessionEvent, SessionEvents, SignalingStats
 from workers.process import Worker, main
 
 HABIT = os.environ.get("STAND_IN", "serve")
@@ -49,7 +49,7 @@ async def serve(worker: Worker) -> None:
         nursery.start_soon(obey, worker)
         nursery.start_soon(let_go, worker, nursery.cancel_scope)
         await worker.draining.wait()
-        worker.publish(SessionEvent(worker=worker.assignment.name, session="", what="draining"))
+        worker.publish(SessionEvents(worker.assignment.name, (SessionEvent("", "draining"),)))
         if HABIT == "slow":
             await trio.sleep_forever()
         nursery.cancel_scope.cancel()

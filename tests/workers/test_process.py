@@ -42,7 +42,7 @@ from ipc.messages.lifecycle import (
     WorkerPhase,
 )
 from ipc.messages.routes import Routes, RoutesApplied
-from ipc.messages.stats import SessionEvent, SignalingStats
+from ipc.messages.stats import SessionEvent, SessionEvents, SignalingStats
 from tests.support.quiet_log import LogLines
 from tests.support.short_path import short_directory
 from workers.process import Worker
@@ -406,8 +406,8 @@ async def test_an_orphan_drains_after_its_timeout(nursery: Nursery) -> None:
         nursery.control.close()
         while True:
             message = await anext(nursery.bus)
-            if isinstance(message, SessionEvent):
-                assert message.what == "draining"
+            if isinstance(message, SessionEvents):
+                assert message.events == (SessionEvent("", "draining"),)
                 break
         assert await nursery.exit_code() == 0
     assert nursery.events() == ["ready", "orphaned", "draining", "farewell"]

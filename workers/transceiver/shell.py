@@ -30,7 +30,7 @@ from ipc.messages.sessions import (
     SessionRefused,
     SessionUnknown,
 )
-from ipc.messages.stats import SessionEvent, TransceiverStats
+from ipc.messages.stats import SessionEvent, SessionEvents, TransceiverStats
 from ipc.rpc import RpcServer
 from workers.process import Worker
 from workers.transceiver.audio.voice import Voice
@@ -91,6 +91,8 @@ CLOSING_STREAMS: Final = 1024
 """Streams beyond those of the sessions that may live: closed ones of which the plane has not let go."""
 TAKES: Final = 2
 """Looks in a turn: what is done for the first may have events of its own, which would wake nobody."""
+NEWS: Final = 256
+"""Events of sessions that are told at once; fewer, once a second."""
 DRAIN_LOOK: Final = 0.25
 """Seconds between two looks at a drain deadline, which may be brought forward."""
 
@@ -159,6 +161,7 @@ class Transceiver:
         self._plane = plane
         self.links: list[Links] = []
         """To back ends elsewhere."""
+        self._news: list[SessionEvent] = []
         self._sleep = trio.CancelScope()
         self._emptied = trio.Event()
 
@@ -284,6 +287,12 @@ class Transceiver:
             dropped={reason.value: count for reason, count in dropped.items()},
         )
 
+    def tell_news(self) -> None:
+        """Publish what has happened to sessions: together, since each message wakes two processes."""
+        if self._news:
+            self._worker.publish(SessionEvents(self._worker.assignment.name, tuple(self._news)))
+            self._news.clear()
+
     def _next_wake(self) -> float:
         deadline = self._exchange.next_timeout()
         return math.inf if deadline is None else deadline
@@ -330,20 +339,21 @@ class Transceiver:
     def _report(self, event: FromSession) -> None:
         match event.output:
             case StateChanged(state=SessionState.CONNECTED):
-                self._publish(event, "connected")
+                self._note(event, "connected")
             case PathSelected(path=path):
-                self._publish(event, "path", str(path))
+                self._note(event, "path", str(path))
             case SessionClosed(reason=reason, detail=detail):
-                self._publish(event, "closed", f"{reason.value} {detail}".rstrip())
+                self._note(event, "closed", f"{reason.value} {detail}".rstrip())
                 if not len(self._sessions):
                     self._emptied.set()
                     self._emptied = trio.Event()
             case _:
                 pass
 
-    def _publish(self, event: FromSession, what: str, detail: str = "") -> None:
-        name = self._worker.assignment.name
-        self._worker.publish(SessionEvent(name, event.session, what, detail))
+    def _note(self, event: FromSession, what: str, detail: str = "") -> None:
+        self._news.append(SessionEvent(event.session, what, detail))
+        if len(self._news) >= NEWS:
+            self.tell_news()
 
 
 async def serve(worker: Worker) -> None:
@@ -372,6 +382,7 @@ async def serve(worker: Worker) -> None:
         ]
         worker.set_load(lambda: len(exchange.sessions))
         worker.set_stats(transceiver.stats)
+        worker.set_news(transceiver.tell_news)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transceiver.pump)
             nursery.start_soon(transceiver.follow_relays)
@@ -384,6 +395,7 @@ async def serve(worker: Worker) -> None:
             finally:
                 # Also when stopped: the peers learn it now instead of by a time-out.
                 transceiver.handle(CloseAll(CloseReason.DRAINED))
+                transceiver.tell_news()
                 nursery.cancel_scope.cancel()
 
 
