@@ -12,8 +12,10 @@ CONNECT and protocol upgrades are not spoken (docs/adr: the HTTP server).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -73,6 +75,8 @@ class HttpConnection:
         self._answered = answered
         self._keep_alive = keep_alive
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._said_all = False
+        """The peer sends nothing more, by its own word, and what it sent has been read."""
         self._idle: trio.CancelScope | None = None
         self._deadline = 0.0
 
@@ -84,7 +88,8 @@ class HttpConnection:
             while await self._serve_request():
                 if not await self._request_begins(IDLE_TIMEOUT):
                     return
-            await self._linger()
+            if not self._said_all:
+                await self._linger()
         except PeerGone:
             pass
 
@@ -122,6 +127,9 @@ class HttpConnection:
                 await self._refuse(refused)
             return False
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            announced = (b"connection", b"close") in request.headers
+            read = self._http.their_state is h11.MUST_CLOSE and not self._http.trailing_data[0]
+            self._said_all = announced and read
             return False
         self._http.start_next_cycle()
         return True
@@ -168,7 +176,7 @@ class HttpConnection:
 
     async def respond(self, status: int, headers: Headers, body: bytes, *, last: bool) -> None:
         """Write the response head and its first (often only) piece of body in one go."""
-        headers = [*headers, (b"date", formatdate(usegmt=True).encode())]
+        headers = [*headers, (b"date", _date(int(time.time())))]
         unread = self._http.their_state in (h11.SEND_BODY, h11.ERROR, h11.IDLE)
         if unread or not self._keep_alive():
             headers.append((b"connection", b"close"))
@@ -213,6 +221,12 @@ class HttpConnection:
     def max_body(self) -> int:
         """Bytes a request body may have."""
         return self._limits.max_body
+
+
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> bytes:
+    """The Date header's value; it changes once a second."""
+    return formatdate(seconds, usegmt=True).encode()
 
 
 class Exchange:

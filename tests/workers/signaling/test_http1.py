@@ -64,6 +64,16 @@ async def test_http_1_0() -> None:
         assert answer.startswith(b"HTTP/1.1 200")
 
 
+async def test_who_says_that_it_sends_nothing_more_is_not_listened_to(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    last = HEALTH.replace(b"Host: x", b"Host: x\r\nConnection: close")
+    for pieces, lingers in (([last], 0.0), ([last + b"more"], LINGER)):
+        answer, took = await over_memory(*((0.0, piece) for piece in pieces))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert took == pytest.approx(lingers)
+
+
 async def test_absolute_form() -> None:
     async with running_server() as running:
         request = b"GET http://x/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
