@@ -18,9 +18,14 @@ from config.problems import KeyPath, show_value
 _KEY_ID: Final = re.compile(r"[0-9A-Za-z]")
 _BACKEND: Final = re.compile(r"[a-z0-9-]{1,32}")
 _TCP: Final = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
+_WEBSOCKET: Final = re.compile(
+    r"(?P<scheme>wss?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?(?:/[!-~]*)?"
+)
 _MAX_SOCKET_PATH: Final = 107
 BUILT_IN: Final = ("echo", "echo-pcm")
 """Back ends that need no service."""
+REALTIME: Final = "realtime"
+"""The back end that there is if `realtime.url` says where."""
 _ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?::\d{1,5})?")
 
 
@@ -174,6 +179,10 @@ def _backends(config: Config) -> Iterator[Finding]:
         path: KeyPath = ("backends", "endpoints", name)
         if name in BUILT_IN:
             yield Finding(path, f"{name} is built in; choose another name")
+        elif name == REALTIME and config.realtime.url:
+            yield Finding(
+                path, "realtime.url makes a back end of that name", (("realtime", "url"),)
+            )
         elif not _BACKEND.fullmatch(name):
             why = "is not 1-32 of a-z, 0-9 and - (it is part of a URL)"
             yield Finding(path, f"{show_value(name)} {why}")
@@ -184,13 +193,31 @@ def _backends(config: Config) -> Iterator[Finding]:
                 yield Finding((*path, index), what, (("backends", "insecure"),))
             elif endpoint in endpoints[:index]:
                 yield Finding((*path, index), f"{endpoint} is there twice")
-    known = (*BUILT_IN, *backends.endpoints)
+    known = (*BUILT_IN, *backends.endpoints, *((REALTIME,) if config.realtime.url else ()))
     if backends.default not in known:
         yield Finding(
             ("backends", "default"),
             f"{show_value(backends.default)} is no back end; there are {', '.join(known)}",
-            (("backends", "endpoints"),),
+            (("backends", "endpoints"), ("realtime", "url")),
         )
+
+
+def _realtime(config: Config) -> Iterator[Finding]:
+    realtime = config.realtime
+    if realtime.url and (what := _url_problem(realtime.url, insecure=config.backends.insecure)):
+        yield Finding(("realtime", "url"), what, (("backends", "insecure"),))
+    if "\0" in realtime.api_key_file:
+        yield Finding(("realtime", "api_key_file"), "must not contain a zero byte")
+
+
+def _url_problem(url: str, *, insecure: bool) -> str:
+    """What is wrong with the URL of a WebSocket; empty if nothing is."""
+    match = _WEBSOCKET.fullmatch(url)
+    if match is None or not 0 < int(match["port"] or 443) < 65_536:
+        return f"{show_value(url)} is not wss://HOST[:PORT]/PATH"
+    if match["scheme"] == "ws" and not insecure and not _is_this_host(match["host"]):
+        return f"{url} leaves this host unencrypted; that needs wss:// or backends.insecure = true"
+    return ""
 
 
 def _endpoint_problem(endpoint: str, *, insecure: bool) -> str:
@@ -203,14 +230,16 @@ def _endpoint_problem(endpoint: str, *, insecure: bool) -> str:
     match = _TCP.fullmatch(rest) if scheme == "tcp" else None
     if match is None or not 0 < int(match["port"]) < 65_536:
         return f"{show_value(endpoint)} is neither ipc:///PATH nor tcp://HOST:PORT"
-    host = match["host"].strip("[]")
-    try:
-        local = ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    if not local and not insecure:
+    if not insecure and not _is_this_host(match["host"]):
         return f"{endpoint} leaves this host unencrypted; that needs backends.insecure = true"
     return ""
+
+
+def _is_this_host(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
@@ -223,5 +252,6 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _api_keys,
     _ufrag_keys,
     _backends,
+    _realtime,
     _directories,
 )

@@ -34,6 +34,7 @@ class Role(IntEnum):
     RELAY = 1
     TRANSCEIVER = 2
     SIGNALING = 3
+    REALTIME = 4
 
     @property
     def label(self) -> str:

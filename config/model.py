@@ -191,6 +191,24 @@ class BackendsSection(_Section):
     """Allow `tcp://` to other hosts, which is not encrypted: only over WireGuard or a private network."""
 
 
+class RealtimeSection(_Section):
+    """The back end `realtime`: a server that speaks the Realtime protocol over WebSocket."""
+
+    url: _Text = ""
+    """`wss://HOST[:PORT]/PATH` of the server. Empty: there is no such back end."""
+    api_key_file: _Text = ""
+    """File with the key that the server wants as bearer; read anew for each call. Empty: none."""
+    model: _Text = ""
+    """Model to ask for, whatever the client says. Empty: what the client's session says, if anything."""
+    workers: Annotated[_Whole, Field(ge=1, le=64)] = 1
+    """Processes that bridge calls; one has room for some hundreds."""
+
+    def endpoints(self, directory: str) -> tuple[str, ...]:
+        """Where the appliance's own processes serve, given its runtime directory."""
+        count = self.workers if self.url else 0
+        return tuple(f"ipc://{directory}/realtime-{index}.sock" for index in range(count))
+
+
 class SupervisorSection(_Section):
     """Processes and where they keep their things."""
 
@@ -225,5 +243,6 @@ class Config(_Section):
     signaling: SignalingSection = SignalingSection()
     ufrag: UfragSection = UfragSection()
     backends: BackendsSection = BackendsSection()
+    realtime: RealtimeSection = RealtimeSection()
     supervisor: SupervisorSection = SupervisorSection()
     log: LogSection = LogSection()

@@ -55,6 +55,7 @@ from ipc.messages.lifecycle import (
 from ipc.messages.routes import Relays, Routes, Transceivers
 from ipc.messages.stats import (
     ProcessUsage,
+    RealtimeStats,
     RelayStats,
     SignalingStats,
     TransceiverStats,
@@ -80,7 +81,7 @@ _COMMANDS: Final = 16
 _MAX_WHY: Final = 2000
 
 Command: TypeAlias = Routes | Transceivers | Relays
-Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats
+Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats | RealtimeStats
 Serve: TypeAlias = Callable[["Worker"], Awaitable[None]]
 
 

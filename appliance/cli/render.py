@@ -18,7 +18,7 @@ from rich.text import Text
 from config.ids import Endpoint
 from ipc.messages.admin import StatusReply, WorkerStatus
 from ipc.messages.sessions import SessionList
-from ipc.messages.stats import RelayStats, SignalingStats, TransceiverStats
+from ipc.messages.stats import RealtimeStats, RelayStats, SignalingStats, TransceiverStats
 
 _STATE_STYLES = {"ready": "green", "starting": "cyan", "draining": "yellow"}
 _NONE = "-"
@@ -111,7 +111,8 @@ def _worker_row(worker: WorkerStatus) -> list[str]:
 
 
 def _traffic(worker: WorkerStatus) -> tuple[str, str, str]:
-    """In, out, dropped: datagrams (relay), records (transceiver), answers and crashes (signaling)."""
+    """In, out, dropped: datagrams (relay), records (transceiver), answers and crashes (signaling),
+    and what was lost of calls that are over (realtime)."""
     match worker.stats:
         case RelayStats() as relay:
             dropped = sum(relay.dropped.values()) + sum(relay.refused.values())
@@ -122,6 +123,8 @@ def _traffic(worker: WorkerStatus) -> tuple[str, str, str]:
         case SignalingStats() as signaling:
             answered = sum(signaling.responses.values())
             return _NONE, count(answered), count(signaling.guarded)
+        case RealtimeStats() as realtime:
+            return _NONE, _NONE, count(sum(realtime.dropped.values()))
         case None:
             return _NONE, _NONE, _NONE
         case _ as never:

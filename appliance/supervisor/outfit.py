@@ -136,3 +136,5 @@ class Outfitter:
                 return [_given(DescriptorKind.LINK, link)], link.socket
             case Role.SIGNALING:
                 return [_given(DescriptorKind.HTTP, b) for b in self.sockets.http], None
+            case Role.REALTIME:
+                return [], None  # it binds an end point of its own, as back ends do

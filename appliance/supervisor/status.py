@@ -22,12 +22,12 @@ from ipc.messages.admin import (
     StatusRequest,
 )
 from ipc.messages.sessions import ListSessions, SessionList
-from ipc.messages.stats import RelayStats, SignalingStats, TransceiverStats
+from ipc.messages.stats import RealtimeStats, RelayStats, SignalingStats, TransceiverStats
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
 
 SESSIONS_WITHIN: Final = 2.0
 """Seconds a transceiver may take to list its sessions."""
-Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats
+Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats | RealtimeStats
 
 
 @cache

@@ -40,9 +40,17 @@ from ipc.messages.sessions import (
     SessionList,
     SessionPatched,
     SessionRefused,
+    SessionsNews,
     SessionUnknown,
+    WatchSessions,
 )
-from ipc.messages.stats import RelayStats, SessionEvents, SignalingStats, TransceiverStats
+from ipc.messages.stats import (
+    RealtimeStats,
+    RelayStats,
+    SessionEvents,
+    SignalingStats,
+    TransceiverStats,
+)
 
 Message: TypeAlias = (
     Assignment
@@ -70,11 +78,14 @@ Message: TypeAlias = (
     | EndSession
     | SessionEnded
     | SessionUnknown
+    | WatchSessions
+    | SessionsNews
     | ListSessions
     | SessionList
     | RelayStats
     | TransceiverStats
     | SignalingStats
+    | RealtimeStats
     | SessionEvents
     | StatusRequest
     | StatusReply

@@ -6,7 +6,7 @@ import msgspec
 
 from config.ids import Endpoint
 from ipc.messages.lifecycle import Tagged
-from ipc.messages.stats import RelayStats, SignalingStats, TransceiverStats
+from ipc.messages.stats import RealtimeStats, RelayStats, SignalingStats, TransceiverStats
 
 
 class StatusRequest(Tagged, frozen=True):
@@ -25,7 +25,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     sessions: int
     note: str = ""
     """Which datapath or media plane runs, or why the worker is not ready."""
-    stats: RelayStats | TransceiverStats | SignalingStats | None = None
+    stats: RelayStats | TransceiverStats | SignalingStats | RealtimeStats | None = None
 
 
 class SpareStatus(msgspec.Struct, frozen=True):

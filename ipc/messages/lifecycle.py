@@ -122,7 +122,7 @@ class Heartbeat(Tagged, frozen=True):
 
     phase: WorkerPhase
     sessions: int = 0
-    """Sessions (transceiver), flows (relay) or open requests (signaling)."""
+    """Sessions (transceiver), flows (relay), open requests (signaling) or calls (realtime)."""
 
 
 class Drain(Tagged, frozen=True):

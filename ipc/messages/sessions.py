@@ -114,6 +114,29 @@ class SessionUnknown(Tagged, frozen=True):
     """Why it ended, if it has lately."""
 
 
+class WatchSessions(Tagged, frozen=True):
+    """What has happened to sessions after that number; answered when something has, or in time."""
+
+    after: int = 0
+    within: float = 10.0
+    """Seconds."""
+
+
+class SessionNews(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A session is connected, or closed for that reason."""
+
+    session: SessionId
+    closed: CloseReason | None = None
+    detail: str = ""
+
+
+class SessionsNews(Tagged, frozen=True):
+    """Reply to WatchSessions; `serial` is the number of the last."""
+
+    serial: int
+    news: tuple[SessionNews, ...] = ()
+
+
 class ListSessions(Tagged, frozen=True):
     """Which sessions are there."""
 

@@ -65,6 +65,19 @@ class SignalingStats(Tagged, frozen=True):
     """Connections that ended in an exception inside the HTTP library."""
 
 
+class RealtimeStats(Tagged, frozen=True):
+    """What a realtime worker has bridged."""
+
+    worker: WorkerName
+    usage: ProcessUsage
+    calls: int
+    calls_total: int
+    failed: dict[str, int]
+    """Calls that the server's failure has ended, by its code."""
+    dropped: dict[str, int]
+    """What was lost or not as it should be in calls that are over."""
+
+
 class SessionEvent(msgspec.Struct, frozen=True):
     """A line of a session's life: `connected`, `path`, `closed`."""
 

@@ -90,6 +90,14 @@ def test_a_fleet_with_keys() -> None:
             {"endpoints": {"A b": ("ipc:///x",)}},
             "backends.endpoints.\"A b\": 'A b' is not 1-32",
         ),
+        ("realtime", {"url": "http://x/"}, "realtime.url: 'http://x/' is not wss://"),
+        ("realtime", {"url": "wss://x:99999"}, "realtime.url: 'wss://x:99999' is not wss://"),
+        (
+            "realtime",
+            {"url": "ws://10.0.0.5/v1"},
+            "realtime.url: ws://10.0.0.5/v1 leaves this host",
+        ),
+        ("realtime", {"api_key_file": "a\0"}, "realtime.api_key_file: must not contain"),
         ("backends", {"endpoints": {"a": ()}}, "backends.endpoints.a: must have at least one"),
         ("backends", {"endpoints": {"a": ("ipc://x",)}}, "backends.endpoints.a[0]: 'ipc://x' must"),
         (
@@ -145,3 +153,10 @@ def test_a_finding_knows_what_it_rests_on() -> None:
     assert finding.rests_on(("ufrag",))
     assert finding.rests_on(("ufrag", "mint_with"))
     assert not finding.rests_on(("relay", "listen"))
+
+
+def test_the_realtime_back_end_has_its_name_for_itself() -> None:
+    url = "ws://[::1]:9000/v1/realtime?x=1"
+    assert not findings(realtime={"url": url}, backends={"default": "realtime"})
+    (found,) = findings(realtime={"url": url}, backends={"endpoints": {"realtime": ["ipc:///x"]}})
+    assert "realtime.url makes a back end of that name" in found

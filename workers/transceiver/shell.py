@@ -26,9 +26,11 @@ from ipc.messages.sessions import (
     SessionCreated,
     SessionEnded,
     SessionList,
+    SessionNews,
     SessionPatched,
     SessionRefused,
     SessionUnknown,
+    WatchSessions,
 )
 from ipc.messages.stats import SessionEvent, SessionEvents, TransceiverStats
 from ipc.rpc import RpcServer
@@ -82,11 +84,14 @@ from workers.transceiver.core.streams.interface import (
 from workers.transceiver.media import commands
 from workers.transceiver.media.base import MediaPlane
 from workers.transceiver.media.choice import open_plane
+from workers.transceiver.news import News
 from workers.wire.types import DropReason
 from workers.wire.ufrag import UfragKeys
 
+MANY: Final = 8
+"""Events of a turn after which the next one is put off."""
 PAUSE: Final = 0.001
-"""Seconds between two turns while there is work: what a packet may wait for company."""
+"""Seconds by which it is: what a packet may wait for company."""
 CLOSING_STREAMS: Final = 1024
 """Streams beyond those of the sessions that may live: closed ones of which the plane has not let go."""
 TAKES: Final = 2
@@ -128,6 +133,8 @@ def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlan
 def make_remotes(worker: Worker) -> dict[str, Remote]:
     """The back ends of the configuration, by name."""
     backends, name = worker.config.backends, worker.assignment.name
+    own = worker.config.realtime.endpoints(worker.assignment.runtime_directory)
+    found = backends.endpoints | ({"realtime": own} if own else {})
 
     def make_voice(rate: int) -> Voice:
         return Voice(
@@ -147,7 +154,7 @@ def make_remotes(worker: Worker) -> dict[str, Remote]:
             entropy=os.urandom,
             make_voice=make_voice,
         )
-        for each, endpoints in backends.endpoints.items()
+        for each, endpoints in found.items()
     }
 
 
@@ -162,36 +169,41 @@ class Transceiver:
         self.links: list[Links] = []
         """To back ends elsewhere."""
         self._news: list[SessionEvent] = []
+        self._told = News()
         self._sleep = trio.CancelScope()
         self._emptied = trio.Event()
 
     async def pump(self) -> None:
         """Serve the media plane and wake sessions for ever.
 
-        A wake-up costs as much as several events. So after one that brought something the next comes a
+        A wake-up costs as much as several events. So after one that brought many the next comes a
         little later and serves all that have work by then.
         """
         while True:
-            self._turn()
+            served = self._turn()
             # Sound is due somewhere all the time: sessions that are due within a pause share a turn.
             wake = max(self._next_wake(), trio.current_time() + PAUSE)
             with trio.CancelScope(deadline=wake) as self._sleep:
-                await trio.lowlevel.wait_readable(self._plane.descriptor)
-                self._turn()
-                await trio.sleep(PAUSE)
+                if served >= MANY:
+                    await trio.sleep(PAUSE)
+                else:
+                    await trio.lowlevel.wait_readable(self._plane.descriptor)
 
-    def _turn(self) -> None:
-        """Serve all that wait, within the plane's bounds."""
+    def _turn(self) -> int:
+        """Serve all that wait, within the plane's bounds; how many events those were."""
         plane, exchange, now = self._plane, self._exchange, trio.current_time()
+        served = 0
         for _ in range(TAKES):
             events = plane.take()
             for event in events:
                 self._carry_out(exchange.handle(event, now))
             if not events:
                 break
+            served += len(events)
         if self._next_wake() <= now:
             self._carry_out(exchange.handle_timeout(now))
         self._flush()
+        return served
 
     def _flush(self) -> None:
         self._plane.flush()
@@ -237,6 +249,8 @@ class Transceiver:
                 if ended:
                     return SessionEnded(session)
                 return SessionUnknown(session, self._sessions.why_ended(session))
+            case WatchSessions():
+                return await self._told.watch(request)
             case ListSessions(limit=limit):
                 rows = self._sessions.summaries(max(0, limit), trio.current_time())
                 return SessionList(rows, len(self._sessions))
@@ -340,10 +354,12 @@ class Transceiver:
         match event.output:
             case StateChanged(state=SessionState.CONNECTED):
                 self._note(event, "connected")
+                self._told.add(SessionNews(event.session))
             case PathSelected(path=path):
                 self._note(event, "path", str(path))
             case SessionClosed(reason=reason, detail=detail):
                 self._note(event, "closed", f"{reason.value} {detail}".rstrip())
+                self._told.add(SessionNews(event.session, reason, detail))
                 if not len(self._sessions):
                     self._emptied.set()
                     self._emptied = trio.Event()

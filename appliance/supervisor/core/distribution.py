@@ -3,6 +3,7 @@
 relays         the routes of the transceivers
 transceivers   the link addresses of the relays
 signaling      the transceivers, and which of them take sessions
+realtime       nothing: transceivers come to it, as to any back end
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class Distribution:
         self.links = RelayLinks()
         self._told: Transceivers | None = None
 
-    def greet(self, worker: Worker, truth: Transceivers) -> Send:
-        """What a process is told after its Welcome."""
+    def greet(self, worker: Worker, truth: Transceivers) -> Send | None:
+        """What a process is told after its Welcome, if there is anything."""
         match worker.spec.role:
             case Role.RELAY:
                 return worker.send(self.routes.message())
@@ -33,6 +34,8 @@ class Distribution:
                 return worker.send(self.links.message())
             case Role.SIGNALING:
                 return worker.send(truth)
+            case Role.REALTIME:
+                return None  # transceivers find it
 
     def gone(self, worker: Worker) -> None:
         """Its process, which acknowledged this and that, has ended or released its name."""

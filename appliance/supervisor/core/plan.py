@@ -5,8 +5,9 @@
      +---------------------+--------- stop ---------------+------------------------+--> STOP_ALL --> DONE
 
 The order of a drain follows the packets: signaling refuses new sessions from its first moment (it is told
-so, but keeps serving hang-ups), transceivers finish their sessions, and relays go last because until then
-somebody's media runs through them. A relay that dies during a drain is still replaced.
+so, but keeps serving hang-ups), transceivers finish their sessions, while the appliance's own back end goes
+on answering them, and relays go last because until then somebody's media runs through them. A relay that
+dies during a drain is still replaced.
 """
 
 from __future__ import annotations
@@ -49,16 +50,16 @@ class Action(Enum):
 
 
 _R, _D, _S = Goal.RUN, Goal.DRAIN, Goal.STOP
-_GOALS: Final[dict[Stage, tuple[Goal, Goal, Goal]]] = {
-    #                          relay  transceiver  signaling
-    Stage.RUN:                (_R,    _R,          _R),
-    Stage.DRAIN_TRANSCEIVERS: (_R,    _D,          _R),
-    Stage.DRAIN_SIGNALING:    (_R,    _S,          _D),
-    Stage.STOP_RELAYS:        (_S,    _S,          _S),
-    Stage.STOP_ALL:           (_S,    _S,          _S),
-    Stage.DONE:               (_S,    _S,          _S),
+_GOALS: Final[dict[Stage, tuple[Goal, Goal, Goal, Goal]]] = {
+    #                          relay  transceiver  signaling  realtime
+    Stage.RUN:                (_R,    _R,          _R,        _R),
+    Stage.DRAIN_TRANSCEIVERS: (_R,    _D,          _R,        _R),
+    Stage.DRAIN_SIGNALING:    (_R,    _S,          _D,        _S),
+    Stage.STOP_RELAYS:        (_S,    _S,          _S,        _S),
+    Stage.STOP_ALL:           (_S,    _S,          _S,        _S),
+    Stage.DONE:               (_S,    _S,          _S,        _S),
 }  # fmt: skip
-_COLUMN: Final = {Role.RELAY: 0, Role.TRANSCEIVER: 1, Role.SIGNALING: 2}
+_COLUMN: Final = {Role.RELAY: 0, Role.TRANSCEIVER: 1, Role.SIGNALING: 2, Role.REALTIME: 3}
 _AFTER: Final[dict[Stage, tuple[frozenset[Role], Stage]]] = {
     # this stage is over when no worker of these roles has a process; the next one is that
     Stage.DRAIN_TRANSCEIVERS: (frozenset({Role.TRANSCEIVER}), Stage.DRAIN_SIGNALING),

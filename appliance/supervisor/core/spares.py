@@ -7,6 +7,7 @@ its predecessor is taken, though not before everything serves again: it must not
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from appliance.supervisor.core.interface import EndSpare, SpareId, StartSpare
@@ -59,12 +60,12 @@ class Spares:
         """There is one that can be assigned at once."""
         return self._spares.get(role) in self._waiting
 
-    def fill(self, now: Instant) -> list[StartSpare]:
-        """Start those that are missing and whose time has come."""
+    def fill(self, roles: Collection[Role], now: Instant) -> list[StartSpare]:
+        """Start those of these roles that are missing and whose time has come."""
         missing = [
             role
             for role in Role
-            if role not in self._spares and now >= self._not_before.get(role, now)
+            if role in roles and role not in self._spares and now >= self._not_before.get(role, now)
         ]
         for role in missing:
             self._number += 1

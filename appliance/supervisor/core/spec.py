@@ -41,6 +41,10 @@ def desired_workers(config: Config, host: HostFacts) -> tuple[WorkerSpec, ...]:
         *(_spec(Role.RELAY, i, host.cpus[i % len(host.cpus)]) for i in range(relays)),
         *(_spec(Role.TRANSCEIVER, i) for i in range(transceivers)),
         _spec(Role.SIGNALING, 0),
+        *(
+            _spec(Role.REALTIME, i)
+            for i in range(config.realtime.workers if config.realtime.url else 0)
+        ),
     )
 
 

@@ -269,7 +269,9 @@ class Supervisor:
 
     def _greet(self, worker: Worker, outputs: list[Output]) -> None:
         worker.welcomed = True
-        outputs += [worker.send(self._welcome), self._distribution.greet(worker, self._truth())]
+        outputs.append(worker.send(self._welcome))
+        if (truth := self._distribution.greet(worker, self._truth())) is not None:
+            outputs.append(truth)
 
     # --- what follows ---------------------------------------------------------------------------
 
@@ -357,7 +359,7 @@ class Supervisor:
             return
         busy = {WorkerState.STOPPED, WorkerState.STARTING, WorkerState.RELEASING}
         if self._was_ready and not any(w.life.state in busy for w in self._fleet):
-            outputs.extend(self._spares.fill(now))
+            outputs.extend(self._spares.fill({w.spec.role for w in self._fleet}, now))
 
     def _patience(self, worker: Worker) -> float:
         """Seconds that it gets to drain."""
@@ -366,7 +368,7 @@ class Supervisor:
                 return SIGNALING_DRAIN
             case Role.RELAY:  # that leaves: a client that is silent for longer is none any more
                 return worker.config.transceiver.consent_timeout
-            case Role.TRANSCEIVER:
+            case Role.TRANSCEIVER | Role.REALTIME:
                 return self._fleet.config.supervisor.drain_timeout
 
     def _truth(self) -> Transceivers:

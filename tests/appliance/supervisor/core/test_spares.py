@@ -19,13 +19,24 @@ from config.model import Config
 from tests.support.supervision import Table
 
 
+WANTED = set(Role) - {Role.REALTIME}
+"""Of the default configuration; who has no workers needs no spare."""
+REALTIME = {"realtime": {"url": "ws://127.0.0.1:1/"}, "relay": {"workers": 1}}
+
+
 def test_none_is_started_before_the_appliance_serves() -> None:
     table = Table()
     table.feed(StartRequested())
     assert not table.take(StartSpare)
     table.start()
-    assert {start.spare.role for start in table.take(StartSpare)} == set(Role)
+    assert {start.spare.role for start in table.take(StartSpare)} == WANTED
     assert [row.waiting for row in table.core.spares()] == [True] * 3
+
+
+def test_a_role_that_is_configured_has_one_too() -> None:
+    table = Table(Config.model_validate(REALTIME))
+    table.start()
+    assert {start.spare.role for start in table.take(StartSpare)} == set(Role)
 
 
 @pytest.mark.parametrize("name", ["relay-0", "transceiver-1", "signaling-0"])
@@ -77,7 +88,7 @@ def test_they_end_as_soon_as_nothing_is_to_be_started_any_more(
     table = Table()
     table.start()
     table.feed(ending)
-    assert {end.spare.role for end in table.take(EndSpare)} == set(Role)
+    assert {end.spare.role for end in table.take(EndSpare)} == WANTED
     assert table.core.spares() == ()
     table.sleep(5)
     assert not table.take(StartSpare)
@@ -92,11 +103,11 @@ def test_an_operator_may_do_without() -> None:
 
 def test_news_of_a_spare_that_was_taken_mean_nothing() -> None:
     spares = Spares()
-    (start, *_) = spares.fill(0.0)
+    (start, *_) = spares.fill(set(Role), 0.0)
     assert spares.take(start.spare.role) == start.spare
     spares.gone(start.spare, 0.0)
     spares.started(start.spare, 1)
     spares.waits(start.spare)
     assert spares.status() == ()
     assert not spares.is_waiting(start.spare.role)
-    assert [again.spare.role for again in spares.fill(0.0)] == [start.spare.role]
+    assert [again.spare.role for again in spares.fill(set(Role), 0.0)] == [start.spare.role]

@@ -1,0 +1,1 @@
+"""The back end `realtime`: joins a call to a server that speaks the Realtime protocol over WebSocket."""

@@ -1,0 +1,1 @@
+"""What is translated between a call and a Realtime server. Sans-IO."""
