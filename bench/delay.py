@@ -23,6 +23,8 @@ Fate: TypeAlias = Callable[[bool, bytes], bool]
 MAX_CLIENTS: Final = 512
 """Client addresses kept; the bench has a few at a time, and they end with it."""
 _LARGEST: Final = 65_535
+_BUFFER: Final = 4 << 20
+"""Bytes a socket holds while the proxy waits for its turn: what is lost is to be lost by `fate`."""
 _TICK: Final = 0.05
 """Seconds at most until a proxy that is to end notices it."""
 
@@ -103,6 +105,7 @@ class DelayProxy:
 def _udp(host: str) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     sock.bind((host, 0))
     return sock
 

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support.appliance import TREE, running_appliance
+from bench.datachannel import SIZE, losing, transfer
+from bench.delay import delayed
+from bench.setup import reachable as own_address
+from tests.support.appliance import TREE, free_udp_port, running_appliance
 from tests.support.peers import chromium, reachable
 
 pytestmark = pytest.mark.interop
@@ -119,3 +122,24 @@ async def test_chromium(tmp_path: Path) -> None:
     assert result["wrong"] == 0
     assert result["count"] == 160
     assert result["state"] == "connected"
+
+
+def lossy_transfer(url: str, directory: Path, result: dict[str, Any]) -> None:
+    """10 MB there and back; compares the digests."""
+    with chromium(directory) as context:
+        page = context.new_page()
+        page.goto(f"{url}/healthz")
+        result.update(transfer(page))
+
+
+async def test_chromium_with_a_twentieth_lost_each_way(tmp_path: Path) -> None:
+    """The round trip is 4 ms: under random loss the time a transfer takes is a multiple of it."""
+    port = free_udp_port()
+    result: dict[str, Any] = {}
+    fate = losing(0.05, seed=7)
+    with delayed(("127.0.0.1", port), 0.002, own_address(), fate) as proxy:
+        relay = {"listen": [f"127.0.0.1:{port}"], "advertise": ["{}:{}".format(*proxy.address)]}
+        async with running_appliance(tmp_path, {"relay": relay}) as appliance:
+            await trio.to_thread.run_sync(lossy_transfer, appliance.url, tmp_path, result)
+    assert result["sent"] == result["back"]
+    assert result["heard"] == SIZE

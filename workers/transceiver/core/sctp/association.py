@@ -320,7 +320,8 @@ class Association:
             return
         self._data_came = True
         self._sack_at_once |= data.immediate
-        messages = self._receiver.data(data)
+        full = self.buffered + self.kept > self._parameters.send_buffer // 4 * 3
+        messages = self._receiver.data(data, full=full)
         if not isinstance(messages, DropReason):
             self._deliver(messages)
             return

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from workers.transceiver.core.sctp.interface import IN_FLIGHT
+
 INITIAL_PACKETS: Final = 10
 MIN_PACKETS: Final = 4
 
@@ -39,12 +41,12 @@ class Congestion:
         full = flight + self._mtu > self.window
         if self.window <= self.ssthresh:
             if full:
-                self.window += min(size, self._mtu)
+                self.window = min(self.window + min(size, self._mtu), IN_FLIGHT)
             return
         self._partial += size
         if self._partial >= self.window and full:
             self._partial -= self.window
-            self.window += self._mtu
+            self.window = min(self.window + self._mtu, IN_FLIGHT)
         self._partial = min(self._partial, self.window)
 
     def lost(self, highest: int) -> None:

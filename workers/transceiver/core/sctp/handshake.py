@@ -13,6 +13,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
+from workers.transceiver.core.sctp.interface import IN_FLIGHT
 from workers.transceiver.core.sctp.reassembly import MAX_STREAMS
 from workers.wire.sctp import encode_chunk, encode_parameters
 from workers.wire.sctp_chunks import ChunkType, Init, Parameter, ParameterType
@@ -57,7 +58,7 @@ class Handshake:
         self.tag: Final = said.tag if said else int.from_bytes(entropy(4), "big") or 1
         self.initial_tsn: Final = said.initial_tsn if said else int.from_bytes(entropy(4), "big")
         self._key: Final = entropy(16)
-        self._window: Final = window
+        self._window: Final = min(window, IN_FLIGHT)
 
     def init(self) -> bytes:
         """Our INIT chunk."""

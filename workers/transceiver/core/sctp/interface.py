@@ -14,6 +14,13 @@ MAX_MESSAGE: Final = 262_144
 """Bytes of a message that we accept unless told otherwise (`a=max-message-size` of our SDP)."""
 WINDOW: Final = 1_048_576
 """Of data out of order, or of messages not whole, this many bytes are kept."""
+IN_FLIGHT: Final = 262_144
+"""Bytes that may be on their way at once, either way, however fast the path seems.
+
+It is what the queues at both ends hold: a session's share of records in the media plane, the socket buffer
+of a browser. More would be lost there in bursts, and voice on the same path would wait behind it. With a
+round trip of 100 ms it still is 2.6 MB a second.
+"""
 DEFAULT_PEER_MESSAGE: Final = 65_536
 """What a peer accepts that does not say (RFC 8841, 6.1)."""
 
@@ -31,7 +38,8 @@ class Parameters(msgspec.Struct, frozen=True):
     """Multiple of 4: fits a DTLS record of 37 bytes more into 1200."""
     window: int = WINDOW
     send_buffer: int = 4_194_304
-    """Of messages not yet acknowledged, this much is kept."""
+    """Of messages not yet acknowledged, this much is kept: some times `window` and `max_message`, since
+    what comes is refused when three quarters are taken, or would be by answers to what waits."""
     max_message: int = MAX_MESSAGE
     """The largest message that is accepted."""
     peer_max_message: int = DEFAULT_PEER_MESSAGE

@@ -17,7 +17,9 @@ from workers.transceiver.core.sctp.serial import unwrap_ssn
 from workers.wire.sctp_chunks import Data
 
 CHARGE: Final = 64
-"""Bytes that a piece costs beside its payload."""
+"""Bytes that a fragment costs beside its payload."""
+WAITING: Final = 256
+"""Bytes that a message costs which waits for its turn: what its answer will cost in the outbox."""
 MAX_RUNS: Final = 512
 MAX_STREAMS: Final = 1024
 """We accept ids below this (inbound streams of our INIT)."""
@@ -103,8 +105,8 @@ class Reassembly:
 
     def admits(self, size: int, *, next_one: bool) -> bool:
         """True if a fragment of that size can be kept; `next_one` if all others wait for it."""
-        limit = self._window + (self._max_message + CHARGE if next_one else 0)
-        room = self.buffered + size + CHARGE <= limit
+        limit = self._window + (self._max_message + WAITING if next_one else 0)
+        room = self.buffered + size + WAITING <= limit
         return room and (next_one or len(self._by_first) < MAX_RUNS)
 
     def add(self, tsn: int, data: Data) -> list[Message]:
@@ -152,7 +154,7 @@ class Reassembly:
             return []
         if sequence > order.next:
             order.waiting[sequence] = message
-            self.buffered += len(payload) + CHARGE
+            self.buffered += len(payload) + WAITING
             return []
         order.next += 1
         return [message, *self._turns(order)] if order.waiting else [message]
@@ -161,7 +163,7 @@ class Reassembly:
         messages: list[Message] = []
         while (message := order.waiting.pop(order.next, None)) is not None:
             order.next += 1
-            self.buffered -= len(message.payload) + CHARGE
+            self.buffered -= len(message.payload) + WAITING
             messages.append(message)
         return messages
 
@@ -180,7 +182,7 @@ class Reassembly:
                 continue
             for turn in sorted(number for number in order.waiting if number <= sequence):
                 message = order.waiting.pop(turn)
-                self.buffered -= len(message.payload) + CHARGE
+                self.buffered -= len(message.payload) + WAITING
                 messages.append(message)
             order.next = sequence + 1
             messages += self._turns(order)
@@ -191,4 +193,4 @@ class Reassembly:
         for stream in streams or tuple(self._orders):
             order = self._orders.pop(stream, None)
             if order is not None:
-                self.buffered -= sum(len(m.payload) + CHARGE for m in order.waiting.values())
+                self.buffered -= sum(len(m.payload) + WAITING for m in order.waiting.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from workers.transceiver.core.sctp.arrivals import Arrivals
-from workers.transceiver.core.sctp.interface import CloseCause
+from workers.transceiver.core.sctp.interface import IN_FLIGHT, CloseCause
 from workers.transceiver.core.sctp.reassembly import (
     MAX_STREAMS,
     Message,
@@ -23,16 +23,19 @@ class Receiver:
     def __init__(self, initial_tsn: int, window: int, max_message: int) -> None:
         self.arrivals: Final = Arrivals(initial_tsn)
         self._reassembly: Final = Reassembly(window, max_message)
-        self._window: Final = window
-        self._advertised = window
+        self._most: Final = min(window, IN_FLIGHT)
+        self._advertised = self._most
 
     @property
     def kept(self) -> int:
         """Bytes that wait for others before them, charges included."""
         return self._reassembly.buffered
 
-    def data(self, data: Data) -> list[Message] | DropReason:
-        """Take one chunk; messages whose turn has come. Raises ProtocolError."""
+    def data(self, data: Data, *, full: bool = False) -> list[Message] | DropReason:
+        """Take one chunk; messages whose turn has come. Raises ProtocolError.
+
+        `full`: there is no room for what answers it may have, so it must come again.
+        """
         if not data.payload:
             raise ProtocolError(CloseCause.PROTOCOL_VIOLATION)
         arrivals, reassembly = self.arrivals, self._reassembly
@@ -41,7 +44,8 @@ class Receiver:
             arrivals.repeated(tsn)
             return []
         next_one = tsn == arrivals.cumulative + 1
-        if not (arrivals.admits(tsn) and reassembly.admits(len(data.payload), next_one=next_one)):
+        admitted = arrivals.admits(tsn) and reassembly.admits(len(data.payload), next_one=next_one)
+        if full or not admitted:
             return DropReason.QUEUE_FULL
         arrivals.add(tsn)
         if data.stream >= MAX_STREAMS:
@@ -62,8 +66,8 @@ class Receiver:
 
     def reopened(self, backlog: int) -> bool:
         """The window was nearly closed and no longer is: the peer may be waiting to hear it."""
-        small = self._advertised < self._window // 4
-        return small and self._room(backlog) >= self._window // 2
+        small = self._advertised < self._most // 4
+        return small and self._room(backlog) >= self._most // 2
 
     def sack(self, backlog: int) -> Sack:
         """The acknowledgement. `backlog`: the window is no larger than this, whatever is kept."""
@@ -71,4 +75,4 @@ class Receiver:
         return self.arrivals.sack(self._advertised)
 
     def _room(self, backlog: int) -> int:
-        return max(0, min(self._reassembly.room(), backlog))
+        return max(0, min(self._reassembly.room(), backlog, self._most))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,7 @@ from workers.wire.sctp_chunks import CookieAck, CookieEcho, Data, ForwardTsn, In
 from workers.wire.types import DropReason
 
 S = AssociationState
+FULL = Dropped(DropReason.QUEUE_FULL)
 
 
 def carries(kind: type) -> Callable[[Transit], bool]:
@@ -270,6 +272,19 @@ def test_any_mix_of_channels_through_a_bad_network(seed: int) -> None:
 # --- windows --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("percent", [1, 5])
+def test_loss_costs_no_more_speed_than_it_must(percent: int) -> None:
+    """Mathis et al. 1997: what additive increase and halving make of random loss, in bytes a second."""
+    couple, size, message = pair(loss=percent / 100, seed=3), 1 << 20, bytes(1 << 14)
+    began = couple.network.now
+    for _ in range(size // len(message)):
+        couple.a.do(SendMessage(0, message))
+    couple.network.run_until(lambda: not couple.a.core.buffered, within=60)
+    speed = size / (couple.network.now - began)
+    round_trip, packet = 0.02, 1160
+    assert speed > 0.8 * 1.22 * packet / (round_trip * math.sqrt(percent / 100))
+
+
 def test_the_window_of_the_peer_is_honoured() -> None:
     couple = pair(b=Parameters(even=False, window=20_000, max_message=100_000))
     lost: list[Transit] = []
@@ -287,6 +302,30 @@ def test_the_window_of_the_peer_is_honoured() -> None:
     assert [m[0] for m in couple.b.received] == list(range(60))
     assert couple.b.most_kept <= 20_000
     assert Dropped(DropReason.QUEUE_FULL) not in couple.b.outputs
+
+
+def test_a_back_end_that_echoes_loses_no_message_however_small() -> None:
+    """A window counts bytes of payload, and a message costs us 256 more: tiny ones overrun it."""
+    slow, narrow = (
+        Parameters(even=True, window=1500),
+        Parameters(even=False, send_buffer=80_000, window=20_000),
+    )
+    couple = pair(a=slow, b=narrow)
+    count, sent, echoed = 3000, 0, 0
+
+    def step() -> bool:
+        nonlocal sent, echoed
+        while sent < count and not couple.a.do(SendMessage(0, b"%d" % sent)).count(FULL):
+            sent += 1
+        received = couple.b.received
+        while echoed < len(received):
+            assert FULL not in couple.b.do(SendMessage(0, received[echoed]))
+            echoed += 1
+        return len(couple.a.received) == count
+
+    couple.network.run_until(step, within=300)
+    assert couple.a.received == [b"%d" % n for n in range(count)]
+    assert couple.b.most_buffered <= 80_000
 
 
 def test_a_back_end_that_echoes_slows_the_peer_down() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workers.transceiver.core.sctp.congestion import INITIAL_PACKETS, MIN_PACKETS, Congestion
+from workers.transceiver.core.sctp.interface import IN_FLIGHT
 
 MTU = 1000
 
@@ -33,6 +34,18 @@ def test_one_loss_at_a_time_and_a_time_out_begins_anew() -> None:
     congestion.expired()
     assert congestion.window == MTU
     assert congestion.ssthresh == max(window // 2, MIN_PACKETS * MTU)
+
+
+def test_no_window_is_larger_than_the_queues_on_the_way() -> None:
+    congestion = Congestion(MTU)
+    for round_trip in range(1000):
+        congestion.acknowledged(MTU, congestion.window, round_trip)
+    assert congestion.window == IN_FLIGHT
+    congestion.lost(1000)
+    congestion.acknowledged(MTU, congestion.window, 1000)
+    for round_trip in range(1001, 2000):
+        congestion.acknowledged(congestion.window, congestion.window, round_trip)
+    assert congestion.window == IN_FLIGHT
 
 
 def test_a_window_that_is_not_used_does_not_grow() -> None:

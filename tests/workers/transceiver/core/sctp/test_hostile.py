@@ -27,6 +27,7 @@ from workers.transceiver.core.sctp.interface import (
     Shutdown,
 )
 from workers.transceiver.core.sctp.outbox import CHARGE
+from workers.transceiver.core.sctp.reassembly import WAITING
 from workers.transceiver.core.sctp.states import AssociationState
 from workers.wire.sctp import encode_chunk, encode_packet, parse_packet
 from workers.wire.sctp_chunks import (
@@ -69,7 +70,7 @@ class Victim:
         packet = encode_packet(5000, 5000, tag, map(encode_chunk, said))
         outputs = self.core.handle(PacketReceived(packet), self.now)
         self.outputs += outputs
-        assert self.core.kept <= WINDOW + MESSAGE + 64
+        assert self.core.kept <= WINDOW + MESSAGE + WAITING
         return outputs
 
     def sent(self) -> list[Chunk]:
@@ -138,7 +139,7 @@ def test_messages_whose_turn_never_comes() -> None:
     victim = Victim()
     for number in range(3000):
         victim.say(data(number, bytes(100), ssn=1 + number % 30_000, stream=number % 7))
-    assert victim.core.kept <= WINDOW + MESSAGE + 64
+    assert victim.core.kept <= WINDOW + MESSAGE + WAITING
 
 
 def test_no_data_in_data_ends_it() -> None:
