@@ -6,13 +6,17 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-asan test-systemd fuzz fuzz-native lint fmt bench deb lock clean
+.PHONY: help run demo-agent test test-asan test-systemd fuzz fuzz-native lint fmt bench deb lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: .venv/.runtime ## start the appliance and print the page's URL; CONFIG=FILE for your own
 	@exec $(BIN)/tandem run $(if $(CONFIG),-c "$(CONFIG)")
+
+demo-agent: .venv/.runtime .venv/.agent ## an appliance and a voice agent that needs no network: talk to it in the browser
+	@$(BIN)/python examples/voice_agent.py & agent=$$!; trap "kill $$agent" EXIT; \
+	  $(BIN)/tandem run -c examples/agent.toml
 
 test: .venv/.test .venv/.peers lint ## everything a change must pass: style, types, rules, tests with real peers
 	$(BIN)/python -m pytest
@@ -66,7 +70,7 @@ lock: $(UV) ## resolve the dependencies anew and pin them with hashes
 	    --no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o requirements/runtime.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" --group tools -o requirements/tools.txt
-	for group in test bench fuzz; do \
+	for group in test bench fuzz agent; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" -c requirements/runtime.txt \
 	    pyproject.toml --group $$group -o requirements/$$group.txt; done
@@ -90,6 +94,12 @@ $(UV):
 .venv/.test: .venv/.runtime requirements/test.txt
 	@echo "installing what the tests need" >&2
 	@$(INSTALL) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/.agent: .venv/.runtime requirements/agent.txt
+	@echo "installing what the voice agent needs" >&2
+	@$(INSTALL) --require-hashes -r requirements/agent.txt
+	@.ci/bootstrap agent
 	@touch $@
 
 .venv/.bench: .venv/.runtime requirements/bench.txt

@@ -70,14 +70,18 @@ def chromium(
     *,
     permissions: Sequence[str] = ("microphone",),
     flags: Sequence[str] = (),
+    voice: str = "",
     **context: Any,
 ) -> Iterator[BrowserContext]:
-    """A headless browser with a fake microphone and no flags but those. For a thread, not for trio."""
+    """A headless browser with a fake microphone and no flags but those. For a thread, not for trio.
+
+    `voice`: the WAV that it speaks, over and over unless the name ends with `%noloop`.
+    """
     if not CHROMIUM.exists() and shutil.which("chromium") is None:
         raise AssertionError(
             f"{CHROMIUM} is missing: run `make test`, which installs it (or apt install chromium)"
         )
-    voice = write_voice(directory / "voice.wav")
+    voice = voice or str(write_voice(directory / "voice.wav"))
     microphone = [
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={voice}",
