@@ -18,7 +18,13 @@ from rich.text import Text
 from config.ids import Endpoint
 from ipc.messages.admin import StatusReply, WorkerStatus
 from ipc.messages.sessions import SessionList
-from ipc.messages.stats import RealtimeStats, RelayStats, SignalingStats, TransceiverStats
+from ipc.messages.stats import (
+    EndpointStats,
+    RealtimeStats,
+    RelayStats,
+    SignalingStats,
+    TransceiverStats,
+)
 
 _STATE_STYLES = {"ready": "green", "starting": "cyan", "draining": "yellow"}
 _NONE = "-"
@@ -66,11 +72,35 @@ def status_view(status: StatusReply) -> RenderableType:
     if status.spares:
         spares = (f"{s.role}{'' if s.waiting else ' (not yet)'}" for s in status.spares)
         head.add_row("spares", escape(", ".join(spares)))
+    for name, line in _backends(status.workers).items():
+        head.add_row(f"back end {escape(name)}", line)
     if ended := _ended(status.workers):
         head.add_row("ended", escape(ended))
     notes = [Text(f"{names}: {note}") for note, names in _notes(status.workers).items()]
     warnings = [Text(f"warning: {text}", style="yellow") for text in status.warnings]
     return Group(head, "", _workers(status.workers), "", *notes, *warnings)
+
+
+def _backends(workers: Sequence[WorkerStatus]) -> dict[str, str]:
+    """Of each back end elsewhere: its end points, whether they live, and how many sessions they have."""
+    lines: dict[str, str] = {}
+    seen: dict[str, dict[str, list[EndpointStats]]] = {}
+    for worker in workers:
+        if isinstance(worker.stats, TransceiverStats):
+            for name, endpoints in worker.stats.backends.items():
+                for endpoint, stats in endpoints.items():
+                    seen.setdefault(name, {}).setdefault(endpoint, []).append(stats)
+    for name, endpoints_seen in seen.items():
+        parts = []
+        for endpoint, views in endpoints_seen.items():
+            live = sum(view.live for view in views)
+            sessions = sum(view.sessions for view in views)
+            words = f"{sessions} sessions" if live == len(views) else "[red]away[/]"
+            if 0 < live < len(views):
+                words = f"[yellow]reached by {live} of {len(views)}[/], {sessions} sessions"
+            parts.append(f"{escape(endpoint)} {words}")
+        lines[name] = ", ".join(parts)
+    return lines
 
 
 def _ended(workers: Sequence[WorkerStatus]) -> str:

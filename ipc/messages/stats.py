@@ -36,6 +36,17 @@ class RelayStats(Tagged, frozen=True):
     """False if the law was ever seen broken: a bug in the relay."""
 
 
+class EndpointStats(msgspec.Struct, frozen=True):
+    """One end point of a back end, as one transceiver sees it."""
+
+    live: bool
+    sessions: int = 0
+    name: str = ""
+    """What it calls itself."""
+    without_credit: int = 0
+    """Chunks of audio that it was too slow for."""
+
+
 class TransceiverStats(Tagged, frozen=True):
     """What a transceiver has seen."""
 
@@ -51,6 +62,15 @@ class TransceiverStats(Tagged, frozen=True):
     audio_in: int
     audio_out: int
     dropped: dict[str, int]
+    messages_in: int = 0
+    """Of data channels."""
+    messages_out: int = 0
+    message_bytes_in: int = 0
+    message_bytes_out: int = 0
+    chunks_resent: int = 0
+    """Pieces of messages that the network lost, or that were thought lost."""
+    backends: dict[str, dict[str, EndpointStats]] = msgspec.field(default_factory=dict)
+    """By the name of the back end and its end point."""
 
 
 class SignalingStats(Tagged, frozen=True):

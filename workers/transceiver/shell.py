@@ -125,9 +125,11 @@ def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlan
     wall = time.time() - trio.current_time()
 
     def new_session(parameters: SessionParameters, now: float) -> Session:
-        return Session(parameters, identity, os.urandom, now, wall)
+        tally = sessions.counters.channels
+        return Session(parameters, identity, os.urandom, now, wall, tally)
 
-    return Exchange(Sessions(settings, new_session, os.urandom, plane.stats), backends)
+    sessions = Sessions(settings, new_session, os.urandom, plane.stats)
+    return Exchange(sessions, backends)
 
 
 def make_remotes(worker: Worker) -> dict[str, Remote]:
@@ -278,6 +280,7 @@ class Transceiver:
     def stats(self) -> TransceiverStats:
         """A snapshot."""
         counters, media = self._sessions.counters, self._plane.counters
+        channels = counters.channels
         dropped: Counter[DropReason] = Counter()
         for each in (
             counters.dropped,
@@ -299,6 +302,12 @@ class Transceiver:
             audio_in=media.frames,
             audio_out=media.forwarded + counters.frames_out,
             dropped={reason.value: count for reason, count in dropped.items()},
+            messages_in=channels.messages_in,
+            messages_out=channels.messages_out,
+            message_bytes_in=channels.bytes_in,
+            message_bytes_out=channels.bytes_out,
+            chunks_resent=channels.resent,
+            backends={links.name: links.stats() for links in self.links},
         )
 
     def tell_news(self) -> None:

@@ -13,7 +13,13 @@ from appliance.cli.render import as_json, count, duration, sessions_view, status
 from config.ids import Endpoint, SessionId, WorkerName
 from ipc.messages.admin import SpareStatus, StatusReply, WorkerStatus
 from ipc.messages.sessions import SessionList, SessionSummary
-from ipc.messages.stats import ProcessUsage, RelayStats, SignalingStats, TransceiverStats
+from ipc.messages.stats import (
+    EndpointStats,
+    ProcessUsage,
+    RelayStats,
+    SignalingStats,
+    TransceiverStats,
+)
 
 USAGE = ProcessUsage(cpu_seconds=5.0, rss_bytes=50 * 2**20)
 RELAY = RelayStats(
@@ -199,3 +205,20 @@ def test_count(number: int, text: str) -> None:
 @given(st.integers(0, 2**53))
 def test_count_is_short(number: int) -> None:
     assert len(count(number)) <= 6
+
+
+def test_back_ends_elsewhere_are_shown_with_who_reaches_them() -> None:
+    def seen(*live: bool) -> StatusReply:
+        workers = []
+        for number, lives in enumerate(live):
+            stats = structs.replace(
+                TRANSCEIVER,
+                backends={"agent": {"ipc:///run/a.sock": EndpointStats(lives, 3 * lives)}},
+            )
+            name = f"transceiver-{number}"
+            workers.append(WorkerStatus(name, "ready", 2, None, 1, 100.0, 11, "", stats))
+        return structs.replace(STATUS, workers=tuple(workers))
+
+    assert "ipc:///run/a.sock 6 sessions" in text_of(status_view(seen(True, True)))
+    assert "ipc:///run/a.sock away" in text_of(status_view(seen(False, False)))
+    assert "reached by 1 of 2, 3 sessions" in text_of(status_view(seen(True, False)))

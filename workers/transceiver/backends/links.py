@@ -10,6 +10,7 @@ import trio
 
 from ipc.backend.codec import encode_batches
 from ipc.closing import Closing
+from ipc.messages.stats import EndpointStats
 from ipc.zmq_trio import Pattern, ZmqSocket
 from workers.transceiver.backends.pool import EndpointName
 from workers.transceiver.backends.remote import Remote
@@ -37,6 +38,15 @@ class Links(Closing):
             socket = self._stack.enter_context(ZmqSocket(Pattern.DEALER, immediate=True))
             socket.connect(endpoint)
             self._sockets[endpoint] = socket
+
+    @property
+    def name(self) -> str:
+        """The back end's, as configured."""
+        return self._remote.name
+
+    def stats(self) -> dict[str, EndpointStats]:
+        """Its end points, as they stand now."""
+        return self._remote.stats()
 
     async def run(self) -> None:
         """Until cancelled."""

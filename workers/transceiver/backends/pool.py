@@ -38,6 +38,7 @@ from ipc.backend.messages import (
     SessionStarted,
     ToBackend,
 )
+from ipc.messages.stats import EndpointStats
 
 ANSWER_WITHIN: Final = 1.0
 """Seconds a back end may take to accept."""
@@ -113,6 +114,7 @@ class _Endpoint:
     heard_at: Instant = 0.0
     said_at: Instant = float("-inf")
     credit: int = 0
+    without_credit: int = 0
     sessions: set[str] = field(default_factory=set)
 
     @property
@@ -162,6 +164,11 @@ class Pool:
         session = self._sessions.get(name)
         return session is not None and session.accepted
 
+    def stats(self, endpoint: EndpointName) -> EndpointStats:
+        """How it stands."""
+        it = self._endpoints[endpoint]
+        return EndpointStats(it.live, len(it.sessions), it.hello.name, it.without_credit)
+
     # --- what sessions do ---------------------------------------------------------------------------
 
     def start(self, started: SessionStarted, now: Instant) -> list[PoolOutput]:
@@ -187,6 +194,7 @@ class Pool:
         if isinstance(item, AudioIn):
             if endpoint.credit <= 0:
                 self.counters.without_credit += 1
+                endpoint.without_credit += 1
                 return []
             endpoint.credit -= 1
         return self._send(endpoint, now, item)

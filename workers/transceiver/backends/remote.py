@@ -39,6 +39,7 @@ from ipc.backend.messages import (
     ToBackend,
 )
 from ipc.messages.sessions import CloseReason
+from ipc.messages.stats import EndpointStats
 from workers.transceiver.audio.library import LibraryMissing
 from workers.transceiver.backends.base import Backend, Unfit
 from workers.transceiver.backends.conversation import Conversation, Output, spoken, unfit
@@ -111,7 +112,7 @@ class Remote(Backend):
         """What is to be sent, by end point; whoever sends it clears it."""
         self.touched: set[SessionId] = set()
         """Sessions whose time-outs may have changed; whoever sets timers clears it."""
-        self._name = name
+        self.name: Final = name
         self._pool = Pool(hello, {name: endpoints})
         self._buffer = buffer
         self._entropy = entropy
@@ -123,12 +124,21 @@ class Remote(Backend):
         """Totals."""
         return self._pool.counters
 
+    @property
+    def is_there(self) -> bool:
+        """Whether an end point lives."""
+        return bool(self._pool.live(self.name))
+
+    def stats(self) -> dict[str, EndpointStats]:
+        """Its end points, as they stand now."""
+        return {endpoint: self._pool.stats(endpoint) for endpoint in self.endpoints}
+
     # --- sessions -----------------------------------------------------------------------------------
 
     def begin(self, created: Created, now: Instant) -> None:
         """Raises Unfit if nobody is there to take it."""
-        if not self._pool.live(self._name):
-            raise Unfit(f"no back end is there for {self._name!r} at the moment")
+        if not self.is_there:
+            raise Unfit(f"no back end is there for {self.name!r} at the moment")
         self._talks[created.session] = _Talk(created)
 
     def handle(self, event: FromSession, now: Instant) -> list[ForSession]:
@@ -212,7 +222,7 @@ class Remote(Backend):
         client = created.client
         return SessionStarted(
             created.session,
-            self._name,
+            self.name,
             created.claims,
             ClientHints(talk.address, client.user_agent, client.origin),
             "" if codec is None else codec.name,
