@@ -96,7 +96,7 @@ class Voice:
         self.dropped = 0
         """Bytes for which there was no room."""
         self.late = 0
-        """Bytes that came for a response after it was interrupted."""
+        """Bytes that came after their response was interrupted, or their part was complete."""
         self._lead = max(LEAST_LEAD, min(LEAD, buffer))
         self._live: dict[str, _Utterance] = {}
         """By name, in the order in which they are played."""
@@ -122,10 +122,11 @@ class Voice:
     def add(self, key: PartKey, pcm: bytes) -> None:
         """More audio of that part."""
         self.begin(key.response)
-        if self._responses[key.response].cut:
+        name = self._names.get(key)
+        ended = name is not None and self._live[name].complete
+        if ended or self._responses[key.response].cut:
             self.late += len(pcm)
             return
-        name = self._names.get(key)
         if self._waiting + len(pcm) > MAX_WAITING or (
             name is None and len(self._live) >= MAX_UTTERANCES
         ):
@@ -191,8 +192,7 @@ class Voice:
         for name, response in list(self._responses.items()):
             response.cut = True
             for each in self._of(name):
-                self._waiting -= sum(map(len, each.waiting))
-                each.waiting.clear()
+                self._drop_waiting(each)
                 if each.handed:
                     flush |= not each.cut
                     each.cut = True
@@ -215,6 +215,8 @@ class Voice:
             response.started = True
             begins = name
         elif news.became is Became.CLEARED:
+            if response is not None:
+                response.cut = True
             self._remove(each)
             heard = min(news.milliseconds, each.received // PER_MS)
             truncation = Truncation(each.key.item, each.key.part, heard)
@@ -229,7 +231,12 @@ class Voice:
     def _of(self, response: str) -> list[_Utterance]:
         return [each for each in self._live.values() if each.key.response == response]
 
+    def _drop_waiting(self, each: _Utterance) -> None:
+        self._waiting -= sum(map(len, each.waiting))
+        each.waiting.clear()
+
     def _remove(self, each: _Utterance) -> None:
+        self._drop_waiting(each)
         del self._live[each.name]
         self._names.pop(each.key, None)
 
@@ -247,6 +254,5 @@ class Voice:
     def _forget(self, name: str) -> None:
         """The server never said that it is done: no room for more of these."""
         for each in self._of(name):
-            self._waiting -= sum(map(len, each.waiting))
             self._remove(each)
         del self._responses[name]

@@ -18,7 +18,6 @@ from config.ids import Role
 from config.model import Config
 from tests.support.supervision import Table
 
-
 WANTED = set(Role) - {Role.REALTIME}
 """Of the default configuration; who has no workers needs no spare."""
 REALTIME = {"realtime": {"url": "ws://127.0.0.1:1/"}, "relay": {"workers": 1}}
