@@ -18,6 +18,7 @@ from workers.transceiver.core.sctp.interface import (
     SendPacket,
 )
 from workers.transceiver.core.sctp.states import AssociationState
+from workers.transceiver.core.sctp.tally import Tally
 
 A, B = Endpoint("192.0.2.1", 1), Endpoint("192.0.2.2", 2)
 Output = TypeVar("Output", bound=AssociationOutput)
@@ -28,7 +29,8 @@ class End:
 
     def __init__(self, network: Network, leg: Leg, here: Endpoint, there: Endpoint, p: Parameters):
         self.network, self.leg, self.here, self.there = network, leg, here, there
-        self.core = Association(p, network.entropy)
+        self.tally = Tally()
+        self.core = Association(p, network.entropy, self.tally)
         self.outputs: list[AssociationOutput] = []
         self.packets = 0
         self.most_kept = self.most_buffered = 0

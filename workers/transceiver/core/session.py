@@ -15,6 +15,7 @@ Whatever the peer sends, `handle` does not raise: bad input is a `Dropped`, a de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, assert_never
 
 from config.ids import Instant
@@ -53,6 +54,7 @@ from workers.transceiver.core.paths import PathState
 from workers.transceiver.core.reports import Reported, Reports
 from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.sctp.association import Association
+from workers.transceiver.core.sctp.tally import Tally
 from workers.transceiver.core.sped import MAX_EMBEDDED, Sped
 from workers.transceiver.core.srtp import MAX_PACKET
 from workers.transceiver.core.states import TRANSITIONS, SessionState
@@ -70,8 +72,9 @@ class Session:
         entropy: Callable[[int], bytes],
         now: Instant,
         wall: float = 0.0,
+        tally: Tally | None = None,
     ) -> None:
-        """`wall` plus an instant gives seconds since 1970; sender reports tell them."""
+        """`wall` plus an instant is seconds since 1970, for reports. `tally` counts messages."""
         self.state = SessionState.WAITING
         self.created_at: Final = now
         self._parameters = parameters
@@ -92,9 +95,9 @@ class Session:
         # not so low that a late packet before the first one would be before the wrap.
         self._sequence = (int.from_bytes(entropy(2), "big") >> 1) + REPLAY_WINDOW
         self.reports: Final = Reports(self._ssrc, parameters.audio, entropy, wall)
-        self._entropy = entropy
         self._data: Association | None = None
         """Data channels, from CONNECTED on, if they were agreed."""
+        self._associate: Final = partial(Association, entropy=entropy, tally=tally)
         self._connect_by = now + parameters.connect_timeout
         self._limits = Limits(parameters.max_duration, parameters.idle_timeout)
         self._timeout = self._earliest_timeout()
@@ -252,8 +255,7 @@ class Session:
 
     def _on_measured(self, event: MediaMeasured, now: Instant) -> list[SessionOutput]:
         self._limits.seen(max(event.stats.received_at, event.stats.sent_at))
-        limit = self._limits.reached(now)
-        if limit is not None:
+        if (limit := self._limits.reached(now)) is not None:
             return self._close(limit)
         outputs: list[SessionOutput] = []
         if self.reports.is_due(now):
@@ -356,8 +358,7 @@ class Session:
             if self._data is None:
                 outputs.append(Dropped(DropReason.UNSUPPORTED))
             else:
-                event = sctp.PacketReceived(message)
-                received = self._after_sctp(self._data.handle(event, now))
+                received = self._after_sctp(self._data.handle(sctp.PacketReceived(message), now))
                 if any(isinstance(output, sctp.MessageReceived) for output in received):
                     self._limits.seen(now)
                 outputs.extend(received)
@@ -383,10 +384,9 @@ class Session:
             self.reports.begin(now)
         self._limits.begin(now)
         outputs.append(self._enter(SessionState.CONNECTED))
-        data = self._parameters.data
-        if data is not None:
+        if (data := self._parameters.data) is not None:
             even = self._parameters.dtls_role is DtlsRole.ACTIVE
-            self._data = Association(data.association(even=even), self._entropy)
+            self._data = self._associate(data.association(even=even))
             outputs.extend(self._after_sctp(self._data.start(now)))
         return outputs
 

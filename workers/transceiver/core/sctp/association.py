@@ -24,8 +24,8 @@ from workers.transceiver.core.sctp.complaint import (
     encode_invalid_stream,
     encode_unrecognized,
 )
-from workers.transceiver.core.sctp.handshake import MAX_COOKIE, Handshake, Peer, read_peer
-from workers.transceiver.core.sctp.heartbeat import Heartbeats
+from workers.transceiver.core.sctp.handshake import MAX_COOKIE, NOBODY, Handshake, Peer, read_peer
+from workers.transceiver.core.sctp.heartbeat import MAX_INFO, Heartbeats
 from workers.transceiver.core.sctp.interface import (
     Abort,
     AssociationClosed,
@@ -50,27 +50,29 @@ from workers.transceiver.core.sctp.sender import Sender
 from workers.transceiver.core.sctp.serial import TSN_MASK
 from workers.transceiver.core.sctp.snap import introduce
 from workers.transceiver.core.sctp.states import RECEIVES, SENDS, AssociationState
+from workers.transceiver.core.sctp.tally import Tally
 from workers.wire import sctp_chunks as wire
 from workers.wire.sctp import HEADER_LENGTH, encode_chunk, encode_packet, parse_init, parse_packet
 from workers.wire.types import DropReason, Malformed
 
-MAX_HEARTBEAT: Final = 1024
-"""Bytes of a heartbeat that we echo."""
 _S: Final = AssociationState
-_NOBODY: Final = Peer(0, 0, 0, MAX_STREAMS, False, False)
 _OPENING: Final = (wire.Init, wire.CookieEcho, wire.CookieAck, wire.Abort)
 
 
 class Association:
     """Sans-IO: `now` is passed in, what is to be done comes out as a list of outputs."""
 
-    def __init__(self, parameters: Parameters, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, parameters: Parameters, entropy: Callable[[int], bytes], tally: Tally | None = None
+    ) -> None:
+        """`tally`: counts what it carries, beside that of others."""
         self._parameters: Final = parameters
+        self._tally: Final = tally or Tally()
         said = parse_init(parameters.our_init) if parameters.our_init else None
         self._handshake: Final = Handshake(entropy, parameters.window, said)
-        self._peer = _NOBODY
-        self._channels: Final = Channels(parameters)
-        self._sender = Sender(self._handshake.initial_tsn, parameters.max_packet)
+        self._peer = NOBODY
+        self._channels: Final = Channels(parameters, self._tally)
+        self._sender = Sender(self._handshake.initial_tsn, parameters.max_packet, self._tally)
         self._receiver = Receiver(0, parameters.window, parameters.max_message)
         self._resets = Resets(self._handshake.initial_tsn, 0)
         self._heartbeats: Final = Heartbeats()
@@ -239,7 +241,7 @@ class Association:
                     self._failures = 0
                     self._sender.rto.measure(round_trip)
             case wire.Heartbeat():
-                if len(chunk.info) > MAX_HEARTBEAT:
+                if len(chunk.info) > MAX_INFO:
                     self._drop(DropReason.OVERSIZE)
                 else:
                     self._control.append(encode_chunk(wire.Heartbeat(True, chunk.info)))
@@ -331,8 +333,7 @@ class Association:
             self._control.append(encode_invalid_stream(data.stream))
 
     def _deliver(self, messages: list[Message]) -> None:
-        outputs = map(self._channels.receive, messages)
-        self._outputs += (output for output in outputs if output is not None)
+        self._outputs += filter(None, map(self._channels.receive, messages))
 
     def _on_forward(self, chunk: wire.ForwardTsn) -> None:
         if self.state not in RECEIVES:
@@ -384,8 +385,8 @@ class Association:
         self._control.clear()
         self._channels.outgoing.clear()
         # What it kept may be much; what is left of it may live as long as its session.
-        self._sender = Sender(self._handshake.initial_tsn, self._parameters.max_packet)
-        self._meet(_NOBODY)
+        self._sender = Sender(self._handshake.initial_tsn, self._parameters.max_packet, self._tally)
+        self._meet(NOBODY)
 
     # --- the end of a turn ------------------------------------------------------------------------
 
@@ -406,10 +407,9 @@ class Association:
     def _collect(self, now: Instant) -> None:
         """Take over what the channels want sent or reset."""
         channels = self._channels
-        if channels.outgoing:
-            for message in channels.outgoing:
-                self._sender.outbox.push(message)
-            channels.outgoing.clear()
+        for message in channels.outgoing:
+            self._sender.outbox.push(message)
+        channels.outgoing.clear()
         if self._life.opening:
             return
         self._outputs += channels.announce()

@@ -21,6 +21,7 @@ from workers.transceiver.core.sctp.interface import (
 )
 from workers.transceiver.core.sctp.outbox import Outgoing
 from workers.transceiver.core.sctp.reassembly import MAX_STREAMS, Message
+from workers.transceiver.core.sctp.tally import Tally
 from workers.wire.dcep import (
     ChannelAck,
     ChannelOpen,
@@ -53,10 +54,11 @@ class _Channel:
 class Channels:
     """The table of channels. It says what to send (`outgoing`) and which streams to reset."""
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, tally: Tally) -> None:
         self.outgoing: list[Outgoing] = []
         self.to_reset: list[int] = []
         self._parameters: Final = parameters
+        self._tally: Final = tally
         self._channels: dict[int, _Channel] = {}
         self._unannounced: list[int] = []
 
@@ -108,6 +110,7 @@ class Channels:
             protocol = PayloadProtocol.TEXT if event.text else PayloadProtocol.BINARY
         else:
             protocol = PayloadProtocol.EMPTY_TEXT if event.text else PayloadProtocol.EMPTY_BINARY
+        self._tally.taken(len(event.payload))
         opened = channel.open
         self.outgoing.append(
             Outgoing(
@@ -148,6 +151,7 @@ class Channels:
             return Dropped(DropReason.UNSUPPORTED)
         if protocol in _EMPTIES:
             payload = b""
+        self._tally.came(len(payload))
         return MessageReceived(stream, payload, protocol in _TEXTS)
 
     def _on_dcep(

@@ -48,6 +48,9 @@ class Peer(NamedTuple):
     re_config: bool
 
 
+NOBODY: Final = Peer(0, 0, 0, MAX_STREAMS, False, False)
+
+
 class Handshake:
     """Our tag and TSN, and the two halves of the four-way handshake."""
 

@@ -12,6 +12,8 @@ from workers.wire.sctp_chunks import Heartbeat
 
 INTERVAL: Final = 30.0
 """Seconds without an acknowledgement, beside a time-out, from one to the next."""
+MAX_INFO: Final = 1024
+"""Bytes of one of theirs that we echo."""
 
 
 class Heartbeats:

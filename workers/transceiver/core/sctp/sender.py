@@ -14,13 +14,14 @@ from workers.transceiver.core.sctp.flight import Flight, Report
 from workers.transceiver.core.sctp.outbox import Outbox
 from workers.transceiver.core.sctp.rto import Rto
 from workers.transceiver.core.sctp.serial import unwrap_tsn
+from workers.transceiver.core.sctp.tally import Tally
 from workers.wire.sctp import DATA_HEADER_LENGTH, HEADER_LENGTH, encode_chunk
 
 
 class Sender:
     """One path, one peer."""
 
-    def __init__(self, initial_tsn: int, max_packet: int) -> None:
+    def __init__(self, initial_tsn: int, max_packet: int, tally: Tally) -> None:
         self.rto: Final = Rto()
         self.outbox: Final = Outbox()
         self.flight: Final = Flight(initial_tsn)
@@ -32,6 +33,7 @@ class Sender:
         self._fast = False
         """A loss was just found: one packet may leave whatever the window says (7.2.4)."""
         self._sent_at: Instant | None = None
+        self._tally: Final = tally
 
     @property
     def buffered(self) -> int:
@@ -96,6 +98,7 @@ class Sender:
             if flight.flying >= self._congestion.window and not self._fast:
                 break
             chunks.append(flight.resend(now))
+            self._tally.resent += 1
             room -= size
         if flight.lost() is None:
             self._fill_new(chunks, room, now)

@@ -6,11 +6,12 @@ from workers.transceiver.core.sctp.bundle import bundle
 from workers.transceiver.core.sctp.outbox import Outgoing
 from workers.transceiver.core.sctp.receiver import Receiver
 from workers.transceiver.core.sctp.sender import Sender
+from workers.transceiver.core.sctp.tally import Tally
 from workers.wire.sctp_chunks import ChunkType, Data
 
 
 def test_control_then_acknowledgement_then_data() -> None:
-    receiver, sender = Receiver(1, 1000, 1000), Sender(0, 1160)
+    receiver, sender = Receiver(1, 1000, 1000), Sender(0, 1160, Tally())
     sender.peer_window = 10_000
     sender.outbox.push(Outgoing(1, 53, b"hello"))
     receiver.data(Data(1, 1, 0, 53, b"x"))
@@ -22,7 +23,7 @@ def test_control_then_acknowledgement_then_data() -> None:
 
 
 def test_an_acknowledgement_alone_waits() -> None:
-    receiver, sender = Receiver(1, 1000, 1000), Sender(0, 1160)
+    receiver, sender = Receiver(1, 1000, 1000), Sender(0, 1160, Tally())
     receiver.data(Data(1, 1, 0, 53, b"x"))
     receiver.arrivals.packet(1.0, at_once=False)
     assert list(bundle([], receiver, sender, 1148, 1000, 1.0)) == []

@@ -14,6 +14,7 @@ from workers.transceiver.core.sctp.interface import (
 )
 from workers.transceiver.core.sctp.outbox import Outgoing
 from workers.transceiver.core.sctp.reassembly import Message
+from workers.transceiver.core.sctp.tally import Tally
 from workers.wire.dcep import ChannelAck, ChannelOpen, PayloadProtocol, encode_dcep
 from workers.wire.types import DropReason
 
@@ -26,7 +27,7 @@ def sent(channels: Channels) -> list[Outgoing]:
 
 
 def test_even_and_odd() -> None:
-    even, odd = Channels(Parameters(even=True)), Channels(Parameters(even=False))
+    even, odd = Channels(Parameters(even=True), Tally()), Channels(Parameters(even=False), Tally())
     for _ in range(2):
         assert even.open(OpenChannel("x"), frozenset((0,)), 10) is None
         assert odd.open(OpenChannel("x"), frozenset(), 10) is None
@@ -40,7 +41,7 @@ def test_even_and_odd() -> None:
 
 
 def test_unordered_only_after_the_acknowledgement() -> None:
-    channels = Channels(Parameters(even=True))
+    channels = Channels(Parameters(even=True), Tally())
     channels.open(OpenChannel("x", ordered=False, max_retransmits=3), frozenset(), 10)
     channels.send(SendMessage(0, b"a"), 0.0)
     assert channels.receive(Message(0, 50, encode_dcep(ChannelAck()))) is None
@@ -49,20 +50,20 @@ def test_unordered_only_after_the_acknowledgement() -> None:
 
 
 def test_a_lifetime_is_an_instant() -> None:
-    channels = Channels(Parameters(even=True))
+    channels = Channels(Parameters(even=True), Tally())
     channels.open(OpenChannel("x", max_lifetime=0.25), frozenset(), 10)
     channels.send(SendMessage(0, b"a"), 100.0)
     assert sent(channels)[1].expires_at == 100.25
 
 
 def test_streams_run_out() -> None:
-    channels = Channels(Parameters(even=True))
+    channels = Channels(Parameters(even=True), Tally())
     assert channels.open(OpenChannel("x"), frozenset(), 1) is None
     assert channels.open(OpenChannel("x"), frozenset(), 1) is DropReason.QUEUE_FULL
 
 
 def test_closing_needs_both_ends() -> None:
-    channels = Channels(Parameters(even=True))
+    channels = Channels(Parameters(even=True), Tally())
     channels.receive(Message(1, 50, THEIRS))
     assert channels.peer_reset((1,)) == []
     assert channels.to_reset == [1]
@@ -72,7 +73,7 @@ def test_closing_needs_both_ends() -> None:
 
 
 def test_payloads() -> None:
-    channels = Channels(Parameters(even=True))
+    channels = Channels(Parameters(even=True), Tally())
     channels.receive(Message(1, 50, THEIRS))
     for protocol, payload, text in (
         (PayloadProtocol.TEXT, b"x", True),

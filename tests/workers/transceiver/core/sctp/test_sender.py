@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workers.transceiver.core.sctp.outbox import Outgoing
 from workers.transceiver.core.sctp.sender import Sender
+from workers.transceiver.core.sctp.tally import Tally
 
 
 def leave(sender: Sender, now: float = 1.0, packets: int = 100) -> int:
@@ -19,11 +20,11 @@ def leave(sender: Sender, now: float = 1.0, packets: int = 100) -> int:
 
 
 def test_the_network_s_window_then_the_peer_s() -> None:
-    sender = Sender(0, 1160)
+    sender = Sender(0, 1160, Tally())
     sender.peer_window = 1 << 20
     sender.outbox.push(Outgoing(1, 53, bytes(100_000)))
     assert leave(sender) in (10, 11)
-    sender = Sender(0, 1160)
+    sender = Sender(0, 1160, Tally())
     sender.peer_window = 3000
     sender.outbox.push(Outgoing(1, 53, bytes(100_000)))
     leave(sender)
@@ -33,7 +34,7 @@ def test_the_network_s_window_then_the_peer_s() -> None:
 
 
 def test_a_closed_window_is_probed_by_one_chunk() -> None:
-    sender = Sender(0, 1160)
+    sender = Sender(0, 1160, Tally())
     sender.outbox.push(Outgoing(1, 53, bytes(100_000)))
     assert leave(sender) == 1
     assert sender.resend_at == 1.5
@@ -43,7 +44,7 @@ def test_a_closed_window_is_probed_by_one_chunk() -> None:
 
 
 def test_acknowledged_is_drained() -> None:
-    sender = Sender(0xFFFF_FFFF, 1160)
+    sender = Sender(0xFFFF_FFFF, 1160, Tally())
     sender.peer_window = 10_000
     sender.outbox.push(Outgoing(1, 53, bytes(2000)))
     assert leave(sender) == 2
