@@ -86,7 +86,8 @@ class Talk:
             nursery.start_soon(self._hear, upstream)
             nursery.start_soon(self._read_client, upstream)
             nursery.start_soon(self._follow_playback, upstream)
-            async for text in upstream:
+            while True:
+                text = await upstream.receive()
                 await self._carry_out(self.bridge.handle(FromServer(text)), upstream)
 
     # --- from the call ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ What is sent waits in a short queue, and whoever sends waits for room in it. A s
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -75,7 +75,7 @@ def find_server(url: str, model: str) -> Server:
 
 
 class Upstream:
-    """An open WebSocket. Iterate over what the server says; that ends by UpstreamFailed."""
+    """An open WebSocket. All of it raises UpstreamFailed once it is no more."""
 
     def __init__(self, stream: trio.abc.Stream, connection: WSConnection) -> None:
         self._stream = stream
@@ -89,11 +89,13 @@ class Upstream:
         """Send a text message; waits while the queue is full."""
         await self._queue.send(TextMessage(data=text))
 
-    async def __aiter__(self) -> AsyncIterator[str]:
+    async def receive(self) -> str:
+        """The next text message. Raises UpstreamFailed when none will come any more."""
         while True:
-            for event in self._connection.events():
+            for event in self._events():
                 if (text := self._take(event)) is not None:
-                    yield text
+                    await trio.lowlevel.checkpoint()
+                    return text
             await self._receive()
 
     async def shake_hands(self, server: Server, headers: list[tuple[bytes, bytes]]) -> None:
@@ -104,7 +106,7 @@ class Upstream:
             )
         )
         while True:
-            for event in self._connection.events():
+            for event in self._events():
                 if isinstance(event, AcceptConnection):
                     return
                 if isinstance(event, RejectConnection):
@@ -154,7 +156,13 @@ class Upstream:
         try:
             self._connection.receive_data(bytes(data) or None)
         except RemoteProtocolError as error:
-            raise UpstreamFailed("upstream_closed", f"no WebSocket: {error}") from error
+            raise UpstreamFailed("upstream_violation", f"no WebSocket: {error}") from error
+
+    def _events(self) -> Iterator[WsEvent]:
+        try:
+            yield from self._connection.events()
+        except RemoteProtocolError as error:
+            raise UpstreamFailed("upstream_violation", f"no WebSocket: {error}") from error
 
     def _take(self, event: WsEvent) -> str | None:
         match event:

@@ -53,16 +53,16 @@ async def test_events_pass_both_ways_and_it_says_goodbye() -> None:
             line = await server.line()
             assert line.target == "/v1/realtime?model=m"
             assert line.authorization == "Bearer secret"
-            texts = aiter(upstream)
-            assert '"session.created"' in await anext(texts)
+            assert '"session.created"' in await upstream.receive()
             await upstream.send('{"type":"response.create"}')
             await line.until("response.create")
             large = '{"type":"x","y":"' + "é" * 300_000 + '"}'
-            await line.send_text(large)
-            assert await anext(texts) == large
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(line.send_text, large)
+                assert await upstream.receive() == large
             await line.transmit(Ping(payload=b"?"))
             await line.send_text("after")
-            assert await anext(texts) == "after"
+            assert await upstream.receive() == "after"
         with trio.fail_after(10):
             while line.closed is None:
                 await trio.sleep(0.01)
@@ -157,7 +157,11 @@ async def _accepted(near: trio.abc.Stream, far: trio.abc.Stream) -> Upstream:
             "1011 outof memory",
         ),
         (lambda line: line.transmit(BytesMessage(data=b"x")), "upstream_violation", "no text"),
-        (lambda line: line.stream.send_all(b"\xff\xff\xff\xff"), "upstream_closed", "no WebSocket"),
+        (
+            lambda line: line.stream.send_all(b"\xff\xff\xff\xff"),
+            "upstream_violation",
+            "no WebSocket",
+        ),
         (lambda line: line.stream.aclose(), "upstream_closed", "1006"),
         (
             lambda line: line.send_text("x" * (module.MAX_MESSAGE + 1)),
@@ -180,7 +184,7 @@ async def test_a_server_that_misbehaves_or_leaves(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(do)
             with pytest.raises(UpstreamFailed, match=why) as failed, trio.fail_after(10):
-                async for _ in upstream:
-                    pass
+                while True:
+                    await upstream.receive()
             nursery.cancel_scope.cancel()
         assert failed.value.code == code
