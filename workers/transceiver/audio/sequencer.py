@@ -42,6 +42,9 @@ class Sequencer:
         if packet.ssrc != self._ssrc:
             return self._begin(packet)
         number = self._numbers.extend(packet.sequence)
+        if number == self._next and not self._held:
+            self._next = number + 1
+            return [Ordered(packet)]
         if number < self._next or number in self._held:
             self.late += 1
             return []

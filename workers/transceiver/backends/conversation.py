@@ -149,23 +149,20 @@ class Conversation:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` has something to do."""
-        mouth = self._mouth.next_timeout()
-        return min(
-            (
-                due
-                for due in (
-                    self._ear.next_timeout(),
-                    mouth,
-                    self._playout.next_timeout() if mouth is None else None,
-                )
-                if due is not None
-            ),
-            default=None,
-        )
+        # Asked for every frame, twice.
+        heard, said = self._ear.next_timeout(), self._mouth.next_timeout()
+        if said is None:
+            said = self._playout.next_timeout()
+        if heard is None or said is None:
+            return said if heard is None else heard
+        return min(heard, said)
 
     def handle_timeout(self, now: Instant) -> list[Output]:
         """Sound that is due, both ways."""
-        outputs = self._heard(self._ear.handle_timeout(now))
+        outputs: list[Output] = []
+        due = self._ear.next_timeout()
+        if due is not None and due <= now:
+            outputs = self._heard(self._ear.handle_timeout(now))
         if self._mouth.next_timeout() is not None:
             # Keys take the place of audio, which waits.
             self._playout.hold(now)

@@ -75,9 +75,12 @@ class PacketEar:
 
     def next_timeout(self) -> Instant | None:
         """When a gap is given up, or a key that nobody speaks of is up."""
-        due = [keys.next_timeout() for keys in self._keys.values()]
-        due.append(self._sequencer.next_timeout())
-        return min((each for each in due if each is not None), default=None)
+        due = self._sequencer.next_timeout()
+        for keys in self._keys.values():
+            up = keys.next_timeout()
+            if up is not None and (due is None or up < due):
+                due = up
+        return due
 
     def handle_timeout(self, now: Instant) -> list[ToBackend]:
         """What time has brought."""

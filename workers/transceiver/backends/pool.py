@@ -185,19 +185,21 @@ class Pool:
         session.at.sessions.discard(ended.session)
         return self._send(session.at, now, ended)
 
-    def say(self, name: str, item: ToBackend, now: Instant) -> list[PoolOutput]:
-        """Tell the session's back end; before one has accepted it, nobody."""
+    def say(self, name: str, item: ToBackend, now: Instant) -> EndpointName | None:
+        """Where that item of a session is to be sent; None: nobody has accepted the session, or its
+        back end is too slow for more audio."""
         session = self._sessions.get(name)
         if session is None or session.at is None or not session.accepted:
-            return []
+            return None
         endpoint = session.at
-        if isinstance(item, AudioIn):
+        if type(item) is AudioIn:
             if endpoint.credit <= 0:
                 self.counters.without_credit += 1
-                endpoint.without_credit += 1
-                return []
+                return None
             endpoint.credit -= 1
-        return self._send(endpoint, now, item)
+        endpoint.said_at = now
+        self.counters.items_out += 1
+        return endpoint.name
 
     # --- what end points do -------------------------------------------------------------------------
 

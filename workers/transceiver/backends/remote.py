@@ -333,7 +333,10 @@ class Remote(Backend):
         return wanted
 
     def _say(self, session: SessionId, item: ToBackend, now: Instant) -> list[ForSession]:
-        return self._carry_out(self._pool.say(session, item, now), now)
+        endpoint = self._pool.say(session, item, now)
+        if endpoint is not None:
+            self.outbox.setdefault(endpoint, []).append(item)
+        return []
 
 
 def _fared(session: SessionId, fared: MediaFared, late: int) -> Stats:
