@@ -6,7 +6,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-agent test test-asan test-systemd fuzz fuzz-native lint fmt bench deb lock clean
+.PHONY: help run demo-agent test test-asan test-systemd fuzz fuzz-native lint fmt bench deb sdk lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ test-systemd: .venv/.test .venv/.peers ## install, run, break, upgrade and purge
 
 deb: .venv/.runtime ## build build/tandem_VERSION_ARCH.deb for this Debian release
 	@systemd/build-deb build
+
+sdk: .venv/.runtime ## build build/tandem_backend-VERSION-py3-none-any.whl, the SDK of back ends alone
+	@$(BIN)/python .ci/sdk.py
 
 bench: .venv/.bench ## the benches, short form
 	$(BIN)/python -m bench.relay --quick --json
