@@ -17,6 +17,7 @@ import platform
 import random
 import statistics
 import sys
+import time
 from typing import Any, Final
 
 from playwright.sync_api import Page, sync_playwright
@@ -25,6 +26,7 @@ from bench.appliance import Appliance, free_port, process_cpu, running
 from bench.browser import CHROMIUM
 from bench.delay import Fate, delayed
 from bench.setup import FLAGS, page_of, reachable
+from ipc.messages.stats import TransceiverStats
 
 ONE_WAY: Final = 0.01
 SIZE: Final = 10_000_000
@@ -32,6 +34,10 @@ CHUNK: Final = 16_384
 LOSSES: Final = (0, 1, 5)
 """Percent, each way."""
 MB: Final = 1_000_000
+_CHUNK_OF_OURS: Final = 1132
+"""Bytes of a message in a full packet."""
+_PUBLISHED: Final = 1.5
+"""Seconds after which statistics have been published once more."""
 
 TRANSFER: Final = """
 async ({ path, size, chunk, timeout }) => {
@@ -101,8 +107,8 @@ def transfer(page: Page, size: int = SIZE, timeout: float = 120.0) -> dict[str, 
     return result
 
 
-def measure(appliance: Appliance, times: int) -> tuple[float, float]:
-    """Medians of so many transfers: seconds, and the transceiver's CPU seconds."""
+def measure(appliance: Appliance, times: int) -> dict[str, float]:
+    """Of so many transfers: median speed and CPU of the transceiver, and the share that it sent again."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
@@ -113,7 +119,15 @@ def measure(appliance: Appliance, times: int) -> tuple[float, float]:
                 before = _cpu(appliance)
                 took.append(transfer(page)["seconds"])
                 busy.append(_cpu(appliance) - before)
-            return statistics.median(took), statistics.median(busy)
+            time.sleep(_PUBLISHED)
+            stats = appliance.worker("transceiver").stats
+            assert isinstance(stats, TransceiverStats)
+            chunks = times * SIZE / _CHUNK_OF_OURS
+            return {
+                "mb_per_s": round(SIZE / MB / statistics.median(took), 2),
+                "cpu_ms_per_mb": round(1000 * statistics.median(busy) / (SIZE / MB), 1),
+                "resent_percent": round(100 * stats.chunks_resent / chunks, 1),
+            }
         finally:
             browser.close()
 
@@ -140,9 +154,8 @@ def main() -> None:
             delayed(("127.0.0.1", port), ONE_WAY, reachable(), fate) as proxy,
             running(port=port, advertise=["{}:{}".format(*proxy.address)]) as appliance,
         ):
-            seconds, cpu = measure(appliance, times)
-        fields[f"loss{percent:g}_mb_per_s"] = round(SIZE / MB / seconds, 2)
-        fields[f"loss{percent:g}_cpu_ms_per_mb"] = round(1000 * cpu / (SIZE / MB), 1)
+            for name, value in measure(appliance, times).items():
+                fields[f"loss{percent:g}_{name}"] = value
     fields["python"] = f"{platform.python_version()} {sys.executable}"
     fields["cpus"] = os.cpu_count()
     fields["load_average"] = round(os.getloadavg()[0], 2)
