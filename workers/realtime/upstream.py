@@ -7,7 +7,7 @@ What is sent waits in a short queue, and whoever sends waits for room in it. A s
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -92,7 +92,7 @@ class Upstream:
     async def receive(self) -> str:
         """The next text message. Raises UpstreamFailed when none will come any more."""
         while True:
-            for event in self._events():
+            for event in self._connection.events():
                 if (text := self._take(event)) is not None:
                     await trio.lowlevel.checkpoint()
                     return text
@@ -106,7 +106,7 @@ class Upstream:
             )
         )
         while True:
-            for event in self._events():
+            for event in self._connection.events():
                 if isinstance(event, AcceptConnection):
                     return
                 if isinstance(event, RejectConnection):
@@ -158,12 +158,6 @@ class Upstream:
         except RemoteProtocolError as error:
             raise UpstreamFailed("upstream_violation", f"no WebSocket: {error}") from error
 
-    def _events(self) -> Iterator[WsEvent]:
-        try:
-            yield from self._connection.events()
-        except RemoteProtocolError as error:
-            raise UpstreamFailed("upstream_violation", f"no WebSocket: {error}") from error
-
     def _take(self, event: WsEvent) -> str | None:
         match event:
             case TextMessage():
@@ -182,9 +176,7 @@ class Upstream:
                     self._queue.send_nowait(event.response())
             case CloseConnection(code=code, reason=reason):
                 said = "".join(c for c in reason or "" if c.isprintable())[:_MAX_REASON]
-                raise UpstreamFailed(
-                    "upstream_closed", f"the server closed: {int(code)} {said}".strip()
-                )
+                raise UpstreamFailed("upstream_closed", f"closed: {int(code)} {said}".strip())
             case _:
                 pass  # a pong: that it came is enough
         return None
