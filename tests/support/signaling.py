@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -15,22 +15,27 @@ import trio
 from config.ids import ClusterId, Epoch, Route, SessionId, TransceiverId
 from ipc.messages.routes import TransceiverEntry, Transceivers
 from ipc.messages.sessions import (
+    CloseReason,
     CreateSession,
     EndSession,
     PatchSession,
     Problem,
     SessionCreated,
     SessionEnded,
+    SessionNews,
     SessionPatched,
     SessionRefused,
     SessionUnknown,
+    WatchSessions,
 )
+from workers.signaling import news as watching
 from workers.signaling.access import Access
 from workers.signaling.app import make_application
 from workers.signaling.http1 import Limits
 from workers.signaling.placing import Rules
 from workers.signaling.server import HttpServer
 from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request, Switchboard
+from workers.transceiver.news import News
 from workers.wire.ufrag import UfragKeys
 
 OFFER: Final = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + "a=x:padding\r\n" * 200
@@ -67,22 +72,32 @@ class FakeTransceivers:
     def __init__(self) -> None:
         self.sessions: dict[SessionId, CreateSession] = {}
         self.asked: Counter[str] = Counter()
+        self.watched: Counter[str] = Counter()
         self.silent: set[str] = set()
+        self.delay = 0.0
         self.gone: set[str] = set()
         self.refusing: dict[str, SessionRefused] = {}
         self.kept: frozenset[str] = frozenset()
         self.patches: list[PatchSession] = []
+        self.news: defaultdict[str, News] = defaultdict(News)
 
     async def call(self, rpc: str, request: Request, *, within: float) -> Reply:
         """One request, one reply."""
-        await trio.lowlevel.checkpoint()
-        self.asked[rpc] += 1
+        if isinstance(request, WatchSessions):
+            self.watched[rpc] += 1
+        else:
+            self.asked[rpc] += 1
+            await trio.sleep(self.delay)
         if rpc in self.gone:
             raise Gone("the transceiver is gone")
         if rpc in self.silent:
             raise NoAnswer(f"{rpc} did not answer in {within:g} s")
+        if isinstance(request, WatchSessions):
+            return await self.news[rpc].watch(request)
         if isinstance(request, EndSession):
             known = self.sessions.pop(request.session, None) is not None
+            if known:
+                self.happens(request.session, CloseReason.HANGUP)
             return (SessionEnded if known else SessionUnknown)(session=request.session)
         if isinstance(request, PatchSession):
             return self._patch(request)
@@ -96,6 +111,11 @@ class FakeTransceivers:
         session = SessionId(f"rtc_7_{token}")
         self.sessions[session] = request
         return SessionCreated(session, ANSWER, ICE)
+
+    def happens(self, session: SessionId, closed: CloseReason | None = None) -> None:
+        """It is connected, or closed."""
+        name = f"fake-{KEYS.decode(session.rpartition('_')[2]).transceiver}"
+        self.news[name].add(SessionNews(session, closed))
 
     def _patch(self, request: PatchSession) -> Reply:
         self.patches.append(request)
@@ -126,6 +146,7 @@ class Running:
         self.draining = trio.Event()
         self.done = trio.Event()
         self.port = 0
+        self.listening: socket.socket
 
     async def connect(self) -> trio.SocketStream:
         """A new TCP connection."""
@@ -150,11 +171,13 @@ async def running_server(
     """Serve on an ephemeral port of the loopback until the block ends."""
     line = FakeTransceivers()
     switchboard = switchboard_with(line, entry(0), entry(1))
-    application = make_application(switchboard, cors_origins, rules, access)
+    news = watching.News(switchboard)
+    application = make_application(switchboard, cors_origins, rules, access, news)
     server = HttpServer(application, limits, structlog.get_logger())
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listening.setblocking(False)
     running = Running(server, switchboard, line)
+    running.listening = listening
     running.port = listening.getsockname()[1]
 
     async def serve(task_status: trio.TaskStatus[None]) -> None:
@@ -162,6 +185,7 @@ async def running_server(
         running.done.set()
 
     async with trio.open_nursery() as nursery:
+        await nursery.start(news.run)
         await nursery.start(serve)
         yield running
         nursery.cancel_scope.cancel()

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from workers.signaling import calls, health, minting, page, whip
+from workers.signaling import calls, health, minting, page, signal_socket, whip
 from workers.signaling.access import Access
+from workers.signaling.news import News
 from workers.signaling.placing import Rules
 from workers.signaling.problems import OF_STATUS, ProblemKind, Refused
 from workers.signaling.switchboard import Switchboard
@@ -24,18 +25,22 @@ _EVERYWHERE: Final = (
     (b"referrer-policy", b"no-referrer"),
 )
 
+_STARTS: Final = ("http.response.start", "websocket.http.response.start")
+
 
 def make_application(
     switchboard: Switchboard,
     cors_origins: Sequence[str] = (),
     rules: Rules = Rules(),  # noqa: B008  # a value
     access: Access | None = None,
+    news: News | None = None,
 ) -> ASGIApp:
     """The ASGI application of the signaling worker. `*` in `cors_origins` allows every page.
 
-    Without `access` anybody may call.
+    Without `access` anybody may call. Of `news` somebody else does the asking.
     """
     access = access or Access()
+    news = news or News(switchboard)
     middleware = [Middleware(SecurityHeaders)]
     if cors_origins:
         middleware.append(
@@ -60,6 +65,7 @@ def make_application(
             *calls.routes(switchboard, access, rules),
             *minting.routes(access, rules),
             *whip.routes(switchboard, access, rules),
+            *signal_socket.routes(switchboard, news, access, rules, cors_origins),
             *health.routes(switchboard.placement),
             *page.routes(),
         ],
@@ -80,7 +86,7 @@ class SecurityHeaders:
         """Pass on, with headers added."""
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _STARTS:
                 message["headers"] = [*message.get("headers", ()), *_EVERYWHERE]
             await send(message)
 

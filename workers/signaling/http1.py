@@ -6,30 +6,25 @@ Every wait has a deadline, so a connection ends by itself whatever the peer does
     head and body   request_timeout from the first byte, however they trickle
     response        request_timeout per write, for a peer that does not read
 
-There are no child tasks and no shielded waits: cancelling the task closes the connection. HTTP/2,
-CONNECT and protocol upgrades are not spoken (docs/adr: the HTTP server).
+There are no child tasks and no shielded waits: cancelling the task closes the connection. HTTP/2 and
+CONNECT are not spoken, and of the protocols to upgrade to only WebSocket (docs/adr: the HTTP server).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
-from urllib.parse import unquote_to_bytes
+from typing import Final
 
 import h11
 import msgspec
 import trio
 
+from workers.signaling.asgi import Application, AsgiMessage, Headers, PeerGone, scope_of
 from workers.signaling.problems import OF_STATUS, ProblemKind, Refused
-
-AsgiMessage: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
-Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
-Application: TypeAlias = Callable[[AsgiMessage, Receive, Send], Awaitable[None]]
-Headers: TypeAlias = list[tuple[bytes, bytes]]
+from workers.signaling.websocket import WebSocketExchange, asks_for_websocket
 
 IDLE_TIMEOUT: Final = 30.0
 """Seconds a kept-alive connection may be silent."""
@@ -50,10 +45,6 @@ class Limits(msgspec.Struct, frozen=True):
     request_timeout: float
     max_body: int
     max_connections: int
-
-
-class PeerGone(Exception):
-    """The peer closed, reset, or stopped reading. No one is left to tell."""
 
 
 class HttpConnection:
@@ -78,6 +69,8 @@ class HttpConnection:
         self._said_all = False
         """The peer sends nothing more, by its own word, and what it sent has been read."""
         self._idle: trio.CancelScope | None = None
+        self._websocket: WebSocketExchange | None = None
+        self._last = False
         self._deadline = 0.0
 
     async def run(self) -> None:
@@ -97,6 +90,8 @@ class HttpConnection:
         """Close now if no request is under way."""
         if self._idle is not None:
             self._idle.cancel()
+        if self._websocket is not None:
+            self._websocket.stop()
 
     # --- one request ------------------------------------------------------------------------------
 
@@ -105,7 +100,7 @@ class HttpConnection:
             return True
         data = b""
         with trio.move_on_after(within) as self._idle:
-            while (data := await self._receive_some()) and not (data := data.lstrip(b"\r\n")):
+            while (data := await self.receive_some()) and not (data := data.lstrip(b"\r\n")):
                 pass  # empty lines before a request are ignored (RFC 9112, 2.2)
         self._idle = None
         self._http.receive_data(data)
@@ -119,6 +114,8 @@ class HttpConnection:
             request = await self._read_head()
             if request is None:
                 return False
+            if asks_for_websocket(request):
+                return await self._serve_websocket(request)
             exchange = Exchange(self, request)
             with trio.fail_after(_PATIENCE * self._limits.request_timeout):
                 await exchange.run(self._application)
@@ -133,6 +130,16 @@ class HttpConnection:
             return False
         self._http.start_next_cycle()
         return True
+
+    async def _serve_websocket(self, request: h11.Request) -> bool:
+        """Until it closes. False: this connection takes no other request. Raises Refused."""
+        self._last = True
+        await self.next_event()  # the end of its body, which is empty
+        if not self._keep_alive():
+            raise Refused(ProblemKind.BUSY, "too many connections are open for one that stays")
+        self._websocket = WebSocketExchange(self, request, scope_of(request))
+        await self._websocket.run(self._application)
+        return False
 
     async def _read_head(self) -> h11.Request | None:
         event = await self.next_event()
@@ -163,9 +170,9 @@ class HttpConnection:
             while (event := self._http.next_event()) is h11.NEED_DATA:
                 if self._http.they_are_waiting_for_100_continue:
                     go_on = h11.InformationalResponse(status_code=100, headers=[])
-                    await self._send_all(self._http.send(go_on) or b"")
+                    await self.send_all(self._http.send(go_on) or b"")
                 with trio.fail_at(self._deadline):
-                    self._http.receive_data(await self._receive_some())
+                    self._http.receive_data(await self.receive_some())
         except h11.RemoteProtocolError as error:
             kind = OF_STATUS.get(error.error_status_hint, ProblemKind.MALFORMED_REQUEST)
             raise Refused(kind, str(error)) from None
@@ -178,11 +185,18 @@ class HttpConnection:
         """Write the response head and its first (often only) piece of body in one go."""
         headers = [*headers, (b"date", _date(int(time.time())))]
         unread = self._http.their_state in (h11.SEND_BODY, h11.ERROR, h11.IDLE)
-        if unread or not self._keep_alive():
+        if unread or self._last or not self._keep_alive():
             headers.append((b"connection", b"close"))
         head = self._http.send(h11.Response(status_code=status, headers=headers)) or b""
         self._answered(status)
         await self.write(body, last=last, before=head)
+
+    async def switch(self, headers: Headers) -> bytes:
+        """Leave HTTP (101); gives what has come behind the request."""
+        head = self._http.send(h11.InformationalResponse(status_code=101, headers=headers))
+        self._answered(101)
+        await self.send_all(head or b"")
+        return self._http.trailing_data[0]
 
     async def write(self, body: bytes, *, last: bool, before: bytes = b"") -> None:
         """Write a piece of the response body, and its end if `last`."""
@@ -191,16 +205,18 @@ class HttpConnection:
             data += self._http.send(h11.Data(data=body)) or b""
         if last:
             data += self._http.send(h11.EndOfMessage()) or b""
-        await self._send_all(data)
+        await self.send_all(data)
 
-    async def _send_all(self, data: bytes) -> None:
+    async def send_all(self, data: bytes) -> None:
+        """Write, within the request timeout. Raises PeerGone."""
         try:
             with trio.fail_after(self._limits.request_timeout):
                 await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             raise PeerGone from None
 
-    async def _receive_some(self) -> bytes:
+    async def receive_some(self) -> bytes:
+        """What has come; nothing at the end. Raises PeerGone."""
         try:
             return bytes(await self._stream.receive_some(_RECEIVE_SIZE))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -214,7 +230,7 @@ class HttpConnection:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             for _ in range(self._limits.max_body // _RECEIVE_SIZE + 1):
-                if not await self._receive_some():
+                if not await self.receive_some():
                     return
 
     @property
@@ -247,7 +263,7 @@ class Exchange:
 
     async def run(self, application: Application) -> None:
         """Have the application answer. Raises what it raised; a missing answer is its bug."""
-        scope = self._scope()
+        scope = scope_of(self._request)
         if not self._has_body():
             await self._connection.next_event()
             self._body_read = True
@@ -262,29 +278,6 @@ class Exchange:
             if name == b"content-length":
                 self._announced = int(value)
         return self._announced > 0
-
-    def _scope(self) -> AsgiMessage:
-        target = self._request.target
-        if target[:7].lower() == b"http://":  # absolute-form (RFC 9112, 3.2.2)
-            target = b"/" + target[7:].partition(b"/")[2]
-        if not target.startswith(b"/"):
-            raise Refused(ProblemKind.MALFORMED_REQUEST, "the request target is not a path")
-        raw_path, _, query = target.partition(b"?")
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": self._request.http_version.decode("ascii"),
-            "method": self._request.method.decode("ascii"),
-            "scheme": "http",
-            "path": unquote_to_bytes(raw_path).decode("utf-8", "replace"),
-            "raw_path": raw_path,
-            "query_string": query,
-            "root_path": "",
-            "headers": list(self._request.headers),
-            "client": None,
-            "server": None,
-            "state": {},
-        }
 
     async def _receive(self) -> AsgiMessage:
         if self._body_told:

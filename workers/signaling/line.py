@@ -13,6 +13,7 @@ from ipc.messages.sessions import (
     SessionEnded,
     SessionPatched,
     SessionRefused,
+    SessionsNews,
     SessionUnknown,
 )
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
@@ -45,7 +46,7 @@ class RpcLine(AbstractContextManager["RpcLine"]):
         match reply:
             case SessionCreated() | SessionPatched() | SessionRefused():
                 return reply
-            case SessionEnded() | SessionUnknown():
+            case SessionEnded() | SessionUnknown() | SessionsNews():
                 return reply
             case _:
                 raise NoAnswer(f"it answered {type(reply).__name__}")

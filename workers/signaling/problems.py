@@ -45,6 +45,7 @@ class ProblemKind(Enum):
     UNSUPPORTED_MEDIA_TYPE = _Kind("unsupported-media-type", 415, "Not a content type we read")
     NOTHING_IN_COMMON = _Kind("nothing-in-common", 422, "No codec or transport in common")
     UNUSABLE_FRAGMENT = _Kind("unusable-fragment", 422, "This cannot be changed in that way")
+    UPGRADE_REQUIRED = _Kind("upgrade-required", 426, "This address speaks WebSocket")
     IF_MATCH_MISSING = _Kind("if-match-missing", 428, "Say which ICE credentials are meant")
     HEADERS_TOO_LARGE = _Kind("headers-too-large", 431, "The request header is too large")
     UNFIT_BACKEND = _Kind("unfit-backend", 501, "The back end cannot serve this call here")
@@ -53,6 +54,7 @@ class ProblemKind(Enum):
     INTERNAL_ERROR = _Kind("internal-error", 500, "We have made a mistake")
     FULL = _Kind("full", 503, "All transceivers are full")
     DRAINING = _Kind("draining", 503, "This host takes no new sessions")
+    BUSY = _Kind("busy", 503, "Too many connections")
     NOT_READY = _Kind("not-ready", 503, "No transceiver is ready")
     NO_ANSWER = _Kind("no-answer", 504, "The transceiver did not answer in time")
 
@@ -92,6 +94,7 @@ _OF_REFUSAL: Final = {
 
 _RETRY_AFTER: Final = {
     ProblemKind.FULL: RETRY_SOON,
+    ProblemKind.BUSY: RETRY_SOON,
     ProblemKind.NOT_READY: RETRY_SOON,
     ProblemKind.NO_ANSWER: RETRY_SOON,
     ProblemKind.DRAINING: RETRY_LATER,
@@ -124,11 +127,13 @@ class Refused(Exception):
 
     def encode(self) -> bytes:
         """The problem+json body."""
-        return msgspec.json.encode(
-            {
-                "type": self.kind.type,
-                "title": self.kind.value.title,
-                "status": self.kind.status,
-                "detail": self.detail,
-            }
-        )
+        return msgspec.json.encode(self.as_object())
+
+    def as_object(self) -> dict[str, object]:
+        """What it has in JSON."""
+        return {
+            "type": self.kind.type,
+            "title": self.kind.value.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+        }

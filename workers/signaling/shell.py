@@ -10,7 +10,7 @@ from typing import Final
 
 import trio
 
-from config.checks import BUILT_IN
+from config.checks import BUILT_IN, REALTIME
 from config.model import Config
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Transceivers
@@ -21,6 +21,7 @@ from workers.signaling.api_keys import ApiKeys
 from workers.signaling.app import make_application
 from workers.signaling.http1 import Limits
 from workers.signaling.line import RpcLine
+from workers.signaling.news import News
 from workers.signaling.placing import Rules
 from workers.signaling.server import HttpServer
 from workers.signaling.switchboard import Switchboard
@@ -45,8 +46,9 @@ async def serve(worker: Worker) -> None:
             line,
             answer_within=config.request_timeout,
         )
+        news = News(switchboard)
         application = make_application(
-            switchboard, config.cors_origins, make_rules(worker.config), make_access(worker)
+            switchboard, config.cors_origins, make_rules(worker.config), make_access(worker), news
         )
         server = HttpServer(application, limits, worker.log)
         worker.set_load(lambda: server.connections)
@@ -54,6 +56,7 @@ async def serve(worker: Worker) -> None:
         sockets = [sock for _, sock in worker.sockets(DescriptorKind.HTTP)]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_follow, worker, switchboard)
+            nursery.start_soon(news.run)
             async with trio.open_nursery() as serving:
                 await serving.start(server.serve, sockets, worker.draining)
                 await worker.ready(Ready())
@@ -63,9 +66,10 @@ async def serve(worker: Worker) -> None:
 def make_rules(config: Config) -> Rules:
     """The operator's part in every call."""
     backends = config.backends
+    own = (REALTIME,) if config.realtime.url else ()
     return Rules(
         default=backends.default,
-        backends=frozenset((*BUILT_IN, *backends.endpoints)),
+        backends=frozenset((*BUILT_IN, *backends.endpoints, *own)),
         max_duration=config.transceiver.max_duration,
         idle_timeout=config.transceiver.idle_timeout,
     )

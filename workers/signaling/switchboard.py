@@ -18,7 +18,9 @@ from ipc.messages.sessions import (
     SessionEnded,
     SessionPatched,
     SessionRefused,
+    SessionsNews,
     SessionUnknown,
+    WatchSessions,
 )
 from workers.signaling.placement import Placement
 from workers.signaling.problems import ProblemKind, Refused
@@ -29,8 +31,10 @@ ATTEMPTS: Final = 2
 """A transceiver that does not answer, or has just become full, costs one more try, not the session."""
 _SESSION_ID: Final = re.compile(r"rtc_([0-9]{1,5})_([0-9A-Za-z]{23})")
 
-Request: TypeAlias = CreateSession | PatchSession | EndSession
-Reply: TypeAlias = SessionCreated | SessionPatched | SessionRefused | SessionEnded | SessionUnknown
+Request: TypeAlias = CreateSession | PatchSession | EndSession | WatchSessions
+Reply: TypeAlias = (
+    SessionCreated | SessionPatched | SessionRefused | SessionEnded | SessionUnknown | SessionsNews
+)
 
 
 class NoAnswer(Exception):
@@ -61,12 +65,14 @@ class Switchboard:
         self._keys = keys
         self._line = line
         self._attempt_within = answer_within / ATTEMPTS
+        self._rpcs: frozenset[str] = frozenset()
         self.placement = Placement()
 
     def update(self, table: Transceivers) -> None:
         """The supervisor's newest table."""
         self.placement.update(table)
-        self._line.keep(frozenset(entry.rpc for entry in table.entries))
+        self._rpcs = frozenset(entry.rpc for entry in table.entries)
+        self._line.keep(self._rpcs)
 
     async def create(self, request: CreateSession) -> SessionCreated:
         """A session for an offer. Raises Refused."""
@@ -90,7 +96,7 @@ class Switchboard:
 
     async def patch(self, session: str, fragment: str, expected: tuple[str, ...]) -> SessionPatched:
         """Carry a client's SDP fragment to its session. Raises Refused."""
-        entry = self._owner(session)
+        entry = self.owner(session)
         if entry is None:
             raise _unknown()
         request = PatchSession(SessionId(session), fragment, expected)
@@ -110,7 +116,7 @@ class Switchboard:
 
     async def end(self, session: str) -> None:
         """Hang up. Raises Refused (UNKNOWN_SESSION, NO_ANSWER)."""
-        entry = self._owner(session)
+        entry = self.owner(session)
         if entry is None:
             raise _unknown()
         request = EndSession(session=SessionId(session))
@@ -128,6 +134,15 @@ class Switchboard:
             case _:
                 raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
 
+    async def watch(self, rpc: str, request: WatchSessions) -> SessionsNews:
+        """What has happened to sessions of the transceiver there. Raises NoAnswer and Gone."""
+        if rpc not in self._rpcs:
+            raise Gone("the transceiver is gone")
+        reply = await self._line.call(rpc, request, within=request.within + self._attempt_within)
+        if not isinstance(reply, SessionsNews):
+            raise NoAnswer(f"it said {type(reply).__name__}")
+        return reply
+
     async def _offer(self, entry: TransceiverEntry, request: CreateSession) -> SessionCreated:
         try:
             reply = await self._line.call(entry.rpc, request, within=self._attempt_within)
@@ -141,7 +156,8 @@ class Switchboard:
             case _:
                 raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
 
-    def _owner(self, session: str) -> TransceiverEntry | None:
+    def owner(self, session: str) -> TransceiverEntry | None:
+        """The transceiver that a session id names; None if it is gone, or the id is not ours."""
         match = _SESSION_ID.fullmatch(session)
         if match is None:
             return None

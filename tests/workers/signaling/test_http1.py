@@ -119,14 +119,17 @@ async def test_what_is_not_spoken_here() -> None:
         assert running.server.guarded == 0
 
 
-async def test_a_websocket_upgrade_is_an_ordinary_request_here() -> None:
+async def test_a_websocket_where_there_is_none() -> None:
     upgrade = (
         b"GET /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     async with running_server() as running:
         answer = await exchange(running, upgrade + b"\x88\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.startswith(b"HTTP/1.1 404")
+        assert b"urn:tandem:problem:not-found" in answer
+        other = upgrade.replace(b"websocket", b"h2c")  # whoever does not speak it does not heed it
+        assert (await exchange(running, other)).startswith(b"HTTP/1.1 200")
         assert running.server.guarded == 0
 
 
