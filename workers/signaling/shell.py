@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections.abc import Iterable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 import trio
 
 from config.checks import BUILT_IN, REALTIME
+from config.ids import Endpoint
 from config.model import Config
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Transceivers
@@ -79,6 +82,8 @@ def make_access(worker: Worker) -> Access:
     """With the operator's keys if there are any, else for everybody."""
     path = worker.config.signaling.api_keys
     if not path:
+        if reached := beyond_loopback(worker.config.signaling.listen):
+            worker.log.warning("whoever reaches this may place calls: no API keys", listen=reached)
         return Access()
     # Its imports cost as much as all others together; only who has keys pays for them.
     from workers.signaling.client_secrets import ClientSecrets
@@ -86,6 +91,11 @@ def make_access(worker: Worker) -> Access:
     assignment = worker.assignment
     secrets = ClientSecrets(assignment.ufrag_keys, assignment.mint_with, os.urandom)
     return Access(Locks(ApiKeys(Path(path), worker.log), secrets, time.time))
+
+
+def beyond_loopback(listen: Iterable[Endpoint]) -> str:
+    """Which of these other hosts may reach, for the log."""
+    return ", ".join(str(each) for each in listen if not ip_address(each.host).is_loopback)
 
 
 def connections_within(wanted: int, descriptors: int) -> int:
