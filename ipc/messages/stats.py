@@ -45,6 +45,8 @@ class EndpointStats(msgspec.Struct, frozen=True):
     """What it calls itself."""
     without_credit: int = 0
     """Chunks of audio that it was too slow for."""
+    mistakes: dict[str, int] = {}
+    """Items that were not heeded, by the `code` it was told (docs/backend.md)."""
 
 
 class TransceiverStats(Tagged, frozen=True):

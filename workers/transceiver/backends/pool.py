@@ -115,6 +115,8 @@ class _Endpoint:
     said_at: Instant = float("-inf")
     credit: int = 0
     without_credit: int = 0
+    mistakes: Counter[str] = field(default_factory=Counter)
+    """What it was told that it did wrong, by ErrorCode."""
     sessions: set[str] = field(default_factory=set)
 
     @property
@@ -167,7 +169,9 @@ class Pool:
     def stats(self, endpoint: EndpointName) -> EndpointStats:
         """How it stands."""
         it = self._endpoints[endpoint]
-        return EndpointStats(it.live, len(it.sessions), it.hello.name, it.without_credit)
+        return EndpointStats(
+            it.live, len(it.sessions), it.hello.name, it.without_credit, dict(it.mistakes)
+        )
 
     # --- what sessions do ---------------------------------------------------------------------------
 
@@ -195,8 +199,11 @@ class Pool:
         if type(item) is AudioIn:
             if endpoint.credit <= 0:
                 self.counters.without_credit += 1
+                endpoint.without_credit += 1
                 return None
             endpoint.credit -= 1
+        elif type(item) is Error:
+            endpoint.mistakes[item.code.value] += 1
         endpoint.said_at = now
         self.counters.items_out += 1
         return endpoint.name
@@ -393,4 +400,7 @@ class Pool:
     def _send(self, endpoint: _Endpoint, now: Instant, *items: ToBackend) -> list[PoolOutput]:
         endpoint.said_at = now
         self.counters.items_out += len(items)
+        for item in items:
+            if type(item) is Error:
+                endpoint.mistakes[item.code.value] += 1
         return [Send(endpoint.name, items)]
