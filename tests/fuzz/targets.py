@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import google_crc32c
 import msgspec
 
+from config.api_keys import parse_api_keys
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
 from config.load import load
 from config.problems import ConfigError
@@ -26,6 +27,10 @@ from ipc.codec import CodecError, decode, encode
 from ipc.messages.lifecycle import Hello
 from ipc.messages.sessions import CreateSession
 from tests.support.sessions import End, Pair, entropy, identity
+from workers.signaling.client_secrets import ClientSecrets
+from workers.signaling.grants import Grant
+from workers.signaling.problems import Refused
+from workers.signaling.signals import parse_signal
 from workers.transceiver.core.admission import Admitted, Settings, admit
 from workers.transceiver.core.checks import parse_binding
 from workers.transceiver.core.fragment import read_fragment
@@ -190,6 +195,27 @@ def _config(data: bytes) -> None:
         load(data.decode("utf-8", "replace"), source="fuzz.toml")
 
 
+def _signal(data: bytes) -> None:
+    """What it lets through goes on in msgpack."""
+    with contextlib.suppress(Refused):
+        wanted = parse_signal(data.decode("utf-8", "replace"))
+        msgspec.msgpack.encode(wanted)
+
+
+@cache
+def _secrets() -> ClientSecrets:
+    return ClientSecrets({"a": bytes(16)}, "a", bytes)
+
+
+def _client_secret(data: bytes) -> None:
+    _secrets().read(data.decode("latin-1"))
+
+
+def _api_keys(data: bytes) -> None:
+    with contextlib.suppress(ConfigError):
+        parse_api_keys(data.decode("utf-8", "replace"), source="fuzz.toml")
+
+
 def _ipc(data: bytes) -> None:
     with contextlib.suppress(CodecError):
         message = decode(data)
@@ -286,6 +312,18 @@ TARGETS: Final[dict[str, Fuzzed]] = {
             b"a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef01234567\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n"
         ],
     ),
+    "signal": Fuzzed(
+        _signal,
+        lambda: [
+            b'{"type":"offer","sdp":"v=0","id":1,"session":{"model":"x","audio":{"rate":[1,2.5,null]}}}',
+            b'{"type":"trickle","fragment":"a=x","ice":"e","id":"b","session":"rtc_0_x"}',
+        ],
+    ),
+    "client_secret": Fuzzed(
+        _client_secret,
+        lambda: [_secrets().mint(Grant(key="a"), now=1, seconds=60).value.encode()],
+    ),
+    "api_keys": Fuzzed(_api_keys, lambda: [b'shop = "sha256:' + b"0f" * 32 + b'"\n']),
     "admission": Fuzzed(_admission, _offers),
     "association": Fuzzed(_association, lambda: [_joined(_handshake())]),
     "session": Fuzzed(_session, lambda: [_joined(_captured()[:10])]),
