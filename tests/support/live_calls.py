@@ -22,15 +22,30 @@ class Calls:
         self.report: dict[str, Any] = {}
 
 
+def call_command(
+    appliance: Appliance,
+    seconds: float,
+    count: int = CALLS,
+    options: Sequence[str] = (),
+    path: str = "/v1/realtime/calls",
+) -> list[str]:
+    """`tandem call` for some calls of that length, to be run in TREE."""
+    command = [sys.executable, "-m", "appliance.cli.main", "call"]
+    command += [appliance.url + path, "--count", str(count), "--json"]
+    return [*command, "--seconds", str(seconds), *options]
+
+
 @asynccontextmanager
 async def live_calls(
-    appliance: Appliance, seconds: float, count: int = CALLS, options: Sequence[str] = ()
+    appliance: Appliance,
+    seconds: float,
+    count: int = CALLS,
+    options: Sequence[str] = (),
+    path: str = "/v1/realtime/calls",
 ) -> AsyncIterator[Calls]:
     """Some calls of that length, all of them connected when the block begins."""
     calls = Calls()
-    command = [sys.executable, "-m", "appliance.cli.main", "call"]
-    command += [f"{appliance.url}/v1/realtime/calls", "--count", str(count), "--json"]
-    command += ["--seconds", str(seconds), *options]
+    command = call_command(appliance, seconds, count, options, path)
 
     async def run() -> None:
         done = await trio.run_process(command, capture_stdout=True, check=False, cwd=TREE)

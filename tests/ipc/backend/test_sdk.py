@@ -12,7 +12,15 @@ import pytest
 import trio
 
 from ipc.backend.codec import decode_from_backend, encode_batch
-from ipc.backend.messages import AudioIn, AudioOut, Credit, Hello, SessionStarted, ToBackend
+from ipc.backend.messages import (
+    AudioIn,
+    AudioOut,
+    Credit,
+    FromBackend,
+    Hello,
+    SessionStarted,
+    ToBackend,
+)
 from ipc.zmq_trio import Pattern, ZmqSocket
 from tests.support.appliance import TREE
 from tests.support.short_path import short_directory as short_directory
@@ -63,7 +71,7 @@ async def test_an_agent_runs_on_it_alone(
                 AudioIn("s", 0, b"frame"),
             ]
             await socket.send([encode_batch(said)])
-            heard = []
+            heard: list[FromBackend] = []
             with trio.fail_after(20):
                 while not any(isinstance(item, AudioOut) for item in heard):
                     (data,) = await socket.receive()
