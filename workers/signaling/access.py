@@ -16,7 +16,7 @@ from workers.signaling.api_keys import ApiKeys
 from workers.signaling.grants import ANYONE, Grant
 from workers.signaling.problems import ProblemKind, Refused
 
-if TYPE_CHECKING:  # importing it costs as much as all else, and only who has keys needs it
+if TYPE_CHECKING:  # importing it takes a while, and only who has keys needs it
     from workers.signaling.client_secrets import ClientSecrets, Minted
 
 _SCHEME: Final = "bearer"
