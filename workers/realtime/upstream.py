@@ -159,26 +159,23 @@ class Upstream:
             raise UpstreamFailed("upstream_violation", f"no WebSocket: {error}") from error
 
     def _take(self, event: WsEvent) -> str | None:
-        match event:
-            case TextMessage():
-                self._length += len(event.data)
-                if self._length > MAX_MESSAGE:
-                    raise UpstreamFailed("upstream_violation", "a message is too large")
-                self._parts.append(event.data)
-                if event.message_finished:
-                    text = "".join(self._parts)
-                    self._parts, self._length = [], 0
-                    return text
-            case BytesMessage():
-                raise UpstreamFailed("upstream_violation", "a message is no text")
-            case Ping():
-                with suppress(trio.WouldBlock):  # what is queued shows as well that we live
-                    self._queue.send_nowait(event.response())
-            case CloseConnection(code=code, reason=reason):
-                said = "".join(c for c in reason or "" if c.isprintable())[:_MAX_REASON]
-                raise UpstreamFailed("upstream_closed", f"closed: {int(code)} {said}".strip())
-            case _:
-                pass  # a pong: that it came is enough
+        if isinstance(event, TextMessage):
+            self._length += len(event.data)
+            if self._length > MAX_MESSAGE:
+                raise UpstreamFailed("upstream_violation", "a message is too large")
+            self._parts.append(event.data)
+            if event.message_finished:
+                text = "".join(self._parts)
+                self._parts, self._length = [], 0
+                return text
+        elif isinstance(event, BytesMessage):
+            raise UpstreamFailed("upstream_violation", "a message is no text")
+        elif isinstance(event, Ping):
+            with suppress(trio.WouldBlock):  # what is queued shows as well that we live
+                self._queue.send_nowait(event.response())
+        elif isinstance(event, CloseConnection):
+            said = "".join(c for c in event.reason or "" if c.isprintable())[:_MAX_REASON]
+            raise UpstreamFailed("upstream_closed", f"closed: {int(event.code)} {said}".strip())
         return None
 
 
