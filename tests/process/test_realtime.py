@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.process
 
 async def test_it_is_restarted_and_a_drain_ends_calls_before_it(tmp_path: Path) -> None:
     async with realtime_server() as server:
-        config = {
+        config: dict[str, dict[str, Any]] = {
             "realtime": {"url": server.url},
             "backends": {"default": "realtime"},
             "supervisor": {"drain_timeout": 30.0},
