@@ -13,12 +13,11 @@ Two cores, one inside the other:
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
-from config.ids import Endpoint, Instant, SessionId, Transport
+from config.ids import Endpoint, Instant, SessionId
 from ipc.backend.messages import ClientHints
 from ipc.messages.sessions import CloseReason, Problem
 from workers.transceiver.core.sctp.interface import (
@@ -27,7 +26,6 @@ from workers.transceiver.core.sctp.interface import (
     CloseChannel,
     MessageReceived,
     OpenChannel,
-    Parameters,
     SendMessage,
 )
 from workers.transceiver.core.srtp import SrtpKeys
@@ -38,97 +36,15 @@ from workers.transceiver.core.streams.interface import Codec as Codec
 from workers.transceiver.core.streams.interface import RelaysChanged as RelaysChanged
 from workers.transceiver.core.streams.interface import SendAudio as SendAudio
 from workers.transceiver.core.streams.interface import StreamCommand, StreamEvent, StreamStats
+from workers.transceiver.core.values import DataParameters as DataParameters
+from workers.transceiver.core.values import DtlsRole as DtlsRole
+from workers.transceiver.core.values import Fingerprint as Fingerprint
+from workers.transceiver.core.values import IceCredentials as IceCredentials
+from workers.transceiver.core.values import IceRole as IceRole
+from workers.transceiver.core.values import Path as Path
+from workers.transceiver.core.values import SessionParameters as SessionParameters
 from workers.wire.link import RecordType
 from workers.wire.types import DropReason
-
-# --- values ---------------------------------------------------------------------------------------
-
-
-class Path(NamedTuple):
-    """A way to the peer: equal, as a tuple, to the relay's flow key of the same flow."""
-
-    transport: Transport
-    remote: Endpoint
-    local: Endpoint
-
-    def __str__(self) -> str:
-        return f"{self.remote}>{self.local}/{self.transport.name.lower()}"
-
-
-class IceRole(Enum):
-    """RFC 8445, 6.1.1. The controlled side answers like a lite agent and verifies like a full one."""
-
-    CONTROLLING = "controlling"
-    CONTROLLED = "controlled"
-
-
-class DtlsRole(Enum):
-    """RFC 8842: `active` sends the ClientHello."""
-
-    ACTIVE = "active"
-    PASSIVE = "passive"
-
-
-class IceCredentials(msgspec.Struct, frozen=True):
-    """RFC 8839, 5.4."""
-
-    ufrag: str
-    password: str
-
-
-class Fingerprint(msgspec.Struct, frozen=True):
-    """RFC 8122: hash function in lower case (`sha-256`) and digest bytes."""
-
-    algorithm: str
-    digest: bytes
-
-
-class DataParameters(msgspec.Struct, frozen=True):
-    """What was agreed for the section of data channels (RFC 8841)."""
-
-    mid: str
-    remote_port: int
-    """SCTP's, not UDP's."""
-    peer_max_message: int
-    """Bytes; 0 if the peer sets no limit."""
-    our_init: bytes = b""
-    their_init: bytes = b""
-    """SNAP: the INIT chunks of both descriptions; empty if the peer's had none."""
-
-    def association(self, *, even: bool) -> Parameters:
-        """Those of an association that does as was agreed."""
-        return Parameters(
-            even=even,
-            remote_port=self.remote_port,
-            peer_max_message=self.peer_max_message,
-            our_init=self.our_init,
-            their_init=self.their_init,
-        )
-
-
-class SessionParameters(msgspec.Struct, frozen=True):
-    """Everything a session is born with."""
-
-    ice_role: IceRole
-    dtls_role: DtlsRole
-    local: IceCredentials
-    remote: IceCredentials
-    remote_fingerprints: tuple[Fingerprint, ...]
-    audio: AudioParameters | None
-    remote_endpoints: tuple[Path, ...] = ()
-    """Controlling side only: where to send checks."""
-    connect_timeout: float = 30.0
-    consent_timeout: float = 30.0
-    max_duration: float = 0.0
-    """Seconds from CONNECTED; 0 for ever."""
-    idle_timeout: float = 0.0
-    """Seconds without audio or message; 0 never."""
-    data: DataParameters | None = None
-    sped: bool = False
-    """Both ends put DTLS into checks."""
-    ssrc: int | None = None
-    """Of our audio, if the peer has been told; else the session picks one."""
-
 
 # --- a session's events ---------------------------------------------------------------------------
 
