@@ -26,7 +26,10 @@ LIVE, FAILED, ENDED = (f"html[data-state={state}]" for state in ("live", "failed
 
 def of(kind: type[Stats], status: StatusReply) -> Stats:
     """The statistics of the one worker that publishes that kind."""
-    return next(w.stats for w in status.workers if isinstance(w.stats, kind))
+    for worker in status.workers:
+        if isinstance(worker.stats, kind):
+            return worker.stats
+    raise LookupError(f"no {kind.__name__} yet")
 
 
 def until(page: Page, script: str, argument: object = None) -> Any:

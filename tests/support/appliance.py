@@ -85,11 +85,10 @@ class Appliance:
             while self.process.poll() is None:
                 try:
                     last = status = await self.status(within=1.0)
-                except (RpcTimeout, RpcFailed) as error:
-                    last = error
-                else:
                     if condition(status):
                         return status
+                except (RpcTimeout, RpcFailed, LookupError) as error:
+                    last = error  # nobody answers yet, or what was asked for is not there yet
                 await trio.sleep(0.02)
         code = self.process.poll()
         raise AssertionError(f"exit code {code}, last: {last}\n{self.log()}")
