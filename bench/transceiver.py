@@ -4,7 +4,8 @@ A real appliance with one worker of each kind, called by `tandem call`: 50 packe
 echoed. Its transceiver and its peers take turns on one CPU, which is theirs alone; relay, signaling and
 caller share the others. Three things are measured:
 
-* **turns**: 50 calls each (without --quick also 200), all of them in every round, medians. CPU by /proc.
+* **turns**: 50 calls each (without --quick also 200), all of them in every round, medians (--quick: the
+  peers once). CPU by /proc.
 * **many**: 300 calls on Tandem alone (without --quick also 500 and 1000), transceiver and relay, by what
   they say of themselves, and memory.
 * **burst**: calls as fast as they are answered, and what one costs in all processes of Tandem.
@@ -19,7 +20,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -93,13 +94,18 @@ def burst(appliance: Appliance, count: int) -> dict[str, Any]:
 
 
 def take_turns(
-    contenders: Sequence[Contender], *, sessions: int, rounds: int, seconds: float
+    contenders: Sequence[Contender],
+    *,
+    sessions: int,
+    rounds: int,
+    seconds: float,
+    once: Collection[str] = SLOW,
 ) -> dict[str, list[Turn]]:
-    """All of them in each round, the slow ones in the first only."""
+    """All of them in each round, those named in `once` in the first only."""
     turns: dict[str, list[Turn]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         for contender in contenders:
-            if number == 0 or contender.name not in SLOW:
+            if number == 0 or contender.name not in once:
                 say(f"round {number + 1}, {sessions} sessions: {contender.name}")
                 turn = take_turn(contender, sessions=sessions, seconds=seconds)
                 turns[contender.name].append(turn)
@@ -173,11 +179,12 @@ def main() -> None:
         windows = []
         for count in (MANY,) if quick else (MANY, 500, 1000):
             say(f"{count} sessions")
-            windows.append((count, measure(appliance, count=count, seconds=3.0 if quick else 10.0)))
+            windows.append((count, measure(appliance, count=count, seconds=2.0 if quick else 10.0)))
         say("a burst of calls")
         rush = burst(appliance, BURST)
-        seconds, rounds = (1.5, 2) if quick else (4.0, 5)
-        turns = take_turns(contenders, sessions=FEW, rounds=rounds, seconds=seconds)
+        seconds, rounds = (1.0, 2) if quick else (4.0, 5)
+        once = {c.name for c in contenders[1:]} if quick else SLOW
+        turns = take_turns(contenders, sessions=FEW, rounds=rounds, seconds=seconds, once=once)
         fields: dict[str, Any] = medians(turns)
         if not quick:
             able = [c for c in contenders if c.name not in SLOW]
