@@ -111,12 +111,6 @@ class Inbox(Generic[Heard]):
         self._ended = True
         self._arrived.set()
 
-    def clear(self) -> None:
-        """Forget what waits."""
-        self._waiting.clear()
-        if not self._ended:
-            self._arrived = trio.Event()
-
 
 class Call:
     """Made by `serve`. Leaving its block, or `hang_up`, ends the call.

@@ -109,11 +109,6 @@ class Playout:
         """Seconds of audio that wait."""
         return self._waiting * FRAME
 
-    @property
-    def playing(self) -> bool:
-        """Something waits and is not paused."""
-        return bool(self._waiting) and not self._paused
-
     # --- what the back end says -------------------------------------------------------------------
 
     def add(self, item: str, payload: bytes, now: Instant, *, last: bool = False) -> bool:
