@@ -14,7 +14,7 @@ import wave
 from array import array
 from typing import Final, Protocol
 
-from workers.caller.g711 import SILENCE, encode_ulaw
+from workers.wire.companding import SILENCE, Law
 
 FRAME_SECONDS: Final = 0.02
 ULAW_RATE: Final = 8000
@@ -106,7 +106,7 @@ class WavSource:
         narrow = _average(samples, channels * (rate // ULAW_RATE))
         if not narrow:
             raise ValueError("it has no samples")
-        return cls(encode_ulaw(narrow))
+        return cls(Law("pcmu").compress(narrow.tobytes()))
 
     def frame(self, index: int) -> bytes:
         """160 bytes; the file starts again at its end."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from workers.transceiver.audio.companding import Law
 from workers.transceiver.audio.resampler import Resampler
 from workers.transceiver.audio.waveform import Concealer
+from workers.wire.companding import Law
 from workers.wire.types import DropReason, Malformed
 
 CLOCK: Final = 8_000

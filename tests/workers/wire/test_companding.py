@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.transceiver.audio.companding import Law
+from workers.wire.companding import SILENCE, Law
 
 EVERY_SAMPLE = array("h", range(-32_768, 32_768)).tobytes()
 EVERY_CODE = bytes(range(256))
+SAMPLES = st.integers(-32_768, 32_767)
 LAWS = {name: Law(name) for name in ("pcmu", "pcma")}
 
 
@@ -67,3 +68,30 @@ def test_any_bytes_are_sound(payload: bytes, name: str) -> None:
     pcm = LAWS[name].expand(payload)
     assert len(pcm) == 2 * len(payload)
     assert len(LAWS[name].compress(pcm)) == len(payload)
+
+
+def compressed(*values: int) -> bytes:
+    return LAWS["pcmu"].compress(array("h", values).tobytes())
+
+
+def test_known_codes() -> None:
+    assert compressed(0) == bytes((SILENCE,))
+    assert compressed(32767, -32768) == b"\x80\x00"
+    assert list(samples(LAWS["pcmu"].expand(b"\x80\x00\xff\x7f"))) == [32124, -32124, 0, 0]
+
+
+def test_every_code_but_negative_zero_survives_a_round_trip() -> None:
+    codes = bytes(code for code in range(256) if code != 0x7F)
+    assert LAWS["pcmu"].compress(LAWS["pcmu"].expand(codes)) == codes
+
+
+@given(SAMPLES)
+def test_error_is_within_half_a_step(sample: int) -> None:
+    (decoded,) = samples(LAWS["pcmu"].expand(compressed(sample)))
+    assert abs(decoded - sample) <= (abs(sample) + 132) / 32 + 4 + 650 * (abs(sample) > 32000)
+
+
+@given(SAMPLES, SAMPLES)
+def test_order_is_kept(a: int, b: int) -> None:
+    low, high = samples(LAWS["pcmu"].expand(compressed(*sorted((a, b)))))
+    assert low <= high

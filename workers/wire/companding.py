@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+SILENCE: Final = 0xFF
+"""The code of sample 0 in µ-law."""
+
 _BIAS: Final = 0x84
 _CLIP: Final = 32_635
 
