@@ -1,12 +1,19 @@
 """Request and reply with deadlines: one ROUTER that serves, any number of DEALERs that call.
 
-A request is the frames [call id, message], a reply the same call id and a message. Whatever goes wrong at
-the server is answered with a Failure, so that a caller learns it before its deadline.
+A request is the frames [call, message], a reply the same call and a message; the call is its number and
+when its caller gives up, u64 each. Whatever goes wrong at the server is answered with a Failure, so that a
+caller learns it before its deadline.
+
+Not ZMQ_IMMEDIATE, though that would keep a request from a server that came after its caller had given
+up: libzmq then drops, when a server goes, also the replies that have arrived and that nobody has read. So
+what is too late is left alone by the server.
 """
 
 from __future__ import annotations
 
 import itertools
+import struct
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -26,7 +33,8 @@ MAX_CONCURRENT: Final = 256
 """Requests in work at a server and calls under way at a client, unless told otherwise."""
 HANDLER_DEADLINE: Final = 30.0
 """Seconds a handler may take; longer is a bug that would use up the slots of the server."""
-_CALL_ID_BYTES: Final = 8
+_CALL: Final = struct.Struct(">QQ")
+"""Its number, and in CLOCK_MONOTONIC's ns, which all processes of a host share, when it is too late."""
 _MAX_WHY: Final = 2000
 
 
@@ -59,6 +67,8 @@ class RpcServer(Closing):
         """Requests that were no message."""
         self.overloaded = 0
         """Requests refused because `limit` others were in work."""
+        self.expired = 0
+        """Requests that came after their callers had given up."""
         self.failed = 0
         """Requests whose handler raised or took too long."""
         self.undelivered = 0
@@ -88,10 +98,13 @@ class RpcServer(Closing):
         self._socket.close()
 
     def _take(self, frames: Frames, handler: Handler, nursery: trio.Nursery) -> None:
-        if len(frames) != 3 or len(frames[1]) != _CALL_ID_BYTES:
+        if len(frames) != 3 or len(frames[1]) != _CALL.size:
             self.malformed += 1
             return
         peer, call, data = frames
+        if _CALL.unpack(call)[1] < time.monotonic_ns():
+            self.expired += 1
+            return
         try:
             request = decode(data)
         except CodecError as error:
@@ -156,8 +169,7 @@ class RpcClient(Closing):
         self._ids = itertools.count(1)
         self._calls: dict[bytes, _Call] = {}
         self._reading = False
-        # Immediate: a request of before a restart is never delivered to the new server.
-        self._socket = ZmqSocket(Pattern.DEALER, immediate=True)
+        self._socket = ZmqSocket(Pattern.DEALER)
         try:
             self._socket.connect(endpoint)
         except BaseException:
@@ -176,14 +188,14 @@ class RpcClient(Closing):
         data = encode(message)
         if len(self._calls) >= self._limit:
             raise RpcFailed(f"{self.endpoint}: {self._limit} calls wait already")
-        call_id = next(self._ids).to_bytes(_CALL_ID_BYTES, "big")
-        call = self._calls[call_id] = _Call()
+        name = _name(next(self._ids), within)
+        call = self._calls[name] = _Call()
         try:
             with trio.move_on_after(within):
-                await self._socket.send([call_id, data])
+                await self._socket.send([name, data])
                 await self._until_answered(call)
         finally:
-            del self._calls[call_id]
+            del self._calls[name]
             if not self._reading:  # it may have been this call's turn when its time was up
                 self._pass_on()
         if call.reply is None:
@@ -229,6 +241,11 @@ class RpcClient(Closing):
         call.turn.set()
 
 
+def _name(number: int, within: float) -> bytes:
+    """What a call is called, that is waited for so many seconds from now on."""
+    return _CALL.pack(number, time.monotonic_ns() + int(within * 1e9))
+
+
 def _accept(data: bytes) -> Message:
     try:
         reply = decode(data)
@@ -244,9 +261,8 @@ def call_blocking(endpoint: str, message: Message, within: float) -> Message:
 
     Raises ipc.zmq_trio.Unreachable or its NotAllowed at once if nobody listens, RpcTimeout, RpcFailed.
     """
-    call_id = bytes(_CALL_ID_BYTES)
     try:
-        frames = request_blocking(endpoint, [call_id, encode(message)], within)
+        frames = request_blocking(endpoint, [_name(0, within), encode(message)], within)
     except TimeoutError:
         raise RpcTimeout(
             f"{endpoint}: no reply to {type(message).__name__} within {within:g} s"

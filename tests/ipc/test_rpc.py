@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -232,15 +233,15 @@ async def test_malformed_requests_are_counted_and_never_stop_the_server(
             raw.connect(endpoint)
             for frames in (
                 [b""],
-                [b"x" * 8],
-                [b"x" * 8, b"garbage"],
+                [b"x" * 16],
+                [b"x" * 16, b"garbage"],
                 [b"x", encode(end("x"))],
                 [b"x"] * 50,
-                [b"x" * 8, b"x" * MAX_MESSAGE],
+                [b"x" * 16, b"x" * MAX_MESSAGE],
             ):
                 await raw.send(frames)
             assert await raw.receive() == [
-                b"x" * 8,
+                b"x" * 16,
                 encode(Failure(why="malformed request: Expected `object`, got `int`")),
             ]
             await raw.receive()
@@ -250,14 +251,21 @@ async def test_malformed_requests_are_counted_and_never_stop_the_server(
 
 
 async def test_calls_ride_through_a_restart_of_the_server(endpoint: str, lines: LogLines) -> None:
+    served: list[Message] = []
+
+    async def handler(request: Message) -> Message:
+        served.append(request)
+        return await ended(request)
+
     with RpcClient(endpoint) as client:
         with pytest.raises(RpcTimeout):
             await client.call(end("nobody is there yet"), within=0.05)
         for _ in range(3):
-            async with serving(RpcServer(endpoint, log=lines.log), ended):
+            async with serving(RpcServer(endpoint, log=lines.log), handler):
                 assert await client.call(end("x"), within=10) == DONE["x"]
             with pytest.raises(RpcTimeout):
                 await client.call(end("between"), within=0.05)
+    assert served == [end("x")] * 3, "what nobody waits for any more is not done"
     with pytest.raises(trio.ClosedResourceError):
         await client.call(end("x"), within=1)
 
@@ -307,3 +315,24 @@ async def test_the_blocking_call_of_the_command_line(endpoint: str, lines: LogLi
             await blocking(call_blocking, endpoint, end("bad"), 5.0)
         with pytest.raises(RpcTimeout):
             await blocking(call_blocking, endpoint, end("never"), 0.05)
+
+
+async def test_the_reply_that_ends_a_server_still_arrives(endpoint: str, lines: LogLines) -> None:
+    answered = trio.Event()
+
+    async def last(_request: Message) -> Message:
+        answered.set()
+        return DONE["x"]  # without a checkpoint: handed over before anybody wakes
+
+    async def serve(server: RpcServer) -> None:
+        with pytest.RaisesGroup(trio.ClosedResourceError):
+            await server.serve(last)
+
+    with RpcClient(endpoint) as client, RpcServer(endpoint, log=lines.log) as server:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, server)
+            nursery.start_soon(client.call, end("x"), 5)
+            await answered.wait()
+            time.sleep(0.05)  # the reply arrives, and whoever waits for it is not awake
+            server.close()
+            time.sleep(0.05)  # the connection goes, and he still is not
