@@ -28,6 +28,8 @@ from ipc.zmq_trio import Pattern, ZmqSocket
 
 MAX_UNTAKEN: Final = 1024
 """Calls that wait to be taken; more are rejected."""
+FAREWELL: Final = 0.5
+"""Seconds that transceivers have to confirm the last hang-ups before the socket goes."""
 
 Screen = Callable[[SessionStarted], str]
 """Says why a call is not wanted; an empty string takes it."""
@@ -56,6 +58,7 @@ class _Server:
         self._live: dict[str, Call] = {}
         self._outbox: dict[Peer, list[FromBackend]] = {}
         self._queued = trio.Event()
+        self._heard = trio.Event()
 
     async def receive(self) -> None:
         while True:
@@ -63,6 +66,7 @@ class _Server:
                 if len(frames) == 2:
                     peer, data = frames
                     self._carry_out(self._desk.handle(peer, data, trio.current_time()))
+            self._heard.set()
 
     async def keep_time(self) -> None:
         while True:
@@ -122,13 +126,17 @@ class _Server:
     def _say(self, session: str, item: FromBackend) -> None:
         self._carry_out(self._desk.say(item, session, trio.current_time()))
 
-    def stop(self) -> None:
-        """Hang up on everybody: whoever stops serving says so."""
+    async def stop(self) -> None:
+        """Hang up on everybody, and wait until that has arrived: what is queued goes with the socket."""
         for session, call in list(self._live.items()):
             self._say(session, HangUp(session, "back end stopped"))
             call.hear(SessionEnded(session, "stopped"))
         self.calls.end()
         self.flush()
+        with trio.move_on_after(FAREWELL, shield=True):
+            while len(self._desk):
+                self._heard = trio.Event()
+                await self._heard.wait()
 
 
 @asynccontextmanager
@@ -165,7 +173,7 @@ async def serve(
             try:
                 yield server.calls
             finally:
-                server.stop()
+                await server.stop()
                 nursery.cancel_scope.cancel()
 
 

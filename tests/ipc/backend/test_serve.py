@@ -11,6 +11,7 @@ from typing import Any
 import msgpack
 import pytest
 import trio
+import trio.testing
 
 from ipc.backend.call import Call
 from ipc.backend.serve import Calls, run, serve
@@ -24,7 +25,7 @@ class Stranger:
     """A transceiver that knows nothing but the documentation."""
 
     def __init__(self, endpoint: str) -> None:
-        self.socket = ZmqSocket(Pattern.DEALER)
+        self.socket = ZmqSocket(Pattern.DEALER, immediate=True)  # as ours have it
         self.socket.connect(endpoint)
         self.items: list[dict[str, Any]] = []
 
@@ -108,11 +109,28 @@ async def test_leaving_hangs_up_on_everybody(short_directory: Path) -> None:
     endpoint = f"ipc://{short_directory}/agent.sock"
     stranger = Stranger(endpoint)
     with stranger.socket:
-        async with serve(endpoint):
+        async with trio.open_nursery() as nursery, serve(endpoint):
             await stranger.say({"type": "hello", "name": "t", "instance": "1"})
-            await stranger.say({"type": "session_started", "session": "s", "backend": "agent"})
-            await stranger.hear("accept")
-        # What was queued may go down with the socket; the calls are over on this side in any case.
+            for session in ("s", "t"):
+                offer = {"type": "session_started", "session": session, "backend": "agent"}
+                await stranger.say(offer)
+                await stranger.hear("accept")
+            nursery.start_soon(confirm, stranger, "s", "t")
+
+
+async def confirm(stranger: Stranger, *sessions: str) -> None:
+    """Be a transceiver that takes its time."""
+    for session in sessions:
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (await stranger.hear("hang_up"))["session"] == session
+        ended = {"type": "session_ended", "session": session, "reason": "backend_ended"}
+        await stranger.say(ended)
+
+
+async def test_leaving_does_not_wait_for_ever(short_directory: Path) -> None:
+    async with joined(short_directory) as (_, stranger):
+        await stranger.say({"type": "session_started", "session": "s", "backend": "agent"})
+        await stranger.hear("accept")
 
 
 async def test_an_agent_that_fails_ends_its_own_call_only(short_directory: Path) -> None:
