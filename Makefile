@@ -6,7 +6,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-agent test test-asan test-systemd fuzz fuzz-native lint fmt bench deb sdk lock clean
+.PHONY: help run demo-agent test test-asan test-systemd fuzz fuzz-native lint audit fmt bench deb sdk lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,7 +18,7 @@ demo-agent: .venv/.runtime .venv/.agent ## an appliance and a voice agent that n
 	@$(BIN)/python examples/voice_agent.py & agent=$$!; trap "kill $$agent" EXIT; \
 	  $(BIN)/tandem run -c examples/agent.toml
 
-test: .venv/.test .venv/.peers lint ## everything a change must pass: style, types, rules, tests with real peers
+test: .venv/.test .venv/.peers lint audit ## everything a change must pass: style, types, rules, tests with real peers
 	$(BIN)/python -m pytest
 
 lint: .venv/.test ## style, types and the import rules of the house
@@ -26,6 +26,9 @@ lint: .venv/.test ## style, types and the import rules of the house
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: .venv/.runtime .venv/.supply ## known vulnerabilities of what is locked, where advisories can be had
+	@$(BIN)/python .ci/audit.py requirements/runtime.txt
 
 fmt: .venv/.test ## format the tree
 	$(BIN)/ruff format .
@@ -55,10 +58,10 @@ fuzz-native: ## random traffic and damage for all C, under ASan and UBSan; MINUT
 	while [ $$(date +%s) -lt $$end ]; do seed=$$((seed + 1)); echo "seed $$seed"; \
 	  build/fuzz-native $$seed 20000 && build/fuzz-media $$seed 20000 || exit; done
 
-test-systemd: .venv/.test .venv/.peers ## install, run, break, upgrade and purge the package under a real systemd; needs root
+test-systemd: .venv/.test .venv/.peers .venv/.supply ## install, run, break, upgrade and purge the package under a real systemd; needs root
 	$(BIN)/python -m pytest tests/systemd
 
-deb: .venv/.runtime ## build build/tandem_VERSION_ARCH.deb for this Debian release
+deb: .venv/.runtime .venv/.supply ## build build/tandem_VERSION_ARCH.deb, and what is in it as CycloneDX, for this Debian release
 	@systemd/build-deb build
 
 sdk: .venv/.runtime ## build build/tandem_backend-VERSION-py3-none-any.whl, the SDK of back ends alone
@@ -73,7 +76,7 @@ lock: $(UV) ## resolve the dependencies anew and pin them with hashes
 	    --no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o requirements/runtime.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" --group tools -o requirements/tools.txt
-	for group in test bench fuzz agent; do \
+	for group in test bench fuzz agent supply; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" -c requirements/runtime.txt \
 	    pyproject.toml --group $$group -o requirements/$$group.txt; done
@@ -103,6 +106,11 @@ $(UV):
 	@echo "installing what the voice agent needs" >&2
 	@$(INSTALL) --require-hashes -r requirements/agent.txt
 	@.ci/bootstrap agent
+	@touch $@
+
+.venv/.supply: .venv/.runtime requirements/supply.txt
+	@echo "installing what audits need" >&2
+	@$(INSTALL) --require-hashes -r requirements/supply.txt
 	@touch $@
 
 .venv/.bench: .venv/.runtime requirements/bench.txt

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from pathlib import Path
+from typing import Final
 
+from tests.support.tree import ROOT
 from tests.systemd.conftest import build
+
+PINNED: Final = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
+LICENCES: Final = {
+    *("MIT", "MIT-0", "ISC", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "PSF-2.0"),
+    *("MIT OR Apache-2.0", "Apache-2.0 OR BSD-3-Clause"),
+    "License :: OSI Approved :: Apache Software License",
+    "License :: OSI Approved :: BSD License",
+}
+"""What may be in a package under Apache-2.0."""
 
 
 def test_the_same_tree_gives_the_same_bytes(package: Path, tmp_path: Path) -> None:
@@ -34,3 +47,25 @@ def test_nothing_of_the_building_host_is_in_it(package: Path) -> None:
     ):
         assert wanted in paths
     assert any("/workers/native/_fastpath" in path for path in paths)
+
+
+def test_it_says_what_it_is_made_of(package: Path) -> None:
+    inventory = json.loads(package.with_suffix(".cdx.json").read_text(encoding="utf-8"))
+    assert (inventory["bomFormat"], inventory["metadata"]["component"]["name"]) == (
+        "CycloneDX",
+        "tandem",
+    )
+    lock = (ROOT / "requirements/runtime.txt").read_text(encoding="utf-8")
+    pinned = {f"{canonical(name)}@{version}" for name, version in PINNED.findall(lock)}
+    purls = {component["purl"].removeprefix("pkg:pypi/") for component in inventory["components"]}
+    assert {canonical(purl) for purl in purls} == {canonical(pin) for pin in pinned}
+    for component in inventory["components"]:
+        named = {
+            licence.get("expression") or licence["license"].get("id") or licence["license"]["name"]
+            for licence in component["licenses"]
+        }
+        assert named <= LICENCES, component["name"]
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_]+", "-", name).lower()
