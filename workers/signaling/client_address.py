@@ -1,0 +1,87 @@
+"""Whose request it is, where proxies that the operator trusts stand between (RFC 7239; X-Forwarded-For).
+
+Each proxy adds the address that it got the request from at the end. So the list is read from its end, as
+long as the one who added an entry is trusted; what a client wrote itself in front is never reached.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final, NamedTuple
+
+from workers.signaling.quotas import Address
+
+MAX_HOPS: Final = 16
+_UNKNOWN: Final = IPv4Address(0)
+_FOR: Final = re.compile(r'(?:^|;)\s*for="?([^";,]+)"?\s*(?:;|$)', re.IGNORECASE)
+_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+)(?::\d+)?")
+
+
+class Client(NamedTuple):
+    """Who has sent a request."""
+
+    address: Address
+    """As far as those tell whom we believe."""
+    forwarded: bool
+    """It has come through a proxy, trusted or not."""
+
+    @property
+    def is_here(self) -> bool:
+        """It was sent from this machine, and not on behalf of somebody elsewhere."""
+        return self.address.is_loopback and not self.forwarded
+
+
+class Proxies:
+    """Those that are believed."""
+
+    def __init__(self, trusted: Sequence[str] = ()) -> None:
+        """Addresses and networks, as in `signaling.trusted_proxies`."""
+        self._networks = [ip_network(each, strict=False) for each in trusted]
+
+    def client(self, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> Client:
+        """From the other end of the connection and the request's headers (names in lower case)."""
+        address = _parse(peer) or _UNKNOWN
+        hops = _hops(headers)
+        forwarded = bool(hops)
+        for hop in reversed(hops[-MAX_HOPS:]):
+            if not self.trusts(address):
+                break
+            found = _parse(hop)
+            if found is None:  # "unknown", or an obfuscated name
+                break
+            address = found
+        return Client(address, forwarded)
+
+    def trusts(self, address: Address) -> bool:
+        """What comes from there is a proxy's word."""
+        return any(address in network for network in self._networks)
+
+
+def _hops(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
+    """Oldest first. `Forwarded` where there is one, else X-Forwarded-For."""
+    standard = _joined(headers, b"forwarded")
+    if standard:
+        found = [_FOR.search(element) for element in standard.split(",")]
+        return [match[1] if match else "unknown" for match in found]
+    customary = _joined(headers, b"x-forwarded-for")
+    return [hop.strip() for hop in customary.split(",")] if customary else []
+
+
+def _joined(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> str:
+    return ",".join(value.decode("latin-1") for key, value in headers if key == name)
+
+
+def _parse(text: str) -> Address | None:
+    """An address with or without a port, mapped IPv4 as IPv4."""
+    text = text.strip()
+    if match := _PORT.fullmatch(text):
+        text = match[1] or match[2]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
