@@ -1,17 +1,18 @@
 """What a new configuration means for an appliance that runs: which keys differ, and what each one takes.
 
 LIVE          the supervisor works with it from now on
-ROLL_WORKERS  relays are replaced one by one, and no packet is lost
+ROLL_WORKERS  the workers of some roles are replaced, and neither a session nor a packet is lost
 RESTART       it takes effect at the next start; until then the old value holds
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from config.ids import Role
 from config.model import Config
 
 
@@ -31,58 +32,76 @@ class Change(NamedTuple):
     old: str
     new: str
 
+    @property
+    def roles(self) -> frozenset[Role]:
+        """Whose workers are replaced."""
+        return ROLLS.get(self.key, frozenset())
+
 
 _LIVE: Final = (
     "relay.workers",  # added beside the others, or let go when their clients have moved to the others
     "relay.receive_buffer",
+    "transceiver.workers",  # added beside the others, or let go when their sessions have ended
     "supervisor.drain_timeout",
+    "supervisor.roll_timeout",
     "supervisor.spares",
 )
-_ROLL: Final = ("relay.datapath", "relay.max_pending", "relay.flow_idle")
+_RELAY: Final = frozenset({Role.RELAY})
+_TRANSCEIVER: Final = frozenset({Role.TRANSCEIVER})
+_SIGNALING: Final = frozenset({Role.SIGNALING})
+# Transceivers learn at birth where the appliance's own back ends are.
+_REALTIME: Final = frozenset({Role.REALTIME, Role.TRANSCEIVER})
+_ALL: Final = frozenset(Role)
+ROLLS: Final[dict[str, frozenset[Role]]] = {
+    "relay.advertise": _TRANSCEIVER,  # they write the answers
+    "relay.datapath": _RELAY,
+    "relay.max_pending": _RELAY,
+    "relay.flow_idle": _RELAY,
+    "link.mtu": _RELAY | _TRANSCEIVER,
+    "transceiver.max_sessions": _TRANSCEIVER,
+    "transceiver.media": _TRANSCEIVER,
+    "transceiver.codecs": _TRANSCEIVER,
+    "transceiver.connect_timeout": _TRANSCEIVER,
+    "transceiver.consent_timeout": _TRANSCEIVER,
+    "transceiver.max_duration": _TRANSCEIVER | _SIGNALING,  # which holds grants to it
+    "transceiver.idle_timeout": _TRANSCEIVER | _SIGNALING,
+    "signaling.cors_origins": _SIGNALING,
+    "signaling.api_keys": _SIGNALING,  # which file; what is in it counts at once
+    "signaling.max_body": _SIGNALING,
+    "signaling.max_connections": _SIGNALING,
+    "signaling.request_timeout": _SIGNALING,
+    # Relays know a new key before the first ufrag is minted with it, and an old one until the last is gone.
+    "ufrag.keys": _RELAY | _TRANSCEIVER | _SIGNALING,
+    "ufrag.mint_with": _TRANSCEIVER | _SIGNALING,
+    "backends.endpoints": _TRANSCEIVER | _SIGNALING,
+    "backends.default": _SIGNALING,
+    "backends.buffer": _TRANSCEIVER,
+    "backends.vad_threshold": _TRANSCEIVER,
+    "backends.vad_prefix": _TRANSCEIVER,
+    "backends.vad_silence": _TRANSCEIVER,
+    "backends.insecure": _TRANSCEIVER,
+    "realtime.url": _REALTIME | _SIGNALING,  # which knows the names of all back ends
+    "realtime.api_key_file": _REALTIME,
+    "realtime.model": _REALTIME,
+    "realtime.workers": _REALTIME,
+    "supervisor.orphan_timeout": _ALL,
+    "log.level": _ALL,  # the supervisor's own lines follow at its next start
+    "log.format": _ALL,
+}
+"""Whose workers have to be new ones for a changed key."""
 _RESTART: Final = (
     "cluster.id",
     "relay.listen",
-    "relay.advertise",
     "relay.steering",  # a program is put in front of sockets when they are bound
     "relay.max_flows",  # the tables that outlive workers have that size
     "link.address",
-    "link.mtu",
-    "transceiver.workers",
-    "transceiver.max_sessions",
-    "transceiver.media",
-    "transceiver.codecs",
-    "transceiver.connect_timeout",
-    "transceiver.consent_timeout",
-    "transceiver.max_duration",
-    "transceiver.idle_timeout",
     "signaling.listen",
-    "signaling.cors_origins",
-    "signaling.api_keys",  # which file; what is in it counts at once
-    "signaling.max_body",
-    "signaling.max_connections",
-    "signaling.request_timeout",
-    "ufrag.keys",
-    "ufrag.mint_with",
-    "backends.endpoints",
-    "backends.default",
-    "backends.buffer",
-    "backends.vad_threshold",
-    "backends.vad_prefix",
-    "backends.vad_silence",
-    "backends.insecure",
-    "realtime.url",
-    "realtime.api_key_file",
-    "realtime.model",
-    "realtime.workers",
     "supervisor.runtime_directory",
     "supervisor.state_directory",
-    "supervisor.orphan_timeout",
-    "log.level",
-    "log.format",
 )
 EFFECTS: Final[dict[str, Effect]] = {
     **dict.fromkeys(_LIVE, Effect.LIVE),
-    **dict.fromkeys(_ROLL, Effect.ROLL_WORKERS),
+    **dict.fromkeys(ROLLS, Effect.ROLL_WORKERS),
     **dict.fromkeys(_RESTART, Effect.RESTART),
 }
 """Of every key that there is."""
@@ -96,6 +115,11 @@ def changes(old: Config, new: Config) -> tuple[Change, ...]:
         for key, was in _leaves(before)
         if was != _at(after, key)
     )
+
+
+def rolled(differ: Iterable[Change]) -> frozenset[Role]:
+    """Whose workers these changes replace."""
+    return frozenset[Role]().union(*(change.roles for change in differ))
 
 
 def merge(old: Config, new: Config, effects: Collection[Effect]) -> Config:

@@ -203,11 +203,6 @@ class RealtimeSection(_Section):
     workers: Annotated[_Whole, Field(ge=1, le=64)] = 1
     """Processes that bridge calls; one has room for some hundreds."""
 
-    def endpoints(self, directory: str) -> tuple[str, ...]:
-        """Where the appliance's own processes serve, given its runtime directory."""
-        count = self.workers if self.url else 0
-        return tuple(f"ipc://{directory}/realtime-{index}.sock" for index in range(count))
-
 
 class SupervisorSection(_Section):
     """Processes and where they keep their things."""
@@ -218,6 +213,8 @@ class SupervisorSection(_Section):
     """What survives a reboot (the host's key). Empty: $STATE_DIRECTORY or a per-user one."""
     drain_timeout: Annotated[_Number, Field(ge=0, le=86_400)] = 30.0
     """Seconds that live sessions may go on after SIGTERM."""
+    roll_timeout: Annotated[_Number, Field(ge=0, le=604_800)] = 3_600.0
+    """Seconds that live sessions may go on at a worker that a reload or an upgrade has replaced."""
     orphan_timeout: Annotated[_Number, Field(ge=1, le=86_400)] = 300.0
     """Seconds a worker serves without a supervisor before it drains."""
     spares: _Switch = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -30,6 +31,39 @@ class UfragKeys(NamedTuple):
         return f"UfragKeys(ids={sorted(self.keys)}, mint_with={self.mint_with!r})"
 
 
+class Keyring:
+    """The keys in force, and those that living transceivers have minted with: old ufrags stay readable."""
+
+    def __init__(self, keys: UfragKeys) -> None:
+        self._keys = dict(keys.keys)
+
+    @property
+    def keys(self) -> dict[str, bytes]:
+        """Key id -> 16 bytes."""
+        return dict(self._keys)
+
+    def clash(self, wanted: UfragKeys) -> str:
+        """Why these cannot be added: an id cannot name two keys. Empty if they can."""
+        other = [each for each, key in wanted.keys.items() if self._keys.get(each, key) != key]
+        if not other:
+            return ""
+        return f"ufrag.keys.{other[0]}: names another key than before; give the new one a new id"
+
+    def add(self, wanted: UfragKeys) -> None:
+        """Have these, too."""
+        self._keys |= wanted.keys
+
+    def drop(self, wanted: UfragKeys, in_use: Collection[str]) -> None:
+        """Have only these, and what is still in use."""
+        kept = {each: key for each, key in self._keys.items() if each in in_use}
+        self._keys = kept | wanted.keys
+
+
+def minting_key(section: UfragSection) -> str:
+    """Id of the key for new sessions."""
+    return section.mint_with or next(iter(section.keys), OWN_KEY_ID)
+
+
 def load_keys(section: UfragSection, state: Path) -> UfragKeys:
     """Read the operator's keys, or the host's own, made at first use.
 
@@ -49,7 +83,7 @@ def load_keys(section: UfragSection, state: Path) -> UfragKeys:
             problems.append(f"{path}: {file}: {why}")
     if problems:
         raise CannotStart(problems)
-    return UfragKeys(keys, section.mint_with or next(iter(keys)))
+    return UfragKeys(keys, minting_key(section))
 
 
 def check_api_keys(section: SignalingSection) -> None:

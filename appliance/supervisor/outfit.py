@@ -8,15 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from appliance.supervisor.addresses import advertised
 from appliance.supervisor.binding import BoundSocket, bind_link
-from appliance.supervisor.core.interface import Spawn
+from appliance.supervisor.core.interface import ProcessId, Spawn
 from appliance.supervisor.generations import Generations
-from appliance.supervisor.keys import UfragKeys
+from appliance.supervisor.keys import Keyring, UfragKeys, minting_key
 from appliance.supervisor.sockets import Sockets
 from appliance.supervisor.tables import Tables
 from config.ids import Endpoint, Role
+from config.model import Config
 from ipc.handover import MAX_DESCRIPTORS
-from ipc.messages.lifecycle import PROTOCOL_VERSION, Assignment, Descriptor, DescriptorKind
+from ipc.messages.lifecycle import (
+    PROTOCOL_VERSION,
+    Assignment,
+    Descriptor,
+    DescriptorKind,
+    realtime_endpoint,
+)
 
 
 class Outfit(NamedTuple):
@@ -47,9 +55,9 @@ class Outfitter:
     ) -> None:
         self.sockets = Sockets()
         """Empty until the addresses could be bound."""
-        self.advertise: tuple[Endpoint, ...] = ()
+        self.keyring = Keyring(keys)
+        self._minting: dict[ProcessId, str] = {}
         self._tables = Tables()
-        self._keys = keys
         self._generations = generations
         self._workers = workers
         self._control = control
@@ -87,6 +95,18 @@ class Outfitter:
         self.sockets.keep(relays)
         self._tables.keep(relays)
 
+    def advertise(self, config: Config) -> tuple[Endpoint, ...]:
+        """Relay addresses for answers."""
+        return advertised(config.relay.advertise, self.sockets.listening())
+
+    def drop_keys(self, wanted: UfragKeys) -> None:
+        """Have only these keys for ufrags, and those that living transceivers mint with."""
+        self.keyring.drop(wanted, set(self._minting.values()))
+
+    def forget(self, process: ProcessId) -> None:
+        """It has ended."""
+        self._minting.pop(process, None)
+
     @contextmanager
     def outfit(self, spawn: Spawn) -> Iterator[Outfit]:
         """An outfit for one process. Sockets that are for this process alone are closed behind it.
@@ -96,6 +116,9 @@ class Outfitter:
         spec = spawn.spec
         self._generations.keep(spawn.process.generation)
         given, own = self._sockets(spawn)
+        minting = minting_key(spawn.config.ufrag)
+        if spec.role is Role.TRANSCEIVER:
+            self._minting[spawn.process] = minting
         try:
             assignment = Assignment(
                 version=PROTOCOL_VERSION,
@@ -108,12 +131,13 @@ class Outfitter:
                 bus=self._bus,
                 runtime_directory=str(self._workers),
                 descriptors=tuple(descriptor for descriptor, _ in given),
-                ufrag_keys=self._keys.keys,
-                mint_with=self._keys.mint_with,
-                advertise=self.advertise,
+                ufrag_keys=self.keyring.keys,
+                mint_with=minting,
+                advertise=self.advertise(spawn.config),
                 cpu=spec.cpu,
                 route=spawn.route,
                 peers=tuple(bound.endpoint for bound in self.sockets.links),
+                realtime=tuple(realtime_endpoint(str(self._workers), n) for n in spawn.realtime),
             )
             yield Outfit(assignment, [each for _, each in given])
         finally:

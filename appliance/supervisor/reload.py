@@ -10,9 +10,12 @@ import msgspec
 from appliance.supervisor.configuration import read_file
 from appliance.supervisor.core.interface import Reloaded, ReloadRequested
 from appliance.supervisor.core.spec import HostFacts, desired_workers
+from appliance.supervisor.keys import UfragKeys, check_api_keys, load_keys
+from appliance.supervisor.outfit import Outfitter
+from appliance.supervisor.problems import CannotStart
 from appliance.supervisor.shell import Shell
 from appliance.supervisor.sockets import usable_cpus
-from config.change import Change, Effect, changes, merge
+from config.change import Change, Effect, changes, merge, rolled
 from config.checks import find_contradictions
 from config.ids import Role
 from config.model import Config
@@ -28,7 +31,9 @@ class Reloader:
         self,
         config: Config,
         file: Path | None,
+        state: Path,
         shell: Shell,
+        outfitter: Outfitter,
         log: Logger,
         *,
         on_change: Callable[[Config], None],
@@ -36,7 +41,9 @@ class Reloader:
         """`on_change` is called with a configuration that the workers serve by."""
         self._config = config
         self._file = file
+        self._state = state
         self._shell = shell
+        self._outfitter = outfitter
         self._log = log
         self._on_change = on_change
         self._busy = False
@@ -59,21 +66,42 @@ class Reloader:
         except ConfigError as error:
             return ReloadReply(problems=tuple(map(str, error.problems)))
         differ = changes(self._config, wanted)
-        told = tuple(ConfigChange(c.key, c.old, c.new, c.effect.value) for c in differ)
+        told = tuple(map(_told, differ))
         config = merge(self._config, wanted, (Effect.LIVE, Effect.ROLL_WORKERS))
-        if clashes := _clashes(config, differ):
-            return ReloadReply(problems=clashes, changes=told)
+        try:
+            keys = self._check(config, differ)
+        except CannotStart as error:
+            return ReloadReply(problems=error.problems, changes=told)
         resized = await self._resize(merge(self._config, wanted, (Effect.LIVE,)))
         reply = ReloadReply(changes=told, added=resized.added, removed=resized.removed)
         if resized.problem:
             return msgspec.structs.replace(reply, given_up=resized.problem)
-        roll = forced or any(change.effect is Effect.ROLL_WORKERS for change in differ)
+        roll = frozenset(Role) if forced else rolled(differ)
         if not roll and config == self._config:
             return reply
-        outcome = await self._shell.reload(ReloadRequested(config, roll))
-        if outcome.replaced or not outcome.problem:
+        self._outfitter.keyring.add(keys)
+        workers = desired_workers(config, HostFacts(usable_cpus()))
+        outcome = await self._shell.reload(ReloadRequested(config, workers, roll))
+        if not outcome.problem:
+            self._outfitter.drop_keys(keys)
             self._adopt(config)
-        return msgspec.structs.replace(reply, replaced=outcome.replaced, given_up=outcome.problem)
+        return msgspec.structs.replace(
+            reply,
+            replaced=outcome.replaced,
+            given_up=outcome.problem,
+            added=(*resized.added, *outcome.added),
+            removed=(*resized.removed, *outcome.removed),
+        )
+
+    def _check(self, config: Config, differ: tuple[Change, ...]) -> UfragKeys:
+        """The keys that it names. Raises CannotStart with what is wrong beyond the file itself."""
+        if clashes := _clashes(config, differ):
+            raise CannotStart(clashes)
+        check_api_keys(config.signaling)
+        keys = load_keys(config.ufrag, self._state)
+        if clash := self._outfitter.keyring.clash(keys):
+            raise CannotStart([clash])
+        return keys
 
     async def _resize(self, config: Config) -> Reloaded:
         """First of all the number of relays, if that is another one."""
@@ -103,6 +131,11 @@ class Reloader:
                 removed=list(reply.removed),
                 given_up=reply.given_up,
             )
+
+
+def _told(change: Change) -> ConfigChange:
+    roles = tuple(role.label for role in sorted(change.roles))
+    return ConfigChange(change.key, change.old, change.new, change.effect.value, roles)
 
 
 def _clashes(config: Config, differ: tuple[Change, ...]) -> tuple[str, ...]:

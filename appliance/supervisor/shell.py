@@ -220,6 +220,7 @@ class Shell:
             self.feed(SpareGone(spare, f"exit code {code}"))
         for name in [name for name, its in self._processes.items() if its is process]:
             del self._processes[name]
+            self._outfitter.forget(name)
             if all(other.name != name.name for other in self._processes):
                 self.on_exit(name.name)
             self.feed(Exited(name, code))

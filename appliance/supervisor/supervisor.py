@@ -18,7 +18,7 @@ from typing import Final
 
 import trio
 
-from appliance.supervisor.addresses import advertised, own_addresses
+from appliance.supervisor.addresses import own_addresses
 from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.interface import DrainRequested, StartRequested, StopRequested
 from appliance.supervisor.core.spec import HostFacts, desired_workers
@@ -52,6 +52,8 @@ from ipc.zmq_trio import EndpointError
 
 STALE_WORKERS_LEAVE: Final = 10.0
 """Seconds to wait for addresses that the workers of a dead supervisor may still hold."""
+ADMIN_WITHIN: Final = 600.0
+"""Seconds an operator's request may take: some hosts have many workers to replace."""
 _BIND_AGAIN: Final = 0.2
 _CONTROL: Final = "control.sock"
 _BUS: Final = "bus.sock"
@@ -125,6 +127,7 @@ class _Appliance:
     ) -> None:
         self._config = config
         self._config_path = config_path and config_path.absolute()
+        self._state_directory = state
         self._patience = STALE_WORKERS_LEAVE if lock.predecessor_died else 0.0
         self._log = log
         self._on_ready = on_ready
@@ -157,14 +160,22 @@ class _Appliance:
             try:
                 control = stack.enter_context(ControlServer(self._control))
                 bus = stack.enter_context(Subscriber(self._bus))
-                admin = stack.enter_context(RpcServer(self._admin, log=self._log, mode=0o660))
+                admin = stack.enter_context(
+                    RpcServer(self._admin, log=self._log, mode=0o660, within=ADMIN_WITHIN)
+                )
             except EndpointError as error:
                 raise CannotStart([str(error)], EXIT_UNAVAILABLE) from None
             stack.callback(self._outfitter.close)
             async with trio.open_nursery() as nursery:
                 shell = Shell(self._core, control, self._outfitter, nursery, self._log)
                 reloader = Reloader(
-                    self._config, self._config_path, shell, self._log, on_change=self._work_with
+                    self._config,
+                    self._config_path,
+                    self._state_directory,
+                    shell,
+                    self._outfitter,
+                    self._log,
+                    on_change=self._work_with,
                 )
                 desk = AdminDesk(
                     self._status, self._core.session_owners, reloader.reload, self._log
@@ -188,7 +199,6 @@ class _Appliance:
         """Bind, start the workers, and tell when they serve."""
         sockets = await self._bind()
         self._outfitter.sockets = sockets
-        self._outfitter.advertise = advertised(self._config.relay.advertise, sockets.listening())
         for warning in sockets.warnings:
             self._warn(warning)
         if warning := sockets.buffer_warning():
@@ -244,7 +254,7 @@ class _Appliance:
             uptime=now - self._since,
             page=page_url([bound.endpoint for bound in self._outfitter.sockets.http]),
             listen=self._outfitter.sockets.listening(),
-            advertise=self._outfitter.advertise,
+            advertise=self._outfitter.advertise(self._config),
             workers=self._core.workers(now),
             warnings=(*self._warnings, *([buffers] if buffers else [])),
             spares=self._core.spares(),

@@ -63,7 +63,7 @@ class ReloadRequest(Tagged, frozen=True):
     """Read the configuration file again and do what follows from it."""
 
     roll: bool = False
-    """Replace the relays even if nothing has changed that asks for it."""
+    """Replace all workers even if nothing has changed that asks for it."""
 
 
 class ConfigChange(msgspec.Struct, frozen=True):
@@ -74,6 +74,8 @@ class ConfigChange(msgspec.Struct, frozen=True):
     new: str
     effect: str
     """`live`, `roll_workers` or `restart`: the latter was not applied."""
+    roles: tuple[str, ...] = ()
+    """Whose workers are replaced for it."""
 
 
 class ReloadReply(Tagged, frozen=True):
@@ -83,13 +85,13 @@ class ReloadReply(Tagged, frozen=True):
     """What is wrong with the file; then nothing was changed."""
     changes: tuple[ConfigChange, ...] = ()
     replaced: tuple[str, ...] = ()
-    """The relays that were replaced, in order."""
+    """The workers that have successors which serve, in order."""
     given_up: str = ""
     """Why the replacement was not finished."""
     added: tuple[str, ...] = ()
-    """The relays that there are now and were not before."""
+    """The workers that there are now beyond as many as before."""
     removed: tuple[str, ...] = ()
-    """The relays that get no new datagrams, and end when their clients have moved on."""
+    """Those that get nothing new, and end when their clients have moved on or their sessions are over."""
 
 
 class Failure(Tagged, frozen=True):

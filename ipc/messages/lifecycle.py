@@ -69,6 +69,13 @@ class Assignment(Tagged, frozen=True):
     """A transceiver's own route: its cluster, id and the epoch of this boot."""
     peers: tuple[Endpoint, ...] = ()
     """Link addresses of all relays: a transceiver hears nobody else on its link."""
+    realtime: tuple[str, ...] = ()
+    """A transceiver's: end points of the realtime workers that it works with."""
+
+
+def realtime_endpoint(runtime_directory: str, index: int) -> str:
+    """Where a realtime worker serves."""
+    return f"ipc://{runtime_directory}/realtime-{index}.sock"
 
 
 class Siblings(Tagged, frozen=True):

@@ -29,7 +29,7 @@ def test_nothing_differs_from_itself() -> None:
         ("relay.flow_idle", 90.0, Effect.ROLL_WORKERS, "60.0"),
         ("relay.receive_buffer", 65536, Effect.LIVE, "4194304"),
         ("relay.listen", ["127.0.0.1:9"], Effect.RESTART, '["0.0.0.0:3478", "[::]:3478"]'),
-        ("ufrag.keys", {"0": "/k"}, Effect.RESTART, "{}"),
+        ("ufrag.keys", {"0": "/k"}, Effect.ROLL_WORKERS, "{}"),
         ("supervisor.spares", False, Effect.LIVE, "true"),
     ],
 )

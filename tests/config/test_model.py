@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.ids import Endpoint
 from config.load import load
-from config.model import Config, LogLevel, RealtimeSection
+from config.model import Config, LogLevel
 
 DEFAULT_FILE = files("config").joinpath("tandem.toml").read_text(encoding="utf-8")
 UNCOMMENTED = re.sub(r"^#(?=\w)", "", DEFAULT_FILE, flags=re.MULTILINE)
@@ -73,12 +73,3 @@ def test_a_config_travels_as_json() -> None:
 def test_a_config_is_frozen() -> None:
     with pytest.raises(ValidationError):
         Config().relay.workers = 3
-
-
-def test_the_realtime_back_end_is_served_by_the_appliances_own_processes() -> None:
-    assert RealtimeSection().endpoints("/run/x") == ()
-    section = RealtimeSection(url="wss://x/", workers=2)
-    assert section.endpoints("/run/x") == (
-        "ipc:///run/x/realtime-0.sock",
-        "ipc:///run/x/realtime-1.sock",
-    )

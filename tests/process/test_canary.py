@@ -1,4 +1,4 @@
-"""A replacement that cannot work is given up with the first relay, and the others never notice.
+"""A replacement that cannot work is given up with the first worker, and the others never notice.
 
 The operator here asks for the native datapath on a host where there was no compiler to build it.
 """
@@ -33,12 +33,12 @@ def never_compiled(tmp_path: Path) -> Path:
     return tree
 
 
-async def roll(appliance: Appliance) -> tuple[int, dict[str, Any]]:
-    """`tandem reload --roll`: exit code and reply."""
+async def reload(appliance: Appliance) -> tuple[int, dict[str, Any]]:
+    """`tandem reload`: exit code and reply."""
     command = [sys.executable, "-m", "appliance.cli.main", "reload"]
     command += ["--runtime-directory", str(appliance.directory)]
     done = await trio.run_process(
-        [*command, "--roll", "--json"], capture_stdout=True, check=False, cwd=TREE
+        [*command, "--json"], capture_stdout=True, check=False, cwd=TREE
     )
     return done.returncode, json.loads(done.stdout)
 
@@ -59,7 +59,7 @@ async def test_a_canary_that_dies_leaves_everything_as_it_was(
         assert before["relay-0"].note.startswith("python (")
         async with live_calls(appliance, 20.0) as calls:
             edit(appliance, 'datapath = "auto"', 'datapath = "native"')
-            code, reply = await roll(appliance)
+            code, reply = await reload(appliance)
             assert (code, reply["replaced"]) == (1, [])
             assert "relay-0 did not start: exit code 70: NotBuilt" in reply["given_up"]
             assert "every relay has the configuration it had before" in reply["given_up"]
@@ -72,7 +72,7 @@ async def test_a_canary_that_dies_leaves_everything_as_it_was(
             assert "given_up" in appliance.log()
 
             edit(appliance, 'datapath = "native"', 'datapath = "python"')
-            code, reply = await roll(appliance)
+            code, reply = await reload(appliance)
             assert (code, reply["replaced"], reply["given_up"]) == (0, ["relay-0", "relay-1"], "")
         # This datapath keeps no table: media wait for the client's next check, sessions go on.
         assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
@@ -85,7 +85,7 @@ async def test_a_relay_that_was_added_in_the_same_breath_stays(
     async with running_appliance(tmp_path, config, never_compiled) as appliance:
         edit(appliance, "workers = 1", "workers = 2")
         edit(appliance, 'datapath = "auto"', 'datapath = "native"')
-        code, reply = await roll(appliance)
+        code, reply = await reload(appliance)
         assert (code, reply["added"], reply["replaced"]) == (1, ["relay-1"], [])
         assert "NotBuilt" in reply["given_up"]
         status = await appliance.until(lambda s: s.state == "ready")
@@ -94,3 +94,21 @@ async def test_a_relay_that_was_added_in_the_same_breath_stays(
             ("relay-0", True),
             ("relay-1", True),
         ]
+
+
+async def test_a_transceiver_that_does_not_come_up_was_never_noticed(
+    tmp_path: Path, never_compiled: Path
+) -> None:
+    config = {"transceiver": {"workers": 2, "media": "auto"}}
+    async with running_appliance(tmp_path, config, never_compiled) as appliance:
+        before = {w.name: w.pid for w in (await appliance.status()).workers}
+        async with live_calls(appliance, 8.0) as calls:
+            edit(appliance, 'media = "auto"', 'media = "native"')
+            code, reply = await reload(appliance)
+            assert (code, reply["replaced"]) == (1, [])
+            assert "transceiver-2 did not start: exit code 70: NotBuilt" in reply["given_up"]
+            assert reply["given_up"].endswith("all else is as it was")
+            status = await appliance.until(lambda s: s.state == "ready" and len(s.workers) == 4)
+            assert {w.name: w.pid for w in status.workers} == before
+        assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
+        assert calls.report["packets_lost"] == 0

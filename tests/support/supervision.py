@@ -14,6 +14,7 @@ from appliance.supervisor.core.interface import (
     Output,
     ProcessId,
     Received,
+    ReloadRequested,
     ResizeRequested,
     Send,
     SpareId,
@@ -45,6 +46,7 @@ class Table:
 
     def __init__(self, config: Config | None = None, cpus: int = 2) -> None:
         self.config = config or Config()
+        self._cpus = cpus
         specs = desired_workers(self.config, HostFacts(tuple(range(cpus))))
         self.core = Supervisor(
             self.config, specs, supervisor_pid=SUPERVISOR_PID, next_generation=FIRST
@@ -143,6 +145,11 @@ class Table:
         wanted = tuple(spec for spec in specs if spec.role is Role.RELAY)
         present = sum(name.startswith("relay") for name in self.states)
         self.feed(ResizeRequested(config, wanted, LINKS[: max(relays, present)]))
+
+    def reload(self, config: Config, *roles: Role) -> None:
+        """The operator wants this configuration, and new workers of these roles."""
+        workers = desired_workers(config, HostFacts(tuple(range(self._cpus))))
+        self.feed(ReloadRequested(config, workers, frozenset(roles)))
 
     def die(self, name: str, code: int = -9) -> None:
         """Its process ends."""

@@ -12,7 +12,7 @@ from ipc.backend.call import Call
 from ipc.backend.messages import AudioFormat, Encoding, SessionStarted
 from ipc.backend.serve import run
 from ipc.log import Logger
-from ipc.messages.lifecycle import Ready
+from ipc.messages.lifecycle import Ready, realtime_endpoint
 from ipc.messages.stats import RealtimeStats
 from workers.process import Worker
 from workers.realtime.core.voice import RATE
@@ -106,7 +106,7 @@ async def serve(worker: Worker) -> None:
             dropped=dict(bridges.dropped),
         )
     )
-    endpoint = config.endpoints(assignment.runtime_directory)[assignment.index]
+    endpoint = realtime_endpoint(assignment.runtime_directory, assignment.index)
     async with trio.open_nursery() as nursery:
 
         async def answer() -> None:

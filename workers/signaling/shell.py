@@ -35,7 +35,7 @@ RESERVED_DESCRIPTORS: Final = 64
 
 
 async def serve(worker: Worker) -> None:
-    """Serve until drained: accept no more, answer what is open, return."""
+    """Serve, once it is known who takes sessions, until drained: accept no more, answer what is open."""
     assignment, config = worker.assignment, worker.config.signaling
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = Limits(
@@ -58,11 +58,11 @@ async def serve(worker: Worker) -> None:
         worker.set_stats(lambda: _stats(worker, server))
         sockets = [sock for _, sock in worker.sockets(DescriptorKind.HTTP)]
         async with trio.open_nursery() as nursery:
+            await worker.ready(Ready())
+            await _know(worker, switchboard)
             nursery.start_soon(_follow, worker, switchboard)
             nursery.start_soon(news.run)
-            async with trio.open_nursery() as serving:
-                await serving.start(server.serve, sockets, worker.draining)
-                await worker.ready(Ready())
+            await server.serve(sockets, worker.draining)
             nursery.cancel_scope.cancel()
 
 
@@ -101,6 +101,25 @@ def beyond_loopback(listen: Iterable[Endpoint]) -> str:
 def connections_within(wanted: int, descriptors: int) -> int:
     """How many clients may be connected, so that strangers never take the descriptors we live on."""
     return max(1, min(wanted, descriptors - RESERVED_DESCRIPTORS))
+
+
+async def _know(worker: Worker, switchboard: Switchboard) -> None:
+    """Wait for the first table: whoever connects before that waits in the kernel and is not sent away.
+
+    A successor is given it when its predecessor, which listens on the same sockets, is told to drain.
+    """
+    async with trio.open_nursery() as nursery:
+
+        async def hear() -> None:
+            async for command in worker.commands:
+                if isinstance(command, Transceivers):
+                    switchboard.update(command)
+                    break
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(hear)
+        await worker.draining.wait()
+        nursery.cancel_scope.cancel()
 
 
 async def _follow(worker: Worker, switchboard: Switchboard) -> None:

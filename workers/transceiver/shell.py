@@ -135,7 +135,7 @@ def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlan
 def make_remotes(worker: Worker) -> dict[str, Remote]:
     """The back ends of the configuration, by name."""
     backends, name = worker.config.backends, worker.assignment.name
-    own = worker.config.realtime.endpoints(worker.assignment.runtime_directory)
+    own = worker.assignment.realtime
     found = backends.endpoints | ({"realtime": own} if own else {})
 
     def make_voice(rate: int) -> Voice:

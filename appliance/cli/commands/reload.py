@@ -16,7 +16,7 @@ from config.change import Effect
 from ipc.messages.admin import ReloadReply, ReloadRequest
 
 WITHIN: Final = 600.0
-"""Seconds: relays are replaced one after the other, and some hosts have many."""
+"""Seconds: workers are replaced one after the other, and some hosts have many."""
 EXIT_GIVEN_UP: Final = 1
 
 
@@ -29,16 +29,17 @@ Examples:
 )
 @config_option
 @runtime_option
-@click.option("--roll", is_flag=True, help="Replace the relays even if nothing asks for it.")
+@click.option("--roll", is_flag=True, help="Replace all workers even if nothing asks for it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, every field in it.")
 def command(file: Path | None, directory: Path | None, roll: bool, as_json: bool) -> None:
     """Let the appliance read its configuration again.
 
-    It is the file that it was started with. Relays are added, removed or replaced one by one if a changed
-    key asks for it; live calls do not notice. A replacement begins with one relay, the canary: if its
-    successor does not come up, or a new relay does not, everything stays as it was (exit code 1). A file
-    with a mistake changes nothing (exit code 78). Some keys take effect at the next start only: they are
-    named, and the others are applied.
+    It is the file that it was started with. Workers are added, removed or replaced if a changed key asks
+    for it; live calls do not notice. A transceiver that is replaced finishes its sessions beside its
+    successor, for supervisor.roll_timeout at most. A replacement begins with one worker of each kind, the
+    canary: if it does not come up, everything stays as it was (exit code 1). A file with a mistake changes
+    nothing (exit code 78). Some keys take effect at the next start only: they are named, and the others are
+    applied. `tandem config diff` says all that beforehand.
     """
     socket = admin_socket(read_config(find_file(file)), directory)
     reply = ask(socket, ReloadRequest(roll=roll), ReloadReply, within=WITHIN)
@@ -65,7 +66,7 @@ def summary(reply: ReloadReply) -> Iterator[str]:
     if reply.added:
         yield f"added: {', '.join(reply.added)}"
     if reply.removed:
-        yield f"removed, as soon as their clients have moved on: {', '.join(reply.removed)}"
+        yield f"removed, as soon as their sessions are over: {', '.join(reply.removed)}"
     if reply.replaced:
         yield f"replaced: {', '.join(reply.replaced)}"
     if not any((reply.changes, reply.added, reply.removed, reply.replaced, reply.given_up)):

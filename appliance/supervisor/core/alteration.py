@@ -1,6 +1,8 @@
-"""What the operator has asked for and is not over yet: relays replaced, or another number of them."""
+"""What the operator has asked for and is not over yet: workers replaced, or another number of them."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from appliance.supervisor.core.distribution import Distribution
 from appliance.supervisor.core.fleet import Fleet
@@ -13,14 +15,16 @@ from appliance.supervisor.core.interface import (
     Steered,
 )
 from appliance.supervisor.core.lifecycle import WorkerState
-from appliance.supervisor.core.plan import Goal
 from appliance.supervisor.core.resize import Resize
 from appliance.supervisor.core.roll import Roll
+from appliance.supervisor.core.succession import BESIDE
 from appliance.supervisor.core.worker import Worker
 from config.ids import Instant, Role
 from ipc.messages.lifecycle import Release
 
-INTERRUPTED = "the appliance was told to end"
+INTERRUPTED: Final = "the appliance was told to end"
+GENERATIONS: Final = 4
+"""Workers that finish old sessions, for each that takes new ones: no more are replaced before some end."""
 
 
 class Alteration:
@@ -35,22 +39,26 @@ class Alteration:
     @property
     def deadline(self) -> Instant | None:
         """When `advance` may have something to do though nothing has happened."""
-        return self._resize.deadline if self._resize else None
+        under_way = self._resize or self._roll
+        return under_way.deadline if under_way else None
 
     def is_planned(self, worker: Worker) -> bool:
         """That it does not serve is no fault: it is being replaced, joins or leaves."""
-        return self.is_rolled(worker) or worker.joining or worker.retire_by is not Goal.RUN
+        return self.is_rolled(worker) or worker.joining or not worker.stays
 
     def is_rolled(self, worker: Worker) -> bool:
         """It is the one that is being replaced."""
         return self._roll is not None and self._roll.current is worker
 
-    def reload(self, event: ReloadRequested, now: Instant, *, able: bool) -> list[Output]:
+    def reload(self, event: ReloadRequested, *, able: bool) -> list[Output]:
         """Begin a roll, or adopt the configuration; `able`: the appliance has started and does not end."""
         if refused := self._refusal(able=able):
             return [refused]
-        if event.roll:
-            self._roll = Roll(event.config, self._fleet.staying(Role.RELAY), now)
+        roll = Roll(self._fleet, event.config, event.workers, event.roll)
+        if roll.is_needed:
+            if refused := self._surfeit():
+                return [refused]
+            self._roll = roll
             return []
         self._fleet.adopt(event.config)
         return [Reloaded(())]
@@ -59,7 +67,7 @@ class Alteration:
         """Begin a resize; the sockets of relays to be added are there."""
         if refused := self._refusal(able=able):
             return [refused]
-        leaving = [w.name for w in self._fleet.of(Role.RELAY) if w.retire_by is not Goal.RUN]
+        leaving = [worker.name for worker in self._fleet.leaving(Role.RELAY)]
         if leaving:
             who, patience = " and ".join(leaving), self._fleet.config.transceiver.consent_timeout
             return [
@@ -84,15 +92,14 @@ class Alteration:
         ]
 
     def clear_away(self) -> list[Output]:
-        """Forget relays that have left, and when the last one has, what was kept for them."""
-        relays = self._fleet.of(Role.RELAY)
-        leaving = [w for w in relays if w.retire_by is not Goal.RUN]
-        gone = [w for w in leaving if w.life.state is WorkerState.STOPPED]
+        """Forget workers that have left, and when the last relay has, what was kept for those."""
+        gone = [w for w in self._fleet if not w.stays and w.life.state is WorkerState.STOPPED]
         for worker in gone:
             self._fleet.remove(worker)
-        if not gone or len(gone) < len(leaving):
+        relays = [worker for worker in gone if worker.spec.role is Role.RELAY]
+        if not relays or self._fleet.leaving(Role.RELAY):
             return []
-        left = len(relays) - len(gone)
+        left = len(self._fleet.of(Role.RELAY))
         links = self._distribution.links.links[:left]
         return [*self._distribution.replace_links(links, self._fleet), Abandon(left)]
 
@@ -101,22 +108,41 @@ class Alteration:
             return Reloaded((), "the appliance is being replaced already")
         return None if able else Reloaded((), "the appliance is starting or draining")
 
+    def _surfeit(self) -> Reloaded | None:
+        """So many finish old sessions that a roll would fill the memory."""
+        for role in BESIDE:
+            leaving, staying = self._fleet.leaving(role), self._fleet.staying(role)
+            if len(leaving) >= GENERATIONS * max(1, len(staying)):
+                who = (
+                    f"{leaving[0].name} and {len(leaving) - 1} more"
+                    if leaving[1:]
+                    else leaving[0].name
+                )
+                return Reloaded(
+                    (), f"{who} still finish old sessions; try again when some have ended"
+                )
+        return None
+
     def _advance_roll(self, now: Instant, *, spare: bool, running: bool) -> list[Output]:
         roll = self._roll
         if roll is None:
             return []
         if not running:
             self._roll = None
-            return [Reloaded(tuple(roll.replaced), INTERRUPTED)]
-        following = roll.step(now, spare=spare, current=self._distribution.routes.is_current)
+            return [roll.give_up(INTERRUPTED)]
+        following = roll.step(
+            now,
+            spare=spare,
+            current=self._distribution.routes.is_current,
+            known=self._distribution.is_known,
+        )
         if isinstance(following, Worker):
             following.life.release(now)
             return [following.send(Release())]
         if following is None:
             return []
         self._roll = None
-        if not roll.restored:
-            self._fleet.adopt(roll.config)
+        self._distribution.repeat()
         return [following]
 
     def _advance_resize(self, now: Instant, *, running: bool) -> list[Output]:

@@ -2,7 +2,7 @@
 
 relays         the routes of the transceivers
 transceivers   the link addresses of the relays
-signaling      the transceivers, and which of them take sessions
+signaling      the transceivers, and which of them take sessions: it accepts connections when it knows
 realtime       nothing: transceivers come to it, as to any back end
 """
 
@@ -32,8 +32,8 @@ class Distribution:
                 return worker.send(self.routes.message())
             case Role.TRANSCEIVER:
                 return worker.send(self.links.message())
-            case Role.SIGNALING:
-                return worker.send(truth)
+            case Role.SIGNALING:  # one that joins is told when it has: until then it serves nobody
+                return None if worker.joining else worker.send(truth)
             case Role.REALTIME:
                 return None  # transceivers find it
 
@@ -43,7 +43,7 @@ class Distribution:
         self.links.forget_transceiver(worker.name)
 
     def repeat(self) -> None:
-        """Tell signaling again, for the numbers of sessions in it."""
+        """Tell signaling again: for the numbers of sessions in it, or because somebody has joined."""
         self._told = None
 
     def replace_links(self, links: tuple[Endpoint, ...], fleet: Fleet) -> list[Send]:
@@ -56,6 +56,10 @@ class Distribution:
     def links_known(self, fleet: Fleet) -> bool:
         """Every transceiver that may have sessions hears the relays that there are now."""
         return self.links.known_to([w.name for w in fleet.of(Role.TRANSCEIVER) if w.serves])
+
+    def is_known(self, transceiver: Worker) -> bool:
+        """Every relay knows its route."""
+        return transceiver.route is not None and self.routes.is_confirmed(transceiver.route)
 
     def update_routes(self, fleet: Fleet) -> list[Send]:
         """Tell relays which transceivers there are now, and see what they have acknowledged."""
@@ -71,7 +75,7 @@ class Distribution:
         if truth == self._told:
             return []
         self._told = truth
-        return [w.send(truth) for w in fleet.of(Role.SIGNALING) if w.welcomed]
+        return [w.send(truth) for w in fleet.of(Role.SIGNALING) if w.welcomed and not w.joining]
 
 
 def _hears(worker: Worker) -> bool:

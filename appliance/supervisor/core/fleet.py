@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from appliance.supervisor.core.plan import Goal
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
 from config.ids import Role, WorkerName
@@ -16,7 +15,8 @@ class Fleet:
 
     def __init__(self, config: Config, specs: Sequence[WorkerSpec]) -> None:
         self.config = config
-        self._workers = {spec.name: Worker(spec, config) for spec in specs}
+        own = tuple(spec.index for spec in specs if spec.role is Role.REALTIME)
+        self._workers = {spec.name: Worker(spec, config, own) for spec in specs}
 
     def __iter__(self) -> Iterator[Worker]:
         return iter(self._workers.values())
@@ -31,11 +31,16 @@ class Fleet:
 
     def staying(self, role: Role) -> list[Worker]:
         """Those of one role that are not on their way out."""
-        return [worker for worker in self.of(role) if worker.retire_by is Goal.RUN]
+        return [worker for worker in self.of(role) if worker.stays]
 
-    def add(self, spec: WorkerSpec, config: Config) -> Worker:
-        """One more."""
-        worker = self._workers[spec.name] = Worker(spec, config)
+    def leaving(self, role: Role) -> list[Worker]:
+        """Those of one role that are."""
+        return [worker for worker in self.of(role) if not worker.stays]
+
+    def add(self, spec: WorkerSpec, config: Config, realtime: tuple[int, ...] = ()) -> Worker:
+        """One more, to which nothing new comes before it is let join."""
+        worker = self._workers[spec.name] = Worker(spec, config, realtime)
+        worker.joining = True
         return worker
 
     def remove(self, worker: Worker) -> None:

@@ -119,8 +119,10 @@ class ReloadRequested(msgspec.Struct, frozen=True):
     """Work with this configuration from now on; answered, sooner or later, with Reloaded."""
 
     config: Config
-    roll: bool
-    """Replace all relays one by one, so that each gets it."""
+    workers: tuple[WorkerSpec, ...]
+    """What it comes to on this host; of relays there are as many as now."""
+    roll: frozenset[Role] = frozenset()
+    """Whose workers are replaced, so that each gets it."""
 
 
 class ResizeRequested(msgspec.Struct, frozen=True):
@@ -176,6 +178,8 @@ class Spawn(msgspec.Struct, frozen=True):
     config: Config
     spare: SpareId | None = None
     """The process to use; if there is none, or it turns out to be dead, a new one."""
+    realtime: tuple[int, ...] = ()
+    """A transceiver's: indices of the realtime workers that it works with."""
 
 
 class StartSpare(msgspec.Struct, frozen=True):
@@ -244,13 +248,13 @@ class Reloaded(msgspec.Struct, frozen=True):
     """The answer to ReloadRequested and to ResizeRequested."""
 
     replaced: tuple[WorkerName, ...]
-    """The relays that were replaced and serve, in order."""
+    """The workers that have successors which serve, in order."""
     problem: str = ""
     """Why it was given up; empty if it was not."""
     added: tuple[WorkerName, ...] = ()
-    """The relays that there are now and were not before."""
+    """The workers that there are now beyond as many as before."""
     removed: tuple[WorkerName, ...] = ()
-    """The relays that get no new datagrams, and end when their clients have moved on."""
+    """Those that get nothing new, and end when their clients have moved on or their sessions are over."""
 
 
 class Finished(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ def entries(
     """All that have sessions or may get some.
 
     `open_to_new`: the appliance is not draining and has a relay; `most`: sessions that one takes. One that
-    is not ready, or whose route some relay does not know yet, takes no new ones.
+    is not ready, that joins or leaves, or whose route some relay does not know yet, takes no new ones.
     """
     return tuple(
         TransceiverEntry(
@@ -26,6 +26,8 @@ def entries(
             most,
             accepting=open_to_new
             and worker.life.state is WorkerState.READY
+            and worker.stays
+            and not worker.joining
             and routes.is_confirmed(worker.route),
         )
         for worker in transceivers

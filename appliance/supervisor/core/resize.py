@@ -39,8 +39,6 @@ class Resize:
         self._joining = [
             fleet.add(spec, request.config) for spec in request.relays[self._present :]
         ]
-        for worker in self._joining:
-            worker.joining = True
         self._config = request.config
         self.is_steering = False
         """Steer is being carried out."""

@@ -1,88 +1,113 @@
-"""Replaces the relays one by one, each only when its predecessor's successor serves.
+"""Replaces the workers of some roles, and has as many of each as wanted, while calls go on.
 
-    for each relay:  wait for a spare -> Release -> Released -> spawned with the same sockets and table
-                     -> Ready and RoutesApplied -> the next one
+    CANARIES  one successor of each role that can run beside its predecessor comes up, unused as yet
+    RELAYS    relays are replaced one by one, each only when its predecessor's successor serves
+    OTHERS    the remaining successors come up
+    -> all of them join, whom they replace drains, and everybody's next process gets the new configuration
 
-The first is the canary. If its successor does not come up, every relay keeps the old configuration, the
-canary's place gets it back at once, and nothing has changed. If a later one does not come up, the new
-configuration is not to blame: it stays, and the rest is not touched.
+The order is that of what may go wrong. A configuration, or a version of the code, with which a worker does
+not come up shows before anything has been touched. Relays come before those that mint ufrags join, so that
+no client ever brings one that its relay cannot read. Whatever fails, the successors of the other roles end
+unseen: nothing has changed, unless relays were replaced, of which the answer says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from enum import Enum
 
+from appliance.supervisor.core.fleet import Fleet
+from appliance.supervisor.core.handover import HandedOver, Handover
 from appliance.supervisor.core.interface import Reloaded
-from appliance.supervisor.core.lifecycle import WorkerState
+from appliance.supervisor.core.spec import WorkerSpec
+from appliance.supervisor.core.succession import Succession
 from appliance.supervisor.core.worker import Worker
-from config.ids import Instant, WorkerName
+from config.ids import Instant, Role, WorkerName
 from config.model import Config
 
-CANARY_TIMEOUT: Final = 5.0
-"""Seconds that a successor has to become ready: less than at a start, since media wait for it."""
-SPARE_PATIENCE: Final = 10.0
-"""Seconds to wait for a spare; after that a relay is replaced by a cold start."""
+
+class _Phase(Enum):
+    CANARIES = "canaries"
+    RELAYS = "relays"
+    OTHERS = "others"
 
 
 class Roll:
-    """A replacement of all relays that is under way."""
+    """A replacement that is under way."""
 
-    def __init__(self, config: Config, relays: Sequence[Worker], now: Instant) -> None:
-        self.config = config
-        self.replaced: list[WorkerName] = []
-        self.current: Worker | None = None
-        """The one whose turn it is."""
-        self.restored = False
-        """It was given up, and nothing has changed."""
-        self._queue = list(relays)
-        self._old = {relay.name: relay.config for relay in relays}
-        self._since = now
+    def __init__(
+        self,
+        fleet: Fleet,
+        config: Config,
+        workers: Sequence[WorkerSpec],
+        roles: Collection[Role],
+    ) -> None:
+        self._fleet = fleet
+        self._config = config
+        self._succession = Succession(fleet, config, workers, roles)
+        self._with_relays = Role.RELAY in roles
+        self._relays: Handover | None = None
+        self._phase = _Phase.CANARIES
+
+    @property
+    def is_needed(self) -> bool:
+        """There is anything to do."""
+        return self._with_relays or self._succession.is_needed
+
+    @property
+    def current(self) -> Worker | None:
+        """The relay whose turn it is."""
+        return self._relays.current if self._relays else None
+
+    @property
+    def deadline(self) -> Instant | None:
+        """When `step` may have something to do though nothing has happened."""
+        return self._succession.deadline
 
     def step(
-        self, now: Instant, *, spare: bool, current: Callable[[WorkerName], bool]
+        self,
+        now: Instant,
+        *,
+        spare: bool,
+        current: Callable[[WorkerName], bool],
+        known: Callable[[Worker], bool],
     ) -> Worker | Reloaded | None:
         """The relay to release now, the end of it all, or None: there is something to wait for.
 
-        `spare`: one is waiting; `current`: whether a relay routes by the newest serial.
+        `spare`: one for a relay is waiting; `current`: whether a relay routes by the newest serial;
+        `known`: whether every relay knows the route of a transceiver.
         """
-        if (relay := self.current) is not None:
-            match relay.life.state:
-                case WorkerState.STOPPED | WorkerState.STARTING | WorkerState.RELEASING:
-                    return None
-                case WorkerState.READY if not current(relay.name):
-                    return None
-                case WorkerState.READY:
-                    self.replaced.append(relay.name)
-                    self.current, self._since = None, now
-                case _:
-                    return self._failed(relay, now)
-        if not self._queue:
-            return Reloaded(tuple(self.replaced))
-        relay = self._queue[0]
-        state = relay.life.state
-        patient = spare or now >= self._since + SPARE_PATIENCE
-        if state in (WorkerState.BACKOFF, WorkerState.FAILED):
-            self._take(relay)
-            relay.life.hasten(now)  # it has no process: the new configuration may be what it lacks
-        elif state is WorkerState.READY and patient:
-            self._take(relay)
-            return relay
-        return None
+        beside = self._succession
+        if failure := beside.failure(now):
+            rest = "the others go on as they are" if self._replaced else "all else is as it was"
+            return self.give_up(f"{failure}; {rest}")
+        if self._phase is _Phase.CANARIES:
+            if not beside.bring_up(beside.canaries, now, known):
+                return None
+            self._phase = _Phase.RELAYS
+            relays = self._fleet.staying(Role.RELAY) if self._with_relays else ()
+            self._relays = Handover(self._config, relays, now)
+        if self._phase is _Phase.RELAYS:
+            assert self._relays is not None
+            following = self._relays.step(now, spare=spare, current=current)
+            if not isinstance(following, HandedOver):
+                return following
+            if following.problem:
+                return self.give_up(following.problem)
+            self._phase = _Phase.OTHERS
+        if not beside.bring_up(beside.number, now, known):
+            return None
+        beside.join()
+        self._fleet.adopt(self._config)
+        return Reloaded(
+            (*self._replaced, *beside.replaced), added=beside.added, removed=beside.removed
+        )
 
-    def _take(self, relay: Worker) -> None:
-        self._queue.remove(relay)
-        self.current = relay
-        relay.config = self.config
+    def give_up(self, why: str) -> Reloaded:
+        """It cannot go on: who has not been replaced goes on."""
+        self._succession.give_up()
+        return Reloaded(self._replaced, why)
 
-    def _failed(self, relay: Worker, now: Instant) -> Reloaded:
-        why = f"{relay.name} {relay.life.why}"
-        if self.replaced:
-            rest = "; it is tried again" + (
-                ", the others keep on as they are" if self._queue else ""
-            )
-            return Reloaded(tuple(self.replaced), f"{why}{rest}")
-        self.restored = True
-        relay.config = self._old[relay.name]
-        relay.life.hasten(now)
-        return Reloaded((), f"{why}; every relay has the configuration it had before")
+    @property
+    def _replaced(self) -> tuple[WorkerName, ...]:
+        return tuple(self._relays.replaced) if self._relays else ()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import count, islice
+
 import msgspec
 
 from config.ids import Role, WorkerName
@@ -46,6 +49,12 @@ def desired_workers(config: Config, host: HostFacts) -> tuple[WorkerSpec, ...]:
             for i in range(config.realtime.workers if config.realtime.url else 0)
         ),
     )
+
+
+def new_specs(role: Role, number: int, taken: Collection[int]) -> tuple[WorkerSpec, ...]:
+    """So many more of a role that is not pinned, with the lowest indices that are free."""
+    free = (index for index in count() if index not in taken)
+    return tuple(_spec(role, index) for index in islice(free, number))
 
 
 def _spec(role: Role, index: int, cpu: int | None = None) -> WorkerSpec:

@@ -14,6 +14,7 @@ from typing import Final, assert_never
 from appliance.supervisor.core.alteration import Alteration
 from appliance.supervisor.core.distribution import Distribution
 from appliance.supervisor.core.fleet import Fleet
+from appliance.supervisor.core.handover import CANARY_TIMEOUT
 from appliance.supervisor.core.health import ApplianceState, appliance_state
 from appliance.supervisor.core.identity import refusal
 from appliance.supervisor.core.interface import (
@@ -43,7 +44,6 @@ from appliance.supervisor.core.lifecycle import EXIT_CONFIG, START_TIMEOUT, Work
 from appliance.supervisor.core.linger import Linger
 from appliance.supervisor.core.placement import entries
 from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_stage, plan
-from appliance.supervisor.core.roll import CANARY_TIMEOUT
 from appliance.supervisor.core.spares import Spares
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
@@ -72,6 +72,12 @@ DRAIN_GRACE: Final = 7.0
 """Seconds between the end of a drain and SIGKILL; a worker cancels what is left after 5."""
 SIGNALING_DRAIN: Final = 3.0
 """Seconds that open HTTP requests may take once the last session is over."""
+_LEAVES: Final = {
+    Role.RELAY: "leaves when its clients have moved on",
+    Role.TRANSCEIVER: "leaves when its sessions have ended",
+    Role.SIGNALING: "leaves when its requests are answered",
+    Role.REALTIME: "leaves when its calls have ended",
+}
 LATE: Final = 2.0
 """A timer this late means that the supervisor itself stood still: silence proves nothing then."""
 
@@ -111,7 +117,8 @@ class Supervisor:
 
     def workers(self, now: Instant) -> tuple[WorkerStatus, ...]:
         """All workers, as `tandem status` shows them."""
-        return tuple(worker.status(now) for worker in self._fleet)
+        rows = sorted(self._fleet, key=lambda worker: (worker.spec.role, worker.spec.index))
+        return tuple(worker.status(now) for worker in rows)
 
     def spares(self) -> tuple[SpareStatus, ...]:
         """The spare processes."""
@@ -160,7 +167,7 @@ class Supervisor:
             case SpareGone():
                 self._spares.gone(event.spare, now)
             case ReloadRequested():
-                outputs += self._alteration.reload(event, now, able=self._is_able)
+                outputs += self._alteration.reload(event, able=self._is_able)
             case ResizeRequested():
                 outputs += self._alteration.resize(event, able=self._is_able)
             case Steered():
@@ -169,6 +176,8 @@ class Supervisor:
                 if self._stage is Stage.RUN:
                     self._stage = Stage.DRAIN_TRANSCEIVERS if self._running else Stage.STOP_ALL
                     self._running = True
+                    for worker in self._fleet.leaving(Role.TRANSCEIVER):
+                        worker.asked = Goal.RUN  # it had more time than there is now
             case StopRequested():
                 if self._stage is not Stage.DONE:
                     self._running = True
@@ -280,9 +289,10 @@ class Supervisor:
             return
         self._give_up_if_hopeless()
         outputs += self._distribution.update_routes(self._fleet)
-        outputs += self._distribution.update_signaling(self._fleet, self._truth())
         spare = self._spares.is_waiting(Role.RELAY) or not self._fleet.config.supervisor.spares
         outputs += self._alteration.advance(now, spare=spare, running=self._stage is Stage.RUN)
+        # Before anybody is told to drain: a session that is offered elsewhere need not be offered twice.
+        outputs += self._distribution.update_signaling(self._fleet, self._truth())
         outputs.extend(c for w in self._fleet if (c := w.change()) is not None)
         for worker in self._fleet:
             self._act(worker, now, outputs)
@@ -313,16 +323,21 @@ class Supervisor:
                 life.spawn(now, CANARY_TIMEOUT if rolled else START_TIMEOUT)
                 spare = self._spares.take(worker.spec.role)
                 outputs.append(
-                    Spawn(worker.spec, worker.process, worker.route, worker.config, spare)
+                    Spawn(
+                        worker.spec,
+                        worker.process,
+                        worker.route,
+                        worker.config,
+                        spare,
+                        worker.realtime if worker.spec.role is Role.TRANSCEIVER else (),
+                    )
                 )
             case Action.DRAIN:
                 worker.asked = Goal.DRAIN
                 within = self._patience(worker)
                 if worker.spec.role is Role.TRANSCEIVER:
                     self._linger.drained |= worker.sessions > 0
-                why = (
-                    "" if worker.retire_by is Goal.RUN else "leaves when its clients have moved on"
-                )
+                why = "" if worker.stays else _LEAVES[worker.spec.role]
                 life.drain(now, until=now + within + DRAIN_GRACE, why=why)
                 outputs.append(worker.send(Drain(within)))
             case Action.STOP:
@@ -349,7 +364,10 @@ class Supervisor:
         return self._stage is Stage.RUN and self._was_ready
 
     def _goal(self, worker: Worker) -> Goal:
-        goal = goal_of(self._stage, worker.spec.role)
+        goal, role = goal_of(self._stage, worker.spec.role), worker.spec.role
+        leaving = self._fleet.leaving(Role.TRANSCEIVER) if role is Role.REALTIME else ()
+        if any(transceiver.life.has_process for transceiver in leaving):
+            return goal  # their sessions go on at it
         return worker.retire_by if goal is Goal.RUN else goal
 
     def _keep_spares(self, now: Instant, outputs: list[Output]) -> None:
@@ -368,6 +386,8 @@ class Supervisor:
                 return SIGNALING_DRAIN
             case Role.RELAY:  # that leaves: a client that is silent for longer is none any more
                 return worker.config.transceiver.consent_timeout
+            case Role.TRANSCEIVER if self._stage is Stage.RUN and not worker.stays:
+                return self._fleet.config.supervisor.roll_timeout
             case Role.TRANSCEIVER | Role.REALTIME:
                 return self._fleet.config.supervisor.drain_timeout
 
@@ -375,8 +395,9 @@ class Supervisor:
         return Transceivers(self.transceivers(), draining=self._stage is not Stage.RUN)
 
     def _judge(self, outputs: list[Output]) -> None:
-        accepting = all(entry.accepting for entry in self.transceivers())
         planned = self._alteration.is_planned
+        staying = {w.route for w in self._fleet.of(Role.TRANSCEIVER) if not planned(w)}
+        accepting = all(e.accepting for e in self.transceivers() if e.route in staying)
         states = [w.life.state for w in self._fleet if not planned(w)]
         state = appliance_state(self._stage, states, accepting=accepting, was_ready=self._was_ready)
         self._was_ready |= state is ApplianceState.READY

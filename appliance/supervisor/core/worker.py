@@ -14,15 +14,17 @@ from ipc.messages.admin import WorkerStatus
 class Worker:
     """A place in the appliance, and its occupant."""
 
-    def __init__(self, spec: WorkerSpec, config: Config) -> None:
+    def __init__(self, spec: WorkerSpec, config: Config, realtime: tuple[int, ...] = ()) -> None:
         self.spec = spec
         self.config = config
         """What its next process gets."""
+        self.realtime = realtime
+        """Indices of the realtime workers that a transceiver works with."""
         self.life = Lifecycle()
         self.retire_by = Goal.RUN
         """How it leaves for good, if it is to: by DRAIN or by STOP."""
         self.joining = False
-        """It has been added, and no client is steered to it yet."""
+        """It has been added, and nothing new comes to it yet."""
         self.generation = 0
         self.pid = 0
         self.asked = Goal.RUN
@@ -64,6 +66,11 @@ class Worker:
         farewell = self.farewell
         self._forget()
         return farewell
+
+    @property
+    def stays(self) -> bool:
+        """It is not on its way out."""
+        return self.retire_by is Goal.RUN
 
     def _forget(self) -> None:
         self.pid = self.sessions = 0

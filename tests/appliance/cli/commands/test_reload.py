@@ -41,7 +41,7 @@ CHANGES = (
         (
             ReloadReply(removed=("relay-1",)),
             0,
-            "removed, as soon as their clients have moved on: relay-1\n",
+            "removed, as soon as their sessions are over: relay-1\n",
             "",
         ),
         (

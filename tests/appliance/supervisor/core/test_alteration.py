@@ -30,10 +30,10 @@ def test_without_a_roll_a_configuration_is_adopted_if_the_appliance_is_able() ->
     fleet = Fleet(Config(), ())
     alteration = Alteration(fleet, Distribution())
     config = Config.model_validate({"supervisor": {"drain_timeout": 1.0}})
-    (refused,) = alteration.reload(ReloadRequested(config, roll=False), 0.0, able=False)
+    (refused,) = alteration.reload(ReloadRequested(config, ()), able=False)
     assert isinstance(refused, Reloaded)
     assert refused.problem
     assert fleet.config == Config()
-    assert alteration.reload(ReloadRequested(config, roll=False), 0.0, able=True) == [Reloaded(())]
+    assert alteration.reload(ReloadRequested(config, ()), able=True) == [Reloaded(())]
     assert fleet.config is config
     assert alteration.steered(Steered()) == []

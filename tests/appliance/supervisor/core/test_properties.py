@@ -9,7 +9,6 @@ from appliance.supervisor.core.interface import (
     DrainRequested,
     Finished,
     Reloaded,
-    ReloadRequested,
     SpareGone,
     Spawn,
     StartRequested,
@@ -17,19 +16,30 @@ from appliance.supervisor.core.interface import (
     StopRequested,
 )
 from appliance.supervisor.core.lifecycle import WorkerState
-from config.ids import WorkerName
+from config.ids import Role, WorkerName
 from config.model import Config
 from ipc.messages.lifecycle import Heartbeat, Ready, Released, WorkerPhase
 from ipc.messages.routes import RoutesApplied
 from tests.support.supervision import Table
 
-NAMES = ("relay-0", "relay-1", "relay-2", "transceiver-0", "signaling-0")
+NAMES = (
+    *("relay-0", "relay-1", "relay-2", "transceiver-0", "signaling-0"),
+    *("transceiver-1", "transceiver-2", "transceiver-3", "signaling-1", "realtime-0", "realtime-1"),
+)
+ROLLS = {
+    "reload": (1, ()),
+    "roll": (1, (Role.RELAY,)),
+    "roll all": (1, tuple(Role)),
+    "roll others": (2, (Role.TRANSCEIVER, Role.SIGNALING)),
+    "another transceiver": (2, ()),
+}
 steps = st.lists(
     st.tuples(
         st.sampled_from(
             [
                 *("hello", "ready", "bare ready", "beat", "drains", "applied"),
-                *("crash", "exit", "config", "released", "roll", "reload", "no spare"),
+                *("crash", "exit", "config", "released", "no spare"),
+                *ROLLS,
                 *("one relay", "two relays", "three relays", "known", "steered", "not steered"),
             ]
         ),
@@ -40,6 +50,16 @@ steps = st.lists(
 )
 
 
+def config_with(transceivers: int) -> Config:
+    return Config.model_validate(
+        {
+            "transceiver": {"workers": transceivers},
+            "relay": {"workers": 2, "flow_idle": 90.0},
+            "realtime": {"url": "wss://example.org/"},
+        }
+    )
+
+
 def play(table: Table, what: str, name: str) -> None:
     match what:
         case "one relay" | "two relays" | "three relays":
@@ -47,6 +67,10 @@ def play(table: Table, what: str, name: str) -> None:
             return
         case "steered" | "not steered":
             table.feed(Steered("" if what == "steered" else "no room"))
+            return
+        case _ if what in ROLLS:
+            transceivers, roles = ROLLS[what]
+            table.reload(config_with(transceivers), *roles)
             return
         case "known":
             table.know_relays()
@@ -75,9 +99,6 @@ def play(table: Table, what: str, name: str) -> None:
             table.say(name, Released())
             if before in table.pids and table.current[name] != before:
                 table.leave(before)
-        case "roll" | "reload":
-            config = Config.model_validate({"relay": {"flow_idle": 90.0}})
-            table.feed(ReloadRequested(config, roll=what == "roll"))
         case "no spare":
             for spare in list(table.spares):
                 table.spares.discard(spare)
@@ -112,17 +133,14 @@ def check(table: Table) -> None:
 def test_one_process_a_name_and_an_end_that_comes(
     script: list[tuple[str, str, float]], ending: DrainRequested | StopRequested, when: int
 ) -> None:
-    config = Config.model_validate({"transceiver": {"workers": 1}, "relay": {"workers": 2}})
-    table = Table(config)
+    table = Table(config_with(1))
     table.feed(StartRequested())
     check(table)
     asked = 0
     for number, (what, name, seconds) in enumerate(script):
         if number == when:
             table.feed(ending)
-        asked += what.endswith(("relay", "relays")) or (
-            what in ("roll", "reload") and table.current.get(name) in table.pids
-        )
+        asked += what.endswith(("relay", "relays")) or what in ROLLS
         play(table, what, name)
         table.sleep(seconds, beating=bool(number % 2))
         check(table)

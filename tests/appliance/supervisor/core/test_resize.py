@@ -10,7 +10,6 @@ from appliance.supervisor.core.interface import (
     ApplianceChanged,
     Kill,
     Reloaded,
-    ReloadRequested,
     Send,
     Spawn,
     Steer,
@@ -18,7 +17,7 @@ from appliance.supervisor.core.interface import (
 )
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.resize import KNOWN_WITHIN
-from config.ids import WorkerName
+from config.ids import Role, WorkerName
 from ipc.messages.lifecycle import Drain, Release, Released
 from ipc.messages.routes import Relays
 from tests.support.supervision import LINKS, Table
@@ -205,7 +204,7 @@ def test_a_roll_in_the_meantime_leaves_them_alone(up: Table) -> None:
     up.resize(1)
     up.feed(Steered())
     up.outputs.clear()
-    up.feed(ReloadRequested(up.config, roll=True))
+    up.reload(up.config, Role.RELAY)
     assert isinstance(up.sent("relay-0")[-1], Release)
     up.say("relay-0", Released())
     up.ready("relay-0")

@@ -1,193 +1,203 @@
-"""Relays are replaced one by one: never two at a time, never without a successor, never for the worse."""
+"""Successors come up beside their predecessors, unused until all of them serve; then all change at once."""
 
 from __future__ import annotations
 
 import pytest
 
+from appliance.supervisor.core.alteration import GENERATIONS, INTERRUPTED
 from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.interface import (
     ApplianceChanged,
     DrainRequested,
-    Exited,
     Kill,
-    Received,
     Reloaded,
-    ReloadRequested,
-    Send,
     Spawn,
 )
-from appliance.supervisor.core.lifecycle import RELEASE_TIMEOUT, WorkerState
-from appliance.supervisor.core.roll import CANARY_TIMEOUT, SPARE_PATIENCE
-from config.ids import WorkerName
+from appliance.supervisor.core.lifecycle import WorkerState
+from appliance.supervisor.core.succession import KNOWN_WITHIN
+from config.ids import Role, WorkerName
 from config.model import Config
-from ipc.messages.lifecycle import Farewell, Release, Released
+from ipc.messages.lifecycle import Drain, Released, Stop
+from ipc.messages.routes import Transceivers
 from tests.support.supervision import Table
 
-NEW = Config.model_validate({"relay": {"flow_idle": 90.0}})
+OLD = Config.model_validate({"realtime": {"url": "wss://old.example/"}})
+NEW = Config.model_validate({"realtime": {"url": "wss://new.example/"}})
+BESIDE = (Role.REALTIME, Role.TRANSCEIVER, Role.SIGNALING)
 
 
 @pytest.fixture
 def up() -> Table:
-    table = Table()
+    table = Table(OLD)
     table.start()
     table.outputs.clear()
     return table
 
 
-def released(table: Table) -> list[str]:
-    """Who was told to let go, since the last `take`."""
-    return [
-        o.process.name
-        for o in table.outputs
-        if isinstance(o, Send) and isinstance(o.message, Release)
+def spawned(table: Table) -> list[str]:
+    return [o.spec.name for o in table.outputs if isinstance(o, Spawn)]
+
+
+def told(table: Table, name: str, kind: type) -> bool:
+    return any(isinstance(message, kind) for message in table.sent(name))
+
+
+def come_up(table: Table, *names: str) -> None:
+    for name in names:
+        table.ready(name)
+        table.apply_routes()
+
+
+def only(table: Table) -> Reloaded:
+    (reloaded,) = [o for o in table.outputs if isinstance(o, Reloaded)]
+    return reloaded
+
+
+def test_canaries_first_then_the_others_then_all_change_at_once(up: Table) -> None:
+    up.reload(NEW, *BESIDE)
+    assert spawned(up) == ["realtime-1"]
+    come_up(up, "realtime-1")
+    assert spawned(up) == ["realtime-1", "transceiver-2"]
+    come_up(up, "transceiver-2")
+    come_up(up, "signaling-1")
+    assert spawned(up)[2:] == ["signaling-1", "transceiver-3"]
+    assert not told(up, "signaling-1", Transceivers)
+    assert [e.accepting for e in up.core.transceivers()] == [True, True, False, False][:3]
+    assert not any(told(up, name, Drain) for name in ("transceiver-0", "signaling-0"))
+    come_up(up, "transceiver-3")
+    assert only(up) == Reloaded(
+        tuple(map(WorkerName, ("realtime-0", "transceiver-0", "transceiver-1", "signaling-0")))
+    )
+    assert [e.accepting for e in up.core.transceivers()] == [False, False, True, True]
+    assert told(up, "signaling-1", Transceivers)
+    assert all(told(up, f"transceiver-{n}", Drain) for n in (0, 1))
+    assert told(up, "signaling-0", Drain)
+    assert not [o for o in up.outputs if isinstance(o, ApplianceChanged)]
+    assert up.core.state is ApplianceState.READY
+
+
+def test_a_successor_works_by_the_new_configuration_and_with_the_new_back_end(up: Table) -> None:
+    up.reload(NEW, Role.REALTIME)
+    come_up(up, "realtime-1", "transceiver-2", "transceiver-3")
+    spawns = {o.spec.name: o for o in up.outputs if isinstance(o, Spawn)}
+    assert {spawn.config.realtime.url for spawn in spawns.values()} == {NEW.realtime.url}
+    assert spawns[WorkerName("transceiver-2")].realtime == (1,)
+    routes = [entry.route for entry in up.core.transceivers()]
+    assert len(set(routes)) == 4
+    up.outputs.clear()
+    up.die("transceiver-3")
+    assert [(s.config, s.realtime) for s in up.take(Spawn)] == [(NEW, (1,))]
+
+
+def test_the_old_ones_finish_and_are_forgotten_the_back_end_last(up: Table) -> None:
+    up.reload(NEW, *BESIDE)
+    come_up(up, "realtime-1", "transceiver-2", "signaling-1", "transceiver-3")
+    assert [m.within for m in up.sent("transceiver-0") if isinstance(m, Drain)] == [
+        NEW.supervisor.roll_timeout
     ]
-
-
-def replace(table: Table, name: str) -> None:
-    """Play the whole replacement of one relay."""
-    old = table.current[name]
-    table.say(name, Released())
-    assert table.current[name] != old
-    table.feed(Received(old, table.pids[old], Farewell("done")))
-    table.leave(old)
-    table.ready(name)
-    table.apply_routes()
-
-
-def test_all_relays_one_after_the_other(up: Table) -> None:
-    up.feed(ReloadRequested(NEW, roll=True))
-    assert released(up) == ["relay-0"]
-    replace(up, "relay-0")
-    assert released(up) == ["relay-0", "relay-1"]
-    assert not [o for o in up.outputs if isinstance(o, Reloaded)]
-    replace(up, "relay-1")
-    spawns = [o for o in up.outputs if isinstance(o, Spawn)]
-    assert [(s.spec.name, s.config, s.spare is not None) for s in spawns] == [
-        ("relay-0", NEW, True),
-        ("relay-1", NEW, True),
+    assert not told(up, "realtime-0", Drain)
+    for name in ("signaling-0", "transceiver-0", "transceiver-1"):
+        up.die(name, 0)
+    assert told(up, "realtime-0", Drain)
+    up.die("realtime-0", 0)
+    assert [w.name for w in up.core.workers(up.now)] == [
+        *("relay-0", "relay-1", "transceiver-2", "transceiver-3", "signaling-1", "realtime-1")
     ]
     assert up.core.state is ApplianceState.READY
-    assert not [o for o in up.outputs if isinstance(o, ApplianceChanged)]
-    assert up.take(Reloaded) == [Reloaded((WorkerName("relay-0"), WorkerName("relay-1")))]
-    assert [w.restarts for w in up.core.workers(up.now)] == [0] * 5
+    up.outputs.clear()
+    up.reload(OLD, Role.SIGNALING)
+    assert spawned(up) == ["signaling-0"]
+
+
+@pytest.mark.parametrize("victim", ["transceiver-2", "signaling-1", "transceiver-3"])
+def test_one_that_does_not_come_up_leaves_all_as_it_was(up: Table, victim: str) -> None:
+    up.reload(NEW, Role.TRANSCEIVER, Role.SIGNALING)
+    for name in ("transceiver-2", "signaling-1", "transceiver-3"):
+        if name == victim:
+            break
+        come_up(up, name)
+    up.die(victim, 70)
+    assert only(up) == Reloaded((), f"{victim} did not start: exit code 70; all else is as it was")
+    for name in ("transceiver-2", "signaling-1"):
+        if name in up.current and up.current[name] in up.pids:
+            assert told(up, name, Stop)
+            up.die(name, 0)
+    assert up.accepting() == [True, True]
+    assert up.core.state is ApplianceState.READY
+    assert [w.name for w in up.core.workers(up.now)][2:] == [
+        *("transceiver-0", "transceiver-1", "signaling-0", "realtime-0")
+    ]
+    up.outputs.clear()
     up.die("transceiver-0")
-    assert [s.config for s in up.take(Spawn)] == [NEW]
+    assert [spawn.config for spawn in up.take(Spawn)] == [OLD]
 
 
-def test_the_successor_starts_only_when_its_predecessor_let_go(up: Table) -> None:
-    up.feed(ReloadRequested(NEW, roll=True))
-    up.sleep(RELEASE_TIMEOUT - 0.1)
-    assert not up.take(Spawn)
-    up.sleep(0.2)
-    (kill,) = up.take(Kill)
-    assert kill.why == "did not release its sockets within 1 s"
-    up.die("relay-0")
-    assert [s.spec.name for s in up.take(Spawn)] == ["relay-0"]
-
-
-def test_one_that_releases_but_does_not_end_is_killed(up: Table) -> None:
-    old = up.current["relay-0"]
-    up.feed(ReloadRequested(NEW, roll=True))
-    up.say("relay-0", Released())
-    up.sleep(3.1)
-    assert [kill.process for kill in up.take(Kill)] == [old]
-    up.leave(old)
-    up.ready("relay-0")
+def test_no_relay_is_touched_before_every_kind_has_shown_that_it_comes_up(up: Table) -> None:
+    up.reload(NEW, *Role)
+    for name in ("realtime-1", "transceiver-2"):
+        come_up(up, name)
+    before = up.current["relay-0"]
     assert up.states[WorkerName("relay-0")] is WorkerState.READY
-
-
-def test_the_next_one_waits_for_a_spare_but_not_for_ever(up: Table) -> None:
-    up.feed(ReloadRequested(NEW, roll=True))
-    up.spares_come_up = False
-    replace(up, "relay-0")
-    assert released(up) == ["relay-0"]
-    up.sleep(SPARE_PATIENCE - 1)
-    assert released(up) == ["relay-0"]
-    up.sleep(1.1)
-    assert released(up) == ["relay-0", "relay-1"]
-
-
-def test_a_canary_that_does_not_come_up_changes_nothing(up: Table) -> None:
-    up.feed(ReloadRequested(NEW, roll=True))
+    come_up(up, "signaling-1")
+    assert up.states[WorkerName("relay-0")] is WorkerState.RELEASING
     up.say("relay-0", Released())
-    up.outputs.clear()
+    up.leave(before)
     up.die("relay-0", 70)
-    (reloaded,) = [o for o in up.outputs if isinstance(o, Reloaded)]
-    assert reloaded.replaced == ()
-    assert reloaded.problem == (
-        "relay-0 did not start: exit code 70; every relay has the configuration it had before"
+    assert only(up).problem.endswith("every relay has the configuration it had before")
+    assert told(up, "transceiver-2", Stop)
+
+
+def test_a_relay_that_does_not_take_notice_ends_it(up: Table) -> None:
+    up.reload(NEW, Role.TRANSCEIVER)
+    up.ready("transceiver-2")
+    up.sleep(KNOWN_WITHIN + 0.1)
+    assert only(up).problem == (
+        "not every relay has taken notice of transceiver-2; all else is as it was"
     )
-    (spawn,) = up.take(Spawn)
-    assert (spawn.spec.name, spawn.config) == ("relay-0", up.config)
-    assert released(up) == []
 
 
-def test_a_canary_that_hangs_is_killed_sooner_than_at_a_start(up: Table) -> None:
-    old = up.current["relay-0"]
-    up.feed(ReloadRequested(NEW, roll=True))
-    up.say("relay-0", Released())
-    up.leave(old)
+def test_more_transceivers_and_fewer(up: Table) -> None:
+    three = Config.model_validate({**OLD.model_dump(), "transceiver": {"workers": 3}})
+    up.reload(three)
+    come_up(up, "transceiver-2")
+    assert only(up) == Reloaded((), added=(WorkerName("transceiver-2"),))
     up.outputs.clear()
-    up.sleep(CANARY_TIMEOUT + 0.1)
-    assert [kill.why for kill in up.take(Kill)] == ["not ready within 5 s"]
+    one = Config.model_validate({**OLD.model_dump(), "transceiver": {"workers": 1}})
+    up.reload(one)
+    removed = tuple(map(WorkerName, ("transceiver-1", "transceiver-2")))
+    assert only(up) == Reloaded((), removed=removed)
+    assert up.accepting() == [True, False, False]
+    assert all(told(up, name, Drain) for name in removed)
 
 
-def test_a_later_one_that_does_not_come_up_is_not_the_configurations_fault(up: Table) -> None:
-    up.feed(ReloadRequested(NEW, roll=True))
-    replace(up, "relay-0")
-    up.say("relay-1", Released())
+def test_who_leaves_is_hurried_when_the_appliance_ends(up: Table) -> None:
+    up.reload(NEW, Role.TRANSCEIVER)
+    come_up(up, "transceiver-2", "transceiver-3")
     up.outputs.clear()
-    up.die("relay-1", 70)
-    (reloaded,) = [o for o in up.outputs if isinstance(o, Reloaded)]
-    assert reloaded.replaced == ("relay-0",)
-    assert reloaded.problem == "relay-1 did not start: exit code 70; it is tried again"
-    up.sleep(1)
-    assert [s.config for s in up.take(Spawn)] == [NEW]
-
-
-def test_a_relay_that_had_failed_may_be_cured_by_it(up: Table) -> None:
-    up.die("relay-0")
-    up.die("relay-0", 78)
-    assert up.states[WorkerName("relay-0")] is WorkerState.FAILED
-    up.outputs.clear()
-    up.feed(ReloadRequested(NEW, roll=True))
-    assert [(s.spec.name, s.config) for s in up.take(Spawn)] == [("relay-0", NEW)]
-    up.ready("relay-0")
-    up.apply_routes()
-    assert released(up) == ["relay-1"]
-
-
-def test_without_a_roll_it_is_in_force_at_once(up: Table) -> None:
-    live = Config.model_validate({"supervisor": {"drain_timeout": 1.0}})
-    up.feed(ReloadRequested(live, roll=False))
-    assert [o for o in up.outputs if isinstance(o, Reloaded)] == [Reloaded(())]
-    assert released(up) == []
-    up.drain()
-    assert up.sent("transceiver-0")[-1].within == 1.0  # type: ignore[attr-defined]
-
-
-def test_a_drain_ends_a_roll(up: Table) -> None:
-    up.feed(ReloadRequested(NEW, roll=True))
     up.feed(DrainRequested())
-    (reloaded,) = up.take(Reloaded)
-    assert reloaded.problem == "the appliance was told to end"
-    up.say("relay-0", Released())
-    assert [s.spec.name for s in up.take(Spawn)] == ["relay-0"]  # the sessions still need it
+    (drain,) = [m for m in up.sent("transceiver-0") if isinstance(m, Drain)]
+    assert drain.within == OLD.supervisor.drain_timeout
+    up.sleep(OLD.supervisor.drain_timeout + 8)
+    assert {kill.process.name for kill in up.take(Kill)} >= {"transceiver-0", "transceiver-1"}
 
 
-def test_one_at_a_time_and_only_when_it_serves(up: Table) -> None:
-    early = Table()
-    early.feed(ReloadRequested(NEW, roll=True))
-    assert [r.problem for r in early.take(Reloaded)] == ["the appliance is starting or draining"]
-    up.feed(ReloadRequested(NEW, roll=True))
-    up.feed(ReloadRequested(NEW, roll=True))
-    assert [r.problem for r in up.take(Reloaded)] == ["the appliance is being replaced already"]
+def test_a_drain_ends_it(up: Table) -> None:
+    up.reload(NEW, Role.TRANSCEIVER)
+    come_up(up, "transceiver-2")
+    up.feed(DrainRequested())
+    assert only(up) == Reloaded((), INTERRUPTED)
+    assert told(up, "transceiver-2", Drain)
 
 
-def test_last_words_after_the_release_are_nobodys_crash(up: Table) -> None:
-    old = up.current["relay-0"]
-    up.feed(ReloadRequested(NEW, roll=True))
-    up.say("relay-0", Released())
+def test_old_generations_do_not_pile_up_for_ever(up: Table) -> None:
+    for generation in range(GENERATIONS):
+        up.outputs.clear()
+        up.reload(NEW, Role.SIGNALING)
+        come_up(up, f"signaling-{generation + 1}")
+        assert not only(up).problem
     up.outputs.clear()
-    up.feed(Exited(old, 70))
-    assert not up.outputs
+    up.reload(NEW, Role.SIGNALING)
+    assert only(up).problem == (
+        f"signaling-0 and {GENERATIONS - 1} more still finish old sessions;"
+        " try again when some have ended"
+    )
