@@ -16,7 +16,7 @@ VERBS: Final = {
     "reload": "Let the appliance read its configuration again.",
     "sessions": "List the live sessions.",
     "call": "Call a server like a browser would, and measure.",
-    "config": "Check a configuration, or show what it comes to.",
+    "config": "Check a configuration, show what it comes to, or what a reload would do.",
 }
 """First line of each command's help, here so that the overview imports none of them."""
 
@@ -50,7 +50,8 @@ Examples:
 \b
 Exit codes:
   0   done
-  1   some of the calls of `tandem call`, or a part of `tandem reload`, did not go as it should
+  1   some of the calls of `tandem call`, or a part of `tandem reload`, did not go as it should;
+      or `tandem config diff` found differences
   2   wrong usage
   69  no appliance runs, or something it needs is taken (an address, its directory)
   70  a bug: the traceback says where

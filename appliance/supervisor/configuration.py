@@ -11,10 +11,11 @@ from config.problems import ConfigError, Problem
 
 def read_file(file: Path | None) -> Config:
     """What it says, or the built-in defaults without a file. Raises ConfigError with every problem."""
-    return Config() if file is None else load(_read_text(file), source=str(file))
+    return Config() if file is None else load(read_text(file), source=str(file))
 
 
-def _read_text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """The text of it. Raises ConfigError."""
     try:
         data = file.read_bytes()
     except OSError as error:

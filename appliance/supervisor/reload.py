@@ -1,9 +1,10 @@
-"""`tandem reload`: the file again, what differs, and what follows from it."""
+"""`tandem reload` and `tandem config diff`: the file again, what differs, and what follows from it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -18,10 +19,13 @@ from appliance.supervisor.sockets import usable_cpus
 from config.change import Change, Effect, changes, merge, rolled
 from config.checks import find_contradictions
 from config.ids import Role
+from config.load import load
 from config.model import Config
 from config.problems import ConfigError
 from ipc.log import Logger
-from ipc.messages.admin import ConfigChange, Failure, ReloadReply, ReloadRequest
+from ipc.messages.admin import ConfigChange, DiffRequest, Failure, ReloadReply, ReloadRequest
+
+_APPLIED: Final = (Effect.LIVE, Effect.ROLL_WORKERS)
 
 
 class Reloader:
@@ -60,6 +64,23 @@ class Reloader:
         self._tell(reply)
         return reply
 
+    def compare(self, request: DiffRequest) -> ReloadReply:
+        """What a reload with that file would do, and what is wrong with it; does nothing."""
+        try:
+            if request.text is None:
+                wanted = read_file(self._file)
+            else:
+                wanted = load(request.text, source=request.source)
+        except ConfigError as error:
+            return ReloadReply(problems=tuple(map(str, error.problems)))
+        differ = changes(self._config, wanted)
+        told = tuple(map(_told, differ))
+        try:
+            self._check(merge(self._config, wanted, _APPLIED), differ)
+        except CannotStart as error:
+            return ReloadReply(problems=error.problems, changes=told)
+        return ReloadReply(changes=told)
+
     async def _reload(self, forced: bool) -> ReloadReply:
         try:
             wanted = read_file(self._file)
@@ -67,7 +88,7 @@ class Reloader:
             return ReloadReply(problems=tuple(map(str, error.problems)))
         differ = changes(self._config, wanted)
         told = tuple(map(_told, differ))
-        config = merge(self._config, wanted, (Effect.LIVE, Effect.ROLL_WORKERS))
+        config = merge(self._config, wanted, _APPLIED)
         try:
             keys = self._check(config, differ)
         except CannotStart as error:

@@ -14,6 +14,7 @@ from config.ids import WorkerName
 from ipc.log import Logger
 from ipc.messages import Message
 from ipc.messages.admin import (
+    DiffRequest,
     Failure,
     ReloadReply,
     ReloadRequest,
@@ -43,7 +44,7 @@ class AdminDesk:
     """Answers the requests of the admin socket.
 
     `status` gives the present state without the workers' own counters, `owners` the rpc end points of the
-    transceivers that serve, `reload` carries out a reload.
+    transceivers that serve, `reload` carries out a reload, `compare` says what one would do.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class AdminDesk:
         status: Callable[[], StatusReply],
         owners: Callable[[], Mapping[WorkerName, str]],
         reload: Callable[[ReloadRequest], Awaitable[ReloadReply | Failure]],
+        compare: Callable[[DiffRequest], ReloadReply],
         log: Logger,
     ) -> None:
         self._status = status
         self._owners = owners
         self._reload = reload
+        self._compare = compare
         self._log = log
         self._stats: dict[str, Stats] = {}
 
@@ -77,6 +80,8 @@ class AdminDesk:
                 return await self.sessions(max(0, request.limit))
             case ReloadRequest():
                 return await self._reload(request)
+            case DiffRequest():
+                return self._compare(request)
             case _:
                 return Failure(why=f"{type(request).__name__} is not asked here")
 

@@ -178,7 +178,11 @@ class _Appliance:
                     on_change=self._work_with,
                 )
                 desk = AdminDesk(
-                    self._status, self._core.session_owners, reloader.reload, self._log
+                    self._status,
+                    self._core.session_owners,
+                    reloader.reload,
+                    reloader.compare,
+                    self._log,
                 )
                 shell.on_exit = desk.forget_stats
                 if (interval := watchdog_interval()) is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from ipc.messages.admin import (
+    DiffRequest,
     Failure,
     ReloadReply,
     ReloadRequest,
@@ -91,6 +92,7 @@ Message: TypeAlias = (
     | StatusReply
     | SessionsRequest
     | ReloadRequest
+    | DiffRequest
     | ReloadReply
     | Failure
 )

@@ -66,6 +66,15 @@ class ReloadRequest(Tagged, frozen=True):
     """Replace all workers even if nothing has changed that asks for it."""
 
 
+class DiffRequest(Tagged, frozen=True):
+    """What would a reload do? Answered with a ReloadReply of problems and changes; nothing is done."""
+
+    text: str | None = None
+    """What a configuration file says; None is the file that the appliance was started with."""
+    source: str = ""
+    """Where the text is from, for problems."""
+
+
 class ConfigChange(msgspec.Struct, frozen=True):
     """A key whose value in the file is not the one in force."""
 

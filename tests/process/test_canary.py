@@ -37,9 +37,7 @@ async def reload(appliance: Appliance) -> tuple[int, dict[str, Any]]:
     """`tandem reload`: exit code and reply."""
     command = [sys.executable, "-m", "appliance.cli.main", "reload"]
     command += ["--runtime-directory", str(appliance.directory)]
-    done = await trio.run_process(
-        [*command, "--json"], capture_stdout=True, check=False, cwd=TREE
-    )
+    done = await trio.run_process([*command, "--json"], capture_stdout=True, check=False, cwd=TREE)
     return done.returncode, json.loads(done.stdout)
 
 

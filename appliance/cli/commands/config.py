@@ -1,12 +1,23 @@
-"""`tandem config check` and `tandem config show`."""
+"""`tandem config check`, `show` and `diff`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 
-from appliance.cli.settings import DEFAULT_FILE, find_file, read_config
+from appliance.cli.client import admin_socket, ask, runtime_option
+from appliance.cli.failure import Failed
+from appliance.cli.settings import DEFAULT_FILE, config_option, find_file, read_config
+from appliance.supervisor.configuration import read_text
+from appliance.supervisor.problems import EXIT_CONFIG
+from config.change import Effect
+from config.problems import ConfigError
+from ipc.messages.admin import ConfigChange, DiffRequest, ReloadReply
+
+EXIT_DIFFERENT: Final = 1
 
 _file_argument = click.argument(
     "file", type=click.Path(path_type=Path), required=False, metavar="[FILE]"
@@ -17,10 +28,11 @@ _file_argument = click.argument(
     epilog="""\b
 Examples:
   tandem config check tandem.toml
-  tandem config show > tandem.toml"""
+  tandem config show > tandem.toml
+  tandem config diff"""
 )
 def command() -> None:
-    """Check a configuration, or show what it comes to."""
+    """Check a configuration, show what it comes to, or what a reload would do."""
 
 
 @command.command(short_help="Print every problem of FILE.")
@@ -51,3 +63,50 @@ def show(file: Path | None, as_json: bool) -> None:
         from config.dump import dump
 
         click.echo(dump(config), nl=False)
+
+
+@command.command(short_help="Say what a reload would do.")
+@click.argument("new", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
+@config_option
+@runtime_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, every field in it.")
+def diff(new: Path | None, file: Path | None, directory: Path | None, as_json: bool) -> None:
+    """Say what `tandem reload` would do if the running appliance's file were FILE.
+
+    Every key whose value is another one than is in force, with both, and what a change takes: nothing
+    (live), new workers of some kinds beside or after the old ones, or a restart. Without FILE: the file
+    that the appliance was started with, as it is now. Nothing is changed. The exit code is 0 if nothing
+    differs, 1 if something does, 78 if the file cannot be used.
+    """
+    socket = admin_socket(read_config(find_file(file)), directory)
+    try:
+        text = None if new is None else read_text(new)
+    except ConfigError as error:
+        raise Failed(map(str, error.problems), EXIT_CONFIG) from None
+    reply = ask(socket, DiffRequest(text, str(new or "")), ReloadReply)
+    if as_json:
+        from appliance.cli import render
+
+        click.echo(render.as_json(reply))
+    elif not reply.problems:
+        for line in _differences(reply.changes):
+            click.echo(line)
+    if reply.problems:
+        raise Failed(() if as_json else reply.problems, EXIT_CONFIG)
+    if reply.changes:
+        raise Failed((), EXIT_DIFFERENT)
+
+
+def _differences(changes: tuple[ConfigChange, ...]) -> Iterator[str]:
+    for change in changes:
+        yield f"{change.key}: {change.old} -> {change.new}  ({_effect(change)})"
+
+
+def _effect(change: ConfigChange) -> str:
+    match change.effect:
+        case Effect.LIVE:
+            return "live"
+        case Effect.ROLL_WORKERS:
+            return f"new workers: {', '.join(change.roles)}"
+        case _:
+            return "at the next start"

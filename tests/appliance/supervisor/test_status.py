@@ -14,6 +14,7 @@ from appliance.supervisor.supervisor import page_url
 from config.ids import Endpoint, SessionId, WorkerName
 from ipc.messages import Message
 from ipc.messages.admin import (
+    DiffRequest,
     Failure,
     ReloadReply,
     ReloadRequest,
@@ -47,7 +48,10 @@ def desk(owners: dict[WorkerName, str], lines: LogLines) -> AdminDesk:
     async def reload(request: ReloadRequest) -> ReloadReply:
         return ReloadReply(replaced=("relay-0",) if request.roll else ())
 
-    return AdminDesk(lambda: STATUS, lambda: owners, reload, lines.log)
+    def compare(request: DiffRequest) -> ReloadReply:
+        return ReloadReply(problems=(request.source,))
+
+    return AdminDesk(lambda: STATUS, lambda: owners, reload, compare, lines.log)
 
 
 def transceiver(name: str, count: int) -> Callable[[Message], Awaitable[Message]]:
@@ -133,4 +137,5 @@ async def test_a_reload_is_passed_on() -> None:
     assert await desk({}, lines).answer(ReloadRequest(roll=True)) == ReloadReply(
         replaced=("relay-0",)
     )
+    assert await desk({}, lines).answer(DiffRequest("", "f")) == ReloadReply(problems=("f",))
     lines.close()
