@@ -67,6 +67,9 @@ ROLLS: Final[dict[str, frozenset[Role]]] = {
     "transceiver.idle_timeout": _TRANSCEIVER | _SIGNALING,
     "signaling.cors_origins": _SIGNALING,
     "signaling.api_keys": _SIGNALING,  # which file; what is in it counts at once
+    "signaling.anonymous": _SIGNALING,
+    "signaling.calls_per_minute": _SIGNALING,
+    "signaling.trusted_proxies": _SIGNALING,
     "signaling.max_body": _SIGNALING,
     "signaling.max_connections": _SIGNALING,
     "signaling.request_timeout": _SIGNALING,

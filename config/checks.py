@@ -242,6 +242,12 @@ def _is_this_host(host: str) -> bool:
         return host == "localhost"
 
 
+def _anonymous(config: Config) -> Iterator[Finding]:
+    if config.signaling.anonymous and config.signaling.api_keys:
+        what = "there are API keys, so nobody calls without one: take one of the two out"
+        yield Finding(("signaling", "anonymous"), what, (("signaling", "api_keys"),))
+
+
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _relay_listen,
     _relay_advertise,
@@ -250,6 +256,7 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _signaling_listen,
     _cors_origins,
     _api_keys,
+    _anonymous,
     _ufrag_keys,
     _backends,
     _realtime,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict
@@ -24,6 +25,19 @@ def _endpoint(value: object) -> Endpoint:
 EndpointField = Annotated[
     Endpoint, BeforeValidator(_endpoint), PlainSerializer(str, return_type=str)
 ]
+
+
+def _network(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError('must be text like "127.0.0.1" or "10.0.0.0/8"')
+    try:
+        ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError('is neither an address nor a network like "10.0.0.0/8"') from None
+    return value
+
+
+NetworkField = Annotated[str, BeforeValidator(_network)]
 
 
 # TOML has types: `workers = "4"` and `workers = true` are mistakes, not four and one.
@@ -154,7 +168,13 @@ class SignalingSection(_Section):
     cors_origins: tuple[_Text, ...] = ()
     """Origins allowed to call from a browser; `*` allows all. The demo page needs none."""
     api_keys: _Text = ""
-    """File with the hashes of API keys. Empty: whoever reaches the server may place calls."""
+    """File with the hashes of API keys. Empty: only this machine may place calls."""
+    anonymous: _Switch = False
+    """Without API keys, let whoever reaches the server place calls, not this machine alone."""
+    calls_per_minute: Annotated[_Whole, Field(ge=0, le=1_000_000)] = 120
+    """New calls and client secrets that one address (IPv6: one /64) may ask for; 0 is no limit."""
+    trusted_proxies: tuple[NetworkField, ...] = ()
+    """Addresses or networks whose `Forwarded` or `X-Forwarded-For` says who the client is."""
     max_body: Annotated[_Whole, Field(ge=4096, le=1_048_576)] = 65_536
     """Bytes of a request body; larger ones are answered 413."""
     max_connections: Annotated[_Whole, Field(ge=16, le=100_000)] = 2_000

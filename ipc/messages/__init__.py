@@ -32,10 +32,12 @@ from ipc.messages.lifecycle import (
 )
 from ipc.messages.routes import Relays, RelaysApplied, Routes, RoutesApplied, Transceivers
 from ipc.messages.sessions import (
+    CountSessions,
     CreateSession,
     EndSession,
     ListSessions,
     PatchSession,
+    SessionCount,
     SessionCreated,
     SessionEnded,
     SessionList,
@@ -79,6 +81,8 @@ Message: TypeAlias = (
     | EndSession
     | SessionEnded
     | SessionUnknown
+    | CountSessions
+    | SessionCount
     | WatchSessions
     | SessionsNews
     | ListSessions

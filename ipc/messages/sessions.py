@@ -114,6 +114,18 @@ class SessionUnknown(Tagged, frozen=True):
     """Why it ended, if it has lately."""
 
 
+class CountSessions(Tagged, frozen=True):
+    """How many sessions there are of that API key."""
+
+    key: str
+
+
+class SessionCount(Tagged, frozen=True):
+    """Reply to CountSessions."""
+
+    count: int
+
+
 class WatchSessions(Tagged, frozen=True):
     """What has happened to sessions after that number; answered when something has, or in time."""
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.api_keys import MAX_KEYS, parse_api_keys
+from config.api_keys import MAX_KEYS, ApiKey, Scope, parse_api_keys
 from config.problems import ConfigError
 
 HASH = sha256(b"sk-some-key").hexdigest()
@@ -16,8 +16,36 @@ HASH = sha256(b"sk-some-key").hexdigest()
 def test_names_and_hashes() -> None:
     text = f'# keys\nshop = "sha256:{HASH}"\n"crm.2" = "sha256:{HASH.upper()}"\n'
     digest = bytes.fromhex(HASH)
-    assert parse_api_keys(text, source="f") == {"shop": digest, "crm.2": digest}
+    assert parse_api_keys(text, source="f") == {"shop": ApiKey(digest), "crm.2": ApiKey(digest)}
     assert parse_api_keys("", source="f") == {}
+
+
+def test_what_a_key_may() -> None:
+    text = f"""
+[kiosk]
+hash = "sha256:{HASH}"
+scopes = ["secrets"]
+backends = ["agent"]
+sessions = 50
+calls_per_minute = 120
+expires = 2027-06-30
+"""
+    assert parse_api_keys(text, source="f")["kiosk"] == ApiKey(
+        bytes.fromhex(HASH), frozenset({Scope.SECRETS}), ("agent",), 50, 120, 1_814_313_600.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("1970-01-02", 86_400.0),
+        ("1970-01-01T00:01:00", 60.0),
+        ("1970-01-01T01:00:00+01:00", 0.0),
+    ],
+)
+def test_dates_without_an_offset_are_utc(written: str, seconds: float) -> None:
+    text = f'[k]\nhash = "sha256:{HASH}"\nexpires = {written}'
+    assert parse_api_keys(text, source="f")["k"].expires == seconds
 
 
 @pytest.mark.parametrize(
@@ -27,7 +55,15 @@ def test_names_and_hashes() -> None:
         ('a = "x"\nb = 3\n', "f:1: a: must be"),
         (f'\n\nshop = "{HASH}"', "f:3: shop: must be"),
         (f'shop = "sha256:{HASH}0"', "f:1: shop: must be"),
-        (f'[shop]\nkey = "sha256:{HASH}"', "shop: must be"),
+        (f'[shop]\nkey = "sha256:{HASH}"', "f:1: shop: has no hash"),
+        (f'[shop]\nkey = "sha256:{HASH}"', "f:2: shop.key: is none of hash, scopes,"),
+        ('[shop]\nhash = "sk-secret"', 'f:2: shop.hash: must be "sha256:"'),
+        (f'[shop]\nhash = "sha256:{HASH}"\nscopes = []', "f:3: shop.scopes: must be a list"),
+        (f'[shop]\nhash = "sha256:{HASH}"\nscopes = ["all"]', "calls and secrets, one or both"),
+        (f'[shop]\nhash = "sha256:{HASH}"\nbackends = "a"', "shop.backends: must be a list"),
+        (f'[shop]\nhash = "sha256:{HASH}"\nsessions = -1', "shop.sessions: must be a whole"),
+        (f'[shop]\nhash = "sha256:{HASH}"\nsessions = true', "shop.sessions: must be a whole"),
+        (f'[shop]\nhash = "sha256:{HASH}"\nexpires = "soon"', "shop.expires: must be a date"),
         (f'"a b" = "sha256:{HASH}"', "the name 'a b' is not"),
         ("\n".join(f"k{n} = 1" for n in range(MAX_KEYS + 1)), "at most 1024"),
     ],

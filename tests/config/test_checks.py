@@ -77,6 +77,11 @@ def test_a_fleet_with_keys() -> None:
             "signaling.cors_origins[0]: 'https",
         ),
         ("signaling", {"cors_origins": ["a.example"]}, "signaling.cors_origins[0]: 'a.example' is"),
+        (
+            "signaling",
+            {"anonymous": True, "api_keys": "/x"},
+            "signaling.anonymous: there are API keys",
+        ),
         ("ufrag", {"keys": {"ab": "/x"}, "mint_with": "ab"}, "ufrag.keys.ab: key id 'ab' is not"),
         ("ufrag", {"keys": {"a": ""}}, "ufrag.keys.a: must name a file"),
         ("ufrag", {"mint_with": "a"}, "ufrag.mint_with: 'a' names no key; ufrag.keys is empty"),

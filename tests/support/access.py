@@ -31,7 +31,8 @@ class Keyring:
         self.write(line("shop", KEY))
         self.secrets = ClientSecrets({"k": bytes(range(16))}, "k", os.urandom)
         self.keys = ApiKeys(self.file, structlog.get_logger())
-        self.access = Access(Locks(self.keys, self.secrets, lambda: self.now))
+        locks = Locks(self.keys, self.secrets, lambda: self.now)
+        self.access = Access(locks, now=lambda: self.now)
 
     def write(self, text: str) -> None:
         """Another file, as editors do it."""

@@ -16,10 +16,12 @@ from config.ids import ClusterId, Epoch, Route, SessionId, TransceiverId
 from ipc.messages.routes import TransceiverEntry, Transceivers
 from ipc.messages.sessions import (
     CloseReason,
+    CountSessions,
     CreateSession,
     EndSession,
     PatchSession,
     Problem,
+    SessionCount,
     SessionCreated,
     SessionEnded,
     SessionNews,
@@ -101,6 +103,9 @@ class FakeTransceivers:
             return (SessionEnded if known else SessionUnknown)(session=request.session)
         if isinstance(request, PatchSession):
             return self._patch(request)
+        if isinstance(request, CountSessions):
+            keys = [placed.claims.get("key") for placed in self.sessions.values()]
+            return SessionCount(keys.count(request.key) if rpc == "fake-0" else 0)
         if rpc in self.refusing:
             return self.refusing[rpc]
         if request.backend not in ("echo", "other"):

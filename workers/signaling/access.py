@@ -1,20 +1,26 @@
-"""Who may do what: with an API key everything, with a client secret what it says, without keys anybody.
+"""Who may do what: with an API key what its line says, with a client secret what that says.
 
     Authorization: Bearer <API key or client secret>
 
-A session's own address takes secrets that have expired, too: a call may outlive what it was placed with.
+Without keys anybody on this machine may call, and others where the operator says so. A session's own
+address takes secrets that have expired, too: a call may outlive what it was placed with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+import math
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from config.api_keys import ApiKey, Scope
 from workers.signaling.api_keys import ApiKeys
-from workers.signaling.grants import ANYONE, Grant
+from workers.signaling.client_address import Client, Proxies
+from workers.signaling.grants import ANYONE, Grant, Permit
 from workers.signaling.problems import ProblemKind, Refused
+from workers.signaling.quotas import Buckets, neighbourhood
+from workers.signaling.spent import Spent
 
 if TYPE_CHECKING:  # importing it takes a while, and only who has keys needs it
     from workers.signaling.client_secrets import ClientSecrets, Minted
@@ -32,35 +38,94 @@ class Locks(NamedTuple):
     """Seconds since 1970."""
 
 
+class Gate(NamedTuple):
+    """The operator's part, keys aside."""
+
+    anonymous: bool = False
+    """Without keys, others than this machine may call, too."""
+    calls_per_minute: int = 0
+    """Of one address (IPv6: /64) that is not this machine's own; 0: no limit."""
+    proxies: Proxies = Proxies()
+
+
 class Access:
-    """Decides by a bearer alone. Nothing of a bearer ever reaches a log line or an answer."""
+    """Decides by a bearer and an address. Nothing of a bearer ever reaches a log line or an answer."""
 
-    def __init__(self, locks: Locks | None = None) -> None:
-        """Without locks everybody may call, and nobody can have a secret made."""
+    def __init__(
+        self,
+        locks: Locks | None = None,
+        gate: Gate = Gate(),  # noqa: B008  # a value
+        *,
+        now: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """Without locks nobody can have a secret made. `now`: seconds of a clock that never steps."""
         self._locks = locks
+        self._gate = gate
+        self._now = now
+        self._by_address = Buckets()
+        self._by_key = Buckets()
+        self._spent = Spent()
 
-    def admit(self, bearer: str) -> Grant:
-        """What a caller may who places a call. Raises Refused (UNAUTHORIZED)."""
+    def admit(self, bearer: str, client: Client) -> Permit:
+        """What a caller may who places a call. Raises Refused (UNAUTHORIZED, FORBIDDEN, TOO_MANY)."""
+        self._slow_down(client)
         if self._locks is None:
-            return ANYONE
-        return _known(self._locks, bearer, expired_too=False)
+            if not (self._gate.anonymous or client.is_here):
+                raise _unauthorized("calls without a key are taken from this machine only", "")
+            return Permit(ANYONE)
+        grant, key = _known(self._locks, bearer, expired_too=False)
+        needed = Scope.SECRETS if grant.secret else Scope.CALLS
+        if needed not in key.scopes:
+            raise Refused(ProblemKind.FORBIDDEN, f"the key {grant.key!r} is not for {needed.value}")
+        if wait := self._by_key.take(grant.key, key.calls_per_minute, self._now()):
+            raise _too_many(f"{key.calls_per_minute} calls a minute with this key", wait)
+        if grant.once and not self._spent.spend(grant.secret, self._locks.clock()):
+            raise _unauthorized("the client secret was for one call, which has been placed")
+        return Permit(grant, frozenset(key.backends), key.sessions)
 
     def recognise(self, bearer: str) -> None:
         """Let somebody at the address of a session. Raises Refused (UNAUTHORIZED)."""
         if self._locks is not None:
             _known(self._locks, bearer, expired_too=True)
 
-    def mint(self, bearer: str, grant: Grant, seconds: int) -> Minted:
-        """A client secret for the holder of an API key. Raises Refused."""
+    def may_mint(self, bearer: str, client: Client) -> Grant:
+        """Who may have secrets made; before a stranger's body is worked on. Raises Refused."""
+        self._slow_down(client)
         if self._locks is None:
             raise Refused(
                 ProblemKind.FORBIDDEN, "no API keys are configured, so calls need no secret"
             )
-        holder = _known(self._locks, bearer, expired_too=False)
-        if holder.secret:
+        grant, key = _known(self._locks, bearer, expired_too=False)
+        if grant.secret:
             raise Refused(ProblemKind.FORBIDDEN, "only an API key can have client secrets made")
-        grant = msgspec.structs.replace(grant, key=holder.key, secret="")
-        return self._locks.secrets.mint(grant, now=self._locks.clock(), seconds=seconds)
+        if Scope.SECRETS not in key.scopes:
+            raise Refused(ProblemKind.FORBIDDEN, f"the key {grant.key!r} is not for secrets")
+        return grant
+
+    def mint(self, holder: Grant, wanted: Grant, seconds: int) -> Minted:
+        """A client secret for whom `may_mint` has let in. Raises Refused (FORBIDDEN, TOO_LARGE)."""
+        assert self._locks is not None
+        now = self._locks.clock()
+        key = self._locks.keys.get(holder.key, now)
+        if key is not None and key.backends and wanted.backend not in ("", *key.backends):
+            raise Refused(
+                ProblemKind.FORBIDDEN, f"the key {holder.key!r} is not for {wanted.backend!r}"
+            )
+        wanted = msgspec.structs.replace(wanted, key=holder.key, secret="")
+        return self._locks.secrets.mint(wanted, now=now, seconds=seconds)
+
+    def client_of(self, scope: MutableMapping[str, Any]) -> Client:
+        """Who has sent a request, of which this is the ASGI scope."""
+        peer = scope["client"]
+        return self._gate.proxies.client(peer[0] if peer else "", scope["headers"])
+
+    def _slow_down(self, client: Client) -> None:
+        """By address. This machine's own are programs of the operator's, or a proxy's that nobody names."""
+        if client.address.is_loopback:
+            return
+        allowed = self._gate.calls_per_minute
+        if wait := self._by_address.take(neighbourhood(client.address), allowed, self._now()):
+            raise _too_many(f"{allowed} calls a minute from this address", wait)
 
 
 def bearer_of(headers: Mapping[str, str]) -> str:
@@ -69,21 +134,28 @@ def bearer_of(headers: Mapping[str, str]) -> str:
     return value.strip() if scheme.lower() == _SCHEME else ""
 
 
-def _known(locks: Locks, bearer: str, *, expired_too: bool) -> Grant:
+def _known(locks: Locks, bearer: str, *, expired_too: bool) -> tuple[Grant, ApiKey]:
+    """Whose bearer it is, and what the line of the API key behind it says."""
     if not bearer:
         raise _unauthorized("send Authorization: Bearer, with an API key or a client secret", "")
-    if (name := locks.keys.find(bearer)) is not None:
-        return Grant(key=name)
+    now = locks.clock()
+    if (name := locks.keys.find(bearer, now)) is not None and (key := locks.keys.get(name, now)):
+        return Grant(key=name), key
     known = locks.secrets.read(bearer)
     if known is None:
         raise _unauthorized("neither an API key nor a client secret of ours")
-    if known.grant.key not in locks.keys:
+    behind = locks.keys.get(known.grant.key, now)
+    if behind is None:
         raise _unauthorized("the API key behind this client secret has been withdrawn")
-    if not expired_too and locks.clock() >= known.expires_at:
+    if not expired_too and now >= known.expires_at:
         raise _unauthorized("the client secret has expired")
-    return known.grant
+    return known.grant, behind
 
 
 def _unauthorized(detail: str, error: str = "invalid_token") -> Refused:
     challenge = f'{_CHALLENGE}, error="{error}"' if error else _CHALLENGE  # RFC 6750, 3
     return Refused(ProblemKind.UNAUTHORIZED, detail, {"www-authenticate": challenge})
+
+
+def _too_many(limit: str, wait: float) -> Refused:
+    return Refused(ProblemKind.TOO_MANY, f"at most {limit}", {"retry-after": str(math.ceil(wait))})

@@ -7,7 +7,7 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import Final
 
-from config.api_keys import parse_api_keys
+from config.api_keys import ApiKey, parse_api_keys
 from config.problems import ConfigError
 from ipc.log import Logger
 
@@ -24,24 +24,31 @@ class ApiKeys:
         self._path = path
         self._log = log
         self._seen: tuple[int, ...] = ()
-        self._keys: dict[str, bytes] = {}
+        self._keys: dict[str, ApiKey] = {}
         self._refresh()
 
-    def find(self, presented: str) -> str | None:
-        """Name of that key, or None. As long for every key of the file, so time tells nothing."""
+    def find(self, presented: str, now: float) -> str | None:
+        """Name of that key, or None. As long for every key of the file, so time tells nothing.
+
+        `now`: seconds since 1970.
+        """
         self._refresh()
         if not MIN_KEY <= len(presented) <= MAX_KEY:
             return None
         digest, found = sha256(presented.encode("utf-8", "surrogatepass")).digest(), None
-        for name, expected in self._keys.items():
-            if compare_digest(digest, expected):
+        for name, key in self._keys.items():
+            if compare_digest(digest, key.digest):
                 found = name
-        return found
+        return found if found is not None and self._in_force(found, now) else None
 
-    def __contains__(self, name: object) -> bool:
-        """A key of that name is in force: what it asked for is, too."""
+    def get(self, name: str, now: float) -> ApiKey | None:
+        """What the key of that name may, if it is in force."""
         self._refresh()
-        return name in self._keys
+        return self._in_force(name, now)
+
+    def _in_force(self, name: str, now: float) -> ApiKey | None:
+        key = self._keys.get(name)
+        return None if key is None or (key.expires is not None and now >= key.expires) else key
 
     def _refresh(self) -> None:
         seen: tuple[int, ...] = (-1,)

@@ -43,8 +43,8 @@ class RequestHead(Protocol):
         ...
 
 
-def scope_of(request: RequestHead) -> dict[str, Any]:
-    """What the application is told of a request. Raises Refused."""
+def scope_of(request: RequestHead, peer: tuple[str, int] | None) -> dict[str, Any]:
+    """What the application is told of a request from that address. Raises Refused."""
     target = request.target
     if target[:7].lower() == b"http://":  # absolute-form (RFC 9112, 3.2.2)
         target = b"/" + target[7:].partition(b"/")[2]
@@ -62,7 +62,7 @@ def scope_of(request: RequestHead) -> dict[str, Any]:
         "query_string": query,
         "root_path": "",
         "headers": list(request.headers),
-        "client": None,
+        "client": peer,
         "server": None,
         "state": {},
     }

@@ -26,7 +26,7 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
     """The addresses of calls, and what one may do to them."""
 
     async def create(request: Request) -> Response:
-        grant = access.admit(bearer_of(request.headers))
+        permit = access.admit(bearer_of(request.headers), access.client_of(request.scope))
         asked = request.query_params
         wanted = make_request(
             rules,
@@ -34,9 +34,9 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
             request.headers,
             backend=asked.get("backend", ""),
             model=asked.get("model", ""),
-            grant=grant,
+            permit=permit,
         )
-        created = await switchboard.create(wanted)
+        created = await switchboard.create(wanted, at_most=permit.sessions)
         return AnswerResponse(switchboard, created, {"location": f"{PATH}/{created.session}"})
 
     async def hang_up(request: Request) -> Response:

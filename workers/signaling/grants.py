@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,18 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     max_duration: float | None = None
     idle_timeout: float | None = None
     """Seconds, as in CreateSession."""
+    once: bool = False
+    """It can place one call and no more."""
+
+
+class Permit(NamedTuple):
+    """What a caller may here and now: the line of an API key may say less than a secret of it."""
+
+    grant: Grant
+    backends: frozenset[str] = frozenset()
+    """The only ones that may be called; none: any."""
+    sessions: int = 0
+    """Calls at a time of all with that key; 0: no limit."""
 
 
 ANYONE: Final = Grant()

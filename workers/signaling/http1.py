@@ -58,13 +58,18 @@ class HttpConnection:
         *,
         answered: Callable[[int], None],
         keep_alive: Callable[[], bool],
+        peer: tuple[str, int] | None = None,
     ) -> None:
-        """`answered` gets each final status; `keep_alive` says if connections may stay open now."""
+        """`answered` gets each final status; `keep_alive` says if connections may stay open now.
+
+        `peer` is at the other end, if that is known.
+        """
         self._stream = stream
         self._application = application
         self._limits = limits
         self._answered = answered
         self._keep_alive = keep_alive
+        self.peer = peer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._said_all = False
         """The peer sends nothing more, by its own word, and what it sent has been read."""
@@ -137,7 +142,7 @@ class HttpConnection:
         await self.next_event()  # the end of its body, which is empty
         if not self._keep_alive():
             raise Refused(ProblemKind.BUSY, "too many connections are open for one that stays")
-        self._websocket = WebSocketExchange(self, request, scope_of(request))
+        self._websocket = WebSocketExchange(self, request, scope_of(request, self.peer))
         await self._websocket.run(self._application)
         return False
 
@@ -263,7 +268,7 @@ class Exchange:
 
     async def run(self, application: Application) -> None:
         """Have the application answer. Raises what it raised; a missing answer is its bug."""
-        scope = scope_of(self._request)
+        scope = scope_of(self._request, self._connection.peer)
         if not self._has_body():
             await self._connection.next_event()
             self._body_read = True

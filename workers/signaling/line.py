@@ -9,6 +9,7 @@ import trio
 
 from ipc.codec import CodecError
 from ipc.messages.sessions import (
+    SessionCount,
     SessionCreated,
     SessionEnded,
     SessionPatched,
@@ -46,7 +47,7 @@ class RpcLine(AbstractContextManager["RpcLine"]):
         match reply:
             case SessionCreated() | SessionPatched() | SessionRefused():
                 return reply
-            case SessionEnded() | SessionUnknown() | SessionsNews():
+            case SessionEnded() | SessionUnknown() | SessionsNews() | SessionCount():
                 return reply
             case _:
                 raise NoAnswer(f"it answered {type(reply).__name__}")

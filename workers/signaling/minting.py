@@ -33,6 +33,7 @@ class _Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # beyond the Realtime API
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
     backend: str = ""
+    single_use: bool = False
     max_duration: Annotated[float, msgspec.Meta(ge=0, le=604_800)] | None = None
     idle_timeout: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
 
@@ -41,8 +42,7 @@ def routes(access: Access, rules: Rules) -> list[Route]:
     """The address where secrets are made."""
 
     async def mint(request: Request) -> Response:
-        bearer = bearer_of(request.headers)
-        access.admit(bearer)  # before a stranger's body is worked on
+        holder = access.may_mint(bearer_of(request.headers), access.client_of(request.scope))
         wanted = _read(await _body(request))
         if wanted.backend and wanted.backend not in rules.backends:
             raise Refused(
@@ -54,8 +54,9 @@ def routes(access: Access, rules: Rules) -> list[Route]:
             backend=wanted.backend,
             max_duration=wanted.max_duration,
             idle_timeout=wanted.idle_timeout,
+            once=wanted.single_use,
         )
-        minted = access.mint(bearer, grant, wanted.expires_after.seconds)
+        minted = access.mint(holder, grant, wanted.expires_after.seconds)
         return JSONResponse(
             {
                 "value": minted.value,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ipc.messages.sessions import CreateSession
-from workers.signaling.grants import ANYONE, Grant
+from workers.signaling.grants import ANYONE, Grant, Permit
 from workers.signaling.objects import merge_objects
 from workers.signaling.offers import Offer
 from workers.signaling.problems import ProblemKind, Refused
@@ -33,17 +33,18 @@ def make_request(
     *,
     backend: str = "",
     model: str = "",
-    grant: Grant = ANYONE,
+    permit: Permit = Permit(ANYONE),  # noqa: B008  # a value
 ) -> CreateSession:
     """What a transceiver is asked.
 
     `backend` is what the request names, `model` a name that may be one. Raises Refused (UNKNOWN_BACKEND,
     FORBIDDEN).
     """
+    grant = permit.grant
     session = merge_objects(offer.session, grant.session)
     return CreateSession(
         offer=offer.sdp,
-        backend=_choose(rules, grant, backend, (session.get("model"), model)),
+        backend=_choose(rules, permit, backend, (session.get("model"), model)),
         max_duration=_stricter(grant.max_duration, rules.max_duration),
         idle_timeout=_stricter(grant.idle_timeout, rules.idle_timeout),
         claims=_claims(session, grant),
@@ -52,9 +53,16 @@ def make_request(
     )
 
 
-def _choose(rules: Rules, grant: Grant, asked: str, models: tuple[object, ...]) -> str:
+def _choose(rules: Rules, permit: Permit, asked: str, models: tuple[object, ...]) -> str:
     if asked and asked not in rules.backends:
         raise Refused(ProblemKind.UNKNOWN_BACKEND, f"there is no back end {asked[:64]!r}")
+    chosen = _wanted(rules, permit.grant, asked, models)
+    if permit.backends and chosen not in permit.backends:
+        raise Refused(ProblemKind.FORBIDDEN, f"the key {permit.grant.key!r} is not for {chosen!r}")
+    return chosen
+
+
+def _wanted(rules: Rules, grant: Grant, asked: str, models: tuple[object, ...]) -> str:
     if grant.backend:
         if asked not in ("", grant.backend):
             raise Refused(

@@ -91,6 +91,7 @@ class HttpServer:
             self._limits,
             answered=self._count,
             keep_alive=self._may_keep_alive,
+            peer=_peer(stream.socket),
         )
         self._open.add(connection)
         try:
@@ -109,3 +110,12 @@ class HttpServer:
 
     def _may_keep_alive(self) -> bool:
         return not self._draining and len(self._open) < _PRESSED * self._limits.max_connections
+
+
+def _peer(connected: trio.socket.SocketType) -> tuple[str, int] | None:
+    """Who is at the other end; None if he has gone already."""
+    try:
+        host, port = connected.getpeername()[:2]
+    except OSError:
+        return None
+    return host, port

@@ -19,9 +19,10 @@ from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Transceivers
 from ipc.messages.stats import SignalingStats
 from workers.process import Worker
-from workers.signaling.access import Access, Locks
+from workers.signaling.access import Access, Gate, Locks
 from workers.signaling.api_keys import ApiKeys
 from workers.signaling.app import make_application
+from workers.signaling.client_address import Proxies
 from workers.signaling.http1 import Limits
 from workers.signaling.line import RpcLine
 from workers.signaling.news import News
@@ -79,18 +80,20 @@ def make_rules(config: Config) -> Rules:
 
 
 def make_access(worker: Worker) -> Access:
-    """With the operator's keys if there are any, else for everybody."""
-    path = worker.config.signaling.api_keys
-    if not path:
-        if reached := beyond_loopback(worker.config.signaling.listen):
+    """With the operator's keys if there are any, else for this machine, or for everybody."""
+    section = worker.config.signaling
+    gate = Gate(section.anonymous, section.calls_per_minute, Proxies(section.trusted_proxies))
+    if not section.api_keys:
+        if section.anonymous and (reached := beyond_loopback(section.listen)):
             worker.log.warning("whoever reaches this may place calls: no API keys", listen=reached)
-        return Access()
+        return Access(gate=gate, now=trio.current_time)
     # Its imports take a fifth of the time of all others; only who has keys pays for them.
     from workers.signaling.client_secrets import ClientSecrets
 
     assignment = worker.assignment
     secrets = ClientSecrets(assignment.ufrag_keys, assignment.mint_with, os.urandom)
-    return Access(Locks(ApiKeys(Path(path), worker.log), secrets, time.time))
+    locks = Locks(ApiKeys(Path(section.api_keys), worker.log), secrets, time.time)
+    return Access(locks, gate, now=trio.current_time)
 
 
 def beyond_loopback(listen: Iterable[Endpoint]) -> str:

@@ -155,14 +155,15 @@ class Line:
     async def _place(self, request: Offer, nursery: trio.Nursery) -> None:
         if self._session:
             raise Refused(ProblemKind.METHOD_NOT_ALLOWED, "this socket has a call; end it first")
+        permit = self._access.admit(self._bearer, self._access.client_of(self._socket.scope))
         wanted = make_request(
             self._rules,
             offers.Offer(request.sdp, request.session),
             self._socket.headers,
             backend=request.backend,
-            grant=self._access.admit(self._bearer),
+            permit=permit,
         )
-        created = await self._switchboard.create(wanted)
+        created = await self._switchboard.create(wanted, at_most=permit.sessions)
         written = False
         try:
             self._follow(created.session, nursery)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
 
 import trio
@@ -11,9 +13,11 @@ from config.ids import Route, SessionId
 from ipc.messages.routes import TransceiverEntry, Transceivers
 from ipc.messages.sessions import (
     CloseReason,
+    CountSessions,
     CreateSession,
     EndSession,
     PatchSession,
+    SessionCount,
     SessionCreated,
     SessionEnded,
     SessionPatched,
@@ -31,9 +35,15 @@ ATTEMPTS: Final = 2
 """A transceiver that does not answer, or has just become full, costs one more try, not the session."""
 _SESSION_ID: Final = re.compile(r"rtc_([0-9]{1,5})_([0-9A-Za-z]{23})")
 
-Request: TypeAlias = CreateSession | PatchSession | EndSession | WatchSessions
+Request: TypeAlias = CreateSession | PatchSession | EndSession | WatchSessions | CountSessions
 Reply: TypeAlias = (
-    SessionCreated | SessionPatched | SessionRefused | SessionEnded | SessionUnknown | SessionsNews
+    SessionCreated
+    | SessionPatched
+    | SessionRefused
+    | SessionEnded
+    | SessionUnknown
+    | SessionsNews
+    | SessionCount
 )
 
 
@@ -66,6 +76,8 @@ class Switchboard:
         self._line = line
         self._attempt_within = answer_within / ATTEMPTS
         self._rpcs: frozenset[str] = frozenset()
+        self._under_way: Counter[str] = Counter()
+        """Calls that are being placed, by API key."""
         self.placement = Placement()
 
     def update(self, table: Transceivers) -> None:
@@ -74,8 +86,39 @@ class Switchboard:
         self._rpcs = frozenset(entry.rpc for entry in table.entries)
         self._line.keep(self._rpcs)
 
-    async def create(self, request: CreateSession) -> SessionCreated:
-        """A session for an offer. Raises Refused."""
+    async def create(self, request: CreateSession, *, at_most: int = 0) -> SessionCreated:
+        """A session for an offer. Raises Refused.
+
+        `at_most`: calls that the key of the request may have at a time; 0: no limit. The transceivers
+        are asked how many there are, so that nothing has to be kept here, nor can be wrong.
+        """
+        key = request.claims.get("key", "")
+        self._under_way[key] += 1
+        try:
+            if at_most and await self._count(key) + self._under_way[key] > at_most:
+                raise Refused(ProblemKind.QUOTA, f"{at_most} at a time, and there are as many")
+            return await self._place(request)
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
+
+    async def _count(self, key: str) -> int:
+        """Sessions that were placed with that key. One that does not answer has none."""
+        counts: list[int] = []
+
+        async def ask(rpc: str) -> None:
+            with suppress(NoAnswer):
+                reply = await self._line.call(rpc, CountSessions(key), within=self._attempt_within)
+                if isinstance(reply, SessionCount):
+                    counts.append(reply.count)
+
+        async with trio.open_nursery() as nursery:
+            for rpc in self._rpcs:
+                nursery.start_soon(ask, rpc)
+        return sum(counts)
+
+    async def _place(self, request: CreateSession) -> SessionCreated:
         tried: set[Route] = set()
         refusal = Refused(ProblemKind.NO_ANSWER, "no transceiver was asked")
         for _ in range(ATTEMPTS):

@@ -30,10 +30,10 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
 
     async def create(request: Request) -> Response:
         backend = request.path_params["backend"]
-        grant = access.admit(bearer_of(request.headers))
+        permit = access.admit(bearer_of(request.headers), access.client_of(request.scope))
         offer = Offer(await read_sdp(request), {})
-        wanted = make_request(rules, offer, request.headers, backend=backend, grant=grant)
-        created = await switchboard.create(wanted)
+        wanted = make_request(rules, offer, request.headers, backend=backend, permit=permit)
+        created = await switchboard.create(wanted, at_most=permit.sessions)
         location = f"/whip/{backend}/{created.session}"
         return AnswerResponse(switchboard, created, {"location": location})
 

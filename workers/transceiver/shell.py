@@ -19,10 +19,12 @@ from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Relays, RelaysApplied
 from ipc.messages.sessions import (
     CloseReason,
+    CountSessions,
     CreateSession,
     EndSession,
     ListSessions,
     PatchSession,
+    SessionCount,
     SessionCreated,
     SessionEnded,
     SessionList,
@@ -251,6 +253,8 @@ class Transceiver:
                 if ended:
                     return SessionEnded(session)
                 return SessionUnknown(session, self._sessions.why_ended(session))
+            case CountSessions(key=key):
+                return SessionCount(self._sessions.count(key))
             case WatchSessions():
                 return await self._told.watch(request)
             case ListSessions(limit=limit):

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import trio
 from structlog.testing import capture_logs
 
 from tests.support.access import KEY, OTHER_KEY, Keyring, line
 from tests.support.signaling import FRAGMENT, OFFER, Running, running_server
-from workers.signaling.access import Access, bearer_of
+from workers.signaling.access import Access, Gate, bearer_of
+from workers.signaling.client_address import Client, Proxies
 from workers.signaling.problems import ProblemKind, Refused
 
+HERE = Client(ip_address("127.0.0.1"), forwarded=False)
 CALLS = "/v1/realtime/calls"
 SECRETS = "/v1/realtime/client_secrets"
 SDP = {"content-type": "application/sdp"}
@@ -211,6 +216,137 @@ def test_the_bearer_of_a_header(header: str, found: str) -> None:
 
 def test_a_refusal_says_what_to_send(keyring: Keyring) -> None:
     with pytest.raises(Refused) as refused:
-        keyring.access.admit("")
+        keyring.access.admit("", HERE)
     assert refused.value.kind is ProblemKind.UNAUTHORIZED
     assert refused.value.response_headers["www-authenticate"] == 'Bearer realm="tandem"'
+
+
+def restricted(**fields: str) -> str:
+    """A table of the file of keys."""
+    lines = [f'[shop]\nhash = "sha256:{sha256(KEY.encode()).hexdigest()}"']
+    return "\n".join([*lines, *(f"{name} = {value}" for name, value in fields.items())])
+
+
+async def place(client: httpx.AsyncClient, value: str, **headers: str) -> httpx.Response:
+    authorization = bearer(value) if value else {}
+    return await client.post(CALLS, content=OFFER, headers=SDP | authorization | headers)
+
+
+async def test_a_key_for_secrets_places_no_calls_and_its_secrets_do(keyring: Keyring) -> None:
+    keyring.write(restricted(scopes='["secrets"]'))
+    async with serving(keyring.access) as (_, client):
+        refused = await place(client, KEY)
+        assert refused.status_code == 403
+        assert "not for calls" in refused.json()["detail"]
+        value = await secret(client)
+        assert (await place(client, value)).status_code == 201
+        keyring.write(restricted(scopes='["calls"]'))
+        assert (await place(client, KEY)).status_code == 201
+        assert (await place(client, value)).status_code == 403
+        assert (await client.post(SECRETS, headers=bearer(KEY))).status_code == 403
+
+
+async def test_a_key_for_one_back_end(keyring: Keyring) -> None:
+    keyring.write(restricted(backends='["other"]'))
+    async with serving(keyring.access) as (_, client):
+        assert (await place(client, KEY)).status_code == 403  # the default is another one
+        asked = await client.post(
+            f"{CALLS}?backend=other", content=OFFER, headers=SDP | bearer(KEY)
+        )
+        assert asked.status_code == 201
+        refused = await client.post(SECRETS, json={"backend": "echo"}, headers=bearer(KEY))
+        assert refused.status_code == 403
+        value = await secret(client, backend="other")
+        assert (await place(client, value)).status_code == 201
+
+
+async def test_calls_at_a_time(keyring: Keyring) -> None:
+    keyring.write(restricted(sessions="2"))
+    async with serving(keyring.access) as (running, client):
+        value = await secret(client)
+        assert (await place(client, KEY)).status_code == 201
+        placed = await place(client, value)
+        assert placed.status_code == 201
+        refused = await place(client, KEY)
+        assert refused.status_code == 429
+        assert refused.json()["type"] == "urn:tandem:problem:quota"
+        assert refused.headers["retry-after"]
+        await client.post(placed.headers["location"] + "/hangup", headers=bearer(KEY))
+        assert (await place(client, KEY)).status_code == 201
+        assert len(running.transceivers.sessions) == 2
+
+
+async def test_not_even_at_once(keyring: Keyring) -> None:
+    keyring.write(restricted(sessions="2"))
+    async with serving(keyring.access) as (running, client):
+        running.transceivers.delay = 0.05
+        codes: list[int] = []
+
+        async def one() -> None:
+            codes.append((await place(client, KEY)).status_code)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(one)
+        assert codes.count(201) <= 2
+        assert set(codes) <= {201, 429}
+
+
+async def test_calls_in_a_minute_by_key(keyring: Keyring) -> None:
+    keyring.write(restricted(calls_per_minute="2"))
+    async with serving(keyring.access) as (_, client):
+        value = await secret(client)
+        assert [(await place(client, KEY)).status_code for _ in range(2)] == [201, 201]
+        refused = await place(client, value)
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "30"
+        keyring.now += 30
+        assert (await place(client, value)).status_code == 201
+
+
+async def test_a_secret_for_one_call(keyring: Keyring) -> None:
+    async with serving(keyring.access) as (_, client):
+        value = await secret(client, single_use=True)
+        placed = await place(client, value)
+        assert placed.status_code == 201
+        again = await place(client, value)
+        assert again.status_code == 401
+        assert "for one call" in again.json()["detail"]
+        hang_up = await client.post(placed.headers["location"] + "/hangup", headers=bearer(value))
+        assert hang_up.status_code == 200  # its own call it may still end
+
+
+async def test_without_keys_only_this_machine_may_call() -> None:
+    gate = Gate(proxies=Proxies(["127.0.0.1"]))
+    async with serving(Access(gate=gate)) as (_, client):
+        assert (await place(client, "")).status_code == 201
+        for forwarded in ("192.0.2.7", "127.0.0.1"):  # who uses a proxy is not here
+            refused = await place(client, "", **{"x-forwarded-for": forwarded})
+            assert refused.status_code == 401
+            assert "this machine only" in refused.json()["detail"]
+    async with serving(Access(gate=Gate(anonymous=True))) as (_, client):
+        assert (await place(client, "", **{"x-forwarded-for": "192.0.2.7"})).status_code == 201
+
+
+async def test_calls_in_a_minute_by_address() -> None:
+    now = 0.0
+    gate = Gate(anonymous=True, calls_per_minute=2, proxies=Proxies(["127.0.0.0/8"]))
+    async with serving(Access(gate=gate, now=lambda: now)) as (_, client):
+        them, others = {"x-forwarded-for": "192.0.2.7"}, {"x-forwarded-for": "192.0.2.8"}
+        assert [(await place(client, "", **them)).status_code for _ in range(3)] == [201, 201, 429]
+        assert (await place(client, "", **others)).status_code == 201
+        now = 30.0
+        assert (await place(client, "", **them)).status_code == 201
+        # This machine itself, or a proxy that is not known for one, has no limit.
+        assert {(await place(client, "")).status_code for _ in range(5)} == {201}
+
+
+async def test_guessing_keys_is_slow(keyring: Keyring) -> None:
+    gate = Gate(calls_per_minute=3, proxies=Proxies(["127.0.0.0/8"]))
+    access = Access(keyring.access._locks, gate)
+    async with serving(access) as (_, client):
+        tried = [
+            (await place(client, "x" * 40, **{"x-forwarded-for": "192.0.2.7"})).status_code
+            for _ in range(5)
+        ]
+    assert tried == [401, 401, 401, 429, 429]

@@ -153,6 +153,7 @@ async def over_memory(*pieces: tuple[float, bytes]) -> tuple[bytes, float]:
         with_limits(request_timeout=5.0),
         answered=lambda _: None,
         keep_alive=lambda: True,
+        peer=("127.0.0.1", 50_000),
     )
     began = trio.current_time()
     answer = bytearray()

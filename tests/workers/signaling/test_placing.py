@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workers.signaling.grants import Grant
+from workers.signaling.grants import Grant, Permit
 from workers.signaling.offers import Offer
 from workers.signaling.placing import MAX_HINT, Rules, make_request
 from workers.signaling.problems import ProblemKind, Refused
@@ -18,7 +18,7 @@ def backend(
     asked: str = "", model: str = "", session: dict[str, Any] | None = None, **grant: Any
 ) -> str:
     offer = Offer("v=0", session or {})
-    made = make_request(RULES, offer, {}, backend=asked, model=model, grant=Grant(**grant))
+    made = make_request(RULES, offer, {}, backend=asked, model=model, permit=Permit(Grant(**grant)))
     return made.backend
 
 
@@ -52,7 +52,7 @@ def test_claims_of_both_and_what_the_server_said_holds() -> None:
         metadata={"user": 7},
     )
     offer = Offer("v=0", {"model": "agent", "audio": {"voice": "a", "rate": 8}})
-    made = make_request(RULES, offer, {}, grant=grant)
+    made = make_request(RULES, offer, {}, permit=Permit(grant))
     assert made.backend == "menu"
     assert made.claims == {
         "session": {"model": "menu", "audio": {"voice": "b", "rate": 8}},
@@ -91,6 +91,6 @@ def test_a_grant_can_only_be_stricter_than_the_operator(
 ) -> None:
     rules = RULES._replace(max_duration=configured, idle_timeout=configured)
     grant = Grant(max_duration=granted, idle_timeout=granted)
-    made = make_request(rules, Offer("v=0", {}), {}, grant=grant)
+    made = make_request(rules, Offer("v=0", {}), {}, permit=Permit(grant))
     assert made.max_duration == asked
     assert made.idle_timeout == asked

@@ -14,7 +14,7 @@ from wsproto.events import BytesMessage, TextMessage
 
 from ipc.messages.routes import Transceivers
 from ipc.messages.sessions import CloseReason
-from tests.support.access import KEY, Keyring
+from tests.support.access import Keyring
 from tests.support.signaling import (
     ANSWER,
     FRAGMENT,
@@ -167,7 +167,7 @@ async def rejected(running: Running, **wishes: object) -> Rejected:
 
 async def test_keys_and_secrets_are_the_same_as_in_http(tmp_path: Path) -> None:
     keyring = Keyring(tmp_path)
-    secret = keyring.access.mint(KEY, GRANT, 60).value
+    secret = keyring.access.mint(Grant(key="shop"), GRANT, 60).value
     async with running_server(access=keyring.access) as running:
         for headers in ([], [("authorization", "Bearer " + "x" * 40)]):
             refused = await rejected(running, headers=headers)

@@ -261,6 +261,6 @@ async def test_nobody_to_answer_is_the_peers_doing(path: str, origin: bytes) -> 
     ]
     request = h11.Request(method="GET", target=path, headers=headers)
     application = make_application(switchboard_with(FakeTransceivers()))
-    exchange = transport.WebSocketExchange(DeafCarrier(), request, scope_of(request))
+    exchange = transport.WebSocketExchange(DeafCarrier(), request, scope_of(request, None))
     with pytest.raises(PeerGone):
         await exchange.run(application)

@@ -40,14 +40,22 @@ class Entry:
     """One session and what the table knows of it."""
 
     __slots__ = (
-        "core", "created_at", "id", "local", "parameters", "path", "remote", "state", "stream",
+        "core", "created_at", "id", "key", "local", "parameters", "path", "remote", "state", "stream",
         "target", "tried", "ufrags", "wanted", "way",
     )  # fmt: skip
 
     def __init__(
-        self, id_: SessionId, parameters: SessionParameters, core: SessionCore, now: Instant
+        self,
+        id_: SessionId,
+        parameters: SessionParameters,
+        core: SessionCore,
+        now: Instant,
+        *,
+        key: str = "",
     ) -> None:
+        """`key`: name of the API key that it was placed with."""
         self.id = id_
+        self.key = key
         self.parameters = parameters
         self.core = core
         self.local, self.remote = parameters.local, parameters.remote

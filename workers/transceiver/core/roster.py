@@ -59,6 +59,8 @@ class Roster:
         self.wiring: Final = Wiring(self.labels, measure)
         self.timers: Final[Timers[Entry]] = Timers()
         self.ended: Final = Ended()
+        self.by_key: Final[Counter[str]] = Counter()
+        """Sessions of each API key."""
         self.connected = 0
         """Sessions that are CONNECTED."""
 
@@ -67,6 +69,7 @@ class Roster:
         self.entries[entry.id] = entry
         self.by_ufrag[entry.local.ufrag] = entry
         self._arm(entry, entry.core.next_timeout(), now)
+        self.by_key[entry.key] += 1
         self.counters.created += 1
 
     def attempt(
@@ -165,6 +168,9 @@ class Roster:
             return []
         for ufrag in entry.ufrags:
             del self.by_ufrag[ufrag]
+        self.by_key[entry.key] -= 1
+        if not self.by_key[entry.key]:
+            del self.by_key[entry.key]
         self.timers.remove(entry)
         self._enter(entry, SessionState.CLOSED)
         self.counters.closed[closed.reason] += 1

@@ -160,6 +160,10 @@ class Sessions:
             for entry in islice(self._roster.entries.values(), limit)
         )
 
+    def count(self, key: str) -> int:
+        """Those that were placed with that API key."""
+        return self._roster.by_key[key]
+
     def why_ended(self, session: SessionId) -> CloseReason | None:
         """None if it lives, never was, or is long over."""
         return self._roster.ended.why(session)
@@ -188,7 +192,7 @@ class Sessions:
                 Refused(event.ticket, Problem.INTERNAL_ERROR, detail),
             ]
         outputs = [] if unclaimed is None else self._roster.run(unclaimed, _NOBODY_CAME, now)
-        entry = Entry(session, parameters, core, now)
+        entry = Entry(session, parameters, core, now, key=str(event.claims.get("key", "")))
         self._roster.add(entry, now)
         tag = tag_of(parameters.local)
         created = Created(
