@@ -94,6 +94,9 @@ ROLLS: Final[dict[str, frozenset[Role]]] = {
 """Whose workers have to be new ones for a changed key."""
 _RESTART: Final = (
     "cluster.id",
+    "cluster.others",
+    "cluster.ingress",
+    "cluster.global_relays",
     "relay.listen",
     "relay.steering",  # a program is put in front of sockets when they are bound
     "relay.max_flows",  # the tables that outlive workers have that size

@@ -22,6 +22,8 @@ _WEBSOCKET: Final = re.compile(
     r"(?P<scheme>wss?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?(?:/[!-~]*)?"
 )
 _MAX_SOCKET_PATH: Final = 107
+LARGEST_FRAME: Final = 9000
+"""Bytes of a link datagram between hosts: what some networks carry in one piece."""
 BUILT_IN: Final = ("echo", "echo-pcm")
 """Back ends that need no service."""
 REALTIME: Final = "realtime"
@@ -103,6 +105,69 @@ def _relay_limits(config: Config) -> Iterator[Finding]:
             f"must not exceed relay.max_flows ({relay.max_flows}), got {relay.max_pending}",
             (("relay", "max_flows"),),
         )
+
+
+def _clusters(config: Config) -> Iterator[Finding]:
+    cluster, link = config.cluster, config.link
+    elsewhere = False
+    for number, relays in cluster.others.items():
+        path: KeyPath = ("cluster", "others", str(number))
+        if number == cluster.id:
+            yield Finding(path, f"{number} is this host's own cluster", (("cluster", "id"),))
+        for index, relay in enumerate(relays):
+            here = (*path, index)
+            if not relay.port:
+                yield Finding(here, "port 0 is not in 1-65535")
+            if _is_wildcard(relay.host) or ip_address(relay.host).is_multicast:
+                yield Finding(here, f"{relay.host} is no address of a relay")
+            elif relay in relays[:index]:
+                yield Finding(here, f"{relay} is there twice")
+            elsewhere = elsewhere or not ip_address(relay.host).is_loopback
+    if elsewhere and _is_this_host(link.address):
+        yield Finding(
+            ("link", "address"),
+            f"{link.address} cannot be reached by the relays of cluster.others",
+            (("cluster", "others"),),
+        )
+    if elsewhere and link.mtu > LARGEST_FRAME:
+        yield Finding(
+            ("link", "mtu"),
+            f"must not exceed {LARGEST_FRAME} with cluster.others on other hosts (1372 inside WireGuard), "
+            f"got {link.mtu}",
+            (("cluster", "others"),),
+        )
+
+
+def _ingress(config: Config) -> Iterator[Finding]:
+    cluster = config.cluster
+    path: KeyPath = ("cluster", "ingress")
+    also: tuple[KeyPath, ...] = (("cluster", "global_relays"),)
+    if (ingress := cluster.ingress) is not None:
+        if not ingress.port:
+            yield Finding(path, "port 0 is not in 1-65535")
+        if _is_wildcard(ingress.host):
+            yield Finding(path, f"{ingress.host} is a wildcard; name the exact address")
+        if not cluster.global_relays:
+            yield Finding(path, "needs cluster.global_relays: who may send clients there", also)
+        for listen in config.relay.listen:
+            same = listen.host == ingress.host or _is_wildcard(listen.host)
+            if same and listen.port == ingress.port and listen.is_ipv6 == ingress.is_ipv6:
+                what = f"{ingress} is already taken by relay.listen"
+                yield Finding(path, what, (("relay", "listen"),))
+        if config.link.mtu > LARGEST_FRAME and not ip_address(ingress.host).is_loopback:
+            yield Finding(
+                ("link", "mtu"),
+                f"must not exceed {LARGEST_FRAME} with cluster.ingress (1372 inside WireGuard), "
+                f"got {config.link.mtu}",
+                (path,),
+            )
+    for index, host in enumerate(cluster.global_relays):
+        try:
+            if str(ip_address(host)) != host:
+                yield Finding(("cluster", "global_relays", index), f"write it {ip_address(host)}")
+        except ValueError:
+            what = f"{show_value(host)} is not an IP address"
+            yield Finding(("cluster", "global_relays", index), what)
 
 
 def _link_address(config: Config) -> Iterator[Finding]:
@@ -252,6 +317,8 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _relay_listen,
     _relay_advertise,
     _relay_limits,
+    _clusters,
+    _ingress,
     _link_address,
     _signaling_listen,
     _cors_origins,

@@ -111,15 +111,19 @@ class Endpoint(NamedTuple):
 class FlowKey(NamedTuple):
     """What makes a client flow: the same on the link, in the flow table and in any cache.
 
-    The local address is part of it because one client port may talk to several of our addresses.
+    The local address is part of it because one client port may talk to several of our addresses. The far
+    end of a flow may also be a label on the link of a Global Relay, which stands for a client of its own.
     """
 
     transport: Transport
     client: Endpoint
+    """Or the link address of a Global Relay, if there is a label."""
     local: Endpoint
+    label: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.client}>{self.local}/{self.transport.name.lower()}"
+        label = "" if self.label is None else f"#{self.label:x}"
+        return f"{self.client}{label}>{self.local}/{self.transport.name.lower()}"
 
 
 class Route(NamedTuple):

@@ -40,6 +40,17 @@ def _network(value: object) -> str:
 NetworkField = Annotated[str, BeforeValidator(_network)]
 
 
+def _endpoint_or_none(value: object) -> Endpoint | None:
+    return None if value in ("", None) else _endpoint(value)
+
+
+OptionalEndpointField = Annotated[
+    Endpoint | None,
+    BeforeValidator(_endpoint_or_none),
+    PlainSerializer(lambda endpoint: str(endpoint or ""), return_type=str),
+]
+
+
 # TOML has types: `workers = "4"` and `workers = true` are mistakes, not four and one.
 _Whole = Annotated[int, Strict()]
 _Number = Annotated[float, Strict()]
@@ -105,6 +116,15 @@ class ClusterSection(_Section):
 
     id: Annotated[ClusterId, Strict(), Field(ge=0, le=65535)] = ClusterId(0)
     """Cluster number, the part of a route that names the site."""
+    others: dict[
+        Annotated[ClusterId, Field(ge=0, le=65535)],
+        Annotated[tuple[EndpointField, ...], Field(min_length=1)],
+    ] = {}
+    """Other clusters and where their relays take clients from us, which makes this host a Global Relay."""
+    ingress: OptionalEndpointField = None
+    """Address and port where this host's relays take clients from Global Relays. Empty: from nobody."""
+    global_relays: tuple[_Text, ...] = ()
+    """Addresses of the Global Relays of this cluster, as in their `link.address`."""
 
 
 class RelaySection(_Section):

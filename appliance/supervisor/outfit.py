@@ -149,7 +149,11 @@ class Outfitter:
         index = spawn.spec.index
         match spawn.spec.role:
             case Role.RELAY:
-                given = [_given(DescriptorKind.PUBLIC, b) for b in self.sockets.public[index]]
+                kinds = {self.sockets.ingress: DescriptorKind.INGRESS}
+                given = [
+                    _given(kinds.get(b.endpoint, DescriptorKind.PUBLIC), b)
+                    for b in self.sockets.public[index]
+                ]
                 given.append(_given(DescriptorKind.LINK, self.sockets.links[index]))
                 room = MAX_DESCRIPTORS - len(given)
                 return given + self._tables.of(index, len(self.sockets.links), room), None

@@ -41,6 +41,8 @@ class Sockets:
     def __init__(self) -> None:
         self.public: list[list[BoundSocket]] = []
         """One list per relay worker, all with the same end points in the same order."""
+        self.ingress: Endpoint | None = None
+        """Of those end points the one to which not clients send, but Global Relays."""
         self.links: list[BoundSocket] = []
         """One per relay worker."""
         self.http: list[BoundSocket] = []
@@ -55,6 +57,10 @@ class Sockets:
 
     def listening(self) -> tuple[Endpoint, ...]:
         """The public end points."""
+        return tuple(e for e in self.endpoints() if e != self.ingress)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All end points of relays, in the order of their sockets."""
         return tuple(bound.endpoint for bound in self.public[0]) if self.public else ()
 
     def buffer_warning(self) -> str:
@@ -125,9 +131,9 @@ class Sockets:
                     self.steering.steer(group, relays)
 
     def groups(self) -> list[list[socket.socket]]:
-        """For each public end point the sockets that share it, as the kernel numbers them."""
+        """For each end point the sockets that share it, as the kernel numbers them."""
         members = self.public[: self.joined]
-        return [[row[n].socket for row in members] for n in range(len(self.listening()))]
+        return [[row[n].socket for row in members] for n in range(len(self.endpoints()))]
 
     def close(self) -> None:
         """Close everything."""
@@ -145,19 +151,26 @@ def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
     sockets.steering = Steering(config.relay.steering, usable_cpus())
     failed: list[_Failure] = []
     for point in expand(config.relay.listen, own):
+        where = f"relay.listen[{point.entry}]"
         try:
-            _bind_public(sockets, point, own)
+            _bind_public(sockets, point, own, where)
         except OSError as error:
             if point.explicit or error.errno != errno.EADDRNOTAVAIL:
-                failed.append(_Failure(f"relay.listen[{point.entry}]", point.endpoint, error))
+                failed.append(_Failure(where, point.endpoint, error))
             else:  # an address may vanish, or not be usable yet (IPv6 duplicate detection)
                 sockets.warnings.append(f"{point.endpoint} cannot be used now: {error.strerror}")
+    if (ingress := config.cluster.ingress) is not None:
+        sockets.ingress = ingress
+        try:
+            _bind_public(sockets, ListenPoint(ingress, 0, explicit=True), own, "cluster.ingress")
+        except OSError as error:
+            failed.append(_Failure("cluster.ingress", ingress, error))
     sockets.joined = relays
-    for group, where in zip(sockets.groups(), sockets.listening(), strict=True):
+    for group, shared in zip(sockets.groups(), sockets.endpoints(), strict=True):
         try:
             sockets.steering.steer(group, relays)
         except OSError as error:  # the kernel's own hash does: not worth a refusal
-            sockets.warnings.append(f"relay.steering: not for {where}: {error.strerror}")
+            sockets.warnings.append(f"relay.steering: not for {shared}: {error.strerror}")
     for _ in range(relays):
         try:
             sockets.links.append(bind_link(config.link.address, config.relay.receive_buffer))
@@ -179,7 +192,7 @@ def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
     return sockets
 
 
-def _bind_public(sockets: Sockets, point: ListenPoint, own: Iterable[str]) -> None:
+def _bind_public(sockets: Sockets, point: ListenPoint, own: Iterable[str], where: str) -> None:
     """One socket per relay worker on the same address and port."""
     members: list[BoundSocket] = []
     buffer = sockets.wanted_buffer
@@ -209,7 +222,7 @@ def _bind_public(sockets: Sockets, point: ListenPoint, own: Iterable[str]) -> No
     sockets.note_buffer(got)
     if point.explicit and point.endpoint.host not in own:
         sockets.warnings.append(
-            f"relay.listen[{point.entry}]: {point.endpoint.host} is not an address of this host now"
+            f"{where}: {point.endpoint.host} is not an address of this host now"
         )
 
 

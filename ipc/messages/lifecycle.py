@@ -25,6 +25,8 @@ class DescriptorKind(StrEnum):
     """What a handed-over descriptor is for."""
 
     PUBLIC = "public"
+    INGRESS = "ingress"
+    """Where Global Relays send."""
     LINK = "link"
     HTTP = "http"
     TABLE = "table"

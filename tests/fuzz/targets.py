@@ -89,6 +89,8 @@ def _parser(*parsers: Callable[[bytes], object]) -> Target:
 
 def _link(data: bytes) -> None:
     with contextlib.suppress(Malformed):
+        link.parse_routed(data)
+    with contextlib.suppress(Malformed):
         for record in link.parse_records(data):
             with contextlib.suppress(Malformed):
                 link.parse_intro(record.payload)
@@ -280,6 +282,9 @@ TARGETS: Final[dict[str, Fuzzed]] = {
         _link,
         lambda: [
             link.encode_record(link.RecordType.INTRO, 0, 7, link.encode_intro(CLIENT, b"\x00\x01")),
+            link.encode_routed(
+                Route(ClusterId(7), TransceiverId(1), Epoch(1)), CLIENT, b"\x00\x01"
+            ),
             link.encode_record(link.RecordType.DATA, 1, 9, b"\x80" * 20) * 3,
         ],
     ),

@@ -31,6 +31,7 @@ from workers.caller.echoes import Echoes
 from workers.caller.source import FRAME_SECONDS, SilentOpus
 from workers.relay.core import interface as relay_core
 from workers.relay.core.relay import Relay
+from workers.relay.core.ways import Neighbours
 from workers.transceiver.backends.echo import Echo
 from workers.transceiver.backends.exchange import Exchange
 from workers.transceiver.core.admission import Settings
@@ -316,21 +317,35 @@ class RelayHost:
         world: World,
         link: Endpoint = RELAY_LINK,
         siblings: Sequence[DictDatapath] = (),
+        *,
+        public: Sequence[Endpoint] = (PUBLIC, PUBLIC_V6),
+        ingress: Endpoint | None = None,
+        neighbours: Neighbours = Neighbours(),  # noqa: B008  # a value
     ) -> None:
         self.link = link
+        self.ingress = ingress
         self._network = world.network
         self._next_sweep = world.now + self.SWEEP
-        self.core = Relay(KEYS, world.network.entropy, max_flows=4096, max_pending=512)
+        self.core = Relay(
+            KEYS,
+            world.network.entropy,
+            max_flows=4096,
+            max_pending=512,
+            neighbours=neighbours,
+            now=world.now,
+        )
         self.datapath = DictDatapath(
             to_link=lambda to, data: world.network.send(world.link, link, to, data),
-            to_client=lambda key, data: world.network.send(world.wan, key.local, key.client, data),
+            to_client=self._to_client,
             idle=60.0,
             siblings=siblings,
         )
         self.refused: list[relay_core.Dropped] = []
-        for public in (PUBLIC, PUBLIC_V6):
-            world.network.listen("wan", public, self.from_client)
+        for each in public:
+            world.network.listen("wan", each, self.from_client)
         world.network.listen("link", link, self._from_link)
+        if ingress is not None:
+            world.network.listen("link", ingress, self._from_global)
         world.network.add(self)
         world.relays.append(self)
         self._world = world
@@ -355,6 +370,17 @@ class RelayHost:
         if upcall is not None:
             self.handle(upcall)
 
+    def _to_client(self, key: FlowKey, data: bytes) -> None:
+        world = self._world
+        leg = world.wan if key.label is None else world.link
+        self._network.send(leg, key.local, key.client, data)
+
+    def _from_global(self, transit: Transit) -> None:
+        source, local = transit.source, transit.destination
+        now = self._network.now
+        for record in self.datapath.from_global(source, local, transit.datagram, now):
+            self.handle(record)
+
     def _from_link(self, transit: Transit) -> None:
         for record in self.datapath.from_link(transit.source, transit.datagram, self._network.now):
             self.handle(record)
@@ -368,6 +394,13 @@ class RelayHost:
                     self._network.send(world.link, self.link, output.to, record)
                 case relay_core.SendDatagram(key, datagram):
                     self._network.send(world.wan, key.local, key.client, datagram)
+                case relay_core.SendBack(key, type_, flags, payload):
+                    assert key.label is not None
+                    self._to_client(key, encode_record(type_, flags, key.label, payload))
+                case relay_core.RaiseFlow():
+                    self.datapath.raise_flow(output)
+                case relay_core.RaiseFlows():
+                    self.datapath.raise_flows(output)
                 case relay_core.InstallFlow():
                     for expired in self.datapath.install(output, now):
                         self.handle(expired)

@@ -21,14 +21,15 @@
 #define SWEEP_SHARE 256     /* a sweep looks at this fraction of the table */
 #define SWEEP_LEAST 256
 #define SWEEP_MOST 1024     /* flows that one sweep takes out, which costs more than a look */
-#define REMOVALS 16         /* routes on their way out of the table; further commands wait for them */
+#define REMOVALS 16         /* routes and peers on their way through the table; further commands wait for them */
 #ifndef REMOVAL_SHARE       /* tests have less, so that their small tables take many rounds, too */
 #define REMOVAL_SHARE 16384 /* slots that a round looks at for them, and SWEEP_MOST flows that it takes out */
 #endif
 #define TURNS 16            /* batches per socket until poll and clock get their turn */
 #define RECORD_HEADER 8
 #define RECORD_DATA 1
-#define RECORD_LAST_TYPE 4
+#define RECORD_LAST_TYPE 6
+#define ROUTED_PREFIX 43    /* of a record that names its client */
 
 struct port { /* a public socket, and the datagrams on their way out of it */
     int fd, family, count;
@@ -37,16 +38,16 @@ struct port { /* a public socket, and the datagrams on their way out of it */
     union name names[RETURN_BATCH];
 };
 
-struct leg { /* a link datagram in the making: all records of a batch for one transceiver */
+struct leg { /* a link datagram in the making: all records of a batch for one transceiver, or one relay */
     fp_endpoint peer;
     uint32_t size;
     union name name;
     struct iovec vectors[2 * BATCH];
 };
 
-/* A route whose flows are taken out, little by little: those of the slots from `at` to `end` that were installed
- * before it was said. */
-struct removal { uint16_t route[3]; uint32_t installed, at, end; };
+/* A route whose flows are taken out, little by little, or a peer whose flows are raised: those of the slots from `at`
+ * to `end` that were installed before it was said. */
+struct removal { int raises; uint16_t route[3]; fp_endpoint peer; uint32_t installed, at, end; };
 
 struct fp {
     struct kept kept;
@@ -55,7 +56,7 @@ struct fp {
     int removal_count;
     struct removal removals[REMOVALS]; /* the first is under way */
     uint64_t swept; /* when, in units of SWEEP_MS */
-    int link, link_family, port_count, sibling_count, upcall_fd, wake_fd, has_thread;
+    int link, link_family, ingress, port_count, sibling_count, upcall_fd, wake_fd, has_thread;
     pthread_t thread;
     _Atomic int running, armed;
     struct ring records, known, strangers;

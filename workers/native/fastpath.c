@@ -10,13 +10,11 @@
  *                  read in that order, so that a flood of strangers fills only its own.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
-#include "datapath.h"
+#include "departure.h"
 
 /* --- upcalls and commands --------------------------------------------------------------------------------- */
 
@@ -60,7 +58,7 @@ static void bury(fp *f, struct slot *s) {
 static void install(fp *f, const fp_command *c) {
     struct table *t = &f->kept.table;
     uint32_t number = c->label >> 8;
-    struct slot *s = &t->slots[number], *old = table_find(t, &c->client, c->port, table_hash(t, &c->client, c->port));
+    struct slot *s = &t->slots[number], *old = table_find(t, &c->client, c->port, c->far, table_hash(t, &c->client, c->port, c->far));
     if (number >= kept_used(&f->kept)) atomic_store_explicit(&f->kept.header->used, number + 1, memory_order_relaxed);
     if (s->state == SLOT_INSTALLED) count(f, FP_FLOWS, (uint64_t)-1);
     table_free(t, s);
@@ -75,8 +73,10 @@ static void install(fp *f, const fp_command *c) {
     }
     slot_begin(s);
     s->port = c->port;
+    s->far = c->far;
     s->client = c->client;
     s->peer = c->peer;
+    s->raised = 0;
     memcpy(s->route, c->route, sizeof s->route);
     s->seen = f->now;
     s->installed = ++f->installed;
@@ -86,9 +86,9 @@ static void install(fp *f, const fp_command *c) {
     count(f, FP_FLOWS, 1);
 }
 
-static void remove_route(fp *f, const fp_command *c) {
+static void begin_removing(fp *f, const fp_command *c) {
     struct removal *r = &f->removals[f->removal_count++];
-    *r = (struct removal){ .installed = f->installed, .end = kept_used(&f->kept) };
+    *r = (struct removal){ .raises = c->kind == FP_RAISE_PEER, .peer = c->peer, .installed = f->installed, .end = kept_used(&f->kept) };
     memcpy(r->route, c->route, sizeof r->route);
 }
 
@@ -104,10 +104,12 @@ static void go_on_removing(fp *f) {
         }
         looks--;
         struct slot *s = &f->kept.table.slots[r->at++];
-        if (s->state != SLOT_INSTALLED || memcmp(s->route, r->route, sizeof r->route)) continue;
-        if (s->installed - r->installed - 1 < f->installed - r->installed) continue; /* whatever has wrapped */
-        bury(f, s);
-        buried++;
+        if (s->state != SLOT_INSTALLED || s->installed - r->installed - 1 < f->installed - r->installed) continue; /* whatever has wrapped */
+        if (r->raises) s->raised |= !memcmp(&s->peer, &r->peer, sizeof r->peer);
+        else if (!memcmp(s->route, r->route, sizeof r->route)) {
+            bury(f, s);
+            buried++;
+        }
     }
 }
 
@@ -116,7 +118,8 @@ static void apply(fp *f, const fp_command *c) {
     struct slot *s = table_at(t, c->label);
     if (c->kind == FP_INSTALL && c->label >> 8 < t->capacity && c->port < f->port_count) install(f, c);
     else if (c->kind == FP_REMOVE && s) bury(f, s);
-    else if (c->kind == FP_REMOVE_ROUTE) remove_route(f, c);
+    else if (c->kind == FP_RAISE && s) s->raised = 1;
+    else if (c->kind == FP_REMOVE_ROUTE || c->kind == FP_RAISE_PEER) begin_removing(f, c);
 }
 
 static void drain_commands(fp *f) {
@@ -127,77 +130,30 @@ static void drain_commands(fp *f) {
 /* Python's. -1: the ring is full. */
 int fp_command_push(fp *f, const fp_command *command) { return commands_push(&f->commands, command) ? 0 : -1; }
 
-/* --- sending ---------------------------------------------------------------------------------------------- */
-
-/* Which of five counters in a row a failed send belongs to. */
-static int reason(void) {
-    switch (errno) {
-    case EAGAIN: return 0;
-    case ECONNREFUSED: case EPERM: case EACCES: return 1;
-    case EHOSTUNREACH: case ENETUNREACH: case EADDRNOTAVAIL: case EINVAL: return 2;
-    case EMSGSIZE: return 3;
-    default: return 4;
-    }
-}
-
-/* Every message is tried once. `weigh` says how many datagrams of clients one stands for. */
-static void send_all(fp *f, int fd, struct mmsghdr *messages, int n, int sent_to, int dropped_to, int weigh) {
-    for (int done = 0; done < n;) {
-        int sent = sendmmsg(fd, messages + done, n - done, MSG_DONTWAIT | MSG_NOSIGNAL), to = sent_to;
-        if (sent <= 0) {
-            to = dropped_to + reason();
-            sent = 1;
-        }
-        for (int end = done + sent; done < end; done++) count(f, to, weigh ? messages[done].msg_hdr.msg_iovlen / 2 : 1);
-    }
-}
+/* --- both ways -------------------------------------------------------------------------------------------- */
 
 static void flush_port(fp *f, struct port *p) {
     send_all(f, p->fd, p->messages, p->count, FP_RETURNED, FP_RECORDS_WOULD_BLOCK, 0);
     p->count = 0;
 }
 
-/* --- from clients ----------------------------------------------------------------------------------------- */
-
-static void add_record(fp *f, int *legs, const struct slot *s, int i, uint32_t length) {
-    uint32_t label = htonl(table_label(&f->kept.table, s)), size = RECORD_HEADER + length;
-    uint8_t *head = f->heads[i];
-    head[0] = RECORD_DATA;
-    head[1] = 0;
-    head[2] = length >> 8;
-    head[3] = length & 0xff;
-    memcpy(head + 4, &label, 4);
-    int at = *legs - 1;
-    while (at >= 0 && (memcmp(&f->legs[at].peer, &s->peer, sizeof s->peer) || f->legs[at].size + size > f->link_mtu)) at--;
-    int is_new = at < 0;
-    if (is_new) at = (*legs)++;
-    struct leg *leg = &f->legs[at];
-    struct msghdr *message = &f->out[at].msg_hdr;
-    if (is_new) {
-        leg->peer = s->peer;
-        leg->size = 0;
-        *message = (struct msghdr){ .msg_name = &leg->name, .msg_iov = leg->vectors };
-        message->msg_namelen = write_name(&leg->name, &s->peer, f->link_family);
-    }
-    leg->vectors[message->msg_iovlen++] = (struct iovec){ head, RECORD_HEADER };
-    leg->vectors[message->msg_iovlen++] = (struct iovec){ f->buffers[i], length };
-    leg->size += size;
-}
-
-static int hand_up(fp *f, struct slot *s, int port, const fp_endpoint *client, int i, uint32_t length) {
-    fp_upcall entry = { .kind = FP_UPCALL_DATAGRAM, .length = length, .port = port, .from = *client };
-    if (!s || s->state != SLOT_INSTALLED) return upcall(f, &f->strangers, &entry, f->buffers[i]);
+static int hand_up(fp *f, struct slot *s, fp_upcall *entry, const uint8_t *payload) {
+    entry->kind = FP_UPCALL_DATAGRAM;
+    if (!s || s->state != SLOT_INSTALLED) return upcall(f, &f->strangers, entry, payload);
     s->seen = f->now;
     _Atomic uint8_t *waiting = &f->waiting[s - f->kept.table.slots];
     if (atomic_load_explicit(waiting, memory_order_relaxed) >= FLOW_UPCALLS) return 0;
-    entry.known = 1;
-    entry.label = table_label(&f->kept.table, s);
-    memcpy(entry.route, s->route, sizeof entry.route);
+    entry->known = 1;
+    entry->label = table_label(&f->kept.table, s);
+    entry->other = s->peer;
+    memcpy(entry->route, s->route, sizeof entry->route);
     atomic_fetch_add_explicit(waiting, 1, memory_order_relaxed);
-    if (upcall(f, &f->known, &entry, f->buffers[i])) return 1;
+    if (upcall(f, &f->known, entry, payload)) return 1;
     atomic_fetch_sub_explicit(waiting, 1, memory_order_relaxed);
     return 0;
 }
+
+/* --- from clients ----------------------------------------------------------------------------------------- */
 
 static int pump_port(fp *f, int number) {
     struct port *p = f->ports[number];
@@ -216,27 +172,93 @@ static int pump_port(fp *f, int number) {
         struct slot *s = slots[i];
         if (!length) count(f, FP_DROPPED_EMPTY, 1);
         else if (length > MAX_PAYLOAD) count(f, FP_DROPPED_OVERSIZE, 1);
-        else if (s && s->state == SLOT_INSTALLED && ((first >= 128 && first < 192) || (first >= 20 && first < 64))) {
+        else if (s && s->state == SLOT_INSTALLED && !s->raised && ((first >= 128 && first < 192) || (first >= 20 && first < 64))) {
             s->seen = f->now;
-            add_record(f, &legs, s, i, length);
+            uint8_t *head = f->heads[i];
+            head[0] = RECORD_DATA;
+            head[1] = 0;
+            head[2] = length >> 8;
+            head[3] = length & 0xff;
+            add_record(f, &legs, to_link(f), &s->peer, table_label(&f->kept.table, s), head, f->buffers[i], length);
         } else if (s && s->state == SLOT_TOMBSTONE && first > 3) {
             s->seen = f->now;
             count(f, FP_DROPPED_TOMBSTONE, 1);
-        } else count(f, hand_up(f, s, number, &clients[i], i, length) ? FP_UPCALLED : FP_DROPPED_UPCALLS_FULL, 1);
+        } else {
+            fp_upcall entry = { .length = length, .port = number, .from = clients[i] };
+            count(f, hand_up(f, s, &entry, f->buffers[i]) ? FP_UPCALLED : FP_DROPPED_UPCALLS_FULL, 1);
+        }
     }
-    send_all(f, f->link, f->out, legs, FP_FORWARDED, FP_DROPPED_WOULD_BLOCK, 1);
+    depart(f, &legs, to_link(f));
     return n == BATCH;
+}
+
+/* --- from Global Relays ----------------------------------------------------------------------------------- */
+
+/* The length of the payload of the first record in so many bytes; -1 if there is none. */
+static int32_t record_length(const uint8_t *at, size_t left) {
+    uint32_t length = left < RECORD_HEADER ? 0 : (uint32_t)at[2] << 8 | at[3];
+    if (RECORD_HEADER + (size_t)length > left || at[0] < RECORD_DATA || at[0] > RECORD_LAST_TYPE) return -1;
+    return length;
+}
+
+static void switch_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *record, uint32_t length) {
+    uint32_t far;
+    memcpy(&far, record + 4, 4);
+    far = ntohl(far);
+    int is_data = record[0] == RECORD_DATA;
+    struct slot *s = table_find(&f->kept.table, peer, f->ingress, far, table_hash(&f->kept.table, peer, f->ingress, far));
+    if (is_data && !length) count(f, FP_DROPPED_EMPTY, 1);
+    else if (length > MAX_PAYLOAD + (is_data ? 0 : ROUTED_PREFIX)) count(f, FP_DROPPED_OVERSIZE, 1);
+    else if (is_data && s && s->state == SLOT_INSTALLED && !s->raised) {
+        s->seen = f->now;
+        record[1] = 0;
+        add_record(f, legs, to_link(f), &s->peer, table_label(&f->kept.table, s), record, record + RECORD_HEADER, length);
+    } else if (is_data && s && s->state == SLOT_TOMBSTONE) {
+        s->seen = f->now;
+        count(f, FP_DROPPED_TOMBSTONE, 1);
+    } else {
+        fp_upcall entry = { .length = length, .port = f->ingress, .from = *peer, .far = far, .record_type = record[0] };
+        count(f, hand_up(f, s, &entry, record + RECORD_HEADER) ? FP_UPCALLED : FP_DROPPED_UPCALLS_FULL, 1);
+    }
+}
+
+/* Each record stands for a datagram of a client, and changes its label where it is. */
+static int pump_ingress(fp *f) {
+    for (int i = 0; i < LINK_BATCH; i++) f->link_in[i].msg_hdr.msg_namelen = sizeof f->link_names[i];
+    int n = recvmmsg(f->ports[f->ingress]->fd, f->link_in, LINK_BATCH, MSG_DONTWAIT, NULL), legs = 0;
+    if (n <= 0) return 0;
+    drain_commands(f);
+    for (int i = 0; i < n; i++) {
+        fp_endpoint peer;
+        read_name(&peer, &f->link_names[i]);
+        uint8_t *at = f->link_buffers[i];
+        int32_t length;
+        for (size_t left = f->link_in[i].msg_len; left; at += RECORD_HEADER + length, left -= RECORD_HEADER + length) {
+            count(f, FP_RECEIVED, 1);
+            if ((length = record_length(at, left)) < 0) {
+                count(f, FP_DROPPED_MALFORMED, 1);
+                break;
+            }
+            switch_record(f, &legs, &peer, at, length);
+        }
+    }
+    depart(f, &legs, to_link(f));
+    return n == LINK_BATCH;
 }
 
 /* --- from transceivers ------------------------------------------------------------------------------------ */
 
-static void handle_record(fp *f, const fp_endpoint *peer, uint8_t *record, uint32_t length) {
+static void handle_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *record, uint32_t length) {
     uint32_t label;
     memcpy(&label, record + 4, 4);
     label = ntohl(label);
     struct slot *s = table_at(&f->kept.table, label);
     if (s && memcmp(&s->peer, peer, sizeof *peer)) s = NULL;
     if (s && record[0] == RECORD_DATA && length) {
+        if (s->port == f->ingress) { /* with its flags: the Global Relay may not know yet what they say */
+            add_record(f, legs, to_globals(f), &s->client, s->far, record, record + RECORD_HEADER, length);
+            return;
+        }
         struct port *p = f->ports[s->port];
         p->vectors[p->count] = (struct iovec){ record + RECORD_HEADER, length };
         p->messages[p->count].msg_hdr.msg_namelen = write_name(&p->names[p->count], &s->client, p->family);
@@ -246,7 +268,8 @@ static void handle_record(fp *f, const fp_endpoint *peer, uint8_t *record, uint3
     fp_upcall entry = { .kind = FP_UPCALL_RECORD, .length = length, .label = label, .record_type = record[0],
                         .record_flags = record[1], .from = *peer, .known = s != NULL };
     if (s) {
-        entry.client = s->client;
+        entry.other = s->client;
+        entry.far = s->far;
         entry.port = s->port;
         memcpy(entry.route, s->route, sizeof entry.route);
     }
@@ -255,24 +278,24 @@ static void handle_record(fp *f, const fp_endpoint *peer, uint8_t *record, uint3
 
 static int pump_link(fp *f) {
     for (int i = 0; i < LINK_BATCH; i++) f->link_in[i].msg_hdr.msg_namelen = sizeof f->link_names[i];
-    int n = recvmmsg(f->link, f->link_in, LINK_BATCH, MSG_DONTWAIT, NULL);
+    int n = recvmmsg(f->link, f->link_in, LINK_BATCH, MSG_DONTWAIT, NULL), legs = 0;
     if (n <= 0) return 0;
     drain_commands(f);
     for (int i = 0; i < n; i++) {
         fp_endpoint peer;
         read_name(&peer, &f->link_names[i]);
         uint8_t *at = f->link_buffers[i];
-        for (size_t left = f->link_in[i].msg_len, size; left; at += size, left -= size) {
+        int32_t length;
+        for (size_t left = f->link_in[i].msg_len; left; at += RECORD_HEADER + length, left -= RECORD_HEADER + length) {
             count(f, FP_RECORDS, 1);
-            uint32_t length = left < RECORD_HEADER ? 0 : (uint32_t)at[2] << 8 | at[3];
-            size = RECORD_HEADER + (size_t)length;
-            if (size > left || at[0] < RECORD_DATA || at[0] > RECORD_LAST_TYPE) {
+            if ((length = record_length(at, left)) < 0) {
                 count(f, FP_RECORDS_MALFORMED, 1);
                 break;
             }
-            handle_record(f, &peer, at, length);
+            handle_record(f, &legs, &peer, at, length);
         }
     }
+    if (legs) depart(f, &legs, to_globals(f));
     for (int i = 0; i < f->port_count; i++)
         if (f->ports[i]->count) flush_port(f, f->ports[i]);
     return n == LINK_BATCH;
@@ -310,7 +333,7 @@ void fp_pump(fp *f, uint64_t now_ms, uint64_t ready) {
     for (int turn = 0; ready && turn < TURNS; turn++) {
         if (ready & 1 && !pump_link(f)) ready &= ~(uint64_t)1;
         for (int i = 0; i < f->port_count; i++)
-            if (ready >> (i + 1) & 1 && !pump_port(f, i)) ready &= ~((uint64_t)2 << i);
+            if (ready >> (i + 1) & 1 && !(i == f->ingress ? pump_ingress(f) : pump_port(f, i))) ready &= ~((uint64_t)2 << i);
     }
     drain_commands(f);
     go_on_removing(f);

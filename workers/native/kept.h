@@ -15,7 +15,7 @@
 #include "table.h"
 
 #define KEPT_MAGIC 0x544e444du /* TNDM */
-#define KEPT_LAYOUT 3u
+#define KEPT_LAYOUT 4u
 #define KEPT_PAGE 4096u
 #define MAX_PORTS 63 /* with the link, a bit each */
 #define NO_PORT 0xffffu
@@ -130,7 +130,7 @@ static inline uint32_t kept_recover(struct kept *k, const fp_endpoint *ports, ui
         s->installed = 0;
         s->port = port;
         if (!torn && port != NO_PORT && (was == SLOT_TOMBSTONE || (was == SLOT_INSTALLED && s->generation == k->generations[i])) &&
-            !table_find(t, &s->client, port, slot_hash(t, s))) {
+            !table_find(t, &s->client, port, s->far, slot_hash(t, s))) {
             s->state = was;
             if ((int32_t)(now - s->seen) < 0) s->seen = now;
             s->owed = was == SLOT_INSTALLED;

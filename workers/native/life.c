@@ -19,7 +19,7 @@ fp *fp_open(int table_fd, uint32_t capacity, uint32_t link_mtu, uint32_t idle_se
     f->waiting = calloc(capacity, sizeof *f->waiting);
     f->upcall_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     f->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    f->link = -1;
+    f->link = f->ingress = -1;
     f->link_mtu = link_mtu;
     f->idle_ticks = idle_seconds * (1000 / TICK_MS);
     atomic_store(&f->armed, 1);
@@ -64,6 +64,9 @@ int fp_set_link(fp *f, int fd) {
     f->link_family = bound_to(fd, &bound);
     return f->link_family < 0 ? -1 : 0;
 }
+
+/* Of all ports, the one to which Global Relays send. */
+void fp_set_ingress(fp *f, int port) { f->ingress = port; }
 
 /* Take over the flows of an earlier owner of the table, or make it an empty one. -1 if there is no randomness. */
 int64_t fp_recover(fp *f) {

@@ -33,7 +33,7 @@ static inline int sibling_find(struct sibling *sibling, const fp_endpoint *clien
     uint32_t port = 0, ports = h->port_count < MAX_PORTS ? h->port_count : MAX_PORTS;
     while (port < ports && memcmp(&h->ports[port], local, sizeof *local)) port++;
     if (port == ports) return 0;
-    uint64_t hash = table_hash(t, client, port);
+    uint64_t hash = table_hash(t, client, port, 0);
     uint32_t entry;
     for (size_t i = hash; i - hash < SIBLING_PROBES && (entry = entry_at(t, i)); i++) {
         uint32_t number = (entry & ENTRY_SLOT) - 1;

@@ -1,6 +1,7 @@
 /* The flow table: slots of 64 bytes and an index over them, in memory that outlives the process.
  *
- * A slot is found by label (its number and a generation) or by key (client address and port, public socket).
+ * A slot is found by label (its number and a generation) or by key (client address and port, public socket; of a
+ * flow that comes from a Global Relay: the relay's, and its label).
  * The index is open addressing with linear probing and backward shift; half of it is always empty.
  *
  * One thread of one process writes. Siblings read, so whatever they may meet half-written is either one atomic
@@ -25,9 +26,9 @@ struct slot {
     uint32_t seen; /* CLOCK_MONOTONIC in units of 1/10 s: the same for all processes since boot */
     uint16_t route[3];
     uint8_t owed; /* Python has not been told that this label has ended */
-    uint8_t unused;
+    uint8_t raised; /* what the client sends goes up, until the flow is installed again */
     uint32_t installed; /* the how-manieth of its process; of an earlier one's flows, zero */
-    uint8_t unused_too[4];
+    uint32_t far; /* label at the Global Relay; zero for a client of our own */
 };
 _Static_assert(sizeof(struct slot) == 64, "a slot is one cache line");
 
@@ -57,28 +58,28 @@ static inline uint64_t table_fold(uint64_t a, uint64_t b) {
 }
 
 /* Keyed, so that nobody can choose addresses that meet in one place. */
-static inline uint64_t table_hash(const struct table *t, const fp_endpoint *client, uint16_t port) {
-    uint64_t high, low, rest = (uint64_t)port << 16 | (uint64_t)client->port[0] << 8 | client->port[1];
+static inline uint64_t table_hash(const struct table *t, const fp_endpoint *client, uint16_t port, uint32_t far) {
+    uint64_t high, low, rest = (uint64_t)far << 32 | (uint64_t)port << 16 | (uint64_t)client->port[0] << 8 | client->port[1];
     memcpy(&high, client->address, 8);
     memcpy(&low, client->address + 8, 8);
     return table_fold(table_fold(high ^ t->key[0], low ^ t->key[1]) ^ rest, t->key[0] ^ 0x9e3779b97f4a7c15ull);
 }
 
 static inline uint64_t slot_hash(const struct table *t, const struct slot *s) {
-    return table_hash(t, &s->client, s->port);
+    return table_hash(t, &s->client, s->port, s->far);
 }
 
-static inline int slot_is(const struct slot *s, const fp_endpoint *client, uint16_t port) {
-    return s->port == port && !memcmp(&s->client, client, sizeof *client);
+static inline int slot_is(const struct slot *s, const fp_endpoint *client, uint16_t port, uint32_t far) {
+    return s->port == port && s->far == far && !memcmp(&s->client, client, sizeof *client);
 }
 
 /* The owner's look-up: every entry of its index names a slot of its table (`kept.h` sees to that). */
-static inline struct slot *table_find(const struct table *t, const fp_endpoint *client, uint16_t port, uint64_t hash) {
+static inline struct slot *table_find(const struct table *t, const fp_endpoint *client, uint16_t port, uint32_t far, uint64_t hash) {
     uint32_t entry;
     for (size_t i = hash; (entry = entry_at(t, i)); i++) {
         if (entry >> 24 != hash >> 56) continue;
         struct slot *s = &t->slots[(entry & ENTRY_SLOT) - 1];
-        if (slot_is(s, client, port)) return s;
+        if (slot_is(s, client, port, far)) return s;
     }
     return NULL;
 }
@@ -89,7 +90,7 @@ static inline struct slot *table_find(const struct table *t, const fp_endpoint *
 static inline void table_find_all(const struct table *t, const fp_endpoint *clients, uint16_t port, int n, struct slot **found) {
     uint64_t hashes[n];
     for (int i = 0; i < n; i++) {
-        hashes[i] = table_hash(t, &clients[i], port);
+        hashes[i] = table_hash(t, &clients[i], port, 0);
         __builtin_prefetch((const void *)&t->index[hashes[i] & t->mask]);
     }
     for (int i = 0; i < n; i++) {
@@ -100,7 +101,7 @@ static inline void table_find_all(const struct table *t, const fp_endpoint *clie
         if (entry) __builtin_prefetch(found[i], 1);
     }
     for (int i = 0; i < n; i++)
-        if (found[i] && !slot_is(found[i], &clients[i], port)) found[i] = table_find(t, &clients[i], port, hashes[i]);
+        if (found[i] && !slot_is(found[i], &clients[i], port, 0)) found[i] = table_find(t, &clients[i], port, 0, hashes[i]);
 }
 
 static inline struct slot *table_at(const struct table *t, uint32_t label) {

@@ -9,24 +9,29 @@ from typing import Final, assert_never
 
 import trio
 
-from config.ids import Endpoint, Instant, Route
+from config.ids import Instant
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import RelayStats
 from workers.process import Worker
 from workers.relay.core.interface import (
+    Draining,
     Dropped,
     Event,
     FlowAssured,
     InstallFlow,
     Output,
+    RaiseFlow,
+    RaiseFlows,
     RemoveFlow,
     RemoveRoute,
+    SendBack,
     SendDatagram,
     SendRecord,
 )
 from workers.relay.core.relay import Relay
 from workers.relay.core.routes import route_changes
+from workers.relay.core.ways import Neighbours
 from workers.relay.datapath.base import Datapath, Source
 from workers.relay.datapath.choice import open_datapath
 from workers.wire.ufrag import UfragKeys
@@ -49,7 +54,8 @@ class RelayShell:
         self._now = clock
         self._core = core
         self._datapath = datapath
-        self._links: dict[Route, Endpoint] = dict(datapath.inherited)
+        # Other clusters' routes are nobody's to announce: they last for as long as their flows.
+        self._links = {r: link for r, link in datapath.inherited if not core.is_relay(link)}
         self._conserved = True
         for change in route_changes({}, self._links):
             self._handle(change)
@@ -97,6 +103,10 @@ class RelayShell:
             self._handle(change)
         self._links = links
         self._datapath.flush()
+
+    def drain(self) -> None:
+        """Let Global Relays look for another relay while this one still serves."""
+        self._handle(Draining())
 
     def release(self) -> None:
         """Read no socket any more, and settle what has been read: a successor has the rest."""
@@ -149,8 +159,14 @@ class RelayShell:
                     datapath.send_record(output)
                 case SendDatagram():
                     datapath.send_datagram(output)
+                case SendBack():
+                    datapath.send_back(output)
                 case InstallFlow():
                     datapath.install(output, self._now())
+                case RaiseFlow():
+                    datapath.raise_flow(output)
+                case RaiseFlows():
+                    datapath.raise_flows(output)
                 case RemoveFlow():
                     datapath.remove(output, self._now())
                 case RemoveRoute():
@@ -177,8 +193,11 @@ async def serve(worker: Worker) -> None:
     if not public or not links:
         raise ValueError("a relay needs public sockets and a link socket")
     link_endpoint, link = links[0]
-    for _, sock in (*public, *links):
+    ingress = worker.sockets(DescriptorKind.INGRESS)
+    for _, sock in (*public, *links, *ingress):
         _widen_send_buffer(sock, config.relay.receive_buffer)
+    cluster = config.cluster
+    neighbours = Neighbours(cluster.others, frozenset(cluster.global_relays), cluster.id)
     with open_datapath(
         config,
         public,
@@ -186,6 +205,7 @@ async def serve(worker: Worker) -> None:
         assignment.cpu,
         table=worker.table(),
         siblings=worker.sibling_tables(),
+        ingress=ingress[0] if ingress else None,
     ) as (datapath, note):
         core = Relay(
             UfragKeys(assignment.ufrag_keys, assignment.mint_with),
@@ -193,6 +213,7 @@ async def serve(worker: Worker) -> None:
             max_flows=config.relay.max_flows,
             max_pending=config.relay.max_pending,
             memory=datapath.memory,
+            neighbours=neighbours,
             now=trio.current_time(),
         )
         shell = RelayShell(core, datapath)
@@ -219,6 +240,7 @@ async def _relay(worker: Worker, shell: RelayShell, datapath: Datapath, ready: R
 async def _drain(worker: Worker, shell: RelayShell, relaying: trio.CancelScope) -> None:
     """Told to drain: wait until its transceivers end their sessions, or their clients fall silent."""
     await worker.draining.wait()
+    shell.drain()
     while shell.flows and trio.current_time() < (worker.drain_deadline or 0.0):
         await trio.sleep(TICK)
     relaying.cancel()

@@ -5,6 +5,10 @@
 A link datagram carries one or more records. INTRO payloads begin with the client's flow key:
 
     transport u8 | client address 16 | port 2 | local address 16 | port 2 | datagram
+
+ROUTED is what a Global Relay says instead, to the relay of a cluster, with the route in front:
+
+    cluster u16 | transceiver u16 | epoch u16 | as INTRO
 """
 
 from __future__ import annotations
@@ -14,7 +18,16 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from config.ids import PACKED_ENDPOINT_LENGTH, Endpoint, FlowKey, Transport
+from config.ids import (
+    PACKED_ENDPOINT_LENGTH,
+    ClusterId,
+    Endpoint,
+    Epoch,
+    FlowKey,
+    Route,
+    TransceiverId,
+    Transport,
+)
 from workers.wire.types import DropReason, Malformed
 
 HEADER: Final = struct.Struct(">BBHI")
@@ -27,6 +40,8 @@ MAX_LINK_DATAGRAM: Final = 65000
 MAX_PAYLOAD: Final = 2048
 """No client datagram that we serve is longer; longer ones are dropped before the link."""
 INTRO_PREFIX_LENGTH: Final = 1 + 2 * PACKED_ENDPOINT_LENGTH
+_ROUTE: Final = struct.Struct(">HHH")
+ROUTED_PREFIX_LENGTH: Final = _ROUTE.size + INTRO_PREFIX_LENGTH
 SLOT_BITS: Final = 24
 
 
@@ -37,6 +52,10 @@ class RecordType(IntEnum):
     INTRO = 2
     FORGET = 3
     UNKNOWN = 4
+    ROUTED = 5
+    """From a Global Relay to a cluster's relay: never to a transceiver, never further than one relay."""
+    ECHO = 6
+    """From a Global Relay, and back: the relay lives. Its label is a number, no flow's."""
 
 
 class Record(NamedTuple):
@@ -48,7 +67,7 @@ class Record(NamedTuple):
     payload: memoryview
 
 
-_TYPES: Final = {int(t): t for t in RecordType}
+_OF_TRANSCEIVERS: Final = {int(t): t for t in RecordType if t <= RecordType.UNKNOWN}
 
 
 def make_label(slot: int, generation: int) -> int:
@@ -67,7 +86,7 @@ def encode_record(type_: RecordType, flags: int, label: int, payload: bytes | me
 
 
 def parse_records(datagram: bytes | memoryview) -> Iterator[Record]:
-    """Yield the records of a link datagram.
+    """Yield the records of a link datagram between a relay and a transceiver.
 
     Raises Malformed (after the good ones before it) at a truncated record or an unknown type.
     """
@@ -80,7 +99,7 @@ def parse_records(datagram: bytes | memoryview) -> Iterator[Record]:
         offset += HEADER_LENGTH
         if length > end - offset:
             raise Malformed(DropReason.MALFORMED_LINK, "truncated payload")
-        known = _TYPES.get(type_)
+        known = _OF_TRANSCEIVERS.get(type_)
         if known is None:
             raise Malformed(DropReason.MALFORMED_LINK, f"type {type_}")
         # As `Record(...)`, without the cost of its generated constructor.
@@ -105,6 +124,20 @@ def parse_intro(payload: bytes | memoryview) -> tuple[FlowKey, memoryview]:
     middle = 1 + PACKED_ENDPOINT_LENGTH
     client, local = Endpoint.unpack(raw[1:middle]), Endpoint.unpack(raw[middle:])
     return FlowKey(transport, client, local), memoryview(payload)[INTRO_PREFIX_LENGTH:]
+
+
+def encode_routed(route: Route, key: FlowKey, datagram: bytes) -> bytes:
+    """Payload of a ROUTED record."""
+    return _ROUTE.pack(*route) + encode_intro(key, datagram)
+
+
+def parse_routed(payload: bytes | memoryview) -> tuple[Route, FlowKey, memoryview]:
+    """Route, flow key and datagram of a ROUTED payload. Raises Malformed."""
+    if len(payload) < _ROUTE.size:
+        raise Malformed(DropReason.MALFORMED_LINK, "short ROUTED")
+    cluster, transceiver, epoch = _ROUTE.unpack_from(payload)
+    key, datagram = parse_intro(memoryview(payload)[_ROUTE.size :])
+    return Route(ClusterId(cluster), TransceiverId(transceiver), Epoch(epoch)), key, datagram
 
 
 def pack_records(records: Iterable[bytes], mtu: int) -> Iterator[bytes]:

@@ -16,7 +16,8 @@
 #define CAPACITY 40
 #define CLIENTS 12
 #define TRANSCEIVERS 3
-#define PORTS 2
+#define PORTS 3             /* the last is for Global Relays */
+#define INGRESS (PORTS - 1)
 #define CHECK(what) do { if (!(what)) { fprintf(stderr, "round %ld: %s\n", round_, #what); abort(); } } while (0)
 
 static uint64_t state;
@@ -71,6 +72,7 @@ static fp *start(void) {
     CHECK(f);
     for (int i = 0; i < PORTS; i++) CHECK(add_port(f, i) == i);
     CHECK(fp_set_link(f, link_) == 0);
+    fp_set_ingress(f, INGRESS);
     CHECK(fp_recover(f) <= CAPACITY);
     uint32_t labels[CAPACITY];
     fp_way ways[4];
@@ -94,7 +96,8 @@ static void damage(void) {
             struct slot *s = &((struct slot *)(memory + KEPT_PAGE))[i];
             s->sequence = roll(8) ? 0 : 1;
             s->state = roll(4);
-            s->port = roll(3);
+            s->port = roll(4);
+            s->far = roll(3);
             if (how == 3) s->generation = memory[size - CAPACITY + i];
         }
     }
@@ -107,9 +110,10 @@ static void fill_endpoint(fp_endpoint *to, int fd) {
 }
 
 static void command(void) {
-    fp_command c = { .kind = roll(8) ? FP_INSTALL + roll(3) : roll(9), .port = roll(PORTS + 1) };
+    fp_command c = { .kind = roll(8) ? FP_INSTALL + roll(5) : roll(9), .port = roll(PORTS + 1) };
     c.label = roll(10) ? roll(CAPACITY + 2) << 8 | roll(3) : roll(1u << 31);
     c.route[1] = roll(3);
+    if (c.port == INGRESS) c.far = roll(6);
     fill_endpoint(&c.client, clients[c.port % PORTS][roll(CLIENTS)]);
     fill_endpoint(&c.peer, transceivers[roll(TRANSCEIVERS)]);
     fp_command_push(path, &c);
@@ -119,28 +123,33 @@ static void from_client(void) {
     static const uint8_t firsts[] = { 0, 1, 20, 22, 63, 128, 191, 255 };
     static const uint16_t sizes[] = { 0, 1, 2, 12, 160, 1200, 2047, 2048, 2049, 2056, 9000 };
     uint8_t data[9000];
-    int port = roll(PORTS);
+    int port = roll(INGRESS);
     size_t n = sizes[roll(sizeof sizes / sizeof *sizes)];
     if (n) data[0] = firsts[roll(sizeof firsts)];
     memset(data + 1, 7, sizeof data - 1);
     say(clients[port][roll(CLIENTS)], public[port], data, n);
 }
 
-static void from_transceiver(void) {
+/* Records to the link socket, or to the one for Global Relays. */
+static void from_relative(int from, int to, uint32_t labels, int shift) {
     static uint8_t data[65507];
     size_t n = 0;
     for (uint32_t records = roll(6); records && n < 60000; records--) {
-        uint32_t length = roll(20) ? roll(300) : roll(5000), label = roll(CAPACITY + 1) << 8 | roll(3);
+        uint32_t length = roll(20) ? roll(300) : roll(5000), label = roll(labels) << shift | roll(3);
         if (!roll(200)) length = sizeof data - n - RECORD_HEADER;
-        uint8_t head[] = { roll(12) ? 1 : roll(6), roll(4), length >> 8, length, label >> 24, label >> 16, label >> 8, label };
+        uint8_t head[] = { roll(12) ? 1 : roll(8), roll(4), length >> 8, length, label >> 24, label >> 16, label >> 8, label };
         memcpy(data + n, head, sizeof head);
         n += sizeof head;
         n += length < sizeof data - n ? length : 0;
     }
     if (!roll(4)) n += roll(12);
     if (!roll(10)) noise(data, n < 64 ? n : 64);
-    say(transceivers[roll(TRANSCEIVERS)], link_, data, n < sizeof data ? n : sizeof data);
+    say(from, to, data, n < sizeof data ? n : sizeof data);
 }
+
+static void from_transceiver(void) { from_relative(transceivers[roll(TRANSCEIVERS)], link_, CAPACITY + 1, 8); }
+
+static void from_global(void) { from_relative(clients[INGRESS][roll(CLIENTS)], public[INGRESS], 2, 1); }
 
 static void take(void) {
     size_t end = fp_take(path, taken, sizeof taken), at = 0;
@@ -157,7 +166,7 @@ static void take(void) {
 static void laws(void) {
     uint64_t n[FP_COUNTERS], dropped = 0, lost = 0;
     fp_counters(path, n);
-    for (int i = FP_DROPPED_EMPTY; i <= FP_DROPPED_NO_BUFFERS; i++) dropped += n[i];
+    for (int i = FP_DROPPED_EMPTY; i <= FP_DROPPED_MALFORMED; i++) dropped += n[i];
     for (int i = FP_RECORDS_MALFORMED; i <= FP_RECORDS_NO_BUFFERS; i++) lost += n[i];
     CHECK(n[FP_RECEIVED] == n[FP_FORWARDED] + n[FP_UPCALLED] + dropped);
     CHECK(n[FP_RECORDS] == n[FP_RETURNED] + n[FP_RAISED] + lost);
@@ -171,8 +180,8 @@ int main(int count, char **arguments) {
     table = memfd_create("flows", MFD_CLOEXEC);
     CHECK(!ftruncate(table, fp_table_size(CAPACITY)));
     for (int i = 0; i < PORTS; i++) {
-        public[i] = udp(i ? AF_INET6 : AF_INET);
-        for (int j = 0; j < CLIENTS; j++) clients[i][j] = udp(i ? AF_INET6 : AF_INET);
+        public[i] = udp(i == 1 ? AF_INET6 : AF_INET);
+        for (int j = 0; j < CLIENTS; j++) clients[i][j] = udp(i == 1 ? AF_INET6 : AF_INET);
     }
     link_ = udp(AF_INET);
     for (int i = 0; i < TRANSCEIVERS; i++) transceivers[i] = udp(AF_INET);
@@ -182,9 +191,9 @@ int main(int count, char **arguments) {
     uint64_t now = 1000000;
     for (round_ = 0; round_ < rounds; round_++) {
         for (uint32_t n = roll(12); n; n--) command();
-        for (uint32_t n = roll(40); n; n--) roll(3) ? from_client() : from_transceiver();
+        for (uint32_t n = roll(40); n; n--) roll(3) ? from_client() : roll(2) ? from_transceiver() : from_global();
         if (!roll(3)) now += roll(20000);
-        if (!threaded) fp_pump(path, now, roll(16));
+        if (!threaded) fp_pump(path, now, roll(2 << PORTS));
         if (roll(3)) take();
         if (!roll(20)) for (int i = 0; i < PORTS * CLIENTS; i++) hush(clients[i % PORTS][i / PORTS]);
         if (!roll(20)) for (int i = 0; i < TRANSCEIVERS; i++) hush(transceivers[i]);

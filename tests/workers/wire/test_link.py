@@ -7,30 +7,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.ids import Endpoint, FlowKey, Transport
+from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
 from workers.wire.link import (
     FLAG_ASSURED,
     HEADER_LENGTH,
     INTRO_PREFIX_LENGTH,
+    ROUTED_PREFIX_LENGTH,
     Record,
     RecordType,
     encode_intro,
     encode_record,
+    encode_routed,
     make_label,
     pack_records,
     parse_intro,
     parse_records,
+    parse_routed,
     split_label,
 )
 from workers.wire.types import DropReason, Malformed
 
-TYPES = st.sampled_from(RecordType)
+TYPES = st.sampled_from([t for t in RecordType if t <= RecordType.UNKNOWN])
 PAYLOADS = st.binary(max_size=64)
 RECORDS = st.tuples(TYPES, st.integers(0, 255), st.integers(0, 2**32 - 1), PAYLOADS)
 # Not v4-mapped IPv6 addresses: on the wire they are the IPv4 ones.
 HOSTS = st.one_of(st.ip_addresses(v=4), st.integers(2**48, 2**128 - 1).map(IPv6Address)).map(str)
 ENDPOINTS = st.builds(Endpoint, HOSTS, st.integers(0, 65535))
-KEYS = st.builds(FlowKey, st.sampled_from(Transport), ENDPOINTS, ENDPOINTS)
+IDS = st.integers(0, 65535)
+ROUTES = st.builds(Route, IDS.map(ClusterId), IDS.map(TransceiverId), IDS.map(Epoch))
+KEYS = st.builds(FlowKey, st.sampled_from(Transport), ENDPOINTS, ENDPOINTS, st.none())
 
 
 def parsed(datagram: bytes) -> list[Record]:
@@ -73,6 +78,8 @@ def test_what_stood_before_the_damage_is_still_good() -> None:
         (encode_record(RecordType.DATA, 0, 1, b"abc")[:-1], "truncated payload"),
         (b"\x00" + encode_record(RecordType.DATA, 0, 1, b"")[1:], "type 0"),
         (b"\xff" + encode_record(RecordType.DATA, 0, 1, b"")[1:], "type 255"),
+        (encode_record(RecordType.ROUTED, 0, 1, b""), "type 5"),  # no transceiver's business
+        (encode_record(RecordType.ECHO, 0, 1, b""), "type 6"),
     ],
 )
 def test_damage_has_a_name(datagram: bytes, what: str) -> None:
@@ -102,6 +109,24 @@ def test_any_bytes_are_an_intro_or_malformed(payload: bytes) -> None:
         assert error.reason is DropReason.MALFORMED_LINK
     else:
         assert encode_intro(key, bytes(rest))[INTRO_PREFIX_LENGTH:] == bytes(rest)
+
+
+@given(ROUTES, KEYS, PAYLOADS)
+def test_what_is_routed_names_its_route_too(route: Route, key: FlowKey, datagram: bytes) -> None:
+    payload = encode_routed(route, key, datagram)
+    assert payload[ROUTED_PREFIX_LENGTH:] == datagram
+    found, same, rest = parse_routed(payload)
+    assert (found, same, bytes(rest)) == (route, key, datagram)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_routed_or_malformed(payload: bytes) -> None:
+    try:
+        route, key, rest = parse_routed(payload)
+    except Malformed as error:
+        assert error.reason is DropReason.MALFORMED_LINK
+    else:
+        assert encode_routed(route, key, bytes(rest))[ROUTED_PREFIX_LENGTH:] == bytes(rest)
 
 
 @given(st.integers(0, 2**24 - 1), st.integers(0, 1000))

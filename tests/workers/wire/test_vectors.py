@@ -41,6 +41,16 @@ def test_link_vectors(vector: dict[str, Any]) -> None:
     type_ = link.RecordType[vector["type"]]
     wire = bytes.fromhex(vector["record"])
     assert link.encode_record(type_, vector["flags"], label, payload) == wire
+    if type_ > link.RecordType.UNKNOWN:  # between relays
+        if type_ is link.RecordType.ROUTED:
+            route = Route(*vector["route"])
+            key = FlowKey(
+                Transport.UDP, Endpoint.parse(vector["client"]), Endpoint.parse(vector["local"])
+            )
+            said, named, rest = link.parse_routed(payload)
+            assert (said, named, rest.hex()) == (route, key, vector["datagram"])
+            assert link.encode_routed(route, key, bytes(rest)) == payload
+        return
     (record,) = link.parse_records(wire)
     assert (record.type, record.flags, record.label) == (type_, vector["flags"], label)
     assert link.split_label(record.label) == (vector["slot"], vector["generation"])

@@ -22,7 +22,7 @@ from __future__ import annotations
 from enum import Enum, IntEnum
 from typing import Final
 
-from config.ids import FlowKey, Instant, Route
+from config.ids import Endpoint, FlowKey, Instant, Route
 
 
 class FlowState(IntEnum):
@@ -63,9 +63,11 @@ class PendingFlow:
     """A flow that waits for its transceiver's word. The only mutable value of the relay core."""
 
     __slots__ = (
+        "behind",
         "expires",
         "key",
         "label",
+        "link",
         "received",
         "recovered",
         "returned",
@@ -83,6 +85,10 @@ class PendingFlow:
         self.ufrag = ufrag
         """The one that made it, by which its introductions are limited."""
         self.expires = expires
+        self.link: Endpoint | None = None
+        """Where it was introduced last, and who may speak of it."""
+        self.behind: FlowKey | None = None
+        """The client's own flow key, if the flow comes from a Global Relay."""
         self.received = 0
         """Bytes that came from the client."""
         self.returned = 0

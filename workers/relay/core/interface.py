@@ -21,6 +21,8 @@ class KnownFlow(msgspec.Struct, frozen=True):
 
     label: int
     route: Route
+    link: Endpoint | None = None
+    """Where it leads: a transceiver, or a cluster's relay."""
 
 
 # --- events ---------------------------------------------------------------------------------------
@@ -35,6 +37,19 @@ class Upcall(msgspec.Struct, frozen=True):
     """The assured flow of that source, if the table has one."""
     sibling: Route | None = None
     """If it has none: where the flow of that source leads in another relay's table, for media only."""
+    behind: FlowKey | None = None
+    """The client's own flow key, if a Global Relay stands between it and us."""
+
+
+class IngressRecord(msgspec.Struct, frozen=True):
+    """A record of a Global Relay that is not plain DATA of an assured flow."""
+
+    key: FlowKey
+    """With the label that the record has."""
+    type: RecordType
+    payload: bytes
+    flow: KnownFlow | None
+    """The assured flow of that key, if the table has one."""
 
 
 class LinkRecord(msgspec.Struct, frozen=True):
@@ -62,23 +77,29 @@ class RouteRemoved(msgspec.Struct, frozen=True):
     route: Route
 
 
+class Draining(msgspec.Struct, frozen=True):
+    """This relay is about to go: Global Relays are told by silence."""
+
+
 class FlowExpired(msgspec.Struct, frozen=True):
     """An assured flow has left the datapath, for whatever reason: its slot rests, then is free.
 
-    Every InstallFlow is followed, sooner or later, by exactly one of these for its label.
+    Every label that is installed is followed, sooner or later, by exactly one of these.
     """
 
     label: int
 
 
-Event: TypeAlias = Upcall | LinkRecord | RouteAdded | RouteRemoved | FlowExpired
+Event: TypeAlias = (
+    Upcall | IngressRecord | LinkRecord | RouteAdded | RouteRemoved | Draining | FlowExpired
+)
 
 
 # --- outputs --------------------------------------------------------------------------------------
 
 
 class SendRecord(msgspec.Struct, frozen=True):
-    """Send one record to a transceiver."""
+    """Send one record to a transceiver, or to the relay of a cluster."""
 
     to: Endpoint
     type: RecordType
@@ -94,8 +115,20 @@ class SendDatagram(msgspec.Struct, frozen=True):
     datagram: bytes
 
 
+class SendBack(msgspec.Struct, frozen=True):
+    """Send one record to the Global Relay of the key, on its label."""
+
+    key: FlowKey
+    type: RecordType
+    flags: int
+    payload: bytes
+
+
 class InstallFlow(msgspec.Struct, frozen=True):
-    """Put an assured flow into the datapath; replaces whatever that key or slot had."""
+    """Put an assured flow into the datapath; replaces whatever that key or slot had.
+
+    A label that is installed is pointed at another link by this, and does not end.
+    """
 
     key: FlowKey
     label: int
@@ -107,6 +140,18 @@ class RemoveFlow(msgspec.Struct, frozen=True):
     """Take a flow out of the datapath and leave a tombstone until its client has been silent."""
 
     label: int
+
+
+class RaiseFlow(msgspec.Struct, frozen=True):
+    """Hand up what comes from the client of this flow, until the flow is installed again."""
+
+    label: int
+
+
+class RaiseFlows(msgspec.Struct, frozen=True):
+    """The same for every flow that leads to this link address."""
+
+    link: Endpoint
 
 
 class RemoveRoute(msgspec.Struct, frozen=True):
@@ -129,5 +174,14 @@ class Dropped(msgspec.Struct, frozen=True):
 
 
 Output: TypeAlias = (
-    SendRecord | SendDatagram | InstallFlow | RemoveFlow | RemoveRoute | FlowAssured | Dropped
+    SendRecord
+    | SendDatagram
+    | SendBack
+    | InstallFlow
+    | RemoveFlow
+    | RaiseFlow
+    | RaiseFlows
+    | RemoveRoute
+    | FlowAssured
+    | Dropped
 )

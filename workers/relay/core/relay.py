@@ -11,27 +11,41 @@ from config.ids import Endpoint, FlowKey, Instant, Route
 from workers.relay.core.classify import Answer, Check, Media, classify
 from workers.relay.core.flow import FlowState, PendingFlow
 from workers.relay.core.flowtable import FlowTable, SlotMemory
+from workers.relay.core.ingress import Ingress
 from workers.relay.core.interface import (
+    Draining,
     Dropped,
     Event,
     FlowAssured,
     FlowExpired,
+    IngressRecord,
     InstallFlow,
     KnownFlow,
     LinkRecord,
     Output,
+    RaiseFlow,
+    RaiseFlows,
     RemoveFlow,
     RemoveRoute,
     RouteAdded,
     RouteRemoved,
-    SendDatagram,
+    SendBack,
     SendRecord,
     Upcall,
 )
 from workers.relay.core.limits import IntroductionLimits
 from workers.relay.core.pending import LIFE, MAX_ROUTES_PER_KEY, PendingFlows
-from workers.relay.core.routes import RouteTable
-from workers.wire.link import FLAG_ASSURED, FLAG_PROVEN, RecordType, encode_intro
+from workers.relay.core.ways import (
+    Neighbours,
+    Way,
+    Ways,
+    forget_too,
+    introduce,
+    point,
+    source_of,
+    to_client,
+)
+from workers.wire.link import FLAG_ASSURED, FLAG_PROVEN, RecordType
 from workers.wire.types import DropReason, Malformed
 from workers.wire.ufrag import UfragKeys
 
@@ -44,7 +58,7 @@ class RelayCounters:
 
     upcalls: int = 0
     introduced: int = 0
-    """Upcalls that went on to a transceiver."""
+    """Upcalls that went on to a transceiver, or to a relay that has it."""
     records: int = 0
     assured: int = 0
     expired: int = 0
@@ -72,14 +86,16 @@ class Relay:
         max_flows: int,
         max_pending: int,
         memory: SlotMemory | None = None,
+        neighbours: Neighbours = Neighbours(),  # noqa: B008  # a value
         now: Instant = 0.0,
     ) -> None:
         """`memory`: of the datapath's slots, where an earlier relay may have left flows."""
         self._keys = keys
         self._max_pending = max_pending
-        self._routes = RouteTable()
+        self._ways = Ways(neighbours, now)
         self._table = FlowTable(memory or SlotMemory.fresh(max_flows, entropy), now)
         self._pending = PendingFlows()
+        self._ingress = Ingress(self._ways, self._table, self._pending)
         self._limits = IntroductionLimits()
         self.counters = RelayCounters()
 
@@ -93,17 +109,26 @@ class Relay:
         """Flows in the datapath."""
         return self._table.assured
 
+    def is_relay(self, link: Endpoint) -> bool:
+        """There is a relay of another cluster."""
+        return link in self._ways.clusters
+
     def handle(self, event: Event, now: Instant) -> list[Output]:
         """Take in one event. The outputs are to be carried out in order."""
         match event:
             case Upcall():
                 return self._upcall(event, now)
+            case IngressRecord():
+                return self._from_global(event, now)
             case LinkRecord():
                 return self._record(event, now)
             case RouteAdded(route=route, link=link):
                 return self._add_route(route, link, now)
             case RouteRemoved(route=route):
                 return self._remove_route(route, now)
+            case Draining():
+                self._ingress.draining = True
+                return []
             case FlowExpired(label=label):
                 if self._table.state(label) is FlowState.ASSURED:
                     self._table.end(label, now)
@@ -113,14 +138,19 @@ class Relay:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` has something to do, at the earliest."""
-        return self._pending.next_timeout()
+        due = (self._pending.next_timeout(), self._ways.clusters.next_timeout())
+        return min((at for at in due if at is not None), default=None)
 
     def handle_timeout(self, now: Instant) -> list[Output]:
-        """Let pending flows go that nobody vouched for."""
+        """Let pending flows go that nobody vouched for; ask other clusters' relays whether they live."""
         for flow in self._pending.expired(now):
             self._table.end(flow.label, now)
             self.counters.expired += 1
-        return []
+        number, relays, dead = self._ways.clusters.ask(now)
+        return [
+            *(SendRecord(relay, RecordType.ECHO, 0, number, b"") for relay in relays),
+            *(RaiseFlows(relay) for relay in dead),
+        ]
 
     # --- from clients -----------------------------------------------------------------------------
 
@@ -147,26 +177,25 @@ class Relay:
         self, event: Upcall, known: KnownFlow | None, check: Check, now: Instant
     ) -> list[Output]:
         """A check always decides by its ufrag, whatever its source has talked to before."""
-        link = self._routes.link(check.route)
-        if link is None:
-            return self._drop_upcall(self._routes.why_not(check.route))
+        way = self._ways.find(event, check.route)
+        if way is None:
+            return self._drop_upcall(self._ways.why_not(check.route))
         if known is not None and known.route == check.route:
             self.counters.introduced += 1
-            return [_introduction(event, link, known.label)]
+            return [*point(event, known, way), introduce(event, check.route, way, known.label)]
         flow = self._pending_flow(event, check, now)
         if isinstance(flow, DropReason):
             return self._drop_upcall(flow)
         flow.expires = now + LIFE
-        flow.received += len(event.datagram)
         flow.rival = known.label if known is not None else flow.rival
         self.counters.introduced += 1
-        return [_introduction(event, link, flow.label)]
+        return [_introduce_pending(event, flow, way)]
 
     def _pending_flow(self, event: Upcall, check: Check, now: Instant) -> PendingFlow | DropReason:
         found = self._pending.of_route_and_key(check.route, event.key)
         if found is None and self._pending_full(event.key):
             return DropReason.PENDING_FULL
-        limit = self._limits.refuse(check.ufrag, event.key.client, check.route, now)
+        limit = self._limits.refuse(check.ufrag, source_of(event), check.route, now)
         if limit is None and found is None:
             limit = self._limits.refuse_flow(check.ufrag, now)
         if limit is not None:
@@ -191,16 +220,16 @@ class Relay:
         """It names nobody, so it goes to all that its source talks to; who asked will know it."""
         outputs: list[Output] = []
         refusal = DropReason.UNKNOWN_FLOW
-        if known is not None and (link := self._routes.link(known.route)) is not None:
-            outputs.append(_introduction(event, link, known.label))
+        if known is not None and (way := self._ways.find(event, known.route)) is not None:
+            outputs += point(event, known, way)
+            outputs.append(introduce(event, known.route, way, known.label))
         for flow in self._pending.of_key(event.key):
-            link = self._routes.link(flow.route)
-            limit = self._limits.refuse(flow.ufrag, event.key.client, flow.route, now)
-            if link is None or limit is not None:
+            way = self._ways.find(event, flow.route)
+            limit = self._limits.refuse(flow.ufrag, source_of(event), flow.route, now)
+            if way is None or limit is not None:
                 refusal = limit or refusal
                 continue
-            flow.received += len(event.datagram)
-            outputs.append(_introduction(event, link, flow.label))
+            outputs.append(_introduce_pending(event, flow, way))
         if not outputs:
             return self._drop_upcall(refusal)
         self.counters.introduced += 1
@@ -209,12 +238,16 @@ class Relay:
     def _media(self, event: Upcall, known: KnownFlow | None, now: Instant) -> list[Output]:
         if known is None:
             return self._recover(event, now)
-        # It waited in the ring while its flow was installed.
-        link = self._routes.link(known.route)
-        if link is None:
-            return self._drop_upcall(self._routes.why_not(known.route))
+        way = self._ways.find(event, known.route)
+        if way is None:
+            return self._drop_upcall(self._ways.why_not(known.route))
         self.counters.introduced += 1
-        return [SendRecord(link, RecordType.DATA, 0, known.label, event.datagram)]
+        if way.routed:
+            # The relay that it led to is dead, or did not know it: from here on, it and the next one do.
+            install = InstallFlow(event.key, known.label, known.route, way.link)
+            return [install, introduce(event, known.route, way, known.label)]
+        # It waited in the ring while its flow was installed.
+        return [SendRecord(way.link, RecordType.DATA, 0, known.label, event.datagram)]
 
     def _recover(self, event: Upcall, now: Instant) -> list[Output]:
         """Media of a stranger: of use only if a sibling knows its flow, and its owner agrees."""
@@ -224,10 +257,10 @@ class Relay:
             return self._drop_upcall(
                 DropReason.PENDING_FLOW if pending else DropReason.UNKNOWN_FLOW
             )
-        link = self._routes.link(route)
-        if link is None:
-            return self._drop_upcall(self._routes.why_not(route))
-        limit = self._limits.refuse_recovery(event.key.client, now)
+        way = self._ways.find(event, route)
+        if way is None:
+            return self._drop_upcall(self._ways.why_not(route))
+        limit = self._limits.refuse_recovery(source_of(event), now)
         if limit is not None:
             return self._drop_upcall(limit)
         flow: PendingFlow | DropReason | None = self._pending.of_route_and_key(route, event.key)
@@ -239,22 +272,39 @@ class Relay:
         if isinstance(flow, DropReason):
             return self._drop_upcall(flow)
         flow.recovered = True
-        flow.received += len(event.datagram)
         self.counters.introduced += 1
-        return [_introduction(event, link, flow.label)]
+        return [_introduce_pending(event, flow, way)]
 
     def _drop_upcall(self, reason: DropReason) -> list[Output]:
         self.counters.upcalls_dropped[reason] += 1
         return list[Output](_DROPPED[reason])
 
-    # --- from transceivers ------------------------------------------------------------------------
+    # --- from Global Relays -----------------------------------------------------------------------
+
+    def _from_global(self, event: IngressRecord, now: Instant) -> list[Output]:
+        reading = self._ingress.read(event)
+        if isinstance(reading, Upcall):
+            return self._upcall(reading, now)
+        self.counters.upcalls += 1
+        if isinstance(reading, DropReason):
+            outputs = self._drop_upcall(reading)
+            if reading is DropReason.UNKNOWN_FLOW:
+                outputs.append(SendBack(event.key, RecordType.UNKNOWN, 0, b""))
+            return outputs
+        self.counters.introduced += 1
+        return reading
+
+    # --- from transceivers, and from relays of other clusters --------------------------------------
 
     def _record(self, event: LinkRecord, now: Instant) -> list[Output]:
         self.counters.records += 1
+        if event.type is RecordType.ECHO and event.peer in self._ways.clusters:
+            self._ways.clusters.heard(event.peer, now)
+            return []
         match self._table.state(event.label):
             case FlowState.PENDING:
                 flow = self._pending.with_label(event.label)
-                if flow is None or self._routes.link(flow.route) != event.peer:
+                if flow is None or flow.link != event.peer:
                     return self._drop_record(DropReason.UNKNOWN_PEER)
                 return self._record_of_pending(event, flow, now)
             case FlowState.ASSURED:
@@ -276,10 +326,10 @@ class Relay:
                 if not flow.may_return(len(event.payload)):
                     return self._drop_record(DropReason.AMPLIFICATION_LIMIT)
                 flow.returned += len(event.payload)
-                return [SendDatagram(flow.key, event.payload)]
+                return [to_client(flow.key, event.flags, event.payload)]
             case RecordType.FORGET | RecordType.UNKNOWN:
-                return self._refuse(flow, event.peer, now)
-            case RecordType.INTRO:
+                return [*self._refuse(flow, event.peer, now), *forget_too(flow.key)]
+            case RecordType.INTRO | RecordType.ROUTED | RecordType.ECHO:
                 return self._drop_record(DropReason.UNSUPPORTED)
             case _:
                 assert_never(event.type)
@@ -289,10 +339,12 @@ class Relay:
             case RecordType.DATA:
                 if event.flow is None or not event.payload:
                     return self._drop_record(DropReason.EMPTY)
-                return [SendDatagram(event.flow, event.payload)]
+                return [to_client(event.flow, event.flags, event.payload)]
+            case RecordType.UNKNOWN if event.peer in self._ways.clusters:
+                return [RaiseFlow(event.label)]  # a relay knows nothing but what it has been told
             case RecordType.FORGET | RecordType.UNKNOWN:
-                return [RemoveFlow(event.label)]
-            case RecordType.INTRO:
+                return [RemoveFlow(event.label), *forget_too(event.flow)]
+            case RecordType.INTRO | RecordType.ROUTED | RecordType.ECHO:
                 return self._drop_record(DropReason.UNSUPPORTED)
             case _:
                 assert_never(event.type)
@@ -314,8 +366,8 @@ class Relay:
             InstallFlow(flow.key, flow.label, flow.route, event.peer),
             FlowAssured(flow.key, flow.route),
         ]
-        if event.payload:
-            outputs.append(SendDatagram(flow.key, event.payload))
+        if event.payload or flow.key.label is not None:
+            outputs.append(to_client(flow.key, event.flags, event.payload))
         return outputs
 
     def _refuse(self, flow: PendingFlow, link: Endpoint, now: Instant) -> list[Output]:
@@ -339,13 +391,13 @@ class Relay:
 
     def _add_route(self, route: Route, link: Endpoint, now: Instant) -> list[Output]:
         outputs: list[Output] = []
-        if self._routes.link(route) not in (None, link):
+        if self._ways.routes.link(route) not in (None, link):
             outputs = self._remove_route(route, now)
-        self._routes.add(route, link)
+        self._ways.routes.add(route, link)
         return outputs
 
     def _remove_route(self, route: Route, now: Instant) -> list[Output]:
-        if not self._routes.remove(route):
+        if not self._ways.routes.remove(route):
             return []
         for flow in self._pending.of_route(route):
             self._end(flow, now)
@@ -356,6 +408,8 @@ class Relay:
         self._table.end(flow.label, now)
 
 
-def _introduction(event: Upcall, link: Endpoint, label: int) -> SendRecord:
-    payload = encode_intro(event.key, event.datagram)
-    return SendRecord(link, RecordType.INTRO, 0, label, payload)
+def _introduce_pending(event: Upcall, flow: PendingFlow, way: Way) -> SendRecord:
+    flow.link = way.link
+    flow.behind = event.behind
+    flow.received += len(event.datagram)
+    return introduce(event, flow.route, way, flow.label)

@@ -14,6 +14,11 @@ An installed flow has at most FLOW_UPCALLS datagrams in its ring, so that no cli
 link address that owns the label, goes to the flow's client from the flow's local address. Flags are for
 pending flows and mean nothing here. Every other record goes up as an event through a third ring.
 
+**From Global Relays**, on a port of their own, come records instead of datagrams, and each counts as one.
+A DATA record of an installed flow leaves with the flow's own label for its transceiver. With any other
+label, and of any other type, it goes up, or ends in a tombstone if it is DATA. The way back is the same in
+reverse, packed and with its flags: what a Global Relay does not know yet, it learns from them.
+
 **Events** come one at a time from `next_event`: ended flows first, then records, then installed flows,
 then strangers. What an event says of a flow is what the table knows when the event is taken, not when
 its datagram came: a client's first datagrams may wait behind the install of their own flow.
@@ -22,6 +27,8 @@ its datagram came: a client's first datagrams may wait behind the install of the
 route, silence, another flow with its key), `FlowExpired` follows exactly once. A removal leaves a
 tombstone until the client has been silent for TOMBSTONE_SILENCE; an install clears it. The flows of
 a removed route go little by little, those that were there when it was removed and no later ones.
+A flow may be *raised*, too: then all that comes from its client goes up, until it is installed again,
+under the same label, to the same link address or another.
 
 **Survival.** A datapath whose table outlives the process starts with the flows that an earlier one left
 and forwards them before anybody has said a word. Of media from a stranger whose flow is in a sibling's
@@ -43,8 +50,11 @@ from workers.relay.core.flowtable import SlotMemory
 from workers.relay.core.interface import (
     Event,
     InstallFlow,
+    RaiseFlow,
+    RaiseFlows,
     RemoveFlow,
     RemoveRoute,
+    SendBack,
     SendDatagram,
     SendRecord,
 )
@@ -143,8 +153,17 @@ class Datapath(Protocol):
     def remove(self, flow: RemoveFlow, now: Instant) -> None:
         """Forward it no longer; a label that is not installed is ignored."""
 
+    def raise_flow(self, flow: RaiseFlow) -> None:
+        """Hand up all that comes from its client, until it is installed again."""
+
+    def raise_flows(self, flows: RaiseFlows) -> None:
+        """The same for every flow that leads to that link address: some at once, the rest soon."""
+
     def remove_route(self, route: RemoveRoute, now: Instant) -> None:
         """Let all flows go that this route has now: some at once, the rest with the turns that follow."""
+
+    def send_back(self, back: SendBack) -> None:
+        """Send a record to a Global Relay at once."""
 
     def send_record(self, record: SendRecord) -> None:
         """Queue a record until `flush`."""

@@ -24,11 +24,12 @@ def open_datapath(
     *,
     table: int | None = None,
     siblings: Sequence[int] = (),
+    ingress: tuple[Endpoint, socket.socket] | None = None,
 ) -> Iterator[tuple[Datapath, str]]:
     """The datapath, forwarding what `table` holds, and a note on it.
 
-    `table` is shared memory that outlives this process, `siblings` that of other relays. Raises
-    NotBuilt if only the native datapath will do.
+    `table` is shared memory that outlives this process, `siblings` that of other relays; Global
+    Relays send to `ingress`. Raises NotBuilt if only the native datapath will do.
     """
     relay, mtu = config.relay, config.link.mtu
     idle, max_flows = relay.flow_idle, relay.max_flows
@@ -37,7 +38,14 @@ def open_datapath(
         own = os.memfd_create("tandem-flows") if table is None else table
         try:
             native = NativeDatapath(
-                public, link, mtu=mtu, idle=idle, max_flows=max_flows, table=own, siblings=siblings
+                public,
+                link,
+                mtu=mtu,
+                idle=idle,
+                max_flows=max_flows,
+                table=own,
+                siblings=siblings,
+                ingress=ingress,
             )
         except NotBuilt as reason:
             if relay.datapath is DatapathChoice.NATIVE:
@@ -53,5 +61,5 @@ def open_datapath(
         finally:
             if table is None:
                 os.close(own)
-    python = PythonDatapath(public, link, mtu=mtu, idle=idle, max_flows=max_flows)
+    python = PythonDatapath(public, link, mtu=mtu, idle=idle, max_flows=max_flows, ingress=ingress)
     yield python, f"python ({why})"

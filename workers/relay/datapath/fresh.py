@@ -13,7 +13,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from config.ids import Endpoint, FlowKey
-from workers.relay.core.interface import InstallFlow, KnownFlow, LinkRecord, Upcall
+from workers.relay.core.interface import (
+    IngressRecord,
+    InstallFlow,
+    KnownFlow,
+    LinkRecord,
+    Upcall,
+)
 
 MOST: Final = 4096
 """A changed steering moves many clients at once; the oldest go first."""
@@ -34,7 +40,7 @@ class FreshFlows:
 
     def install(self, flow: InstallFlow) -> None:
         """One more."""
-        fresh = _Fresh(flow.link, flow.key, KnownFlow(flow.label, flow.route))
+        fresh = _Fresh(flow.link, flow.key, KnownFlow(flow.label, flow.route, flow.link))
         self.forget(flow.label)
         self._by_label[flow.label] = self._by_key[flow.key] = fresh
         if len(self._by_label) > MOST:
@@ -58,7 +64,7 @@ class FreshFlows:
             return record
         return msgspec.structs.replace(record, flow=fresh.key)
 
-    def meet_upcall(self, upcall: Upcall) -> Upcall:
+    def meet_upcall(self, upcall: Upcall | IngressRecord) -> Upcall | IngressRecord:
         """With the flow of its key, if it had none."""
         fresh = self._by_key.get(upcall.key) if upcall.flow is None else None
         return upcall if fresh is None else msgspec.structs.replace(upcall, flow=fresh.flow)

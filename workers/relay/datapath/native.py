@@ -31,11 +31,15 @@ from workers.relay.core.flowtable import SlotMemory
 from workers.relay.core.interface import (
     Event,
     FlowExpired,
+    IngressRecord,
     InstallFlow,
     KnownFlow,
     LinkRecord,
+    RaiseFlow,
+    RaiseFlows,
     RemoveFlow,
     RemoveRoute,
+    SendBack,
     SendDatagram,
     SendRecord,
     Upcall,
@@ -47,8 +51,8 @@ from workers.wire.demux import KINDS, Kind
 from workers.wire.link import RecordType
 from workers.wire.types import DropReason
 
-_UPCALL: Final = struct.Struct("=IIH3HHBBBB18s18s2x")
-_COMMAND: Final = struct.Struct("=II3HH18s18s")
+_UPCALL: Final = struct.Struct("=IIIH3HHBBBB18s18s2x")
+_COMMAND: Final = struct.Struct("=III3HH18s18s")
 _DECIDING: Final = 10
 """Nice value of the thread that runs Python."""
 _TAKE: Final = 1 << 17
@@ -67,6 +71,7 @@ _DROPPED: Final = (
     DropReason.SEND_UNREACHABLE,
     DropReason.SEND_TOO_BIG,
     DropReason.SEND_NO_BUFFERS,
+    DropReason.MALFORMED_LINK,
 )
 _RECORDS_DROPPED: Final = (
     DropReason.MALFORMED_LINK,
@@ -103,6 +108,7 @@ class NativeDatapath:
         max_flows: int,
         table: int,
         siblings: Sequence[int] = (),
+        ingress: tuple[Endpoint, socket.socket] | None = None,
     ) -> None:
         """`mtu`: most bytes in a link datagram. `idle`: seconds of silence that end a flow."""
         module = load()
@@ -112,10 +118,15 @@ class NativeDatapath:
         if self._fp == ffi.NULL:
             raise MemoryError("no memory for the flow table")
         self._threaded = self._started = self._closed = False
-        self._locals = [local for local, _ in public]
+        ports = [*public, ingress] if ingress is not None else public
+        self._ingress = len(public)
+        """Index of the port to which Global Relays send, if there is one."""
+        self._locals = [local for local, _ in ports]
         self._port_of = {
-            local: lib.fp_add_port(self._fp, sock.fileno(), local.pack()) for local, sock in public
+            local: lib.fp_add_port(self._fp, sock.fileno(), local.pack()) for local, sock in ports
         }
+        if ingress is not None:
+            lib.fp_set_ingress(self._fp, self._ingress)
         failed = lib.fp_set_link(self._fp, link.fileno()) or min(self._port_of.values()) < 0
         failed = failed or any(lib.fp_add_sibling(self._fp, fd) for fd in siblings)
         if failed or (recovered := lib.fp_recover(self._fp)) < 0:
@@ -125,12 +136,14 @@ class NativeDatapath:
         self.memory: SlotMemory | None = self._slots(max_flows, recovered)
         self.inherited = self._ways()
         self._own = DatapathCounters()
-        self._outbox = Outbox(dict(public), link, mtu, self._own)
+        self._outbox = Outbox(dict(ports), link, mtu, self._own)
         self._buffer = self._ffi.new("uint8_t[]", _TAKE)
         self._view = memoryview(self._ffi.buffer(self._buffer))
         self._numbers = self._ffi.new("uint64_t[]", self._lib.FP_COUNTERS)
         self._events: deque[Event] = deque()
         self._fresh = FreshFlows()
+        self._peers: dict[bytes, Endpoint] = {}
+        """Link addresses as they stand in upcalls: there are few, and to read one takes a while."""
         self._client = ffi.new("uint8_t[18]")
         self._route = ffi.new("uint16_t[3]")
         self._now: Instant = 0.0
@@ -219,7 +232,9 @@ class NativeDatapath:
         event = self._events.popleft() if self._events else None
         if type(event) is LinkRecord:
             return self._fresh.meet_record(event)
-        return self._fresh.meet_upcall(event) if type(event) is Upcall else event
+        if type(event) is Upcall or type(event) is IngressRecord:
+            return self._fresh.meet_upcall(event)
+        return event
 
     def install(self, flow: InstallFlow, now: Instant) -> None:
         """Forward this flow from now on, in place of any other of its key."""
@@ -233,6 +248,7 @@ class NativeDatapath:
             self._port_of[key.local],
             key.client.pack(),
             flow.link.pack(),
+            key.label or 0,
         )
 
     def remove(self, flow: RemoveFlow, now: Instant) -> None:
@@ -241,11 +257,25 @@ class NativeDatapath:
         self._fresh.forget(flow.label)
         self._command(self._lib.FP_REMOVE, label=flow.label)
 
+    def raise_flow(self, flow: RaiseFlow) -> None:
+        """Hand up what comes from its client, until it is installed again."""
+        self._fresh.forget(flow.label)
+        self._command(self._lib.FP_RAISE, label=flow.label)
+
+    def raise_flows(self, flows: RaiseFlows) -> None:
+        """The same for every flow that leads to that link address."""
+        self._fresh.clear()
+        self._command(self._lib.FP_RAISE_PEER, peer=flows.link.pack())
+
     def remove_route(self, route: RemoveRoute, now: Instant) -> None:
         """Forward no flow of this route any longer."""
         self._now = now
         self._fresh.clear()
         self._command(self._lib.FP_REMOVE_ROUTE, route=route.route)
+
+    def send_back(self, back: SendBack) -> None:
+        """Send a record to a Global Relay at once."""
+        self._outbox.send_back(back)
 
     def send_record(self, record: SendRecord) -> None:
         """Queue a record until `flush`."""
@@ -293,8 +323,9 @@ class NativeDatapath:
         port: int = 0,
         client: bytes = b"",
         peer: bytes = b"",
+        far: int = 0,
     ) -> None:
-        command = _COMMAND.pack(kind, label, *route, port, client, peer)
+        command = _COMMAND.pack(kind, label, far, *route, port, client, peer)
         if self._backlog or self._push(command):
             self._backlog.append(command)
         if not self._threaded:
@@ -312,6 +343,7 @@ class NativeDatapath:
             (
                 size,
                 label,
+                far,
                 length,
                 cluster,
                 transceiver,
@@ -322,7 +354,7 @@ class NativeDatapath:
                 type_,
                 flags,
                 sender,
-                client,
+                other,
             ) = _UPCALL.unpack_from(view, at)
             payload = bytes(view[at + _UPCALL.size : at + _UPCALL.size + length])
             at += size
@@ -330,14 +362,18 @@ class NativeDatapath:
                 self._fresh.forget(label)
                 self._events.append(FlowExpired(label))
             elif kind == self._lib.FP_UPCALL_RECORD:
-                key = self._key(client, port) if known else None
+                key = self._key(other, port, far) if known else None
                 peer = Endpoint.unpack(sender)
                 self._events.append(
                     LinkRecord(peer, _RECORD_TYPES[type_], flags, label, payload, key)
                 )
             else:
                 route = _route((cluster, transceiver, epoch))
-                flow = KnownFlow(label, route) if known else None
+                flow = KnownFlow(label, route, self._peer(other)) if known else None
+                if port == self._ingress:
+                    key = self._key(sender, port, far)
+                    self._events.append(IngressRecord(key, _RECORD_TYPES[type_], payload, flow))
+                    continue
                 sibling = None if known else self._sibling_route(sender, port, payload)
                 self._events.append(Upcall(self._key(sender, port), payload, flow, sibling))
 
@@ -369,8 +405,17 @@ class NativeDatapath:
             for way in found[0 : self._lib.fp_ways(self._fp, found, _MAX_WAYS)]
         ]
 
-    def _key(self, client: bytes, port: int) -> FlowKey:
-        return FlowKey(Transport.UDP, Endpoint.unpack(client), self._locals[port])
+    def _peer(self, packed: bytes) -> Endpoint:
+        peer = self._peers.get(packed)
+        if peer is None:
+            if len(self._peers) >= _MAX_WAYS:
+                self._peers.clear()
+            peer = self._peers[packed] = Endpoint.unpack(packed)
+        return peer
+
+    def _key(self, client: bytes, port: int, far: int = 0) -> FlowKey:
+        label = far if port == self._ingress else None
+        return FlowKey(Transport.UDP, Endpoint.unpack(client), self._locals[port], label)
 
 
 def _route(numbers: Sequence[int]) -> Route:

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 
 from config.ids import Endpoint
-from workers.relay.core.interface import SendDatagram, SendRecord
+from workers.relay.core.interface import SendBack, SendDatagram, SendRecord
 from workers.relay.datapath.base import DatapathCounters, sock_address
 from workers.wire.link import encode_record, pack_records
 from workers.wire.sending import send_failure
@@ -35,6 +35,13 @@ class Outbox:
         """To a client, at once."""
         key = datagram.key
         self._send(self._ports[key.local], datagram.datagram, key.client)
+
+    def send_back(self, back: SendBack) -> None:
+        """To a Global Relay, at once: media that go there do not wait either."""
+        key = back.key
+        assert key.label is not None
+        record = encode_record(back.type, back.flags, key.label, back.payload)
+        self._send(self._ports[key.local], record, key.client)
 
     def send_record(self, record: SendRecord) -> None:
         """To a transceiver, with the next flush."""

@@ -13,16 +13,20 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
-from config.ids import Endpoint, FlowKey, Instant, Route, Transport
+from config.ids import Endpoint, Instant, Route
 from workers.relay.core.flowtable import SlotMemory
 from workers.relay.core.interface import (
     Event,
     FlowExpired,
+    IngressRecord,
     InstallFlow,
     KnownFlow,
     LinkRecord,
+    RaiseFlow,
+    RaiseFlows,
     RemoveFlow,
     RemoveRoute,
+    SendBack,
     SendDatagram,
     SendRecord,
     Upcall,
@@ -35,11 +39,18 @@ from workers.relay.datapath.base import (
     DatapathCounters,
     SockAddress,
     Source,
-    sock_address,
 )
+from workers.relay.datapath.legs import Legs
 from workers.relay.datapath.outbox import Outbox
+from workers.relay.datapath.parts import Flow, Place, Port
 from workers.wire.demux import FORWARDED, KINDS, Kind
-from workers.wire.link import HEADER, HEADER_LENGTH, MAX_PAYLOAD, RecordType
+from workers.wire.link import (
+    HEADER,
+    HEADER_LENGTH,
+    MAX_PAYLOAD,
+    ROUTED_PREFIX_LENGTH,
+    RecordType,
+)
 from workers.wire.sending import send_failure
 from workers.wire.types import DropReason
 
@@ -54,63 +65,6 @@ _LINK_BUFFER: Final = 1 << 16
 _RECORD_TYPES: Final = {int(t): t for t in RecordType}
 
 
-class _Leg:
-    """The way to one transceiver and the records that will leave on it with the next flush."""
-
-    __slots__ = ("address", "flows", "parts", "size")
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.address = sock_address(endpoint)
-        self.flows = 0
-        """Installed flows of that transceiver."""
-        self.parts: list[bytes] = []
-        """Header, payload, header, payload, ..."""
-        self.size = 0
-
-
-class _Flow:
-    __slots__ = (
-        "address",
-        "key",
-        "label",
-        "leg",
-        "port",
-        "route",
-        "route_mates",
-        "seen",
-        "sendto",
-        "upcalls",
-    )
-
-    def __init__(
-        self, install: InstallFlow, port: _Port, leg: _Leg, mates: dict[int, _Flow], now: Instant
-    ) -> None:
-        self.key = install.key
-        self.label = install.label
-        self.route = install.route
-        self.route_mates = mates
-        """All flows of its route, by label, itself among them."""
-        self.address = sock_address(install.key.client)
-        self.port = port
-        self.leg = leg
-        self.sendto = port.socket.sendto
-        self.seen = now
-        self.upcalls = 0
-        """Its datagrams in the ring."""
-
-
-class _Port:
-    """A public socket, the flows on it, and the tombstones, least recently hit first."""
-
-    __slots__ = ("flows", "local", "socket", "tombstones")
-
-    def __init__(self, local: Endpoint, sock: socket.socket) -> None:
-        self.local = local
-        self.socket = sock
-        self.flows: dict[SockAddress, _Flow] = {}
-        self.tombstones: dict[SockAddress, Instant] = {}
-
-
 class PythonDatapath:
     """See `base`. Sockets are non-blocking, bound, and stay with their owner."""
 
@@ -122,13 +76,17 @@ class PythonDatapath:
         mtu: int,
         idle: float,
         max_flows: int,
+        ingress: tuple[Endpoint, socket.socket] | None = None,
     ) -> None:
         """`mtu`: most bytes in a link datagram. `idle`: seconds of silence that end a flow."""
         self.memory: SlotMemory | None = None
         self.inherited: tuple[tuple[Route, Endpoint], ...] = ()
         self.counters = DatapathCounters()
-        self._outbox = Outbox(dict(public), link, mtu, self.counters)
-        self._ports = [_Port(local, sock) for local, sock in public]
+        ports = [*public, ingress] if ingress is not None else public
+        self._outbox = Outbox(dict(ports), link, mtu, self.counters)
+        self._ports = [Port(local, sock) for local, sock in public]
+        if ingress is not None:
+            self._ports.append(Port(*ingress, is_ingress=True))
         self._port_of = {port.local: port for port in self._ports}
         self._link = link
         self._link_buffer = memoryview(bytearray(_LINK_BUFFER))
@@ -136,19 +94,17 @@ class PythonDatapath:
         self._idle = idle
         self._max_tombstones = max_flows
         # A dict and no array of slots: one look-up answers for slot and generation together.
-        self._by_label: dict[int, _Flow] = {}
-        self._by_route: dict[Route, dict[int, _Flow]] = {}
-        self._doomed: deque[dict[int, _Flow]] = deque()
+        self._by_label: dict[int, Flow] = {}
+        self._by_route: dict[Route, dict[int, Flow]] = {}
+        self._doomed: deque[dict[int, Flow]] = deque()
         """Flows of removed routes that have not been taken out yet."""
-        self._legs: dict[SockAddress, _Leg] = {}
-        self._loaded: list[_Leg] = []
-        """Legs that have something to send."""
-        self._rounds: deque[_Flow] = deque()
+        self._legs = Legs(link, mtu, self.counters)
+        self._rounds: deque[Flow] = deque()
         """All flows, in the order in which the sweep looks at them."""
         self._ended: deque[int] = deque()
         self._records: deque[tuple[SockAddress, RecordType, int, int, bytes]] = deque()
-        self._known: deque[tuple[_Port, SockAddress, bytes, _Flow]] = deque()
-        self._strangers: deque[tuple[_Port, SockAddress, bytes]] = deque()
+        self._known: deque[tuple[Port, Place, bytes, Flow, RecordType]] = deque()
+        self._strangers: deque[tuple[Port, Place, bytes, RecordType]] = deque()
 
     @property
     def sources(self) -> Sequence[Source]:
@@ -179,8 +135,10 @@ class PythonDatapath:
         if self._doomed:
             self._go_on_removing(now)
         port = self._ports[index]
+        if port.is_ingress:
+            return self._pump_ingress(port, budget, now)
         recvfrom, flow_at = port.socket.recvfrom, port.flows.get
-        pack, passes, mtu, loaded = HEADER.pack, FORWARDED, self._mtu, self._loaded
+        pack, passes, mtu, loaded = HEADER.pack, FORWARDED, self._mtu, self._legs.loaded
         longest, header_length, data = MAX_PAYLOAD, HEADER_LENGTH, int(RecordType.DATA)
         received = 0
         try:
@@ -190,14 +148,19 @@ class PythonDatapath:
                 received += 1
                 flow = flow_at(address)
                 length = len(datagram)
-                if flow is None or not 0 < length <= longest or not passes[datagram[0]]:
+                if (
+                    flow is None
+                    or not 0 < length <= longest
+                    or not passes[datagram[0]]
+                    or flow.raised
+                ):
                     self._upcall(port, address, datagram, flow, now)
                     continue
                 flow.seen = now
                 leg = flow.leg
                 size = leg.size + length + header_length
                 if size > mtu:
-                    self._send(leg)
+                    self._legs.send(leg)
                     size = length + header_length
                 parts = leg.parts
                 if not parts:
@@ -208,7 +171,40 @@ class PythonDatapath:
         except BlockingIOError:
             pass
         self.counters.received += received
-        self._flush_media()
+        self._legs.flush()
+        return received
+
+    def _pump_ingress(self, port: Port, budget: int, now: Instant) -> int:
+        """As `pump_public`, with records for datagrams: only the label changes."""
+        view, counters = self._link_buffer, self.counters
+        received = 0
+        try:
+            while received < budget:
+                end, peer = port.socket.recvfrom_into(view)
+                offset = 0
+                while offset < end:
+                    received += 1
+                    start = offset + HEADER_LENGTH
+                    type_, _, length, label = (
+                        HEADER.unpack_from(view, offset) if start <= end else (0, 0, 0, 0)
+                    )
+                    offset = start + length
+                    if offset > end or type_ not in _RECORD_TYPES:
+                        counters.dropped[DropReason.MALFORMED_LINK] += 1
+                        break
+                    flow = port.flows.get((peer, label))
+                    payload = bytes(view[start:offset])
+                    forward = type_ == RecordType.DATA and 0 < length <= MAX_PAYLOAD
+                    if flow is None or flow.raised or not forward:
+                        kind = _RECORD_TYPES[type_]
+                        self._upcall(port, (peer, label), payload, flow, now, kind)
+                        continue
+                    flow.seen = now
+                    self._legs.load(flow, payload)
+        except BlockingIOError:
+            pass
+        counters.received += received
+        self._legs.flush()
         return received
 
     def pump_link(self, budget: int) -> int:
@@ -238,8 +234,11 @@ class PythonDatapath:
                     if flow is None or flow.leg is not leg or type_ != data or not length:
                         self._raise(peer, type_, flags, label, bytes(view[start:offset]))
                         continue
+                    if flow.back is not None:
+                        self._legs.load_back(flow, flow.back, flags, bytes(view[start:offset]))
+                        continue
                     try:
-                        flow.sendto(view[start:offset], flow.address)
+                        flow.sendto(view[start:offset], flow.place)
                         returned += 1
                     except OSError as error:
                         counters.records_dropped[send_failure(error)] += 1
@@ -247,6 +246,7 @@ class PythonDatapath:
             pass
         counters.records += records
         counters.returned += returned
+        self._legs.flush_back()
         return records
 
     def stop(self) -> None:
@@ -255,12 +255,23 @@ class PythonDatapath:
     # --- up ---------------------------------------------------------------------------------------
 
     def _upcall(
-        self, port: _Port, address: SockAddress, datagram: bytes, flow: _Flow | None, now: Instant
+        self,
+        port: Port,
+        place: Place,
+        datagram: bytes,
+        flow: Flow | None,
+        now: Instant,
+        kind: RecordType = RecordType.DATA,
     ) -> None:
         """Put what the loop does not forward into its ring, or drop it."""
         counters = self.counters
         length = len(datagram)
-        if not 0 < length <= MAX_PAYLOAD:
+        if kind is not RecordType.DATA:
+            longest, speaks = MAX_PAYLOAD + ROUTED_PREFIX_LENGTH, True
+        else:
+            longest = MAX_PAYLOAD
+            speaks = length > 0 and not port.is_ingress and KINDS[datagram[0]] is Kind.STUN
+        if length > longest or (not length and kind is RecordType.DATA):
             counters.dropped[DropReason.OVERSIZE if length else DropReason.EMPTY] += 1
         elif flow is not None:
             flow.seen = now
@@ -268,16 +279,16 @@ class PythonDatapath:
                 counters.dropped[DropReason.UPCALLS_FULL] += 1
                 return
             flow.upcalls += 1
-            self._known.append((port, address, datagram, flow))
+            self._known.append((port, place, datagram, flow, kind))
             counters.upcalled += 1
-        elif address in port.tombstones and KINDS[datagram[0]] is not Kind.STUN:
-            del port.tombstones[address]
-            port.tombstones[address] = now
+        elif place in port.tombstones and not speaks:
+            del port.tombstones[place]
+            port.tombstones[place] = now
             counters.dropped[DropReason.TOMBSTONE] += 1
         elif len(self._strangers) >= UPCALL_RING:
             counters.dropped[DropReason.UPCALLS_FULL] += 1
         else:
-            self._strangers.append((port, address, datagram))
+            self._strangers.append((port, place, datagram, kind))
             counters.upcalled += 1
 
     def _raise(self, peer: SockAddress, type_: int, flags: int, label: int, payload: bytes) -> None:
@@ -298,21 +309,28 @@ class PythonDatapath:
             key = flow.key if flow is not None and owned else None
             return LinkRecord(Endpoint(peer[0], peer[1]), type_, flags, label, payload, key)
         if self._known:
-            port, address, datagram, waiting = self._known.popleft()
+            port, place, datagram, waiting, kind = self._known.popleft()
             waiting.upcalls -= 1
         elif self._strangers:
-            port, address, datagram = self._strangers.popleft()
+            port, place, datagram, kind = self._strangers.popleft()
         else:
             return None
-        key = FlowKey(Transport.UDP, Endpoint(address[0], address[1]), port.local)
-        flow = port.flows.get(address)
-        return Upcall(key, datagram, KnownFlow(flow.label, flow.route) if flow else None)
+        flow = port.flows.get(place)
+        known = KnownFlow(flow.label, flow.route, flow.link) if flow else None
+        key = port.key_at(place)
+        if port.is_ingress:
+            return IngressRecord(key, kind, datagram, known)
+        return Upcall(key, datagram, known)
 
     # --- down -------------------------------------------------------------------------------------
 
     def send_datagram(self, datagram: SendDatagram) -> None:
         """Send a datagram to a client at once."""
         self._outbox.send_datagram(datagram)
+
+    def send_back(self, back: SendBack) -> None:
+        """Send a record to a Global Relay at once."""
+        self._outbox.send_back(back)
 
     def send_record(self, record: SendRecord) -> None:
         """Queue a record until `flush`."""
@@ -322,43 +340,23 @@ class PythonDatapath:
         """Send the queued records, packed."""
         self._outbox.flush()
 
-    def _flush_media(self) -> None:
-        for leg in self._loaded:
-            self._send(leg)
-        self._loaded.clear()
-
-    def _send(self, leg: _Leg) -> None:
-        parts, counters = leg.parts, self.counters
-        forwarded = len(parts) >> 1
-        try:
-            self._link.sendto(b"".join(parts), leg.address)
-            counters.forwarded += forwarded
-        except OSError as error:
-            counters.dropped[send_failure(error)] += forwarded
-        parts.clear()
-        leg.size = 0
-
-    def _leg(self, endpoint: Endpoint) -> _Leg:
-        address = sock_address(endpoint)
-        leg = self._legs.get(address)
-        if leg is None:
-            leg = self._legs[address] = _Leg(endpoint)
-        return leg
-
     # --- the table --------------------------------------------------------------------------------
 
     def install(self, flow: InstallFlow, now: Instant) -> None:
         """Forward this flow from now on, in place of any other of its key."""
         port = self._port_of[flow.key.local]
-        leg = self._leg(flow.link)
-        leg.flows += 1
-        old = port.flows.get(sock_address(flow.key.client))
+        leg = self._legs.join(flow.link)
+        old = port.flows.get(port.place_of(flow.key))
+        if old is not None and old.label == flow.label and old.route == flow.route:
+            self._legs.leave(old.leg)
+            old.leg, old.link, old.raised, old.seen = leg, flow.link, False, now
+            return
         if old is not None:
             self._take_out(old)
         mates = self._by_route.setdefault(flow.route, {})
-        new = _Flow(flow, port, leg, mates, now)
-        port.tombstones.pop(new.address, None)
-        port.flows[new.address] = new
+        new = Flow(flow, port, leg, mates, now)
+        port.tombstones.pop(new.place, None)
+        port.flows[new.place] = new
         self._by_label[new.label] = new
         mates[new.label] = new
         self._rounds.append(new)
@@ -368,6 +366,18 @@ class PythonDatapath:
         installed = self._by_label.get(flow.label)
         if installed is not None:
             self._bury(installed, now)
+
+    def raise_flow(self, flow: RaiseFlow) -> None:
+        """Hand up what comes from its client, until it is installed again."""
+        installed = self._by_label.get(flow.label)
+        if installed is not None:
+            installed.raised = True
+
+    def raise_flows(self, flows: RaiseFlows) -> None:
+        """The same for every flow that leads to that link address."""
+        for flow in self._by_label.values():
+            if flow.link == flows.link:
+                flow.raised = True
 
     def remove_route(self, route: RemoveRoute, now: Instant) -> None:
         """Forward no flow of this route any longer."""
@@ -404,25 +414,22 @@ class PythonDatapath:
         for port in self._ports:
             tombstones = port.tombstones
             oldest = islice(tombstones.items(), SWEEP_LEAST + len(tombstones) // SWEEP_SHARE)
-            for address in [a for a, hit in oldest if now - hit > TOMBSTONE_SILENCE]:
-                del tombstones[address]
+            for place in [p for p, hit in oldest if now - hit > TOMBSTONE_SILENCE]:
+                del tombstones[place]
 
-    def _bury(self, flow: _Flow, now: Instant) -> None:
+    def _bury(self, flow: Flow, now: Instant) -> None:
         self._take_out(flow)
         tombstones = flow.port.tombstones
-        tombstones[flow.address] = now
+        tombstones[flow.place] = now
         if len(tombstones) > self._max_tombstones:
             del tombstones[next(iter(tombstones))]
 
-    def _take_out(self, flow: _Flow) -> None:
-        del flow.port.flows[flow.address]
+    def _take_out(self, flow: Flow) -> None:
+        del flow.port.flows[flow.place]
         del self._by_label[flow.label]
         mates = flow.route_mates
         del mates[flow.label]
         if not mates and self._by_route.get(flow.route) is mates:
             del self._by_route[flow.route]
-        leg = flow.leg
-        leg.flows -= 1
-        if not leg.flows:
-            del self._legs[leg.address]
+        self._legs.leave(flow.leg)
         self._ended.append(flow.label)

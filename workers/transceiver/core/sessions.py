@@ -254,7 +254,7 @@ class Sessions:
     ) -> list[SessionsOutput]:
         try:
             key, view = parse_intro(payload)
-            path, datagram = Path(*key), bytes(view)
+            path, datagram = Path(key.transport, key.client, key.local), bytes(view)
             if not datagram:
                 return self._drop(DropReason.EMPTY)
             if KINDS[datagram[0]] is not Kind.STUN:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -19,11 +20,15 @@ from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId
 from workers.relay.core.interface import (
     Event,
     FlowExpired,
+    IngressRecord,
     InstallFlow,
     KnownFlow,
     LinkRecord,
+    RaiseFlow,
+    RaiseFlows,
     RemoveFlow,
     RemoveRoute,
+    SendBack,
     SendDatagram,
     SendRecord,
     Upcall,
@@ -38,7 +43,14 @@ from workers.relay.datapath.base import (
 from workers.relay.datapath.native import NativeDatapath
 from workers.relay.datapath.python import PythonDatapath
 from workers.wire.demux import FORWARDED
-from workers.wire.link import MAX_PAYLOAD, RecordType, encode_record, make_label, parse_records
+from workers.wire.link import (
+    MAX_PAYLOAD,
+    ROUTED_PREFIX_LENGTH,
+    RecordType,
+    encode_record,
+    make_label,
+    parse_records,
+)
 from workers.wire.types import DropReason
 
 IDLE = 60.0
@@ -87,9 +99,10 @@ def make_python(
     public: list[tuple[Endpoint, socket.socket]],
     link: socket.socket,
     mtu: int,
+    ingress: tuple[Endpoint, socket.socket] | None = None,
     max_flows: int = MAX_FLOWS,
 ) -> Datapath:
-    return PythonDatapath(public, link, mtu=mtu, idle=IDLE, max_flows=max_flows)
+    return PythonDatapath(public, link, mtu=mtu, idle=IDLE, max_flows=max_flows, ingress=ingress)
 
 
 def make_native(
@@ -97,18 +110,31 @@ def make_native(
     public: list[tuple[Endpoint, socket.socket]],
     link: socket.socket,
     mtu: int,
+    ingress: tuple[Endpoint, socket.socket] | None = None,
     max_flows: int = MAX_FLOWS,
 ) -> Datapath:
     """Without its thread: the pumps do its work, one round a call."""
     table = os.memfd_create("flows")
     stack.callback(os.close, table)
-    datapath = NativeDatapath(public, link, mtu=mtu, idle=IDLE, max_flows=max_flows, table=table)
+    datapath = NativeDatapath(
+        public, link, mtu=mtu, idle=IDLE, max_flows=max_flows, table=table, ingress=ingress
+    )
     stack.callback(datapath.close)
     return datapath
 
 
+class Far(NamedTuple):
+    """A client of a Global Relay, as we know it."""
+
+    relay: Peer
+    label: int
+
+
 class Bench:
-    """A datapath with two public sockets (one IPv6), two transceivers and as many clients as asked."""
+    """A datapath with two public sockets (one IPv6), two transceivers and as many clients as asked.
+
+    And a socket for Global Relays, of which there are two.
+    """
 
     def __init__(
         self, stack: ExitStack, make: Maker, *, mtu: int = 65_000, clients: int = 3
@@ -119,15 +145,29 @@ class Bench:
         self.clients = [Peer(stack) for _ in range(clients)]
         self.client6 = Peer(stack, socket.AF_INET6)
         public = [(peer.endpoint, peer.socket) for peer in self.public]
-        self.datapath = make(stack, public, self.relay_link.socket, mtu)
+        self.ingress = Peer(stack)
+        self.globals = [Peer(stack), Peer(stack)]
+        ingress = (self.ingress.endpoint, self.ingress.socket)
+        self.datapath = make(stack, public, self.relay_link.socket, mtu, ingress)
         # Less than any uptime: what is later than the real clock, a kept table takes for an error.
         self.now = 10.0
 
-    def key(self, client: Peer) -> FlowKey:
+    def key(self, client: Peer | Far) -> FlowKey:
+        if isinstance(client, Far):
+            relay, label = client
+            return FlowKey(Transport.UDP, relay.endpoint, self.ingress.endpoint, label)
         local = self.public[client is self.client6].endpoint
         return FlowKey(Transport.UDP, client.endpoint, local)
 
-    def install(self, client: Peer, slot: int, owner: int = 0, generation: int = 1) -> int:
+    def known(self, label: int, owner: int = 0) -> KnownFlow:
+        return KnownFlow(label, route(owner), self.transceivers[owner].endpoint)
+
+    def from_global(self, relay: Peer, datagram: bytes) -> None:
+        relay.send(datagram, self.ingress)
+        self.datapath.pump_public(2, 10_000, self.now)
+        assert self.datapath.counters.conserved()
+
+    def install(self, client: Peer | Far, slot: int, owner: int = 0, generation: int = 1) -> int:
         label = make_label(slot, generation)
         link = self.transceivers[owner].endpoint
         self.datapath.install(InstallFlow(self.key(client), label, route(owner), link), self.now)
@@ -187,7 +227,7 @@ def test_ipv6_flows_work_alike(bench: Bench) -> None:
     label = bench.install(bench.client6, 1)
     bench.from_client(bench.client6, SRTP, STUN)
     assert bench.transceivers[0].take() == [encode_record(DATA, 0, label, SRTP)]
-    assert bench.events() == [Upcall(bench.key(bench.client6), STUN, KnownFlow(label, route(0)))]
+    assert bench.events() == [Upcall(bench.key(bench.client6), STUN, bench.known(label))]
     bench.from_transceiver(encode_record(DATA, 0, label, SRTP))
     assert bench.client6.take_from() == [(SRTP, bench.public[1].endpoint)]
 
@@ -226,7 +266,7 @@ def test_other_datagrams_of_installed_flows_go_up_before_strangers(bench: Bench)
     label = bench.install(known, 1)
     stranger.send(STUN, bench.public[0])
     bench.from_client(known, STUN, NOISE)
-    flow = KnownFlow(label, route(0))
+    flow = bench.known(label)
     assert bench.events() == [
         Upcall(bench.key(known), STUN, flow),
         Upcall(bench.key(known), NOISE, flow),
@@ -238,7 +278,7 @@ def test_an_event_knows_the_flow_that_was_installed_while_it_waited(stack: ExitS
     bench = Bench(stack, make_python)
     bench.from_client(bench.clients[0], DTLS)
     label = bench.install(bench.clients[0], 1)
-    flow = KnownFlow(label, route(0))
+    flow = bench.known(label)
     assert bench.events() == [Upcall(bench.key(bench.clients[0]), DTLS, flow)]
 
 
@@ -562,17 +602,141 @@ def test_a_flood_of_everything_starves_no_installed_flow(bench: Bench) -> None:
     assert bench.datapath.counters.dropped[DropReason.TOMBSTONE] == 1000
 
 
+# --- with Global Relays ---------------------------------------------------------------------------
+
+FAR = 0xFFFFFF07
+"""Any label is as good as another: they are the Global Relay's."""
+
+
+def test_a_record_of_a_global_relay_changes_its_label_and_no_more(bench: Bench) -> None:
+    first, second = Far(bench.globals[0], FAR), Far(bench.globals[1], FAR)
+    labels = [bench.install(first, 1, owner=0), bench.install(second, 2, owner=1)]
+    for n, far in enumerate((first, second)):
+        bench.from_global(far.relay, encode_record(DATA, 3, FAR, SRTP) * 2)
+        expected = encode_record(DATA, 0, labels[n], SRTP) * 2
+        assert bench.transceivers[n].take_from() == [(expected, bench.relay_link.endpoint)]
+        bench.from_transceiver(encode_record(DATA, 3, labels[n], DTLS) * 2, n)
+        expected = encode_record(DATA, 3, FAR, DTLS) * 2  # flags and all
+        assert far.relay.take_from() == [(expected, bench.ingress.endpoint)]
+    assert bench.events() == []
+    assert (bench.datapath.counters.forwarded, bench.datapath.counters.returned) == (4, 4)
+
+
+def test_what_a_global_relay_says_otherwise_goes_up(bench: Bench) -> None:
+    far, stranger = Far(bench.globals[0], FAR), Far(bench.globals[1], FAR)
+    label = bench.install(far, 1)
+    routed = encode_record(RecordType.ROUTED, 0, FAR, bytes(ROUTED_PREFIX_LENGTH) + STUN)
+    echo = encode_record(RecordType.ECHO, 0, 5, b"")
+    bench.from_global(stranger.relay, routed + encode_record(DATA, 0, FAR, SRTP) + echo)
+    bench.from_global(far.relay, routed)
+    payload = bytes(ROUTED_PREFIX_LENGTH) + STUN
+    assert bench.events() == [
+        IngressRecord(bench.key(far), RecordType.ROUTED, payload, bench.known(label)),
+        IngressRecord(bench.key(stranger), RecordType.ROUTED, payload, None),
+        IngressRecord(bench.key(stranger), DATA, SRTP, None),
+        IngressRecord(bench.key(Far(stranger.relay, 5)), RecordType.ECHO, b"", None),
+    ]
+    bench.datapath.send_back(SendBack(bench.key(stranger), RecordType.UNKNOWN, 0, b""))
+    answer = encode_record(RecordType.UNKNOWN, 0, FAR, b"")
+    assert stranger.relay.take_from() == [(answer, bench.ingress.endpoint)]
+
+
+def test_a_global_relay_that_talks_nonsense_is_counted(bench: Bench) -> None:
+    label = bench.install(Far(bench.globals[0], FAR), 1)
+    good = encode_record(DATA, 0, FAR, SRTP)
+    long = ROUTED_PREFIX_LENGTH + MAX_PAYLOAD
+    for damage in (
+        b"\1",
+        good[:-1],
+        b"\0" + good[1:],
+        b"\7" + good[1:],
+        encode_record(DATA, 0, FAR, b""),
+        encode_record(DATA, 0, FAR, bytes(MAX_PAYLOAD + 1)),
+        encode_record(RecordType.ROUTED, 0, FAR, bytes(long + 1)),
+    ):
+        bench.from_global(bench.globals[0], good + damage)
+    assert b"".join(bench.transceivers[0].take()) == encode_record(DATA, 0, label, SRTP) * 7
+    assert bench.events() == []
+    assert bench.datapath.counters.dropped == {
+        DropReason.MALFORMED_LINK: 4,
+        DropReason.EMPTY: 1,
+        DropReason.OVERSIZE: 2,
+    }
+    bench.from_global(bench.globals[0], encode_record(RecordType.ROUTED, 0, FAR, bytes(long)))
+    assert len(bench.events()) == 1
+
+
+def test_the_way_to_a_global_relay_keeps_to_the_mtu(stack: ExitStack, make: Maker) -> None:
+    bench = Bench(stack, make, mtu=1372)
+    far = Far(bench.globals[0], FAR)
+    label = bench.install(far, 1)
+    payload = b"\x80" * 600
+    for _ in range(5):
+        bench.transceivers[0].send(encode_record(DATA, 0, label, payload) * 2, bench.relay_link)
+    bench.datapath.pump_link(10_000)
+    assert [len(datagram) for datagram in far.relay.take()] == [1216] * 5
+    for _ in range(5):
+        far.relay.send(encode_record(DATA, 0, FAR, payload) * 2, bench.ingress)
+    bench.datapath.pump_public(2, 10_000, bench.now)
+    assert [len(datagram) for datagram in bench.transceivers[0].take()] == [1216] * 5
+
+
+def test_more_records_than_fit_into_a_batch_all_arrive(bench: Bench) -> None:
+    labels = {}
+    for n in range(40):
+        labels[n] = bench.install(Far(bench.globals[n % 2], n), n, owner=n % 2)
+    datagram = b"".join(encode_record(DATA, 0, n, b"%d" % n) for n in range(0, 40, 2)) * 100
+    bench.from_global(bench.globals[0], datagram)
+    came = b"".join(bench.transceivers[0].take())
+    assert [r.label for r in parse_records(came)] == [labels[n] for n in range(0, 40, 2)] * 100
+    back = b"".join(encode_record(DATA, 0, labels[n], b"%d" % n) for n in range(0, 40, 2)) * 100
+    bench.from_transceiver(back)
+    assert b"".join(bench.globals[0].take()) == datagram
+
+
+def test_a_raised_flow_goes_up_until_it_is_installed_again(bench: Bench) -> None:
+    client, other = bench.clients[:2]
+    label, calm = bench.install(client, 1), bench.install(other, 2, owner=1)
+    bench.datapath.raise_flow(RaiseFlow(label))
+    bench.datapath.raise_flow(RaiseFlow(make_label(9, 9)))
+    bench.from_client(client, SRTP)
+    assert bench.events() == [Upcall(bench.key(client), SRTP, bench.known(label))]
+    bench.from_transceiver(encode_record(DATA, 0, label, DTLS))
+    assert client.take() == [DTLS]  # the way back is as it was
+    link = bench.transceivers[1].endpoint
+    bench.datapath.install(InstallFlow(bench.key(client), label, route(0), link), bench.now)
+    bench.from_client(client, SRTP)
+    assert bench.transceivers[1].take() == [encode_record(DATA, 0, label, SRTP)]
+    bench.from_transceiver(encode_record(DATA, 0, label, DTLS), owner=0)
+    assert client.take() == []
+    assert [type(event) for event in bench.events()] == [LinkRecord]
+    assert bench.datapath.flows == 2
+    bench.datapath.raise_flows(RaiseFlows(link))
+    bench.from_client(client, SRTP)
+    bench.from_client(other, SRTP)
+    known = KnownFlow(label, route(0), link)
+    assert bench.events() == [
+        Upcall(bench.key(client), SRTP, known),
+        Upcall(bench.key(other), SRTP, bench.known(calm, 1)),
+    ]
+    bench.datapath.remove(RemoveFlow(label), bench.now)
+    assert bench.events() == [FlowExpired(label)]
+
+
 # --- against a model ------------------------------------------------------------------------------
 
 payloads = st.sampled_from(
     [SRTP, DTLS, STUN, NOISE, b"", b"\x80" * MAX_PAYLOAD, b"\x80" * (MAX_PAYLOAD + 1)]
 )
 steps = st.one_of(
-    st.tuples(st.just("client"), st.integers(0, 3), payloads),
+    st.tuples(st.just("client"), st.integers(0, 6), payloads),
     st.tuples(
         st.just("record"), st.integers(0, 1), st.integers(0, 3), st.sampled_from([SRTP, b""])
     ),
-    st.tuples(st.just("install"), st.integers(0, 3), st.integers(0, 1)),
+    st.tuples(st.just("install"), st.integers(0, 6), st.integers(0, 1)),
+    st.tuples(st.just("again"), st.integers(0, 6), st.integers(0, 1)),
+    st.tuples(st.just("raise"), st.integers(0, 3), st.none()),
+    st.tuples(st.just("raise all"), st.integers(0, 1), st.none()),
     st.tuples(st.just("remove"), st.integers(0, 3), st.none()),
     st.tuples(st.just("route"), st.integers(0, 1), st.none()),
     st.tuples(st.just("later"), st.integers(0, 40), st.none()),
@@ -587,8 +751,11 @@ def test_it_does_what_three_dictionaries_do(
 ) -> None:
     with ExitStack() as stack:
         bench = Bench(stack, make_one)
-        everyone = [*bench.clients, bench.client6]
-        flows: dict[int, tuple[int, int]] = {}  # label -> client, owner
+        far = [Far(bench.globals[n % 2], FAR - n // 2) for n in range(3)]
+        everyone: list[Peer | Far] = [*bench.clients, bench.client6, *far]
+        raised: set[int] = set()
+        flows: dict[int, tuple[int, int]] = {}  # label -> client, where it leads
+        routes: dict[int, int] = {}  # label -> owner
         labels: dict[int, int] = {}  # client -> label
         seen: dict[int, float] = {}
         buried: dict[int, float] = {}
@@ -608,21 +775,34 @@ def test_it_does_what_three_dictionaries_do(
             returned: list[tuple[int, bytes]] = []
             match step:
                 case ("client", int() as client, bytes() as datagram):
-                    bench.from_client(everyone[client], datagram)
+                    who = everyone[client]
+                    kind = RecordType.ROUTED if datagram == STUN else DATA
+                    if isinstance(who, Far):
+                        bench.from_global(who.relay, encode_record(kind, 0, who.label, datagram))
+                    else:
+                        bench.from_client(who, datagram)
                     label = labels.get(client)
                     if 0 < len(datagram) <= MAX_PAYLOAD:
-                        passes = FORWARDED[datagram[0]]
+                        passes = FORWARDED[datagram[0]] if isinstance(who, Peer) else kind is DATA
+                        passes = passes and label not in raised
                         if label is not None:
                             seen[client] = bench.now
                         if label is not None and passes:
                             record = encode_record(DATA, 0, label, datagram)
                             forwarded.append((flows[label][1], record))
-                        elif client in buried and datagram[0] > 3:
+                        elif client in buried and datagram != STUN:
                             buried[client] = bench.now
                         else:
-                            known = KnownFlow(label, route(flows[label][1])) if label else None
-                            key = bench.key(everyone[client])
-                            expected.append(Upcall(key, datagram, known))
+                            known = None
+                            if label:
+                                link = bench.transceivers[flows[label][1]].endpoint
+                                known = KnownFlow(label, route(routes[label]), link)
+                            key = bench.key(who)
+                            expected.append(
+                                Upcall(key, datagram, known)
+                                if isinstance(who, Peer)
+                                else IngressRecord(key, kind, datagram, known)
+                            )
                 case ("record", int() as owner, int() as back, bytes() as payload):
                     label = made[-1 - back] if back < len(made) else make_label(99, 1)
                     bench.from_transceiver(encode_record(DATA, 0, label, payload), owner)
@@ -642,16 +822,31 @@ def test_it_does_what_three_dictionaries_do(
                     if client in labels:
                         take_out(labels[client], bury=False)
                     made.append(label)
-                    flows[label], labels[client] = (client, owner), label
+                    flows[label], labels[client], routes[label] = (client, owner), label, owner
                     seen[client] = bench.now
                     buried.pop(client, None)
+                case ("again", int() as client, int() as owner) if client in labels:
+                    label = labels[client]
+                    link = bench.transceivers[owner].endpoint
+                    key = bench.key(everyone[client])
+                    again = InstallFlow(key, label, route(routes[label]), link)
+                    bench.datapath.install(again, bench.now)
+                    flows[label] = (client, owner)
+                    seen[client] = bench.now
+                    raised.discard(label)
+                case ("raise", int() as back, None) if back < len(made):
+                    bench.datapath.raise_flow(RaiseFlow(made[-1 - back]))
+                    raised |= {made[-1 - back]} & flows.keys()
+                case ("raise all", int() as owner, None):
+                    bench.datapath.raise_flows(RaiseFlows(bench.transceivers[owner].endpoint))
+                    raised |= {label for label, (_, leads) in flows.items() if leads == owner}
                 case ("remove", int() as back, None) if back < len(made):
                     bench.datapath.remove(RemoveFlow(made[-1 - back]), bench.now)
                     if made[-1 - back] in flows:
                         take_out(made[-1 - back])
                 case ("route", int() as owner, None):
                     bench.datapath.remove_route(RemoveRoute(route(owner)), bench.now)
-                    for label in [n for n, (_, owns) in flows.items() if owns == owner]:
+                    for label in [n for n in flows if routes[n] == owner]:
                         take_out(label)
                 case ("later", int() as seconds, None):
                     bench.now += seconds
@@ -670,6 +865,13 @@ def test_it_does_what_three_dictionaries_do(
             for n, transceiver in enumerate(bench.transceivers):
                 assert transceiver.take() == [data for owner, data in forwarded if owner == n]
             for n, peer_ in enumerate(everyone):
-                assert peer_.take() == [data for client, data in returned if client == n]
+                if isinstance(peer_, Peer):
+                    assert peer_.take() == [data for client, data in returned if client == n]
+            for relay in bench.globals:
+                assert relay.take() == [
+                    encode_record(DATA, 0, who.label, data)
+                    for who, data in [(everyone[client], data) for client, data in returned]
+                    if isinstance(who, Far) and who.relay is relay
+                ]
             assert bench.datapath.flows == len(flows)
             ended.clear()

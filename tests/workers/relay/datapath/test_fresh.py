@@ -33,7 +33,7 @@ def test_they_meet_by_label_and_by_key() -> None:
     assert fresh.meet_upcall(upcall(1)).flow is None
     fresh.install(install(7, 1))
     assert fresh.meet_record(record(7)).flow == key(1)
-    assert fresh.meet_upcall(upcall(1)).flow == KnownFlow(7, ROUTE)
+    assert fresh.meet_upcall(upcall(1)).flow == KnownFlow(7, ROUTE, LINK)
     assert fresh.meet_record(record(7, OTHER)).flow is None
     assert fresh.meet_upcall(upcall(2)).flow is None
 
@@ -50,7 +50,7 @@ def test_what_has_left_the_table_is_met_no_more() -> None:
     fresh.install(install(7, 1))
     fresh.install(install(8, 1))  # the same client: the last one counts
     fresh.forget(7)
-    assert fresh.meet_upcall(upcall(1)).flow == KnownFlow(8, ROUTE)
+    assert fresh.meet_upcall(upcall(1)).flow == KnownFlow(8, ROUTE, LINK)
     assert fresh.meet_record(record(7)).flow is None
     fresh.forget(8)
     fresh.forget(8)
@@ -74,5 +74,5 @@ def test_there_are_never_too_many() -> None:
         fresh.install(install(number, number))
     assert fresh.meet_upcall(upcall(9)).flow is None
     assert fresh.meet_record(record(9)).flow is None
-    assert fresh.meet_upcall(upcall(10)).flow == KnownFlow(10, ROUTE)
+    assert fresh.meet_upcall(upcall(10)).flow == KnownFlow(10, ROUTE, LINK)
     assert len(fresh._by_key) == len(fresh._by_label) == MOST

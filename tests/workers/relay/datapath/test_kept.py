@@ -150,7 +150,7 @@ def test_a_successor_forwards_what_it_finds(survivor: Survivor) -> None:
     bench.from_transceiver(encode_record(DATA, 0, made[1], SRTP), owner=1)
     assert bench.clients[1].take() == [SRTP]
     bench.from_client(bench.clients[2], STUN)
-    known = KnownFlow(made[2], route(0))
+    known = KnownFlow(made[2], route(0), bench.transceivers[0].endpoint)
     assert bench.events() == [Upcall(bench.key(bench.clients[2]), STUN, known)]
 
 

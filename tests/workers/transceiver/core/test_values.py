@@ -9,7 +9,7 @@ PATH = Path(Transport.UDP, Endpoint("2001:db8::7", 51_000), Endpoint("192.0.2.1"
 
 
 def test_a_path_is_a_relays_flow_key() -> None:
-    assert tuple(FlowKey(*PATH)) == tuple(PATH)
+    assert tuple(FlowKey(*PATH))[:3] == tuple(PATH)
 
 
 def test_a_path_reads_from_client_to_us() -> None:

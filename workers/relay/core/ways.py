@@ -1,0 +1,108 @@
+"""Where a route leads: to a transceiver that we know, or to a relay of the cluster that has it.
+
+What came from a Global Relay is only for transceivers of our own cluster. It is never passed to another
+relay, so datagrams cannot go in circles, whatever two configurations say of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from config.ids import ClusterId, Endpoint, FlowKey, Instant, Route
+from workers.relay.core.clusters import Clusters
+from workers.relay.core.interface import (
+    InstallFlow,
+    KnownFlow,
+    Output,
+    SendBack,
+    SendDatagram,
+    SendRecord,
+    Upcall,
+)
+from workers.relay.core.routes import RouteTable
+from workers.wire.link import RecordType, encode_intro, encode_routed
+from workers.wire.types import DropReason
+
+
+class Way(NamedTuple):
+    """The next hop of a flow."""
+
+    link: Endpoint
+    routed: bool = False
+    """It is a relay, which has to be told the route."""
+
+
+class Neighbours(NamedTuple):
+    """Relays beside this one that the operator has named."""
+
+    clusters: Mapping[ClusterId, Sequence[Endpoint]] = {}  # never written
+    """A Global Relay's: the relays of each cluster."""
+    globals: frozenset[str] = frozenset()
+    """Hosts of the Global Relays that may send us their clients."""
+    own: ClusterId = ClusterId(0)
+
+
+class Ways:
+    """Live routes of this cluster, and the relays of others."""
+
+    def __init__(self, neighbours: Neighbours, now: Instant) -> None:
+        self.routes = RouteTable()
+        self.clusters = Clusters(neighbours.clusters, now)
+        self._globals = neighbours.globals
+        self._own = neighbours.own
+
+    def trusts(self, key: FlowKey) -> bool:
+        """A Global Relay of ours sent it."""
+        return key.client.host in self._globals
+
+    def find(self, event: Upcall, route: Route) -> Way | None:
+        """The next hop for what a client has sent."""
+        link = self.routes.link(route)
+        if event.behind is not None:
+            return Way(link) if link is not None and route.cluster == self._own else None
+        if link is not None:
+            return Way(link)
+        known = event.flow
+        present = known.link if known is not None and known.route == route else None
+        relay = self.clusters.choose(route.cluster, event.key.client, present)
+        return None if relay is None else Way(relay, routed=True)
+
+    def why_not(self, route: Route) -> DropReason:
+        """Why there is no way."""
+        return self.routes.why_not(route)
+
+
+def introduce(event: Upcall, route: Route, way: Way, label: int) -> SendRecord:
+    """What a client has sent, with all that the next hop has to know of it."""
+    key = event.behind or event.key
+    if way.routed:
+        payload = encode_routed(route, key, event.datagram)
+        return SendRecord(way.link, RecordType.ROUTED, 0, label, payload)
+    return SendRecord(way.link, RecordType.INTRO, 0, label, encode_intro(key, event.datagram))
+
+
+def point(event: Upcall, known: KnownFlow, way: Way) -> list[Output]:
+    """The flow goes another way from now on, if the one that it went is dead."""
+    if known.link in (None, way.link):
+        return []
+    return [InstallFlow(event.key, known.label, known.route, way.link)]
+
+
+def source_of(event: Upcall) -> Endpoint:
+    """The client that it came from, through whatever relays."""
+    return (event.behind or event.key).client
+
+
+def to_client(key: FlowKey, flags: int, payload: bytes) -> Output:
+    """To the client itself, or to the Global Relay that has it, which wants to see the flags."""
+    if key.label is None:
+        return SendDatagram(key, payload)
+    return SendBack(key, RecordType.DATA, flags, payload)
+
+
+def forget_too(key: FlowKey | None) -> list[Output]:
+    """A Global Relay that has a flow to us has to let it go, too."""
+    if key is None or key.label is None:
+        return []
+    return [SendBack(key, RecordType.FORGET, 0, b"")]
