@@ -13,6 +13,8 @@ import click
 VERBS: Final = {
     "run": "Start the appliance and serve until told to stop.",
     "status": "Show the appliance and its workers.",
+    "drain": "Take no new sessions; those that there are go on.",
+    "undrain": "Take sessions again: take back `tandem drain`.",
     "reload": "Let the appliance read its configuration again.",
     "sessions": "List the live sessions.",
     "call": "Call a server like a browser would, and measure.",
@@ -51,7 +53,7 @@ Examples:
 Exit codes:
   0   done
   1   some of the calls of `tandem call`, or a part of `tandem reload`, did not go as it should;
-      or `tandem config diff` found differences
+      or `tandem config diff` found differences, or `tandem drain` has waited in vain
   2   wrong usage
   69  no appliance runs, or something it needs is taken (an address, its directory)
   70  a bug: the traceback says where

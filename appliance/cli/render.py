@@ -26,7 +26,7 @@ from ipc.messages.stats import (
     TransceiverStats,
 )
 
-_STATE_STYLES = {"ready": "green", "starting": "cyan", "draining": "yellow"}
+_STATE_STYLES = {"ready": "green", "starting": "cyan", "draining": "yellow", "cordoned": "yellow"}
 _NONE = "-"
 
 
@@ -69,6 +69,8 @@ def status_view(status: StatusReply) -> RenderableType:
     head.add_row("page", escape(status.page))
     head.add_row("relay", _endpoints(status.listen))
     head.add_row("in answers", _endpoints(status.advertise))
+    if drained := _drained(status):
+        head.add_row("drained", f"[yellow]{escape(drained)}[/]")
     if status.spares:
         spares = (f"{s.role}{'' if s.waiting else ' (not yet)'}" for s in status.spares)
         head.add_row("spares", escape(", ".join(spares)))
@@ -79,6 +81,14 @@ def status_view(status: StatusReply) -> RenderableType:
     notes = [Text(f"{names}: {note}") for note, names in _notes(status.workers).items()]
     warnings = [Text(f"warning: {text}", style="yellow") for text in status.warnings]
     return Group(head, "", _workers(status.workers), "", *notes, *warnings)
+
+
+def _drained(status: StatusReply) -> str:
+    """What an operator wants to take no new sessions."""
+    if status.cordoned:
+        return "this host takes no new sessions (tandem undrain)"
+    names = [worker.name for worker in status.workers if worker.cordoned]
+    return f"{', '.join(names)}: no new sessions (tandem undrain)" if names else ""
 
 
 def _backends(workers: Sequence[WorkerStatus]) -> dict[str, str]:

@@ -13,6 +13,8 @@ from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.interface import (
     Abandon,
     ApplianceChanged,
+    CordonRequested,
+    Cordons,
     EndSpare,
     Event,
     Exited,
@@ -43,6 +45,7 @@ from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.supervisor import Supervisor
 from appliance.supervisor.notify import notify
+from appliance.supervisor.orders import Orders
 from appliance.supervisor.outfit import Outfit, Outfitter
 from appliance.supervisor.process import WorkerProcess, start_process
 from config.ids import Role, WorkerName
@@ -66,6 +69,7 @@ class Shell:
         outfitter: Outfitter,
         nursery: trio.Nursery,
         log: Logger,
+        orders: Orders,
     ) -> None:
         self.on_exit: Callable[[WorkerName], None] = lambda worker: None
         """Called when the last process of a name is gone."""
@@ -73,11 +77,13 @@ class Shell:
         """Set, and replaced, at every change of the appliance's state."""
         self.finished = trio.Event()
         self.outcome = Finished(0, "")
+        self._cordons = Cordons()
         self._asked: trio.MemorySendChannel[Reloaded] | None = None
         self._core = core
         self._control = control
         self._outfitter = outfitter
         self._nursery = nursery
+        self._orders = orders
         self._log = log
         self._processes: dict[ProcessId, WorkerProcess] = {}
         self._rejected = 0
@@ -159,6 +165,10 @@ class Shell:
                 if self._asked is not None:
                     self._asked.send_nowait(output)
                     self._asked = None
+            case Cordons():
+                self._cordons = output
+                if not output.problem:
+                    self._keep(output)
             case Finished():
                 self.outcome = output
                 self.finished.set()
@@ -262,6 +272,22 @@ class Shell:
             role, _, index = name.name.partition("-")
             if role == Role.RELAY.label:
                 process.show(self._outfitter.tables_for(int(index), process.siblings))
+
+    def cordon(self, request: CordonRequested) -> str:
+        """Have it carried out; gives the problem, if there is one."""
+        self._cordons = Cordons()
+        self.feed(request)
+        if self._cordons.problem:
+            return self._cordons.problem
+        what = ", ".join(request.workers) or "host"
+        self._log.info("undrained" if request.lift else "drained", what=what)
+        return ""
+
+    def _keep(self, cordons: Cordons) -> None:
+        try:
+            self._orders.keep(cordons)
+        except OSError as error:  # it is in force all the same, as long as we live
+            self._log.error("drain not on file", why=str(error))
 
     async def until_started(self) -> None:
         """Wait until the appliance is no longer starting."""

@@ -10,10 +10,12 @@ from typing import Final, TypeAlias
 import msgspec
 import trio
 
+from appliance.supervisor.core.interface import CordonRequested
 from config.ids import WorkerName
 from ipc.log import Logger
 from ipc.messages import Message
 from ipc.messages.admin import (
+    CordonRequest,
     DiffRequest,
     Failure,
     ReloadReply,
@@ -44,7 +46,8 @@ class AdminDesk:
     """Answers the requests of the admin socket.
 
     `status` gives the present state without the workers' own counters, `owners` the rpc end points of the
-    transceivers that serve, `reload` carries out a reload, `compare` says what one would do.
+    transceivers that serve, `reload` carries out a reload, `compare` says what one would do, `cordon` sets
+    or lifts a cordon and gives the problem, if there is one.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class AdminDesk:
         owners: Callable[[], Mapping[WorkerName, str]],
         reload: Callable[[ReloadRequest], Awaitable[ReloadReply | Failure]],
         compare: Callable[[DiffRequest], ReloadReply],
+        cordon: Callable[[CordonRequested], str],
         log: Logger,
     ) -> None:
         self._status = status
         self._owners = owners
         self._reload = reload
         self._compare = compare
+        self._cordon = cordon
         self._log = log
         self._stats: dict[str, Stats] = {}
 
@@ -82,6 +87,9 @@ class AdminDesk:
                 return await self._reload(request)
             case DiffRequest():
                 return self._compare(request)
+            case CordonRequest(workers=names, lift=lift):
+                problem = self._cordon(CordonRequested(tuple(map(WorkerName, names)), lift))
+                return Failure(why=problem) if problem else self.status()
             case _:
                 return Failure(why=f"{type(request).__name__} is not asked here")
 

@@ -34,6 +34,7 @@ from appliance.supervisor.directories import (
 from appliance.supervisor.generations import Generations
 from appliance.supervisor.keys import check_api_keys, load_keys
 from appliance.supervisor.notify import keep_watchdog, notify, watchdog_interval
+from appliance.supervisor.orders import Orders
 from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.problems import EXIT_BUG, EXIT_UNAVAILABLE, CannotStart
 from appliance.supervisor.reload import Reloader
@@ -141,8 +142,13 @@ class _Appliance:
             self._warn("the count of processes was damaged and began anew")
         specs = desired_workers(config, HostFacts(usable_cpus()))
         self._relays = sum(spec.role is Role.RELAY for spec in specs)
+        self._orders = Orders(runtime, heir=lock.predecessor_died)
         self._core = Supervisor(
-            config, specs, supervisor_pid=os.getpid(), next_generation=generations.next
+            config,
+            specs,
+            supervisor_pid=os.getpid(),
+            next_generation=generations.next,
+            cordons=self._orders.cordons,
         )
         check_api_keys(config.signaling)
         self._outfitter = Outfitter(
@@ -167,7 +173,9 @@ class _Appliance:
                 raise CannotStart([str(error)], EXIT_UNAVAILABLE) from None
             stack.callback(self._outfitter.close)
             async with trio.open_nursery() as nursery:
-                shell = Shell(self._core, control, self._outfitter, nursery, self._log)
+                shell = Shell(
+                    self._core, control, self._outfitter, nursery, self._log, self._orders
+                )
                 reloader = Reloader(
                     self._config,
                     self._config_path,
@@ -182,6 +190,7 @@ class _Appliance:
                     self._core.session_owners,
                     reloader.reload,
                     reloader.compare,
+                    shell.cordon,
                     self._log,
                 )
                 shell.on_exit = desk.forget_stats
@@ -195,6 +204,7 @@ class _Appliance:
                 nursery.start_soon(self._start, shell)
                 await shell.finished.wait()
                 nursery.cancel_scope.cancel()
+        self._orders.forget()
         if shell.outcome.why:
             self._log.error("gave up", why=shell.outcome.why)
         return shell.outcome.code
@@ -262,6 +272,7 @@ class _Appliance:
             workers=self._core.workers(now),
             warnings=(*self._warnings, *([buffers] if buffers else [])),
             spares=self._core.spares(),
+            cordoned=self._core.is_cordoned,
         )
 
     def _work_with(self, config: Config) -> None:

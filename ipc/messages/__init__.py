@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from ipc.messages.admin import (
+    CordonRequest,
     DiffRequest,
     Failure,
     ReloadReply,
@@ -97,6 +98,7 @@ Message: TypeAlias = (
     | SessionsRequest
     | ReloadRequest
     | DiffRequest
+    | CordonRequest
     | ReloadReply
     | Failure
 )

@@ -26,6 +26,8 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str = ""
     """Which datapath or media plane runs, or why the worker is not ready."""
     stats: RelayStats | TransceiverStats | SignalingStats | RealtimeStats | None = None
+    cordoned: bool = False
+    """An operator has said that it shall take no new sessions."""
 
 
 class SpareStatus(msgspec.Struct, frozen=True):
@@ -51,6 +53,17 @@ class StatusReply(Tagged, frozen=True):
     workers: tuple[WorkerStatus, ...]
     warnings: tuple[str, ...] = ()
     spares: tuple[SpareStatus, ...] = ()
+    cordoned: bool = False
+    """An operator has said that this host shall take no new sessions."""
+
+
+class CordonRequest(Tagged, frozen=True):
+    """Let these transceivers, or the whole host, take no new sessions; answered with a StatusReply."""
+
+    workers: tuple[str, ...] = ()
+    """Empty: the whole host."""
+    lift: bool = False
+    """The opposite; for the whole host, of every cordon."""
 
 
 class SessionsRequest(Tagged, frozen=True):

@@ -141,6 +141,15 @@ class Steered(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+class CordonRequested(msgspec.Struct, frozen=True):
+    """Let these transceivers, or the whole host, take no new sessions; answered with Cordons."""
+
+    workers: tuple[WorkerName, ...] = ()
+    """Empty: the whole host."""
+    lift: bool = False
+    """The opposite; for the whole host, of every cordon."""
+
+
 class DrainRequested(msgspec.Struct, frozen=True):
     """Take nothing new, let sessions finish, then end."""
 
@@ -161,6 +170,7 @@ Event: TypeAlias = (
     | ReloadRequested
     | ResizeRequested
     | Steered
+    | CordonRequested
     | DrainRequested
     | StopRequested
 )
@@ -257,6 +267,15 @@ class Reloaded(msgspec.Struct, frozen=True):
     """Those that get nothing new, and end when their clients have moved on or their sessions are over."""
 
 
+class Cordons(msgspec.Struct, frozen=True):
+    """What takes no new sessions now, because an operator said so."""
+
+    host: bool = False
+    workers: tuple[WorkerName, ...] = ()
+    problem: str = ""
+    """Why nothing was changed."""
+
+
 class Finished(msgspec.Struct, frozen=True):
     """No process is left and none is wanted; the last output."""
 
@@ -276,5 +295,6 @@ Output: TypeAlias = (
     | Steer
     | Abandon
     | Reloaded
+    | Cordons
     | Finished
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from appliance.supervisor.core.cordon import Cordon
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.routes import RouteTable
 from appliance.supervisor.core.worker import Worker
@@ -11,12 +12,17 @@ from ipc.messages.routes import TransceiverEntry
 
 
 def entries(
-    transceivers: Iterable[Worker], routes: RouteTable, *, open_to_new: bool, most: int
+    transceivers: Iterable[Worker],
+    routes: RouteTable,
+    cordon: Cordon,
+    *,
+    open_to_new: bool,
+    most: int,
 ) -> tuple[TransceiverEntry, ...]:
     """All that have sessions or may get some.
 
-    `open_to_new`: the appliance is not draining and has a relay; `most`: sessions that one takes. One that
-    is not ready, that joins or leaves, or whose route some relay does not know yet, takes no new ones.
+    `open_to_new`: the appliance does not end and has a relay; `most`: sessions that one takes. None go
+    to one that is not ready or is cordoned, that joins or leaves, or whose route some relay does not know.
     """
     return tuple(
         TransceiverEntry(
@@ -27,6 +33,8 @@ def entries(
             accepting=open_to_new
             and worker.life.state is WorkerState.READY
             and worker.stays
+            and not cordon.host
+            and not cordon.has(worker.name)
             and not worker.joining
             and routes.is_confirmed(worker.route),
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from appliance.supervisor.core.alteration import Alteration
+from appliance.supervisor.core.cordon import Cordon
 from appliance.supervisor.core.distribution import Distribution
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.handover import CANARY_TIMEOUT
@@ -19,6 +20,8 @@ from appliance.supervisor.core.health import ApplianceState, appliance_state
 from appliance.supervisor.core.identity import refusal
 from appliance.supervisor.core.interface import (
     ApplianceChanged,
+    CordonRequested,
+    Cordons,
     DrainRequested,
     Event,
     Exited,
@@ -42,6 +45,7 @@ from appliance.supervisor.core.interface import (
 )
 from appliance.supervisor.core.lifecycle import EXIT_CONFIG, START_TIMEOUT, WorkerState
 from appliance.supervisor.core.linger import Linger
+from appliance.supervisor.core.patience import LEAVES, patience
 from appliance.supervisor.core.placement import entries
 from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_stage, plan
 from appliance.supervisor.core.spares import Spares
@@ -70,14 +74,6 @@ STOP_GRACE: Final = 3.0
 """Seconds between Stop and SIGKILL."""
 DRAIN_GRACE: Final = 7.0
 """Seconds between the end of a drain and SIGKILL; a worker cancels what is left after 5."""
-SIGNALING_DRAIN: Final = 3.0
-"""Seconds that open HTTP requests may take once the last session is over."""
-_LEAVES: Final = {
-    Role.RELAY: "leaves when its clients have moved on",
-    Role.TRANSCEIVER: "leaves when its sessions have ended",
-    Role.SIGNALING: "leaves when its requests are answered",
-    Role.REALTIME: "leaves when its calls have ended",
-}
 LATE: Final = 2.0
 """A timer this late means that the supervisor itself stood still: silence proves nothing then."""
 
@@ -92,6 +88,7 @@ class Supervisor:
         *,
         supervisor_pid: int,
         next_generation: int,
+        cordons: Cordons = Cordons(),  # noqa: B008  # a value
     ) -> None:
         self._first_generation = self._next_generation = next_generation
         self._welcome = Welcome(supervisor_pid)
@@ -107,6 +104,7 @@ class Supervisor:
         self._state = ApplianceState.STARTING
         self._next_tick: Instant | None = None
         self._linger = Linger()
+        self._cordon = Cordon(cordons)
         self._exit_code = 0
         self._exit_why = ""
 
@@ -118,7 +116,12 @@ class Supervisor:
     def workers(self, now: Instant) -> tuple[WorkerStatus, ...]:
         """All workers, as `tandem status` shows them."""
         rows = sorted(self._fleet, key=lambda worker: (worker.spec.role, worker.spec.index))
-        return tuple(worker.status(now) for worker in rows)
+        return tuple(w.status(now, cordoned=self._cordon.has(w.name)) for w in rows)
+
+    @property
+    def is_cordoned(self) -> bool:
+        """An operator has said that this host shall take no new sessions."""
+        return self._cordon.host
 
     def spares(self) -> tuple[SpareStatus, ...]:
         """The spare processes."""
@@ -129,6 +132,7 @@ class Supervisor:
         return entries(
             self._fleet.of(Role.TRANSCEIVER),
             self._distribution.routes,
+            self._cordon,
             open_to_new=self._stage is Stage.RUN
             and any(w.life.state is not WorkerState.FAILED for w in self._fleet.of(Role.RELAY)),
             most=self._fleet.config.transceiver.max_sessions,
@@ -172,6 +176,8 @@ class Supervisor:
                 outputs += self._alteration.resize(event, able=self._is_able)
             case Steered():
                 outputs += self._alteration.steered(event)
+            case CordonRequested():
+                outputs.append(self._cordon.request(event, self._fleet))
             case DrainRequested():
                 if self._stage is Stage.RUN:
                     self._stage = Stage.DRAIN_TRANSCEIVERS if self._running else Stage.STOP_ALL
@@ -298,6 +304,8 @@ class Supervisor:
             self._act(worker, now, outputs)
         outputs.extend(c for w in self._fleet if (c := w.change()) is not None)
         outputs += self._alteration.clear_away()
+        if self._cordon.keep([worker.name for worker in self._fleet if worker.stays]):
+            outputs.append(self._cordon.value)
         self._judge(outputs)
         self._keep_spares(now, outputs)
         running = {w.spec.role for w in self._fleet if w.life.state is not WorkerState.STOPPED} | {
@@ -334,10 +342,10 @@ class Supervisor:
                 )
             case Action.DRAIN:
                 worker.asked = Goal.DRAIN
-                within = self._patience(worker)
+                within = patience(worker, self._stage, self._fleet.config)
                 if worker.spec.role is Role.TRANSCEIVER:
                     self._linger.drained |= worker.sessions > 0
-                why = "" if worker.stays else _LEAVES[worker.spec.role]
+                why = "" if worker.stays else LEAVES[worker.spec.role]
                 life.drain(now, until=now + within + DRAIN_GRACE, why=why)
                 outputs.append(worker.send(Drain(within)))
             case Action.STOP:
@@ -379,28 +387,29 @@ class Supervisor:
         if self._was_ready and not any(w.life.state in busy for w in self._fleet):
             outputs.extend(self._spares.fill({w.spec.role for w in self._fleet}, now))
 
-    def _patience(self, worker: Worker) -> float:
-        """Seconds that it gets to drain."""
-        match worker.spec.role:
-            case Role.SIGNALING:
-                return SIGNALING_DRAIN
-            case Role.RELAY:  # that leaves: a client that is silent for longer is none any more
-                return worker.config.transceiver.consent_timeout
-            case Role.TRANSCEIVER if self._stage is Stage.RUN and not worker.stays:
-                return self._fleet.config.supervisor.roll_timeout
-            case Role.TRANSCEIVER | Role.REALTIME:
-                return self._fleet.config.supervisor.drain_timeout
-
     def _truth(self) -> Transceivers:
-        return Transceivers(self.transceivers(), draining=self._stage is not Stage.RUN)
+        return Transceivers(
+            self.transceivers(), draining=self._stage is not Stage.RUN or self._cordon.host
+        )
 
     def _judge(self, outputs: list[Output]) -> None:
         planned = self._alteration.is_planned
-        staying = {w.route for w in self._fleet.of(Role.TRANSCEIVER) if not planned(w)}
-        accepting = all(e.accepting for e in self.transceivers() if e.route in staying)
+        cordon = self._cordon
+        needed = {
+            worker.route
+            for worker in self._fleet.of(Role.TRANSCEIVER)
+            if not (planned(worker) or cordon.host or cordon.has(worker.name))
+        }
+        accepting = all(e.accepting for e in self.transceivers() if e.route in needed)
         states = [w.life.state for w in self._fleet if not planned(w)]
-        state = appliance_state(self._stage, states, accepting=accepting, was_ready=self._was_ready)
-        self._was_ready |= state is ApplianceState.READY
+        state = appliance_state(
+            self._stage,
+            states,
+            accepting=accepting,
+            was_ready=self._was_ready,
+            cordoned=self._cordon.host,
+        )
+        self._was_ready |= state in (ApplianceState.READY, ApplianceState.CORDONED)
         if state is not self._state:
             self._state = state
             outputs.append(ApplianceChanged(state))

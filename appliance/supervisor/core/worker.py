@@ -89,7 +89,7 @@ class Worker:
         self.reported = self.life.state
         return WorkerChanged(self.process, self.pid, self.life.state, self.life.why)
 
-    def status(self, now: Instant) -> WorkerStatus:
+    def status(self, now: Instant, *, cordoned: bool = False) -> WorkerStatus:
         """One row of `tandem status`, without the counters that the worker publishes itself."""
         return WorkerStatus(
             name=self.spec.name,
@@ -100,4 +100,5 @@ class Worker:
             uptime=max(0.0, now - self.life.since) if self.life.has_process else 0.0,
             sessions=self.sessions,
             note=self.life.why or self.note,
+            cordoned=cordoned,
         )

@@ -9,11 +9,13 @@ import pytest
 import trio
 
 from appliance.supervisor import status as desk_module
+from appliance.supervisor.core.interface import CordonRequested
 from appliance.supervisor.status import AdminDesk
 from appliance.supervisor.supervisor import page_url
 from config.ids import Endpoint, SessionId, WorkerName
 from ipc.messages import Message
 from ipc.messages.admin import (
+    CordonRequest,
     DiffRequest,
     Failure,
     ReloadReply,
@@ -51,7 +53,10 @@ def desk(owners: dict[WorkerName, str], lines: LogLines) -> AdminDesk:
     def compare(request: DiffRequest) -> ReloadReply:
         return ReloadReply(problems=(request.source,))
 
-    return AdminDesk(lambda: STATUS, lambda: owners, reload, compare, lines.log)
+    def cordon(request: CordonRequested) -> str:
+        return "" if request.lift else f"no {request.workers}"
+
+    return AdminDesk(lambda: STATUS, lambda: owners, reload, compare, cordon, lines.log)
 
 
 def transceiver(name: str, count: int) -> Callable[[Message], Awaitable[Message]]:
@@ -138,4 +143,11 @@ async def test_a_reload_is_passed_on() -> None:
         replaced=("relay-0",)
     )
     assert await desk({}, lines).answer(DiffRequest("", "f")) == ReloadReply(problems=("f",))
+    lines.close()
+
+
+async def test_a_cordon_is_answered_with_the_status_it_makes_or_the_problem() -> None:
+    lines = LogLines()
+    assert await desk({}, lines).answer(CordonRequest(("x",))) == Failure("no ('x',)")
+    assert await desk({}, lines).answer(CordonRequest(lift=True)) == STATUS
     lines.close()

@@ -29,3 +29,9 @@ def test_state(
 ) -> None:
     found = appliance_state(stage, workers, accepting=accepting, was_ready=was_ready)
     assert found.value == state
+
+
+def test_one_that_is_cordoned_is_not_called_ready_and_its_faults_are_told_first() -> None:
+    for workers, state in (([READY], "cordoned"), ([READY, FAILED], "degraded")):
+        found = appliance_state(Stage.RUN, workers, accepting=True, was_ready=True, cordoned=True)
+        assert found.value == state

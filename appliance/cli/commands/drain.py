@@ -1,0 +1,97 @@
+"""`tandem drain`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+
+from appliance.cli.client import admin_socket, ask, runtime_option
+from appliance.cli.failure import Failed
+from appliance.cli.settings import config_option, find_file, read_config
+from config.ids import Role
+from ipc.messages.admin import CordonRequest, StatusReply, StatusRequest
+
+EXIT_NOT_YET: Final = 1
+LOOK: Final = 1.0
+"""Seconds between two looks: what workers say of themselves is that old."""
+HOST: Final = "host"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  tandem drain                                  # the whole host
+  tandem drain --until 0 --deadline 600
+  tandem drain transceiver-1 --until 5
+  tandem drain --until 0 && systemctl stop tandem"""
+)
+@click.argument("what", nargs=-1, metavar="[TRANSCEIVER]...")
+@config_option
+@runtime_option
+@click.option(
+    "--until", type=click.IntRange(min=0), help="Wait until at most so many sessions are left."
+)
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait no longer than that (exit code 1). Without --until: for the last session.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    what: tuple[str, ...],
+    file: Path | None,
+    directory: Path | None,
+    until: int | None,
+    deadline: float | None,
+    as_json: bool,
+) -> None:
+    """Take no new sessions; those that there are go on.
+
+    Without a name, or with "host": offers to this host are answered 503 with Retry-After, and /readyz is
+    503, so that balancers send them elsewhere. With names: only these transceivers take none. Nothing ends:
+    the processes stay, and `tandem undrain` takes it back. It holds through a restart of the supervisor,
+    until the appliance ends.
+    """
+    socket = admin_socket(read_config(find_file(file)), directory)
+    names = () if set(what) <= {HOST} else what
+    status = ask(socket, CordonRequest(names), StatusReply)
+    since = time.monotonic()
+    if deadline is not None and until is None:
+        until = 0
+    said = None
+    while until is not None and (left := sessions_left(status, names)) > until:
+        if left != said and not as_json:
+            click.echo(f"{left} sessions left", err=True)
+        said = left
+        if deadline is not None and time.monotonic() >= since + deadline:
+            break
+        time.sleep(LOOK)
+        status = ask(socket, StatusRequest(), StatusReply)
+    left = sessions_left(status, names)
+    seconds = round(time.monotonic() - since, 1)
+
+    from appliance.cli import render
+
+    if as_json:
+        click.echo(
+            render.as_json({"drained": names or (HOST,), "sessions": left, "seconds": seconds})
+        )
+    else:
+        verb = "takes" if len(names) < 2 else "take"
+        click.echo(f"{', '.join(names) or 'this host'} {verb} no new sessions, {left} left")
+    if until is not None and left > until:
+        raise Failed((), EXIT_NOT_YET)
+
+
+def sessions_left(status: StatusReply, names: tuple[str, ...]) -> int:
+    """Of those transceivers, or of all."""
+    prefix = f"{Role.TRANSCEIVER.label}-"
+    return sum(
+        worker.sessions
+        for worker in status.workers
+        if (worker.name in names if names else worker.name.startswith(prefix))
+    )

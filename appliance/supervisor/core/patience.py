@@ -1,0 +1,33 @@
+"""How long a worker may take to finish what it has, and what it waits for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from appliance.supervisor.core.plan import Stage
+from appliance.supervisor.core.worker import Worker
+from config.ids import Role
+from config.model import Config
+
+SIGNALING_DRAIN: Final = 3.0
+"""Seconds that open HTTP requests may take."""
+LEAVES: Final = {
+    Role.RELAY: "leaves when its clients have moved on",
+    Role.TRANSCEIVER: "leaves when its sessions have ended",
+    Role.SIGNALING: "leaves when its requests are answered",
+    Role.REALTIME: "leaves when its calls have ended",
+}
+"""Why one drains that is not wanted any more."""
+
+
+def patience(worker: Worker, stage: Stage, config: Config) -> float:
+    """Seconds that it gets to drain; `config` is the one in force."""
+    match worker.spec.role:
+        case Role.SIGNALING:
+            return SIGNALING_DRAIN
+        case Role.RELAY:  # that leaves: a client that is silent for longer is none any more
+            return worker.config.transceiver.consent_timeout
+        case Role.TRANSCEIVER if stage is Stage.RUN and not worker.stays:
+            return config.supervisor.roll_timeout
+        case Role.TRANSCEIVER | Role.REALTIME:
+            return config.supervisor.drain_timeout

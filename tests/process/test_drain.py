@@ -1,0 +1,78 @@
+"""An operator takes a host, or one transceiver, out of service and back, and no call ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.process.test_live_calls import offer
+from tests.process.test_roll import tandem
+from tests.support.appliance import Appliance, restart_appliance, running_appliance
+from tests.support.live_calls import CALLS, live_calls
+
+pytestmark = pytest.mark.process
+
+
+async def readiness(appliance: Appliance) -> int:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{appliance.url}/readyz")).status_code
+
+
+async def test_a_host_takes_no_new_sessions_and_goes_on(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        before = {worker.pid for worker in (await appliance.status()).workers}
+        async with live_calls(appliance, 6.0) as calls:
+            code, reply = await tandem(appliance, "drain", "--deadline", "0")
+            assert (code, reply["drained"], reply["sessions"]) == (1, ["host"], CALLS)
+            refused = await offer(appliance)
+            assert refused.status_code == 503
+            assert "retry-after" in refused.headers
+            assert await readiness(appliance) == 503
+            status = await appliance.status()
+            assert (status.state, status.cordoned) == ("cordoned", True)
+            code, reply = await tandem(appliance, "drain", "--until", "0", "--deadline", "60")
+            assert (code, reply["sessions"]) == (0, 0)
+        assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
+        assert calls.report["packets_lost"] == 0
+        code, status = await tandem(appliance, "undrain")
+        assert (code, status["state"], status["cordoned"]) == (0, "ready", False)
+        assert await readiness(appliance) == 200
+        assert {worker["pid"] for worker in status["workers"]} == before
+        async with live_calls(appliance, 1.0) as calls:
+            pass
+        assert calls.report["sessions_ok"] == CALLS
+
+
+async def test_one_transceiver(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path, {"transceiver": {"workers": 2}}) as appliance:
+        code, _ = await tandem(appliance, "drain", "transceiver-0")
+        assert code == 0
+        async with live_calls(appliance, 2.0):
+            assert {row.worker for row in (await appliance.sessions()).rows} == {"transceiver-1"}
+            assert (await appliance.status()).state == "ready"
+        code, problem = await tandem(appliance, "drain", "relay-0")
+        assert code == 69
+        assert "relay-0 is no transceiver" in problem
+        code, status = await tandem(appliance, "undrain", "transceiver-0")
+        assert (code, [w["cordoned"] for w in status["workers"]]) == (0, [False] * 4)
+
+
+async def test_a_crash_of_the_supervisor_is_no_undrain_but_a_stop_is(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        assert (await tandem(appliance, "drain"))[0] == 0
+        os.kill(appliance.pid, signal.SIGKILL)
+        appliance.process.wait()
+        heir = restart_appliance(appliance.directory, appliance.relay)
+        try:
+            await heir.until(lambda status: status.state == "cordoned")
+        finally:
+            await heir.end()
+        fresh = restart_appliance(appliance.directory, appliance.relay)
+        try:
+            await fresh.until(lambda status: status.state == "ready")
+        finally:
+            await fresh.end()
