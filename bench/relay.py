@@ -36,6 +36,8 @@ from bench.relay_contenders import Contender, contenders
 from bench.relay_peers import install
 
 NAMES: Final = ("tandem_native", "c_pack", "c_mmsg", "coturn", "nginx", "tandem_python")
+GLOBAL: Final = "tandem_global"
+"""Two relays, one behind the other; only if it is asked for."""
 DIRECT: Final = "direct"
 RATES: Final = {"5k": 5_000, "20k": 20_000}
 SIZES: Final = (160, 1200)
@@ -67,10 +69,10 @@ QUICK: Final = Plan(
     budget=42.0,
     sizes=(SIZE,),
     flows=(FLOW_COUNT,),
-    paced=("tandem_native", "c_mmsg", "coturn", DIRECT),
+    paced=("tandem_native", GLOBAL, "c_mmsg", "coturn", DIRECT),
 )
 FULL: Final = Plan(
-    seconds=0.8, rounds=5, budget=900.0, sizes=SIZES, flows=FLOWS, paced=(*NAMES, DIRECT)
+    seconds=0.8, rounds=5, budget=900.0, sizes=SIZES, flows=FLOWS, paced=(*NAMES, GLOBAL, DIRECT)
 )
 
 
@@ -201,7 +203,7 @@ def fields(samples: Samples) -> dict[str, float | int | str]:
                 f"{short}_lost": lost,
                 f"{short}_rounds": len(taken),
             }
-    return out | _added(out) | _ratios(out)
+    return out | _added(out) | _second_tier(out) | _ratios(out)
 
 
 def _added(out: Mapping[str, Any]) -> dict[str, int]:
@@ -214,6 +216,15 @@ def _added(out: Mapping[str, Any]) -> dict[str, int]:
         for how in RATES
         for share in ("p50", "p99")
         if f"{name}_{how}_us" in out and f"direct_{how}_{share}_us" in out
+    }
+
+
+def _second_tier(out: Mapping[str, Any]) -> dict[str, float]:
+    """What a Global Relay in front adds to a datagram."""
+    return {
+        f"global_added{how}_us": round(out[f"{GLOBAL}{how}_us"] - out[f"tandem_native{how}_us"], 2)
+        for how in ("", *(f"_{rate}" for rate in RATES))
+        if f"{GLOBAL}{how}_us" in out and f"tandem_native{how}_us" in out
     }
 
 
@@ -261,7 +272,8 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="one size, one number of flows, 45 s")
     parser.add_argument("--json", action="store_true", help="one flat JSON object on stdout")
-    parser.add_argument("--only", metavar="NAMES", help=f"of {','.join(NAMES)}")
+    known = ",".join((*NAMES, GLOBAL))
+    parser.add_argument("--only", metavar="NAMES", help=f"of {known}; the last only if named here")
     parser.add_argument(
         "--nice", type=int, default=0, help="of all that is measured, on a machine that others use"
     )
@@ -270,7 +282,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     names = tuple(options.only.split(",")) if options.only else NAMES
-    if unknown := sorted(set(names) - set(NAMES)):
+    if unknown := sorted(set(names) - {*NAMES, GLOBAL}):
         parser.error(f"no contender is called {', '.join(unknown)}")
     # So that everything that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

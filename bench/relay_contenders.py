@@ -38,6 +38,22 @@ flow_idle = 3600
 [transceiver]
 workers = 1
 """
+_CLUSTER: Final = 7
+_BEHIND: Final = """\
+[cluster]
+id = {cluster}
+ingress = "{ingress}"
+global_relays = ["127.0.0.1"]
+[ufrag]
+keys = {{ a = "{key}" }}
+"""
+_FRONT: Final = """\
+[cluster]
+id = 9
+others = {{ {cluster} = ["{ingress}"] }}
+[ufrag]
+keys = {{ a = "{key}" }}
+"""
 _PYTHON: Final = """\
 #!/bin/sh
 for word do
@@ -61,6 +77,11 @@ class Contender(ABC):
     def pid(self) -> int:
         """The process that forwards."""
 
+    @property
+    def pids(self) -> Sequence[int]:
+        """All processes that forward, one behind the other."""
+        return (self.pid,)
+
     @abstractmethod
     def associate(self, clients: Clients) -> None:
         """Make each client's flow one that is forwarded."""
@@ -78,7 +99,7 @@ class Contender(ABC):
 
     def cpu_us(self) -> float:
         """Microseconds on a CPU of all its threads so far, user and system, as the scheduler counts."""
-        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        tasks = [t for pid in self.pids for t in Path(f"/proc/{pid}/task").glob("*/schedstat")]
         return sum(int(task.read_text().split()[0]) for task in tasks) / 1e3
 
 
@@ -138,6 +159,18 @@ class Tandem(Contender):
         self.prove(clients)
 
 
+class TwoTiers(Tandem):
+    """A Global Relay and the relay of the cluster behind it, which has the echo."""
+
+    def __init__(self, address: Endpoint, front: Appliance, behind: Appliance) -> None:
+        super().__init__("tandem_global", address, behind)
+        self._front = front.worker("relay").pid
+
+    @property
+    def pids(self) -> Sequence[int]:
+        return (self._front, self._pid)
+
+
 def _fresh(request: bytes) -> bytes:
     """The same request with a transaction id of its own."""
     return request[:8] + os.urandom(12) + request[20:]
@@ -164,6 +197,25 @@ def tandem(datapath: DatapathChoice, place: Placement) -> Iterator[Tandem]:
         name = f"tandem_{datapath.value}"
         contender = Tandem(name, Endpoint("127.0.0.1", port), appliance)
         place.move(appliance.pid, but=contender.pid)
+        yield contender
+
+
+@contextmanager
+def two_tiers(place: Placement, directory: str) -> Iterator[TwoTiers]:
+    """Both relays on the first CPU."""
+    key = Path(directory, "ufrag.hex")
+    key.write_text(os.urandom(16).hex())
+    key.chmod(0o600)
+    ports = [free_port() for _ in range(2)]
+    said = {"cluster": _CLUSTER, "ingress": f"127.0.0.1:{free_port()}", "key": key}
+    configs = [
+        _CONFIG.format(port=port, datapath=DatapathChoice.NATIVE.value) + more.format_map(said)
+        for port, more in zip(ports, (_FRONT, _BEHIND), strict=True)
+    ]
+    with launched(configs[0], _PYTHON) as front, launched(configs[1], _PYTHON) as behind:
+        contender = TwoTiers(Endpoint("127.0.0.1", ports[0]), front, behind)
+        for appliance, relay in zip((front, behind), contender.pids, strict=True):
+            place.move(appliance.pid, but=relay)
         yield contender
 
 
@@ -202,5 +254,7 @@ def contenders(place: Placement, names: Sequence[str]) -> Iterator[list[Contende
             for datapath in (DatapathChoice.NATIVE, DatapathChoice.PYTHON)
             if f"tandem_{datapath.value}" in names
         ]
+        if "tandem_global" in names:
+            found.append(stack.enter_context(two_tiers(place, directory)))
         time.sleep(0.5)
         yield sorted(found, key=lambda one: names.index(one.name))
