@@ -51,7 +51,7 @@ _TRANSCEIVER: Final = frozenset({Role.TRANSCEIVER})
 _SIGNALING: Final = frozenset({Role.SIGNALING})
 # Transceivers learn at birth where the appliance's own back ends are.
 _REALTIME: Final = frozenset({Role.REALTIME, Role.TRANSCEIVER})
-_ALL: Final = frozenset(Role)
+_ALL: Final = frozenset(Role) - {Role.FLEET}  # which no session has to do with
 ROLLS: Final[dict[str, frozenset[Role]]] = {
     "relay.advertise": _TRANSCEIVER,  # they write the answers
     "relay.datapath": _RELAY,
@@ -101,7 +101,15 @@ _RESTART: Final = (
     "relay.steering",  # a program is put in front of sockets when they are bound
     "relay.max_flows",  # the tables that outlive workers have that size
     "link.address",
+    "transceiver.first_id",
     "signaling.listen",
+    "fleet.listen",
+    "fleet.peers",
+    "fleet.everywhere",
+    "redis.url",
+    "redis.password_file",
+    "redis.prefix",
+    "redis.cache",
     "supervisor.runtime_directory",
     "supervisor.state_directory",
 )

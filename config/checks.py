@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from config.ids import Endpoint
 from config.model import Config
 from config.problems import KeyPath, show_value
+from config.redis_url import parse_redis_url
 
 _KEY_ID: Final = re.compile(r"[0-9A-Za-z]")
 _BACKEND: Final = re.compile(r"[a-z0-9-]{1,32}")
@@ -21,6 +22,7 @@ _TCP: Final = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):(?P<port>
 _WEBSOCKET: Final = re.compile(
     r"(?P<scheme>wss?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?(?:/[!-~]*)?"
 )
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MAX_SOCKET_PATH: Final = 107
 LARGEST_FRAME: Final = 9000
 """Bytes of a link datagram between hosts: what some networks carry in one piece."""
@@ -313,6 +315,72 @@ def _anonymous(config: Config) -> Iterator[Finding]:
         yield Finding(("signaling", "anonymous"), what, (("signaling", "api_keys"),))
 
 
+def _fleet(config: Config) -> Iterator[Finding]:
+    fleet = config.fleet
+    for name, endpoints in (("listen", fleet.listen), ("peers", fleet.peers)):
+        for index, endpoint in enumerate(endpoints):
+            path: KeyPath = ("fleet", name, index)
+            address = ip_address(endpoint.host)
+            if not endpoint.port:
+                yield Finding(path, "port 0 is not in 1-65535")
+            if address.is_unspecified or address.is_multicast:
+                yield Finding(path, f"{endpoint.host} is not the exact address of a host")
+            elif endpoint in endpoints[:index]:
+                yield Finding(path, f"{endpoint} is there twice")
+    if fleet.peers and not fleet.listen:
+        yield Finding(
+            ("fleet", "listen"),
+            "must say where the peers announce themselves",
+            (("fleet", "peers"),),
+        )
+    for index, peer in enumerate(fleet.peers):
+        if fleet.listen and all(peer.is_ipv6 != own.is_ipv6 for own in fleet.listen):
+            yield Finding(
+                ("fleet", "peers", index),
+                f"{peer} cannot be reached from any address of fleet.listen",
+                (("fleet", "listen"),),
+            )
+    if fleet.everywhere and not config.redis.url:
+        yield Finding(("fleet", "everywhere"), "needs redis.url", (("redis", "url"),))
+
+
+def _what_a_fleet_needs(config: Config) -> Iterator[Finding]:
+    if not config.in_fleet:
+        return
+    also: tuple[KeyPath, ...] = (("fleet", "listen"), ("redis", "url"))
+    if not config.ufrag.keys:
+        yield Finding(
+            ("ufrag", "keys"), "must name keys that all hosts of the fleet have in common", also
+        )
+    try:
+        link = ip_address(config.link.address)
+    except ValueError:
+        return  # that has been said
+    if str(link) in ("127.0.0.1", "::1"):
+        yield Finding(("link", "address"), f"{link} cannot be reached from the other hosts", also)
+    elif not link.is_loopback and config.link.mtu > LARGEST_FRAME:
+        yield Finding(
+            ("link", "mtu"),
+            f"must fit between hosts: {LARGEST_FRAME} at most, 1372 inside WireGuard",
+            (("link", "address"), *also),
+        )
+
+
+def _redis(config: Config) -> Iterator[Finding]:
+    redis = config.redis
+    if redis.url:
+        try:
+            parse_redis_url(redis.url)
+        except ValueError as error:
+            yield Finding(("redis", "url"), str(error))
+    if not _PREFIX.fullmatch(redis.prefix):
+        yield Finding(
+            ("redis", "prefix"), f"{show_value(redis.prefix)} is not 1-32 of a-z, A-Z, 0-9, - and _"
+        )
+    if "\0" in redis.password_file:
+        yield Finding(("redis", "password_file"), "must not contain a zero byte")
+
+
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _relay_listen,
     _relay_advertise,
@@ -327,5 +395,8 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _ufrag_keys,
     _backends,
     _realtime,
+    _fleet,
+    _what_a_fleet_needs,
+    _redis,
     _directories,
 )

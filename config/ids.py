@@ -18,6 +18,8 @@ Epoch = NewType("Epoch", int)
 """u16 boot counter of a transceiver: a ufrag of an earlier boot is not routable."""
 SessionId = NewType("SessionId", str)
 """`rtc_<cluster>_<token>`: a capability, unguessable and never on the wire outside signaling."""
+HostId = NewType("HostId", str)
+"""16 hex digits that a host has given itself at its first start."""
 WorkerName = NewType("WorkerName", str)
 """`<role>-<index>`, e.g. `relay-0`."""
 Instant = float
@@ -35,6 +37,7 @@ class Role(IntEnum):
     TRANSCEIVER = 2
     SIGNALING = 3
     REALTIME = 4
+    FLEET = 5
 
     @property
     def label(self) -> str:

@@ -164,6 +164,8 @@ class TransceiverSection(_Section):
 
     workers: Annotated[_Whole, Field(ge=0, le=256)] = 0
     """Transceiver workers; 0 is one per CPU."""
+    first_id: Annotated[_Whole, Field(ge=0, le=65_279)] = 0
+    """Number of the first one. Hosts of a cluster without Redis need numbers that do not overlap."""
     max_sessions: Annotated[_Whole, Field(ge=1, le=100_000)] = 1_000
     """Sessions per worker; beyond that new ones are answered 503."""
     media: MediaChoice = MediaChoice.AUTO
@@ -244,6 +246,30 @@ class RealtimeSection(_Section):
     """Processes that bridge calls; one has room for some hundreds."""
 
 
+class FleetSection(_Section):
+    """The other hosts, where there are any (docs/fleet.md). Nothing here is needed by a single host."""
+
+    listen: tuple[EndpointField, ...] = ()
+    """Exact addresses where peers announce themselves, and where our own announcements come from."""
+    peers: tuple[EndpointField, ...] = ()
+    """`fleet.listen` of the other hosts: how they are found without Redis, or while it is away."""
+    everywhere: _Switch = False
+    """Know the hosts of all clusters, and not of our own only. Needs Redis."""
+
+
+class RedisSection(_Section):
+    """A Redis or Valkey that the hosts of a fleet share; every host keeps serving when it is away."""
+
+    url: _Text = ""
+    """`redis://HOST[:PORT][/DATABASE]`, `redis+sentinel://` or `redis+cluster://`. Empty: there is none."""
+    password_file: _Text = ""
+    """File with the password. Empty: none is needed."""
+    prefix: _Text = "tandem"
+    """What the names of all keys begin with: one for each fleet that shares the server."""
+    cache: _Switch = True
+    """Keep there where each flow leads, so that it outlives the host of its relay."""
+
+
 class SupervisorSection(_Section):
     """Processes and where they keep their things."""
 
@@ -281,5 +307,12 @@ class Config(_Section):
     ufrag: UfragSection = UfragSection()
     backends: BackendsSection = BackendsSection()
     realtime: RealtimeSection = RealtimeSection()
+    fleet: FleetSection = FleetSection()
+    redis: RedisSection = RedisSection()
     supervisor: SupervisorSection = SupervisorSection()
     log: LogSection = LogSection()
+
+    @property
+    def in_fleet(self) -> bool:
+        """There are, or may be, other hosts."""
+        return bool(self.redis.url or self.fleet.listen)

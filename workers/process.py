@@ -36,6 +36,7 @@ from ipc.control import ControlClient, identity
 from ipc.handover import HandoverError, NeverAssigned, receive_assignment
 from ipc.log import Logger, open_log
 from ipc.messages import Message
+from ipc.messages.fleet import Announce, FleetView
 from ipc.messages.lifecycle import (
     PROTOCOL_VERSION,
     Assignment,
@@ -54,6 +55,7 @@ from ipc.messages.lifecycle import (
 )
 from ipc.messages.routes import Relays, Routes, Transceivers
 from ipc.messages.stats import (
+    FleetStats,
     ProcessUsage,
     RealtimeStats,
     RelayStats,
@@ -80,8 +82,8 @@ MAX_DESCRIPTORS: Final = 65_536
 _COMMANDS: Final = 16
 _MAX_WHY: Final = 2000
 
-Command: TypeAlias = Routes | Transceivers | Relays
-Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats | RealtimeStats
+Command: TypeAlias = Routes | Transceivers | Relays | Announce | FleetView
+Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats | RealtimeStats | FleetStats
 Serve: TypeAlias = Callable[["Worker"], Awaitable[None]]
 
 
@@ -278,7 +280,7 @@ class _Life:
                 worker.releasing.set()
             case Stop():
                 worker.stop("told by the supervisor")
-            case Routes() | Transceivers() | Relays():
+            case Routes() | Transceivers() | Relays() | Announce() | FleetView():
                 worker._offer(message)
             case _:
                 self._log.warning("unexpected message", message=type(message).__name__)

@@ -20,6 +20,7 @@ from ipc.messages.admin import StatusReply, WorkerStatus
 from ipc.messages.sessions import SessionList
 from ipc.messages.stats import (
     EndpointStats,
+    FleetStats,
     RealtimeStats,
     RelayStats,
     SignalingStats,
@@ -76,6 +77,8 @@ def status_view(status: StatusReply) -> RenderableType:
         head.add_row("spares", escape(", ".join(spares)))
     for name, line in _backends(status.workers).items():
         head.add_row(f"back end {escape(name)}", line)
+    for stats in (w.stats for w in status.workers if isinstance(w.stats, FleetStats)):
+        head.add_row("fleet", escape(_fleet(stats)))
     if ended := _ended(status.workers):
         head.add_row("ended", escape(ended))
     notes = [Text(f"{names}: {note}") for note, names in _notes(status.workers).items()]
@@ -111,6 +114,14 @@ def _backends(workers: Sequence[WorkerStatus]) -> dict[str, str]:
             parts.append(f"{escape(endpoint)} {words}")
         lines[name] = ", ".join(parts)
     return lines
+
+
+def _fleet(stats: FleetStats) -> str:
+    """The other hosts, and how it stands with Redis."""
+    hosts = "1 other host" if stats.hosts == 1 else f"{stats.hosts} other hosts"
+    if silent := stats.hosts - stats.fresh:
+        hosts += f", {silent} of them silent"
+    return f"{hosts}; redis {stats.redis}" if stats.redis else hosts
 
 
 def _ended(workers: Sequence[WorkerStatus]) -> str:
@@ -165,7 +176,7 @@ def _traffic(worker: WorkerStatus) -> tuple[str, str, str]:
             return _NONE, count(answered), count(signaling.guarded)
         case RealtimeStats() as realtime:
             return _NONE, _NONE, count(sum(realtime.dropped.values()))
-        case None:
+        case FleetStats() | None:
             return _NONE, _NONE, _NONE
         case _ as never:
             assert_never(never)

@@ -15,7 +15,7 @@ from appliance.supervisor.generations import Generations
 from appliance.supervisor.keys import Keyring, UfragKeys, minting_key
 from appliance.supervisor.sockets import Sockets
 from appliance.supervisor.tables import Tables
-from config.ids import Endpoint, Role
+from config.ids import Endpoint, HostId, Role
 from config.model import Config
 from ipc.handover import MAX_DESCRIPTORS
 from ipc.messages.lifecycle import (
@@ -52,6 +52,7 @@ class Outfitter:
         *,
         control: str,
         bus: str,
+        host: HostId,
     ) -> None:
         self.sockets = Sockets()
         """Empty until the addresses could be bound."""
@@ -62,6 +63,7 @@ class Outfitter:
         self._workers = workers
         self._control = control
         self._bus = bus
+        self._host = host
 
     def close(self) -> None:
         """Close what the supervisor kept for its workers."""
@@ -138,6 +140,7 @@ class Outfitter:
                 route=spawn.route,
                 peers=tuple(bound.endpoint for bound in self.sockets.links),
                 realtime=tuple(realtime_endpoint(str(self._workers), n) for n in spawn.realtime),
+                host=self._host,
             )
             yield Outfit(assignment, [each for _, each in given])
         finally:
@@ -164,5 +167,5 @@ class Outfitter:
                 return [_given(DescriptorKind.LINK, link)], link.socket
             case Role.SIGNALING:
                 return [_given(DescriptorKind.HTTP, b) for b in self.sockets.http], None
-            case Role.REALTIME:
-                return [], None  # it binds an end point of its own, as back ends do
+            case Role.REALTIME | Role.FLEET:
+                return [], None  # they bind what they need themselves

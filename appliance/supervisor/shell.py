@@ -20,6 +20,7 @@ from appliance.supervisor.core.interface import (
     Exited,
     Finished,
     FromWorker,
+    KeepNumbers,
     Kill,
     Output,
     ProcessId,
@@ -48,7 +49,7 @@ from appliance.supervisor.notify import notify
 from appliance.supervisor.orders import Orders
 from appliance.supervisor.outfit import Outfit, Outfitter
 from appliance.supervisor.process import WorkerProcess, start_process
-from config.ids import Role, WorkerName
+from config.ids import Role, TransceiverId, WorkerName
 from config.model import Config
 from ipc.control import ControlServer, identity
 from ipc.handover import HandoverError
@@ -73,6 +74,8 @@ class Shell:
     ) -> None:
         self.on_exit: Callable[[WorkerName], None] = lambda worker: None
         """Called when the last process of a name is gone."""
+        self.on_numbers: Callable[[tuple[TransceiverId, ...]], None] = lambda ids: None
+        """Called with leased numbers that are to be kept; may raise OSError."""
         self.state = trio.Event()
         """Set, and replaced, at every change of the appliance's state."""
         self.finished = trio.Event()
@@ -161,6 +164,11 @@ class Shell:
                 self._events.append(Steered(self._outfitter.steer(output.relays)))
             case Abandon():
                 self._outfitter.keep(output.relays)
+            case KeepNumbers():
+                try:
+                    self.on_numbers(output.ids)
+                except OSError as error:  # it matters at the next start only
+                    self._log.warning("numbers not kept", why=str(error))
             case Reloaded():
                 if self._asked is not None:
                     self._asked.send_nowait(output)

@@ -25,12 +25,18 @@ from ipc.messages.admin import (
     StatusRequest,
 )
 from ipc.messages.sessions import ListSessions, SessionList
-from ipc.messages.stats import RealtimeStats, RelayStats, SignalingStats, TransceiverStats
+from ipc.messages.stats import (
+    FleetStats,
+    RealtimeStats,
+    RelayStats,
+    SignalingStats,
+    TransceiverStats,
+)
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
 
 SESSIONS_WITHIN: Final = 2.0
 """Seconds a transceiver may take to list its sessions."""
-Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats | RealtimeStats
+Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats | RealtimeStats | FleetStats
 
 
 @cache

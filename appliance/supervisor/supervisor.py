@@ -18,7 +18,7 @@ from typing import Final
 
 import trio
 
-from appliance.supervisor.addresses import own_addresses
+from appliance.supervisor.addresses import advertised, own_addresses
 from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.interface import DrainRequested, StartRequested, StopRequested
 from appliance.supervisor.core.spec import HostFacts, desired_workers
@@ -33,6 +33,7 @@ from appliance.supervisor.directories import (
 )
 from appliance.supervisor.generations import Generations
 from appliance.supervisor.keys import check_api_keys, load_keys
+from appliance.supervisor.membership import Membership
 from appliance.supervisor.notify import keep_watchdog, notify, watchdog_interval
 from appliance.supervisor.orders import Orders
 from appliance.supervisor.outfit import Outfitter
@@ -143,12 +144,15 @@ class _Appliance:
         specs = desired_workers(config, HostFacts(usable_cpus()))
         self._relays = sum(spec.role is Role.RELAY for spec in specs)
         self._orders = Orders(runtime, heir=lock.predecessor_died)
+        self._membership = Membership(state, config.cluster.id)
         self._core = Supervisor(
             config,
             specs,
             supervisor_pid=os.getpid(),
             next_generation=generations.next,
             cordons=self._orders.cordons,
+            host=self._membership.host,
+            ids=self._membership.ids,
         )
         check_api_keys(config.signaling)
         self._outfitter = Outfitter(
@@ -157,6 +161,7 @@ class _Appliance:
             workers,
             control=self._control,
             bus=self._bus,
+            host=self._membership.host,
         )
 
     async def run(self) -> int:
@@ -194,6 +199,7 @@ class _Appliance:
                     self._log,
                 )
                 shell.on_exit = desk.forget_stats
+                shell.on_numbers = self._membership.keep
                 if (interval := watchdog_interval()) is not None:
                     nursery.start_soon(keep_watchdog, interval)
                 nursery.start_soon(self._hear_signals, signals, shell)
@@ -217,7 +223,8 @@ class _Appliance:
             self._warn(warning)
         if warning := sockets.buffer_warning():
             self._log.warning("note", why=warning)
-        shell.feed(StartRequested(tuple(bound.endpoint for bound in sockets.links)))
+        links = tuple(bound.endpoint for bound in sockets.links)
+        shell.feed(StartRequested(links, advertised((), sockets.listening())))
         await shell.until_started()
         if self._core.state is ApplianceState.DRAINING:
             return  # told to end, or gave up

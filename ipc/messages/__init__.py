@@ -17,6 +17,7 @@ from ipc.messages.admin import (
     StatusReply,
     StatusRequest,
 )
+from ipc.messages.fleet import Announce, FleetView, IdsLeased
 from ipc.messages.lifecycle import (
     Assignment,
     Drain,
@@ -49,6 +50,7 @@ from ipc.messages.sessions import (
     WatchSessions,
 )
 from ipc.messages.stats import (
+    FleetStats,
     RealtimeStats,
     RelayStats,
     SessionEvents,
@@ -74,6 +76,9 @@ Message: TypeAlias = (
     | Transceivers
     | Relays
     | RelaysApplied
+    | Announce
+    | FleetView
+    | IdsLeased
     | CreateSession
     | SessionCreated
     | SessionRefused
@@ -92,6 +97,7 @@ Message: TypeAlias = (
     | TransceiverStats
     | SignalingStats
     | RealtimeStats
+    | FleetStats
     | SessionEvents
     | StatusRequest
     | StatusReply

@@ -6,7 +6,13 @@ import msgspec
 
 from config.ids import Endpoint
 from ipc.messages.lifecycle import Tagged
-from ipc.messages.stats import RealtimeStats, RelayStats, SignalingStats, TransceiverStats
+from ipc.messages.stats import (
+    FleetStats,
+    RealtimeStats,
+    RelayStats,
+    SignalingStats,
+    TransceiverStats,
+)
 
 
 class StatusRequest(Tagged, frozen=True):
@@ -25,7 +31,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     sessions: int
     note: str = ""
     """Which datapath or media plane runs, or why the worker is not ready."""
-    stats: RelayStats | TransceiverStats | SignalingStats | RealtimeStats | None = None
+    stats: RelayStats | TransceiverStats | SignalingStats | RealtimeStats | FleetStats | None = None
     cordoned: bool = False
     """An operator has said that it shall take no new sessions."""
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
-from config.ids import Endpoint, Role, Route, WorkerName
+from config.ids import Endpoint, HostId, Role, Route, WorkerName
 
 PROTOCOL_VERSION = 1
 
@@ -73,6 +73,8 @@ class Assignment(Tagged, frozen=True):
     """Link addresses of all relays: a transceiver hears nobody else on its link."""
     realtime: tuple[str, ...] = ()
     """A transceiver's: end points of the realtime workers that it works with."""
+    host: HostId = HostId("")
+    """What this host calls itself in a fleet."""
 
 
 def realtime_endpoint(runtime_directory: str, index: int) -> str:

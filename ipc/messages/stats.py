@@ -100,6 +100,23 @@ class RealtimeStats(Tagged, frozen=True):
     """What was lost or not as it should be in calls that are over."""
 
 
+class FleetStats(Tagged, frozen=True):
+    """What a host knows of the others, and how it fares with Redis."""
+
+    worker: WorkerName
+    usage: ProcessUsage
+    hosts: int
+    """Other hosts that it knows, whatever their cluster."""
+    fresh: int
+    """Of them, heard of within the last seconds."""
+    redis: str
+    """For a human: `reached, 0.4 ms`, `away for 12 s: refused`, or empty where none is configured."""
+    failures: dict[str, int] = msgspec.field(default_factory=dict)
+    """Requests that Redis did not fulfil, by reason."""
+    refused: dict[str, int] = msgspec.field(default_factory=dict)
+    """What other hosts are said to have said and was not believed, by reason."""
+
+
 class SessionEvent(msgspec.Struct, frozen=True):
     """A line of a session's life: `connected`, `path`, `closed`."""
 

@@ -24,6 +24,7 @@ BROAD_EXCEPT_ALLOWED = {
     "workers.transceiver.backends.exchange": "session isolation: back ends",
     "ipc.rpc": "rpc handler",
     "ipc.backend.serve": "call isolation: agents",
+    "workers.fleet.redis": "whatever the library makes of a server's nonsense",
     "workers.process": "worker main",
     "appliance.supervisor.supervisor": "supervisor main",
     "workers.signaling.server": "guard around each HTTP connection",

@@ -32,6 +32,67 @@ def test_a_fleet_with_keys() -> None:
     )
 
 
+FLEET: dict[str, dict[str, Any]] = {
+    "fleet": {"listen": ["10.0.0.1:3480"], "peers": ["10.0.0.2:3480"]},
+    "redis": {"url": "redis://10.0.0.9"},
+    "link": {"address": "10.0.0.1", "mtu": 1372},
+    "ufrag": {"keys": {"a": "/a"}},
+}
+
+
+def test_a_fleet_of_hosts() -> None:
+    assert not findings(**FLEET)
+    assert not findings(**FLEET | {"link": {"address": "127.0.0.2"}})
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding"),
+    [
+        ({"ufrag": {}}, "ufrag.keys: must name keys that all hosts of the fleet have in common"),
+        ({"link": {}}, "link.address: 127.0.0.1 cannot be reached from the other hosts"),
+        (
+            {"link": {"address": "10.0.0.1"}},
+            "link.mtu: must fit between hosts: 9000 at most, 1372 inside WireGuard",
+        ),
+        (
+            {"fleet": {"peers": ["10.0.0.2:3480"]}},
+            "fleet.listen: must say where the peers announce themselves",
+        ),
+        ({"fleet": {"listen": ["10.0.0.1:0"]}}, "fleet.listen[0]: port 0 is not in 1-65535"),
+        (
+            {"fleet": {"listen": ["0.0.0.0:1"]}},
+            "fleet.listen[0]: 0.0.0.0 is not the exact address of a host",
+        ),
+        (
+            {"fleet": {"listen": ["10.0.0.1:1", "10.0.0.1:1"]}},
+            "fleet.listen[1]: 10.0.0.1:1 is there twice",
+        ),
+        (
+            {"fleet": {"listen": ["10.0.0.1:1"], "peers": ["[fd00::2]:1"]}},
+            "fleet.peers[0]: [fd00::2]:1 cannot be reached from any address of fleet.listen",
+        ),
+        (
+            {"fleet": {"listen": ["10.0.0.1:1"], "everywhere": True}, "redis": {}},
+            "fleet.everywhere: needs redis.url",
+        ),
+        (
+            {"redis": {"url": "redis://a:b@h"}},
+            "redis.url: has a password in it; write that into redis.password_file",
+        ),
+        (
+            {"redis": {"url": "redis://h", "prefix": "a:b"}},
+            "redis.prefix: 'a:b' is not 1-32 of a-z, A-Z, 0-9, - and _",
+        ),
+        (
+            {"redis": {"url": "redis://h", "password_file": "\0"}},
+            "redis.password_file: must not contain a zero byte",
+        ),
+    ],
+)
+def test_what_a_fleet_lacks(changed: dict[str, dict[str, Any]], finding: str) -> None:
+    assert findings(**FLEET | changed) == [finding]
+
+
 @pytest.mark.parametrize(
     ("section", "values", "finding"),
     [

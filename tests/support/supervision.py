@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from appliance.supervisor.core.interface import (
@@ -29,7 +29,7 @@ from appliance.supervisor.core.interface import (
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.spec import HostFacts, desired_workers
 from appliance.supervisor.core.supervisor import Supervisor
-from config.ids import Endpoint, Role
+from config.ids import Endpoint, Role, TransceiverId
 from config.model import Config
 from ipc.messages.lifecycle import Heartbeat, Hello, Ready, WorkerPhase
 from ipc.messages.routes import Relays, RelaysApplied, Routes, RoutesApplied
@@ -44,12 +44,14 @@ Kind = TypeVar("Kind")
 class Table:
     """A core, a clock and imaginary processes. `outputs` has everything since the last `take`."""
 
-    def __init__(self, config: Config | None = None, cpus: int = 2) -> None:
+    def __init__(
+        self, config: Config | None = None, cpus: int = 2, ids: Sequence[TransceiverId] = ()
+    ) -> None:
         self.config = config or Config()
         self._cpus = cpus
         specs = desired_workers(self.config, HostFacts(tuple(range(cpus))))
         self.core = Supervisor(
-            self.config, specs, supervisor_pid=SUPERVISOR_PID, next_generation=FIRST
+            self.config, specs, supervisor_pid=SUPERVISOR_PID, next_generation=FIRST, ids=ids
         )
         self.now = 100.0
         self.outputs: list[Output] = []

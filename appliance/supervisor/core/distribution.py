@@ -4,38 +4,48 @@ relays         the routes of the transceivers
 transceivers   the link addresses of the relays
 signaling      the transceivers, and which of them take sessions: it accepts connections when it knows
 realtime       nothing: transceivers come to it, as to any back end
+fleet          this host, for the others; and what an earlier process of it has found out of those
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import Send
 from appliance.supervisor.core.links import RelayLinks
+from appliance.supervisor.core.neighbours import Neighbours, without_numbers
 from appliance.supervisor.core.routes import RouteTable
 from appliance.supervisor.core.worker import Worker
 from config.ids import Endpoint, Role
-from ipc.messages.routes import Transceivers
+from ipc.messages.fleet import Announce
+from ipc.messages.routes import TransceiverEntry, Transceivers
 
 
 class Distribution:
     """What has been told, and what has been acknowledged."""
 
-    def __init__(self) -> None:
+    def __init__(self, neighbours: Neighbours) -> None:
         self.routes = RouteTable()
         self.links = RelayLinks()
+        self._neighbours = neighbours
         self._told: Transceivers | None = None
+        self._announced: Announce | None = None
 
-    def greet(self, worker: Worker, truth: Transceivers) -> Send | None:
-        """What a process is told after its Welcome, if there is anything."""
+    def greet(self, worker: Worker, truth: Transceivers) -> list[Send]:
+        """What a process is told after its Welcome."""
         match worker.spec.role:
             case Role.RELAY:
-                return worker.send(self.routes.message())
+                return [worker.send(self.routes.message())]
             case Role.TRANSCEIVER:
-                return worker.send(self.links.message())
+                return [worker.send(self.links.message())]
             case Role.SIGNALING:  # one that joins is told when it has: until then it serves nobody
-                return None if worker.joining else worker.send(truth)
+                return [] if worker.joining else [worker.send(truth)]
             case Role.REALTIME:
-                return None  # transceivers find it
+                return []  # transceivers find it
+            case Role.FLEET:
+                self._announced = None
+                return [worker.send(self._neighbours.view)]
 
     def gone(self, worker: Worker) -> None:
         """Its process, which acknowledged this and that, has ended or released its name."""
@@ -43,13 +53,18 @@ class Distribution:
         self.links.forget_transceiver(worker.name)
 
     def repeat(self) -> None:
-        """Tell signaling again: for the numbers of sessions in it, or because somebody has joined."""
-        self._told = None
+        """Tell signaling and the fleet again: for numbers of sessions, or because somebody has joined."""
+        self._told = self._announced = None
 
     def replace_links(self, links: tuple[Endpoint, ...], fleet: Fleet) -> list[Send]:
-        """These are the relays' link addresses from now on."""
-        if not self.links.replace(links):
-            return []
+        """These are this host's relays' link addresses from now on."""
+        return self._tell_links(fleet) if self.links.replace(links) else []
+
+    def update_links(self, fleet: Fleet) -> list[Send]:
+        """Tell transceivers which relays of other hosts there are now."""
+        return self._tell_links(fleet) if self.links.join(self._neighbours.links) else []
+
+    def _tell_links(self, fleet: Fleet) -> list[Send]:
         message = self.links.message()
         return [w.send(message) for w in fleet.of(Role.TRANSCEIVER) if _hears(w)]
 
@@ -64,7 +79,8 @@ class Distribution:
     def update_routes(self, fleet: Fleet) -> list[Send]:
         """Tell relays which transceivers there are now, and see what they have acknowledged."""
         serving = (w for w in fleet.of(Role.TRANSCEIVER) if w.serves)
-        links = {w.route: w.link for w in serving if w.route and w.link}
+        own = {w.route: w.link for w in serving if w.route and w.link}
+        links = self._neighbours.routes | own
         relays = [w for w in fleet.of(Role.RELAY) if _hears(w)]
         changed = self.routes.replace(links)
         self.routes.confirm([relay.name for relay in relays])
@@ -76,6 +92,17 @@ class Distribution:
             return []
         self._told = truth
         return [w.send(truth) for w in fleet.of(Role.SIGNALING) if w.welcomed and not w.joining]
+
+    def update_fleet(
+        self, fleet: Fleet, state: str, entries: Collection[TransceiverEntry]
+    ) -> list[Send]:
+        """Tell the fleet what has changed for it."""
+        told = self._announced
+        announce = self._neighbours.announcement(fleet, state, self.links.links, entries)
+        if told is not None and without_numbers(told) == without_numbers(announce):
+            return []
+        self._announced = announce
+        return [w.send(announce) for w in fleet.of(Role.FLEET) if _hears(w)]
 
 
 def _hears(worker: Worker) -> bool:

@@ -15,8 +15,9 @@ import msgspec
 from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.spec import WorkerSpec
-from config.ids import Endpoint, Role, Route, WorkerName
+from config.ids import Endpoint, Role, Route, TransceiverId, WorkerName
 from config.model import Config
+from ipc.messages.fleet import Announce, FleetView, IdsLeased
 from ipc.messages.lifecycle import (
     Drain,
     Farewell,
@@ -52,9 +53,28 @@ class SpareId(NamedTuple):
 
 
 FromWorker: TypeAlias = (
-    Hello | Ready | Heartbeat | RoutesApplied | RelaysApplied | Released | Farewell
+    Hello
+    | Ready
+    | Heartbeat
+    | RoutesApplied
+    | RelaysApplied
+    | FleetView
+    | IdsLeased
+    | Released
+    | Farewell
 )
-ToWorker: TypeAlias = Welcome | Heartbeat | Drain | Stop | Release | Routes | Relays | Transceivers
+ToWorker: TypeAlias = (
+    Welcome
+    | Heartbeat
+    | Drain
+    | Stop
+    | Release
+    | Routes
+    | Relays
+    | Transceivers
+    | Announce
+    | FleetView
+)
 
 # --- events ---------------------------------------------------------------------------------------
 
@@ -64,6 +84,8 @@ class StartRequested(msgspec.Struct, frozen=True):
 
     links: tuple[Endpoint, ...] = ()
     """The relays' link addresses."""
+    listening: tuple[Endpoint, ...] = ()
+    """What answers advertise if the configuration does not say it."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -267,6 +289,12 @@ class Reloaded(msgspec.Struct, frozen=True):
     """Those that get nothing new, and end when their clients have moved on or their sessions are over."""
 
 
+class KeepNumbers(msgspec.Struct, frozen=True):
+    """Remember over restarts that these numbers of transceivers are this host's, as of now."""
+
+    ids: tuple[TransceiverId, ...]
+
+
 class Cordons(msgspec.Struct, frozen=True):
     """What takes no new sessions now, because an operator said so."""
 
@@ -296,5 +324,6 @@ Output: TypeAlias = (
     | Abandon
     | Reloaded
     | Cordons
+    | KeepNumbers
     | Finished
 )

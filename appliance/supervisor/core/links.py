@@ -17,12 +17,14 @@ class RelayLinks:
 
     def __init__(self) -> None:
         self.links: tuple[Endpoint, ...] = ()
+        """Of this host's relays, by index."""
+        self._others: tuple[Endpoint, ...] = ()
         self._serial = 0
         self._applied: dict[WorkerName, int] = {}
 
     def message(self) -> Relays:
         """The whole truth, for transceivers."""
-        return Relays(self._serial, self.links)
+        return Relays(self._serial, (*self.links, *self._others))
 
     def replace(self, links: tuple[Endpoint, ...]) -> bool:
         """Make these the relays' addresses. True if that changed anything."""
@@ -30,6 +32,14 @@ class RelayLinks:
             return False
         self._serial += 1
         self.links = links
+        return True
+
+    def join(self, others: tuple[Endpoint, ...]) -> bool:
+        """These are other hosts' relays, which nobody waits for. True if that changed anything."""
+        if others == self._others:
+            return False
+        self._serial += 1
+        self._others = others
         return True
 
     def acknowledge(self, transceiver: WorkerName, serial: int) -> None:

@@ -16,6 +16,7 @@ LEAVES: Final = {
     Role.TRANSCEIVER: "leaves when its sessions have ended",
     Role.SIGNALING: "leaves when its requests are answered",
     Role.REALTIME: "leaves when its calls have ended",
+    Role.FLEET: "leaves",
 }
 """Why one drains that is not wanted any more."""
 
@@ -29,5 +30,5 @@ def patience(worker: Worker, stage: Stage, config: Config) -> float:
             return worker.config.transceiver.consent_timeout
         case Role.TRANSCEIVER if stage is Stage.RUN and not worker.stays:
             return config.supervisor.roll_timeout
-        case Role.TRANSCEIVER | Role.REALTIME:
+        case Role.TRANSCEIVER | Role.REALTIME | Role.FLEET:
             return config.supervisor.drain_timeout

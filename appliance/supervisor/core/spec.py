@@ -48,6 +48,7 @@ def desired_workers(config: Config, host: HostFacts) -> tuple[WorkerSpec, ...]:
             _spec(Role.REALTIME, i)
             for i in range(config.realtime.workers if config.realtime.url else 0)
         ),
+        *([_spec(Role.FLEET, 0)] if config.in_fleet else []),
     )
 
 

@@ -9,6 +9,7 @@ Looking at everything after every event is cheap with some dozens of workers, an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 from appliance.supervisor.core.alteration import Alteration
@@ -26,6 +27,7 @@ from appliance.supervisor.core.interface import (
     Event,
     Exited,
     Finished,
+    KeepNumbers,
     Kill,
     Output,
     ProcessId,
@@ -45,15 +47,17 @@ from appliance.supervisor.core.interface import (
 )
 from appliance.supervisor.core.lifecycle import EXIT_CONFIG, START_TIMEOUT, WorkerState
 from appliance.supervisor.core.linger import Linger
+from appliance.supervisor.core.neighbours import WITHOUT_NUMBER, Neighbours
 from appliance.supervisor.core.patience import LEAVES, patience
 from appliance.supervisor.core.placement import entries
 from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_stage, plan
 from appliance.supervisor.core.spares import Spares
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
-from config.ids import Epoch, Instant, Role, Route, TransceiverId, WorkerName
+from config.ids import HostId, Instant, Role, TransceiverId, WorkerName
 from config.model import Config
 from ipc.messages.admin import SpareStatus, WorkerStatus
+from ipc.messages.fleet import FleetView, IdsLeased
 from ipc.messages.lifecycle import (
     Drain,
     Farewell,
@@ -68,7 +72,6 @@ from ipc.messages.lifecycle import (
 from ipc.messages.routes import RelaysApplied, RoutesApplied, TransceiverEntry, Transceivers
 
 EXIT_FAILED: Final = 70
-EPOCHS: Final = 1 << 16
 TRANSCEIVERS_EVERY: Final = 1.0
 STOP_GRACE: Final = 3.0
 """Seconds between Stop and SIGKILL."""
@@ -89,11 +92,15 @@ class Supervisor:
         supervisor_pid: int,
         next_generation: int,
         cordons: Cordons = Cordons(),  # noqa: B008  # a value
+        host: str = "",
+        ids: Sequence[TransceiverId] = (),
     ) -> None:
+        """`host` and `ids`: what this host is in a fleet, and its leased numbers of transceivers."""
         self._first_generation = self._next_generation = next_generation
         self._welcome = Welcome(supervisor_pid)
         self._fleet = Fleet(config, specs)
-        self._distribution = Distribution()
+        self._neighbours = Neighbours(config, HostId(host), ids)
+        self._distribution = Distribution(self._neighbours)
         self._alteration = Alteration(self._fleet, self._distribution)
         self._leaving: dict[ProcessId, Instant] = {}
         """Processes that released their name, and when they are killed if they have not ended."""
@@ -150,6 +157,7 @@ class Supervisor:
         match event:
             case StartRequested():
                 self._running = True
+                self._neighbours.listening = event.listening
                 outputs += self._distribution.replace_links(event.links, self._fleet)
                 self._next_tick = now + TRANSCEIVERS_EVERY
             case Started():
@@ -268,6 +276,11 @@ class Supervisor:
                 self._distribution.routes.acknowledge(worker.name, applied.serial)
             case RelaysApplied() as applied:
                 self._distribution.links.acknowledge(worker.name, applied.serial)
+            case FleetView() as view:
+                self._neighbours.take(view)
+            case IdsLeased() as leased:
+                self._neighbours.ids = leased.ids
+                outputs.append(KeepNumbers(leased.ids))
             case Released():
                 if worker.life.state is WorkerState.RELEASING:
                     self._leaving[worker.process] = now + STOP_GRACE
@@ -285,8 +298,7 @@ class Supervisor:
     def _greet(self, worker: Worker, outputs: list[Output]) -> None:
         worker.welcomed = True
         outputs.append(worker.send(self._welcome))
-        if (truth := self._distribution.greet(worker, self._truth())) is not None:
-            outputs.append(truth)
+        outputs += self._distribution.greet(worker, self._truth())
 
     # --- what follows ---------------------------------------------------------------------------
 
@@ -294,6 +306,7 @@ class Supervisor:
         if not self._running or self._stage is Stage.DONE:
             return
         self._give_up_if_hopeless()
+        outputs += self._distribution.update_links(self._fleet)
         outputs += self._distribution.update_routes(self._fleet)
         spare = self._spares.is_waiting(Role.RELAY) or not self._fleet.config.supervisor.spares
         outputs += self._alteration.advance(now, spare=spare, running=self._stage is Stage.RUN)
@@ -307,6 +320,9 @@ class Supervisor:
         if self._cordon.keep([worker.name for worker in self._fleet if worker.stays]):
             outputs.append(self._cordon.value)
         self._judge(outputs)
+        outputs += self._distribution.update_fleet(
+            self._fleet, self._state.value, self.transceivers()
+        )
         self._keep_spares(now, outputs)
         running = {w.spec.role for w in self._fleet if w.life.state is not WorkerState.STOPPED} | {
             Role.RELAY for _ in self._leaving
@@ -323,10 +339,12 @@ class Supervisor:
         life, goal = worker.life, self._goal(worker)
         due = life.deadline is not None and now >= life.deadline
         match plan(goal, life.state, worker.asked, due=due):
+            case Action.SPAWN if not self._neighbours.has_number(worker.spec):
+                worker.note = WITHOUT_NUMBER
             case Action.SPAWN:
                 generation = self._next_generation
                 self._next_generation += 1
-                worker.begin_process(generation, self._route(worker.spec, generation))
+                worker.begin_process(generation, self._neighbours.route(worker.spec, generation))
                 rolled = self._alteration.is_rolled(worker)
                 life.spawn(now, CANARY_TIMEOUT if rolled else START_TIMEOUT)
                 spare = self._spares.take(worker.spec.role)
@@ -361,12 +379,6 @@ class Supervisor:
             case None:
                 pass
 
-    def _route(self, spec: WorkerSpec, generation: int) -> Route | None:
-        if spec.role is not Role.TRANSCEIVER:
-            return None
-        epoch = Epoch(generation % EPOCHS)
-        return Route(self._fleet.config.cluster.id, TransceiverId(spec.index), epoch)
-
     @property
     def _is_able(self) -> bool:
         return self._stage is Stage.RUN and self._was_ready
@@ -385,7 +397,8 @@ class Supervisor:
             return
         busy = {WorkerState.STOPPED, WorkerState.STARTING, WorkerState.RELEASING}
         if self._was_ready and not any(w.life.state in busy for w in self._fleet):
-            outputs.extend(self._spares.fill({w.spec.role for w in self._fleet}, now))
+            roles = {w.spec.role for w in self._fleet} - {Role.FLEET}  # no call waits for that one
+            outputs.extend(self._spares.fill(roles, now))
 
     def _truth(self) -> Transceivers:
         return Transceivers(

@@ -6,15 +6,16 @@ from appliance.supervisor.core.alteration import Alteration
 from appliance.supervisor.core.distribution import Distribution
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import Reloaded, ReloadRequested, Steered
+from appliance.supervisor.core.neighbours import Neighbours
 from appliance.supervisor.core.plan import Goal
 from appliance.supervisor.core.spec import HostFacts, desired_workers
-from config.ids import Role
+from config.ids import HostId, Role
 from config.model import Config
 
 
 def test_who_joins_or_leaves_is_planned() -> None:
     fleet = Fleet(Config(), desired_workers(Config(), HostFacts((0, 1, 2))))
-    alteration = Alteration(fleet, Distribution())
+    alteration = Alteration(fleet, Distribution(Neighbours(Config(), HostId(""), ())))
     joins, leaves, stays = fleet.of(Role.RELAY)
     joins.joining, leaves.retire_by = True, Goal.DRAIN
     assert [alteration.is_planned(worker) for worker in (joins, leaves, stays)] == [
@@ -28,7 +29,7 @@ def test_who_joins_or_leaves_is_planned() -> None:
 
 def test_without_a_roll_a_configuration_is_adopted_if_the_appliance_is_able() -> None:
     fleet = Fleet(Config(), ())
-    alteration = Alteration(fleet, Distribution())
+    alteration = Alteration(fleet, Distribution(Neighbours(Config(), HostId(""), ())))
     config = Config.model_validate({"supervisor": {"drain_timeout": 1.0}})
     (refused,) = alteration.reload(ReloadRequested(config, ()), able=False)
     assert isinstance(refused, Reloaded)

@@ -1,0 +1,109 @@
+"""The other hosts of the fleet, as far as this one's workers are concerned, and this one for theirs.
+
+Relays of this host route to the transceivers of every host of its cluster, and its transceivers hear all of
+their relays. What another host says never takes the place of what is known here by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+import msgspec
+
+from appliance.supervisor.core.fleet import Fleet
+from appliance.supervisor.core.spec import WorkerSpec
+from appliance.supervisor.core.worker import Worker
+from config.ids import Endpoint, Epoch, HostId, Role, Route, TransceiverId
+from config.model import Config
+from ipc.messages.fleet import Announce, FleetHost, FleetTransceiver, FleetView
+from ipc.messages.routes import TransceiverEntry
+
+EPOCHS: Final = 1 << 16
+WITHOUT_NUMBER: Final = "waits for a number of its own: redis has not given it one yet"
+NUMBERS: Final = 6
+"""For each transceiver: a roll needs more while old ones finish their sessions, also when Redis is away."""
+
+
+class Neighbours:
+    """What the fleet worker has said, and what it is told."""
+
+    def __init__(self, config: Config, host: HostId, ids: Sequence[TransceiverId]) -> None:
+        """`ids`: numbers of transceivers that this host has leased earlier and has still."""
+        self._config = config
+        self._host = host
+        self.ids = tuple(ids)
+        self.listening: tuple[Endpoint, ...] = ()
+        """What answers advertise if the configuration does not say it."""
+        self._hosts: tuple[FleetHost, ...] = ()
+        self.routes: dict[Route, Endpoint] = {}
+        """Where transceivers of other hosts are."""
+        self.links: tuple[Endpoint, ...] = ()
+        """The link addresses of other hosts' relays."""
+
+    @property
+    def view(self) -> FleetView:
+        """All other hosts."""
+        return FleetView(self._hosts)
+
+    def take(self, view: FleetView) -> None:
+        """The whole truth from now on."""
+        self._hosts = tuple(host for host in view.hosts if host.host != self._host)
+        near = [host for host in self._hosts if host.cluster == self._config.cluster.id]
+        self.routes = {t.route: t.link for host in near for t in host.transceivers}
+        self.links = tuple(sorted({link for host in near for link in host.relays}))
+
+    def has_number(self, spec: WorkerSpec) -> bool:
+        """It can be started: it is no transceiver, or one that has a number."""
+        return spec.role is not Role.TRANSCEIVER or self._number(spec.index) is not None
+
+    def route(self, spec: WorkerSpec, generation: int) -> Route | None:
+        """A transceiver's, of the process with that number."""
+        number = self._number(spec.index) if spec.role is Role.TRANSCEIVER else None
+        if number is None:
+            return None
+        return Route(self._config.cluster.id, number, Epoch(generation % EPOCHS))
+
+    def _number(self, index: int) -> TransceiverId | None:
+        if self._config.redis.url:
+            return self.ids[index] if index < len(self.ids) else None
+        return TransceiverId(self._config.transceiver.first_id + index)
+
+    def announcement(
+        self,
+        fleet: Fleet,
+        state: str,
+        links: tuple[Endpoint, ...],
+        entries: Collection[TransceiverEntry],
+    ) -> Announce:
+        """This host, for the others."""
+        accepting = {entry.route for entry in entries if entry.accepting}
+        transceivers = fleet.of(Role.TRANSCEIVER)
+        serving = [w for w in transceivers if w.serves and w.route and w.link]
+        return Announce(
+            FleetHost(
+                host=self._host,
+                cluster=self._config.cluster.id,
+                state=state,
+                advertise=fleet.config.relay.advertise or self.listening,
+                relays=links,
+                transceivers=tuple(
+                    FleetTransceiver(w.route, w.link, w.route in accepting)
+                    for w in serving
+                    if w.route and w.link
+                ),
+                sessions=sum(w.sessions for w in serving),
+                max_sessions=len(accepting) * fleet.config.transceiver.max_sessions,
+            ),
+            ids=self.ids,
+            wanted=self._wanted(transceivers) if self._config.redis.url else 0,
+        )
+
+    def _wanted(self, transceivers: Sequence[Worker]) -> int:
+        staying = sum(worker.stays for worker in transceivers)
+        return max(NUMBERS * staying, *(worker.spec.index + 1 for worker in transceivers), 1)
+
+
+def without_numbers(announce: Announce) -> Announce:
+    """Without what changes all the time: by this one sees whether there is news."""
+    return msgspec.structs.replace(announce, own=msgspec.structs.replace(announce.own, sessions=0))

@@ -1,0 +1,61 @@
+"""What hosts of a fleet know of each other: told by the supervisor to its `fleet` worker, and back.
+
+Within the host both directions are the whole truth each time. Between hosts the same values travel through
+Redis and between peers (workers/fleet/core/notice.py).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from config.ids import ClusterId, Endpoint, HostId, Route, TransceiverId
+from ipc.messages.lifecycle import Tagged
+
+
+class FleetTransceiver(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A transceiver of a host."""
+
+    route: Route
+    link: Endpoint
+    accepting: bool = True
+    """It takes sessions."""
+
+
+class FleetHost(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One host, as it describes itself."""
+
+    host: HostId
+    cluster: ClusterId
+    state: str
+    """As in `tandem status`: starting, ready, degraded, cordoned, draining."""
+    advertise: tuple[Endpoint, ...] = ()
+    """Relay addresses for answers."""
+    relays: tuple[Endpoint, ...] = ()
+    """Link addresses of its relays: transceivers of its cluster hear them."""
+    transceivers: tuple[FleetTransceiver, ...] = ()
+    sessions: int = 0
+    max_sessions: int = 0
+    fresh: bool = True
+    """It has been heard of within the last seconds. Who routes need not care, who steers should."""
+
+
+class Announce(Tagged, frozen=True):
+    """To the fleet worker, on every change and once a second: this host, as the others should see it."""
+
+    own: FleetHost
+    ids: tuple[TransceiverId, ...] = ()
+    """Numbers that it has for its transceivers, by their index."""
+    wanted: int = 0
+    """How many it needs."""
+
+
+class FleetView(Tagged, frozen=True):
+    """To the supervisor, on every change and after each Welcome: all other hosts that there are."""
+
+    hosts: tuple[FleetHost, ...]
+
+
+class IdsLeased(Tagged, frozen=True):
+    """To the supervisor: these numbers are this host's; by index, and kept where they were its already."""
+
+    ids: tuple[TransceiverId, ...]

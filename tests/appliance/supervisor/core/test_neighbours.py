@@ -1,0 +1,174 @@
+"""What other hosts are for this one's workers, and it for theirs; on the whole supervisor's core."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.supervisor.core.interface import KeepNumbers, Spawn
+from config.ids import ClusterId, Endpoint, Epoch, HostId, Role, Route, TransceiverId
+from config.model import Config
+from ipc.messages.fleet import Announce, FleetHost, FleetTransceiver, FleetView, IdsLeased
+from ipc.messages.routes import Relays, RelaysApplied, Routes
+from tests.support.supervision import LINKS, Table
+
+FLEET: dict[str, Any] = {
+    "fleet": {"listen": ["10.0.0.1:3480"]},
+    "transceiver": {"first_id": 40},
+    "cluster": {"id": 7},
+}
+FAR = FleetTransceiver(Route(ClusterId(7), TransceiverId(1), Epoch(9)), Endpoint("10.0.0.2", 5000))
+
+
+def other(name: str = "b", **more: Any) -> FleetHost:
+    fields = {"relays": (Endpoint("10.0.0.2", 4000),), "transceivers": (FAR,)} | more
+    return FleetHost(HostId(name * 16), ClusterId(fields.pop("cluster", 7)), "ready", **fields)
+
+
+def table(**more: Any) -> Table:
+    return Table(Config.model_validate(FLEET | more))
+
+
+def routes(of: Table, relay: str = "relay-0") -> dict[Route, Endpoint]:
+    told = [message for message in of.sent(relay) if isinstance(message, Routes)]
+    return {live.route: live.link for live in told[-1].routes}
+
+
+def test_without_a_fleet_there_is_no_worker_for_it() -> None:
+    assert not [name for name in Table().states if name.startswith("fleet")]
+
+
+def test_numbers_begin_where_the_operator_says() -> None:
+    up = table()
+    up.start()
+    spawned = [s for s in up.take(Spawn) if s.spec.role is Role.TRANSCEIVER]
+    assert [s.route.transceiver for s in spawned if s.route] == [40, 41]
+
+
+def test_routes_of_other_hosts_reach_every_relay_and_their_relays_every_transceiver() -> None:
+    up = table()
+    up.start()
+    up.outputs.clear()
+    up.say("fleet-0", FleetView((other(),)))
+    for relay in ("relay-0", "relay-1"):
+        assert routes(up, relay)[FAR.route] == FAR.link
+        assert len(routes(up, relay)) == 3
+    for transceiver in ("transceiver-0", "transceiver-1"):
+        (told,) = up.sent(transceiver)
+        assert isinstance(told, Relays)
+        assert told.links == (*LINKS[:2], Endpoint("10.0.0.2", 4000))
+    up.outputs.clear()
+    up.say("fleet-0", FleetView(()))
+    assert FAR.route not in routes(up)
+
+
+def test_the_same_again_is_told_to_nobody() -> None:
+    up = table()
+    up.start()
+    up.say("fleet-0", FleetView((other(),)))
+    up.outputs.clear()
+    up.say("fleet-0", FleetView((other(sessions=5),)))
+    assert not up.outputs
+
+
+def test_other_clusters_and_our_own_echo_change_nothing() -> None:
+    up = table()
+    up.start()
+    up.outputs.clear()
+    echo = FleetHost(HostId(""), ClusterId(7), "ready", transceivers=(FAR,))
+    up.say("fleet-0", FleetView((other(cluster=8), echo)))
+    assert not up.outputs
+
+
+def test_what_we_know_ourselves_cannot_be_said_otherwise() -> None:
+    up = table()
+    up.start()
+    own = up.core.transceivers()[0].route
+    before = up.core._distribution.routes.message().routes
+    up.outputs.clear()
+    liar = FleetTransceiver(own, Endpoint("10.6.6.6", 6))
+    up.say("fleet-0", FleetView((other(transceivers=(liar,)),)))
+    assert up.core._distribution.routes.message().routes == before
+
+
+def test_a_resize_waits_for_no_other_host() -> None:
+    up = table()
+    up.start()
+    up.say("fleet-0", FleetView((other(),)))
+    up.say("transceiver-0", RelaysApplied(2))
+    up.say("transceiver-1", RelaysApplied(2))
+    assert up.core._distribution.links_known(up.core._fleet)
+
+
+def test_the_fleet_hears_what_this_host_is() -> None:
+    up = table()
+    up.start()
+    told = [m for m in up.sent("fleet-0") if isinstance(m, Announce)][-1]
+    assert told.own.cluster == 7
+    assert told.own.relays == LINKS[:2]
+    assert [t.route.transceiver for t in told.own.transceivers] == [40, 41]
+    assert all(t.accepting for t in told.own.transceivers)
+    assert told.own.max_sessions == 2000
+    assert told.wanted == 0  # nobody leases where there is no Redis
+    up.outputs.clear()
+    up.die("transceiver-1")
+    (told,) = (m for m in up.sent("fleet-0") if isinstance(m, Announce))
+    assert len(told.own.transceivers) == 1
+    up.outputs.clear()
+    up.drain()
+    told = [m for m in up.sent("fleet-0") if isinstance(m, Announce)][-1]
+    assert told.own.state == "draining"
+    assert not any(t.accepting for t in told.own.transceivers)
+
+
+def test_it_is_told_every_second_for_the_numbers() -> None:
+    up = table()
+    up.start()
+    up.outputs.clear()
+    up.sleep(3.0)
+    assert len([m for m in up.sent("fleet-0") if isinstance(m, Announce)]) == 3
+
+
+def test_a_new_process_of_it_learns_what_the_old_one_knew() -> None:
+    up = table()
+    up.start()
+    up.say("fleet-0", FleetView((other(),)))
+    up.outputs.clear()
+    up.die("fleet-0")
+    up.hello("fleet-0")
+    assert FleetView((other(),)) in up.sent("fleet-0")
+    assert not [m for m in up.sent("relay-0") if isinstance(m, Routes)]
+
+
+def test_a_transceiver_starts_when_it_has_a_number_and_not_before() -> None:
+    redis = table(redis={"url": "redis://10.0.0.9"})
+    redis.start()
+    assert "transceiver-0" not in redis.current
+    assert all("number" in w.note for w in redis.core.workers(0.0) if w.state == "stopped")
+    asked = [m for m in redis.sent("fleet-0") if isinstance(m, Announce)][-1]
+    assert (asked.wanted, asked.ids) == (12, ())
+    leased = (TransceiverId(5), TransceiverId(3))
+    redis.say("fleet-0", IdsLeased(leased))
+    spawned = [s for s in redis.outputs if isinstance(s, Spawn) and s.route]
+    assert [s.route.transceiver for s in spawned if s.route] == [5, 3]
+    assert KeepNumbers(leased) in redis.outputs
+
+
+def test_numbers_that_were_kept_serve_at_once() -> None:
+    config = Config.model_validate(FLEET | {"redis": {"url": "redis://10.0.0.9"}})
+    up = Table(config, ids=(TransceiverId(8), TransceiverId(9)))
+    up.start()
+    spawned = [s for s in up.take(Spawn) if s.route]
+    assert [s.route.transceiver for s in spawned if s.route] == [8, 9]
+
+
+def test_a_number_that_was_lost_is_used_until_its_process_ends() -> None:
+    config = Config.model_validate(FLEET | {"redis": {"url": "redis://10.0.0.9"}})
+    up = Table(config, ids=(TransceiverId(8), TransceiverId(9)))
+    up.start()
+    up.outputs.clear()
+    up.say("fleet-0", IdsLeased((TransceiverId(8), TransceiverId(77))))
+    assert not [s for s in up.outputs if isinstance(s, Spawn)]
+    up.die("transceiver-1")
+    (spawned,) = (s for s in up.outputs if isinstance(s, Spawn) and s.route)
+    assert spawned.route is not None
+    assert spawned.route.transceiver == 77

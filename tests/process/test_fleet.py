@@ -1,0 +1,78 @@
+"""Two hosts: each on an address of its own, with its own supervisor, sockets and state."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.hosts import Site, fleet_stats, knows, relay_stats
+from tests.support.live_calls import live_calls
+from tests.support.redis_server import needs_redis, redis_server
+
+pytestmark = pytest.mark.process
+
+
+async def test_hosts_that_know_each_other_without_redis(tmp_path: Path) -> None:
+    """A relay of one serves sessions of the other's transceiver."""
+    site = Site(tmp_path)
+    # The second host tells clients to come to the first one's relay.
+    first = site.peers(2, 3) | {"relay": {"workers": 1}}
+    second = site.peers(3, 2, first_id=50) | {
+        "relay": {"advertise": site.config(2)["relay"]["listen"]}
+    }
+    async with (
+        site.host(2, tmp_path / "a", **first) as a,
+        site.host(3, tmp_path / "b", **second) as b,
+    ):
+        await a.until(knows(1))
+        await b.until(knows(1))
+        async with live_calls(b, 2.0) as calls:
+            rows = (await b.sessions()).rows
+            assert len(rows) == 3
+            assert not (await a.sessions()).rows
+        assert calls.report["sessions_ok"] == 3, f"{calls.report}\n{a.log()}\n{b.log()}"
+        assert calls.report["packets_lost"] == 0
+        await a.until(lambda s: sum(stats.forwarded for stats in relay_stats(s)) > 100)
+        assert all(stats.conserved for stats in relay_stats(await a.status()))
+
+
+async def test_a_host_is_missed_when_it_is_gone_and_comes_back_as_another_boot(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path)
+    async with site.host(2, tmp_path / "a", **site.peers(2, 3)) as a:
+        async with site.host(3, tmp_path / "b", **site.peers(3, 2, first_id=50)):
+            await a.until(knows(1))
+            pid = (await a.worker("fleet-0")).pid
+            os.kill(pid, signal.SIGKILL)  # what was known outlives whoever knew it
+            await a.until(lambda s: all(w.pid != pid for w in s.workers) and knows(1)(s))
+        await a.until(lambda s: fleet_stats(s).fresh == 0)
+        await a.until(knows(0))
+
+
+@needs_redis
+async def test_hosts_find_each_other_by_redis_and_get_different_numbers(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with redis_server() as redis:
+        await redis.start()
+        shared: dict[str, dict[str, Any]] = {
+            "redis": {"url": redis.url},
+        }
+        async with (
+            site.host(2, tmp_path / "a", **shared) as a,
+            site.host(3, tmp_path / "b", **shared) as b,
+        ):
+            for host in (a, b):
+                status = await host.until(knows(1))
+                assert fleet_stats(status).redis.startswith("reached")
+            numbers = [
+                route
+                for directory in (a.directory, b.directory)
+                for route in (directory / "state" / "numbers").read_text().split('"')
+                if "[" in route
+            ]
+            assert sorted(numbers) == [": [0, 1, 2, 3, 4, 5], ", ": [6, 7, 8, 9, 10, 11], "]

@@ -1,0 +1,76 @@
+"""Several appliances that are a fleet: each a host of its own on an address of loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from ipc.messages.admin import StatusReply
+from ipc.messages.stats import FleetStats, RelayStats
+from tests.support.appliance import Appliance, free_udp_port, running_appliance
+
+KEY: Final = "00112233445566778899aabbccddeeff"
+
+
+class Site:
+    """What the hosts of a fleet have in common."""
+
+    def __init__(self, directory: Path) -> None:
+        self._key = directory / "ufrag.hex"
+        self._key.write_text(KEY)
+        self._key.chmod(0o600)
+        self._port = free_udp_port()
+
+    def config(self, number: int, **more: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Overrides for the host 127.0.0.<number>."""
+        config: dict[str, dict[str, Any]] = {
+            "link": {"address": address(number)},
+            "ufrag": {"keys": {"a": str(self._key)}},
+            "relay": {"listen": [f"{address(number)}:{self._port}"]},
+        }
+        for table, values in more.items():
+            config.setdefault(table, {}).update(values)
+        return config
+
+    def peers(self, number: int, *others: int, first_id: int = 0) -> dict[str, dict[str, Any]]:
+        """Overrides for a host that knows these without Redis."""
+        port = self._port + 1
+        return {
+            "fleet": {
+                "listen": [f"{address(number)}:{port}"],
+                "peers": [f"{address(other)}:{port}" for other in others],
+            },
+            "transceiver": {"first_id": first_id},
+        }
+
+    @asynccontextmanager
+    async def host(
+        self, number: int, directory: Path, **more: Mapping[str, Any]
+    ) -> AsyncIterator[Appliance]:
+        """A host that is ready; its directory is made."""
+        directory.mkdir(exist_ok=True)
+        async with running_appliance(directory, self.config(number, **more)) as appliance:
+            yield appliance
+
+
+def address(number: int) -> str:
+    """127.0.0.<number>."""
+    return f"127.0.0.{number}"
+
+
+def fleet_stats(status: StatusReply) -> FleetStats:
+    """Of the fleet worker; fails with LookupError as long as there are none."""
+    found = [w.stats for w in status.workers if isinstance(w.stats, FleetStats)]
+    return found[0]
+
+
+def relay_stats(status: StatusReply) -> list[RelayStats]:
+    """Of all relays."""
+    return [w.stats for w in status.workers if isinstance(w.stats, RelayStats)]
+
+
+def knows(hosts: int) -> Any:
+    """A condition on a status: so many other hosts are known and fresh."""
+    return lambda status: fleet_stats(status).fresh == hosts == fleet_stats(status).hosts

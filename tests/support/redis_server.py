@@ -1,0 +1,85 @@
+"""A real redis-server of its own, to be killed, stopped and filled up."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+import trio
+
+from tests.support.appliance import free_udp_port
+
+UP_WITHIN: Final = 20.0
+needs_redis = pytest.mark.skipif(
+    shutil.which("redis-server") is None, reason="redis-server is not installed"
+)
+
+
+class RedisServer:
+    """One server on a port of its own; it keeps nothing over a restart."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.port = port
+        self.url = f"redis://127.0.0.1:{port}"
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def launch(self, options: Sequence[str] = (), program: str = "redis-server") -> None:
+        """Start it; does not wait."""
+        command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        with (self._directory / f"redis-{self.port}.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--dir", str(self._directory), *options], stdout=log, stderr=log
+            )
+
+    async def start(self, options: Sequence[str] = ()) -> None:
+        """Start it, and wait until it answers."""
+        self.launch(options)
+        await self.until_up()
+
+    async def until_up(self) -> None:
+        """Wait until it answers."""
+        with trio.fail_after(UP_WITHIN):
+            while self.ask("PING") != b"+PONG\r\n":
+                await trio.sleep(0.02)
+
+    def ask(self, *words: str) -> bytes:
+        """What it answers to a command, as far as that fits; empty if it does not."""
+        lines = [f"*{len(words)}", *(f"${len(word)}\r\n{word}" for word in words)]
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1.0) as tcp:
+                tcp.sendall("".join(f"{line}\r\n" for line in lines).encode())
+                return tcp.recv(1 << 16)
+        except OSError:
+            return b""
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """It is gone, and what was in it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def redis_server() -> Iterator[RedisServer]:
+    """Not started yet; killed behind you."""
+    with tempfile.TemporaryDirectory(prefix="tandem-redis-") as name:
+        server = RedisServer(Path(name), free_udp_port())
+        try:
+            yield server
+        finally:
+            server.kill()

@@ -1,0 +1,146 @@
+"""What another host says is taken whole or not at all."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.ids import ClusterId, Endpoint, Epoch, HostId, Route, TransceiverId
+from ipc.messages.fleet import FleetHost, FleetTransceiver
+from workers.fleet.core.notice import (
+    MAX_NOTICE,
+    MOST_WORKERS,
+    Beat,
+    Unbelievable,
+    encode_beat,
+    encode_host,
+    encode_notice,
+    parse_host,
+    parse_notice,
+)
+
+NAME = HostId("0123456789abcdef")
+numbers = st.integers(0, 65535)
+endpoints = st.builds(
+    Endpoint,
+    st.ip_addresses()
+    .filter(lambda a: not (a.is_unspecified or a.is_multicast))
+    .map(str)
+    .filter(lambda text: "." not in text or ":" not in text),
+    st.integers(1, 65535),
+)
+beats = st.builds(Beat, st.just(NAME), *(st.integers(0, 2**63 - 1) for _ in range(4)))
+
+
+@st.composite
+def hosts(draw: st.DrawFn) -> FleetHost:
+    cluster = ClusterId(draw(numbers))
+    return FleetHost(
+        NAME,
+        cluster,
+        draw(st.sampled_from(["starting", "ready", "degraded", "draining"])),
+        tuple(draw(st.lists(endpoints, max_size=4))),
+        tuple(draw(st.lists(endpoints, max_size=4))),
+        tuple(
+            FleetTransceiver(
+                Route(cluster, TransceiverId(draw(numbers)), Epoch(draw(numbers))),
+                draw(endpoints),
+                draw(st.booleans()),
+            )
+            for _ in range(draw(st.integers(0, 3)))
+        ),
+        max_sessions=draw(st.integers(0, 2**31 - 1)),
+    )
+
+
+@given(beats, hosts())
+def test_what_is_said_arrives(beat: Beat, host: FleetHost) -> None:
+    assert parse_notice(encode_beat(beat)) == (beat, None)
+    assert parse_notice(encode_notice(beat, host)) == (beat, host)
+    assert parse_host(NAME, encode_host(host)) == host
+
+
+@given(st.binary(max_size=200))
+def test_nonsense_is_counted_and_nothing_else(data: bytes) -> None:
+    for parse in (parse_notice, lambda data: parse_host(NAME, data)):
+        try:
+            parse(data)
+        except Unbelievable as why:
+            assert str(why)
+
+
+@given(beats, hosts(), st.data())
+def test_damage_is_no_crash(beat: Beat, host: FleetHost, data: st.DataObject) -> None:
+    notice = bytearray(encode_notice(beat, host))
+    for _ in range(data.draw(st.integers(1, 3))):
+        notice[data.draw(st.integers(0, len(notice) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        parse_notice(bytes(notice))
+    except Unbelievable as why:
+        assert str(why)
+
+
+def raw(*values: object) -> bytes:
+    return msgspec.msgpack.encode(values)
+
+
+def what(**changed: object) -> bytes:
+    fields = {
+        "cluster": 1,
+        "state": "ready",
+        "advertise": [],
+        "relays": [],
+        "transceivers": [],
+        "most": 1,
+    }
+    return msgspec.msgpack.encode(list((fields | changed).values()))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        what(cluster=65536),
+        what(cluster=-1),
+        what(state="excellent"),
+        what(relays=[["localhost", 1]]),
+        what(relays=[["10.0.0.1", 0]]),
+        what(relays=[["10.0.0.1", 65536]]),
+        what(relays=[["0.0.0.0", 1]]),
+        what(relays=[["224.0.0.1", 1]]),
+        what(relays=[["::0001", 1]]),
+        what(advertise=[["10.0.0.1", 1]] * 65),
+        what(transceivers=[[65536, 1, ["10.0.0.1", 1], True]]),
+        what(transceivers=[[1, 1, ["10.0.0.1", 1], True]] * (MOST_WORKERS + 1)),
+        what(most=-1),
+        b"\xc0" * (MAX_NOTICE + 1),
+    ],
+)
+def test_a_host_that_cannot_be(data: bytes) -> None:
+    with pytest.raises(Unbelievable):
+        parse_host(NAME, data)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (raw(2, NAME, 1, 1, 1, 1), "other_format"),
+        (raw(1, "short", 1, 1, 1, 1), "malformed"),
+        (raw(1, "0123456789ABCDEF", 1, 1, 1, 1), "malformed"),
+        (raw(1, NAME, -1, 1, 1, 1), "malformed"),
+        (raw(1, NAME, 1, 1, 1, 2**63), "malformed"),
+        (raw(1, NAME, 1, 1, 1, 1, "what"), "malformed"),
+        (b"\x91" * 5000, "malformed"),
+        (b"x" * (MAX_NOTICE + 1), "oversize"),
+    ],
+)
+def test_a_notice_that_is_none(data: bytes, why: str) -> None:
+    with pytest.raises(Unbelievable, match=why):
+        parse_notice(data)
+
+
+def test_fields_of_a_later_version_do_no_harm() -> None:
+    beat = Beat(NAME, 1, 2, 3, 4)
+    later = [*msgspec.msgpack.decode(encode_beat(beat)), "more"]
+    assert parse_notice(msgspec.msgpack.encode(later)) == (beat, None)

@@ -1,0 +1,155 @@
+"""The other hosts, and when one is gone.
+
+A host lives as long as its beats go on, by the clock of whoever listens: no two clocks are compared. What
+counts is not time but silence, and that only while there was something to hear: while Redis is away nobody
+grows older, and a Redis that comes back empty takes nobody away. A host is gone when it has been silent for
+SILENT in every way in which it was ever heard.
+
+Routes that are withdrawn too early end calls; those that are withdrawn too late cost nothing. So there are
+two bounds: after STALE seconds a host is not *fresh* any more, which is for those who place new calls.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from config.ids import HostId
+from ipc.messages.fleet import FleetHost
+from workers.fleet.core.notice import Beat
+
+STALE: Final = 3.0
+SILENT: Final = 10.0
+MOST: Final = 2048
+"""Hosts; what a supervisor is told of them must fit a message."""
+MOST_PARTS: Final = 12_000
+"""Relays, transceivers and addresses of all of them."""
+_NO_VERSION: Final = (-1, -1)
+
+
+class Way(Enum):
+    """How a host is heard."""
+
+    PEER = "peer"
+    REDIS = "redis"
+
+
+class _Known:
+    __slots__ = ("beats", "host", "silence", "version")
+
+    def __init__(self, host: FleetHost) -> None:
+        self.host = host
+        self.version = _NO_VERSION
+        self.beats: dict[Way, tuple[int, int]] = {}
+        self.silence: dict[Way, float] = {}
+
+    @property
+    def parts(self) -> int:
+        return _parts(self.host)
+
+    @property
+    def silent(self) -> float:
+        return min(self.silence.values())
+
+
+class Hosts:
+    """Everybody but ourselves."""
+
+    def __init__(self, own: HostId, incarnation: int) -> None:
+        self._own = own
+        self._incarnation = incarnation
+        self._known: dict[HostId, _Known] = {}
+        self._parts = 0
+        self._gone: dict[HostId, tuple[int, int]] = {}
+        """The last beats of those whose beats are in Redis still."""
+        self.refused: Counter[str] = Counter()
+        """What was heard and not believed, by reason."""
+
+    def recall(self, hosts: Iterable[FleetHost], ways: Iterable[Way]) -> None:
+        """Begin with what an earlier process knew: these were heard in all ways that there are."""
+        for host in hosts:
+            if host.host != self._own and host.host not in self._known:
+                known = self._known[host.host] = _Known(host)
+                known.silence = dict.fromkeys(ways, 0.0)
+                self._parts += known.parts
+
+    def wants(self, beat: Beat, way: Way) -> bool:
+        """Take a beat, and say whether what its host is has to be asked for."""
+        if beat.host == self._own:
+            if beat.incarnation != self._incarnation and way is Way.PEER:
+                self.refused["our_own_name"] += 1
+            return False
+        known = self._known.get(beat.host)
+        now = (beat.incarnation, beat.count)
+        if known is None:
+            if way is Way.REDIS and self._gone.get(beat.host) == now:
+                return False
+            if len(self._known) >= MOST:
+                self.refused["too_many"] += 1
+                return False
+            return True
+        last = known.beats.get(way)
+        if last is not None and last[0] == now[0] and last[1] > now[1]:
+            return False  # overtaken on its way
+        if last != now:
+            known.beats[way] = now
+            known.silence[way] = 0.0
+            known.host = msgspec.structs.replace(known.host, sessions=beat.sessions)
+        return known.version != (beat.incarnation, beat.version)
+
+    def learn(self, beat: Beat, host: FleetHost, way: Way) -> None:
+        """A beat that was wanted, and what its host is."""
+        known = self._known.get(beat.host)
+        more = _parts(host) - (known.parts if known else 0)
+        if self._parts + more > MOST_PARTS:
+            self.refused["too_many"] += 1
+            return
+        if known is None:
+            if beat.host == self._own or len(self._known) >= MOST:
+                return
+            known = self._known[beat.host] = _Known(host)
+            known.beats[way] = (beat.incarnation, beat.count)
+            known.silence[way] = 0.0
+        self._parts += more
+        known.host = msgspec.structs.replace(host, sessions=beat.sessions)
+        known.version = (beat.incarnation, beat.version)
+
+    def pass_time(self, way: Way, seconds: float) -> None:
+        """So long could be listened in this way; who was not heard in it is that much more silent."""
+        for name, known in list(self._known.items()):
+            if way in known.silence:
+                known.silence[way] += seconds
+                if known.silent > SILENT:
+                    del self._known[name]
+                    self._parts -= known.parts
+                    if Way.REDIS in known.beats:
+                        self._gone[name] = known.beats[Way.REDIS]
+
+    def gone(self, present: Collection[HostId]) -> tuple[HostId, ...]:
+        """Of those that are in Redis: who is gone and should not be there any more."""
+        self._gone = {
+            host: beat
+            for host, beat in self._gone.items()
+            if host in present and host not in self._known
+        }
+        return tuple(self._gone)
+
+    def view(self) -> tuple[FleetHost, ...]:
+        """All that live, in the order of their names."""
+        return tuple(
+            msgspec.structs.replace(known.host, fresh=known.silent <= STALE)
+            for _, known in sorted(self._known.items())
+        )
+
+
+def _parts(host: FleetHost) -> int:
+    return len(host.relays) + len(host.transceivers) + len(host.advertise)
+
+
+def lasting(hosts: Iterable[FleetHost]) -> tuple[FleetHost, ...]:
+    """Without what changes all the time: by this one sees whether there is news."""
+    return tuple(msgspec.structs.replace(host, sessions=0) for host in hosts)

@@ -1,0 +1,250 @@
+"""What this host keeps in a Redis or Valkey, and all that can go wrong. The only file that knows coredis.
+
+Every method is one round trip, or raises StoreFailed within WITHIN; nothing waits longer, and nothing else
+is raised. Whatever a server answers that is not what such a server answers is StoreFailed, too.
+
+    <prefix>:{<cluster>}:beats   hash, host -> beat                     all hosts write, twice a second
+    <prefix>:{<cluster>}:hosts   hash, host -> what it is               written when that changes
+    <prefix>:{<cluster>}:ids     hash, number -> "host expiry"          see core/lease.py
+    <prefix>:clusters            set of cluster numbers
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias, TypeVar
+
+import coredis
+import trio
+from coredis import exceptions
+from coredis.connection import TCPLocation
+from coredis.patterns.pipeline import ClusterPipeline, Pipeline
+from coredis.retry import NoRetryPolicy
+
+from config.ids import ClusterId, HostId
+from config.redis_url import RedisKind, RedisPlace
+from workers.fleet.core.lease import LEASE, SCRIPT, SETTLE, LeaseRequest
+
+WITHIN: Final = 0.5
+"""Seconds that one round trip may take, connecting included."""
+OPEN_WITHIN: Final = 2.0
+"""Seconds to find out who the primary is, or which members a Cluster has."""
+CONNECTIONS: Final = 4
+MOST_CLUSTERS: Final = 1024
+_HOST_LENGTH: Final = 16
+
+_Client: TypeAlias = coredis.Redis[bytes] | coredis.RedisCluster[bytes]
+_Pipe: TypeAlias = Pipeline[bytes] | ClusterPipeline[bytes]
+_T = TypeVar("_T")
+
+
+class StoreFailed(Exception):
+    """It did not work; the text is a word for a counter, `detail` for a human."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason)
+        self.detail = detail
+
+
+class Store:
+    """An open client."""
+
+    def __init__(self, client: _Client, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    async def beat(
+        self, cluster: ClusterId, own: HostId, beat: bytes, what: bytes | None
+    ) -> tuple[dict[HostId, bytes], bool]:
+        """Say that we live, and what we are if `what` is given; hear who else of that cluster does.
+
+        The second is True if the registry did not know us: it is new, or has lost what it knew.
+        """
+
+        def ask(pipe: _Pipe) -> list[Awaitable[Any]]:
+            asked: list[Awaitable[Any]] = [
+                pipe.hset(self._key(cluster, "beats"), {own: beat}),
+                pipe.hgetall(self._key(cluster, "beats")),
+            ]
+            if what is not None:
+                asked.append(pipe.hset(self._key(cluster, "hosts"), {own: what}))
+                asked.append(pipe.sadd(f"{self._prefix}:clusters", [str(cluster)]))
+            return asked
+
+        added, beats, *_ = await self._pipeline(ask)
+        return _beats(beats), added == 1
+
+    async def beats(self, cluster: ClusterId) -> dict[HostId, bytes]:
+        """Who lives in another cluster."""
+        return _beats(await self._within(lambda: self._client.hgetall(self._key(cluster, "beats"))))
+
+    async def clusters(self) -> list[ClusterId]:
+        """Which clusters there are, or were."""
+        found = await self._within(lambda: self._client.smembers(f"{self._prefix}:clusters"))
+        if not isinstance(found, set | frozenset):
+            raise StoreFailed("nonsense", "the clusters are no set")
+        numbers = sorted(int(n) for n in found if n.isdigit())
+        return [ClusterId(n) for n in numbers if n < 1 << 16][:MOST_CLUSTERS]
+
+    async def hosts(self, cluster: ClusterId, names: Sequence[HostId]) -> dict[HostId, bytes]:
+        """What these hosts are; who is not there is left out."""
+        found = await self._within(
+            lambda: self._client.hmget(self._key(cluster, "hosts"), list(names))
+        )
+        if len(found) != len(names):
+            raise StoreFailed("nonsense", "other hosts than were asked for")
+        return {
+            name: what for name, what in zip(names, found, strict=True) if isinstance(what, bytes)
+        }
+
+    async def forget(self, cluster: ClusterId, names: Iterable[HostId]) -> None:
+        """Take hosts out that are gone."""
+        gone = list(names)
+
+        def ask(pipe: _Pipe) -> list[Awaitable[Any]]:
+            keys = (self._key(cluster, "beats"), self._key(cluster, "hosts"))
+            return [pipe.hdel(key, gone) for key in keys]
+
+        await self._pipeline(ask)
+
+    async def lease(self, cluster: ClusterId, own: HostId, asked: LeaseRequest) -> list[int]:
+        """Ask for numbers (core/lease.py)."""
+        values: list[str | int] = [own, LEASE, SETTLE, asked.wanted, asked.first, *asked.held]
+        reply = await self._within(
+            lambda: self._client.eval(SCRIPT, [self._key(cluster, "ids")], values)
+        )
+        if not isinstance(reply, list) or not all(type(each) is int for each in reply):
+            raise StoreFailed("nonsense", "the lease is no list of numbers")
+        return [int(each) for each in reply if type(each) is int]
+
+    async def _pipeline(self, ask: Callable[[_Pipe], Collection[Awaitable[Any]]]) -> list[Any]:
+        async def run() -> list[Any]:
+            async with self._client.pipeline(transaction=False) as pipe:
+                asked = ask(pipe)
+            return [await each for each in asked]
+
+        return await self._within(run)
+
+    async def _within(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        try:
+            with trio.fail_after(WITHIN):
+                return await ask()
+        except StoreFailed:
+            raise
+        except Exception as error:  # what a library makes of a server's nonsense can be anything
+            raise _failure(error) from error
+
+    def _key(self, cluster: ClusterId, what: str) -> str:
+        return f"{self._prefix}:{{{cluster}}}:{what}"
+
+
+@asynccontextmanager
+async def open_store(place: RedisPlace, password: str, prefix: str) -> AsyncIterator[Store]:
+    """A client for that place, open. Raises StoreFailed if that cannot be, or if it goes to pieces.
+
+    Whoever uses it must not let an exception of their own out of it.
+    """
+    try:
+        with trio.CancelScope(deadline=trio.current_time() + OPEN_WITHIN) as opening:
+            async with _client(place, password) as client:
+                opening.deadline = math.inf
+                yield Store(client, prefix)
+    except Exception as error:  # as above
+        raise _failure(error) from error
+    if opening.cancelled_caught:
+        raise StoreFailed("timeout", f"not opened within {OPEN_WITHIN:g} s")
+
+
+@asynccontextmanager
+async def _client(place: RedisPlace, password: str) -> AsyncIterator[_Client]:
+    secret: dict[str, Any] = {"password": password or None, "username": place.user or None}
+    kept: dict[str, Any] = {
+        "stream_timeout": WITHIN,
+        "connect_timeout": WITHIN,
+        "max_connections": CONNECTIONS,
+        "retry_policy": NoRetryPolicy(),
+        "verify_version": False,
+        "ssl": place.tls,
+        "ssl_cert_reqs": "required" if place.tls else None,
+    }
+    match place.kind:
+        case RedisKind.SINGLE:
+            host, port = place.nodes[0]
+            async with coredis.Redis(host, port, db=place.database, **secret, **kept) as single:
+                yield single
+        case RedisKind.SENTINEL:
+            sentinel = coredis.Sentinel(
+                list(place.nodes), stream_timeout=WITHIN, connect_timeout=WITHIN
+            )
+            async with (
+                sentinel,
+                sentinel.primary_for(place.service, db=place.database, **secret, **kept) as primary,
+            ):
+                yield primary
+        case RedisKind.CLUSTER:
+            nodes = [TCPLocation(host, port) for host, port in place.nodes]
+            members: coredis.RedisCluster[bytes] = coredis.RedisCluster(
+                startup_nodes=nodes, decode_responses=False, **secret, **kept
+            )
+            async with members as cluster:
+                yield cluster
+
+
+def _beats(found: object) -> dict[HostId, bytes]:
+    if not isinstance(found, dict):
+        raise StoreFailed("nonsense", "the beats are no hash")
+    return {
+        HostId(name.decode("ascii")): beat
+        for name, beat in found.items()
+        if isinstance(name, bytes) and isinstance(beat, bytes)
+        if len(name) == _HOST_LENGTH and name.isalnum()
+    }
+
+
+_REASONS: Final = {
+    "READONLY": "read_only",
+    "OOM": "full",
+    "LOADING": "loading",
+    "NOAUTH": "not_allowed",
+    "WRONGPASS": "not_allowed",
+    "NOPERM": "not_allowed",
+    "MISCONF": "not_writable",
+    "CLUSTERDOWN": "cluster_down",
+    "MASTERDOWN": "no_primary",
+}
+"""First words of errors that a server answers with."""
+_KINDS: Final[dict[type[BaseException], str]] = {
+    exceptions.ReadOnlyError: "read_only",
+    exceptions.AuthenticationError: "not_allowed",
+    exceptions.AuthorizationError: "not_allowed",
+    exceptions.PrimaryNotFoundError: "no_primary",
+    exceptions.BusyLoadingError: "loading",
+    exceptions.ClusterDownError: "cluster_down",
+    exceptions.ProtocolError: "nonsense",
+    exceptions.ConnectionError: "unreachable",
+    OSError: "unreachable",
+}
+"""Errors for which the library has a class, the special before the general."""
+
+
+def _failure(error: BaseException) -> StoreFailed:
+    """A word for a counter and a line for a human, whatever was raised."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, StoreFailed):
+        return error
+    detail = " ".join(str(error).split())[:200] or type(error).__name__
+    if any(
+        isinstance(cause, TimeoutError | trio.TooSlowError)
+        for cause in (error, error.__cause__, error.__context__)
+    ):
+        return StoreFailed("timeout", f"no answer within {WITHIN:g} s")
+    for kind, reason in _KINDS.items():
+        if isinstance(error, kind):
+            return StoreFailed(reason, detail)
+    word = detail.partition(" ")[0]
+    if word in _REASONS:
+        return StoreFailed(_REASONS[word], detail)
+    return StoreFailed("nonsense", detail)

@@ -1,0 +1,174 @@
+"""This host in Redis, and the others from there: a beat twice a second, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from config.ids import ClusterId, HostId, TransceiverId
+from config.model import RedisSection
+from config.redis_url import parse_redis_url
+from ipc.log import Logger
+from workers.fleet.core.health import Health
+from workers.fleet.core.hosts import Hosts, Way
+from workers.fleet.core.lease import Lease
+from workers.fleet.core.notice import (
+    Beat,
+    Unbelievable,
+    encode_beat,
+    encode_host,
+    parse_host,
+    parse_notice,
+)
+from workers.fleet.core.own import Own
+from workers.fleet.redis import Store, StoreFailed, open_store
+
+BEAT: Final = 0.5
+"""Seconds between two beats: news is everywhere within one and a round trip."""
+EVERYWHERE: Final = 4
+"""Other clusters are looked at with every fourth beat."""
+
+
+class Registry:
+    """Keeps both in step, as long as Redis lets it."""
+
+    def __init__(
+        self,
+        section: RedisSection,
+        own: Own,
+        hosts: Hosts,
+        lease: Lease,
+        health: Health,
+        log: Logger,
+        *,
+        everywhere: bool,
+        leased: Callable[[tuple[TransceiverId, ...]], None],
+        heard: Callable[[], None],
+    ) -> None:
+        self._section = section
+        self._own = own
+        self._hosts = hosts
+        self._lease = lease
+        self._health = health
+        self._log = log
+        self._everywhere = everywhere
+        self._leased = leased
+        self._heard = heard
+        self._told = 0
+        """Version of what others can read of us."""
+        self._beats = 0
+        self._last: float | None = None
+        self._hurry = trio.Event()
+        self.store: Store | None = None
+        """Open and reached, as far as is known."""
+
+    def hurry(self) -> None:
+        """There is news: do not wait for the next beat."""
+        self._hurry.set()
+
+    async def keep(self) -> None:
+        """For ever, whatever becomes of Redis."""
+        place = parse_redis_url(self._section.url)
+        while True:
+            try:
+                async with open_store(place, self._password(), self._section.prefix) as store:
+                    await self._use(store)
+            except StoreFailed as failure:
+                self._failed(failure)
+            await trio.sleep(self._health.delay)
+
+    def _password(self) -> str:
+        if not self._section.password_file:
+            return ""
+        try:
+            return Path(self._section.password_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreFailed("password_file", str(error)) from None
+
+    async def _use(self, store: Store) -> None:
+        while True:
+            self._hurry = trio.Event()
+            try:
+                again = await self._round(store)
+            except StoreFailed as failure:
+                self._failed(failure)
+                await trio.sleep(self._health.delay)
+                continue
+            if not again:
+                with trio.move_on_after(BEAT):
+                    await self._hurry.wait()
+
+    def _failed(self, failure: StoreFailed) -> None:
+        self.store = None
+        if self._health.failed(str(failure), failure.detail, trio.current_time()):
+            self._log.warning("redis is away", reason=str(failure), why=failure.detail)
+
+    async def _round(self, store: Store) -> bool:
+        """One beat and what follows from it. True if the next one should not wait."""
+        beat, host = self._own.beat(), self._own.host
+        if beat is None or host is None:
+            return False
+        start = trio.current_time()
+        what = encode_host(host) if self._told != beat.version else None
+        beats, unknown = await store.beat(host.cluster, host.host, encode_beat(beat), what)
+        now = trio.current_time()
+        if self._health.succeeded(now - start, now):
+            self._log.info("redis is reached")
+        self.store = store
+        lost = unknown and what is None
+        self._told = 0 if lost else beat.version
+        if unknown:
+            self._lease.lost(now)
+        await self._hear(store, host.cluster, beats)
+        if self._everywhere and self._beats % EVERYWHERE == 0:
+            for cluster in await store.clusters():
+                if cluster != host.cluster:
+                    await self._hear(store, cluster, await store.beats(cluster))
+        self._beats += 1
+        # Only what could be heard is silence: not the time when nobody answered.
+        since = now if self._last is None else self._last
+        self._hosts.pass_time(Way.REDIS, min(now - since, 2 * BEAT))
+        self._last = now
+        self._heard()
+        await self._ask_for_numbers(store, host.cluster, host.host)
+        if gone := self._hosts.gone(beats.keys()):
+            await store.forget(host.cluster, gone)
+        return lost
+
+    async def _hear(self, store: Store, cluster: ClusterId, beats: Mapping[HostId, bytes]) -> None:
+        wanted: dict[HostId, Beat] = {}
+        for name, data in beats.items():
+            try:
+                beat, _ = parse_notice(data)
+            except Unbelievable as why:
+                self._hosts.refused[str(why)] += 1
+                continue
+            if beat.host == name and self._hosts.wants(beat, Way.REDIS):
+                wanted[name] = beat
+        if wanted:
+            await self._learn(store, cluster, wanted)
+
+    async def _learn(self, store: Store, cluster: ClusterId, wanted: Mapping[HostId, Beat]) -> None:
+        for name, data in (await store.hosts(cluster, list(wanted))).items():
+            try:
+                host = parse_host(name, data)
+            except Unbelievable as why:
+                self._hosts.refused[str(why)] += 1
+                continue
+            if host.cluster == cluster:
+                self._hosts.learn(wanted[name], host, Way.REDIS)
+
+    async def _ask_for_numbers(self, store: Store, cluster: ClusterId, own: HostId) -> None:
+        request = self._lease.request(trio.current_time())
+        if request is None:
+            return
+        reply = await store.lease(cluster, own, request)
+        try:
+            ids = self._lease.granted(reply, trio.current_time())
+        except ValueError as error:
+            raise StoreFailed("nonsense", str(error)) from None
+        if ids is not None:
+            self._leased(ids)
