@@ -11,7 +11,6 @@ Reports, consent and statistics are on wherever a peer has them; logs of good ev
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -22,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from bench import golang
 from bench.appliance import free_port
 from bench.placement import placed, started
 from bench.relay_peers import install as install_packages
@@ -70,7 +70,7 @@ general: {{ enabled = true, json = "compact", path = "{directory}/api" }}
 def install() -> None:
     """Bring what is missing; minutes the first time, nothing afterwards."""
     install_packages(PACKAGES)
-    _build_pion()
+    golang.build(_SOURCES / "pion", _PION)
     _install_aiortc()
 
 
@@ -150,26 +150,6 @@ def _listens(path: Path, process: subprocess.Popen[str]) -> bool:
                 time.sleep(0.2)
                 return process.poll() is None
     return False
-
-
-def _build_pion() -> None:
-    """In GOPATH mode, where Debian's Go libraries are; the copy is because sources must be in it."""
-    sources = _SOURCES / "pion"
-    if _PION.exists() and _PION.stat().st_mtime > (sources / "main.go").stat().st_mtime:
-        return
-    print("building the echo on Pion", file=sys.stderr, flush=True)
-    path = _BUILT / "gopath"
-    package = path / "src" / "pion-echo"
-    shutil.rmtree(package, ignore_errors=True)
-    shutil.copytree(sources, package)
-    settings = {
-        "GO111MODULE": "off",
-        "GOFLAGS": "",
-        "GOPATH": f"{path}:/usr/share/gocode",
-        "GOCACHE": str(_BUILT / "gocache"),
-    }
-    command = ["go", "build", "-o", str(_PION), "."]
-    subprocess.run(command, cwd=package, env={**os.environ, **settings}, check=True)
 
 
 def _install_aiortc() -> None:

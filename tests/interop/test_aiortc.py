@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from tests.support.appliance import TREE, running_appliance
+from tests.support.interop import shows
 from tests.support.peers import reachable
 
 pytestmark = pytest.mark.interop
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.interop
 PEER = TREE / "tests/interop/aiortc_peer.py"
 
 
+@shows("aiortc", "audio", "WHIP", "Realtime calls")
 @pytest.mark.parametrize("path", ["/v1/realtime/calls", "/whip/echo"])
 async def test_a_tone_comes_back(tmp_path: Path, path: str) -> None:
     async with running_appliance(tmp_path, reachable()) as appliance:

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from ipc.messages.admin import StatusReply
 from ipc.messages.stats import RelayStats, SignalingStats, TransceiverStats
 from tests.support.appliance import running_appliance
+from tests.support.interop import shows
 from tests.support.peers import STATS, chromium, reachable
 
 pytestmark = pytest.mark.interop
@@ -98,6 +99,7 @@ def talk(url: str, directory: Path) -> None:
         assert errors == []
 
 
+@shows("Chromium", "audio")
 async def test_what_is_said_comes_back(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, reachable()) as appliance:
         await trio.to_thread.run_sync(talk, appliance.url, tmp_path)
@@ -134,6 +136,7 @@ def interrupted(url: str, directory: Path) -> None:
         assert errors == []
 
 
+@shows("Chromium", "a new call after a broken one")
 async def test_a_broken_call_is_tried_once_more(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, reachable()) as appliance:
         await trio.to_thread.run_sync(interrupted, appliance.url, tmp_path)

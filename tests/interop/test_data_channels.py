@@ -15,6 +15,7 @@ from bench.datachannel import SIZE, losing, transfer
 from bench.delay import delayed
 from bench.setup import reachable as own_address
 from tests.support.appliance import TREE, free_udp_port, running_appliance
+from tests.support.interop import shows
 from tests.support.peers import chromium, reachable
 
 pytestmark = pytest.mark.interop
@@ -91,6 +92,7 @@ async ({ size, chunk }) => {
 """
 
 
+@shows("aiortc", "data channel")
 async def test_aiortc(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, reachable()) as appliance:
         with trio.fail_after(60):
@@ -113,6 +115,7 @@ def exchange(url: str, directory: Path, result: dict[str, Any]) -> None:
         result.update(page.evaluate(CALL, {"size": 10 << 20, "chunk": 1 << 16}))
 
 
+@shows("Chromium", "data channel")
 async def test_chromium(tmp_path: Path) -> None:
     result: dict[str, Any] = {}
     async with running_appliance(tmp_path, reachable()) as appliance:
@@ -132,6 +135,7 @@ def lossy_transfer(url: str, directory: Path, result: dict[str, Any]) -> None:
         result.update(transfer(page))
 
 
+@shows("Chromium", "data channel through 5 % loss")
 async def test_chromium_with_a_twentieth_lost_each_way(tmp_path: Path) -> None:
     """The round trip is 4 ms: under random loss the time a transfer takes is a multiple of it."""
     port = free_udp_port()

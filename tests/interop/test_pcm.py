@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from tests.support.appliance import TREE, running_appliance
+from tests.support.interop import shows
 from tests.support.peers import chromium, reachable
 
 pytestmark = pytest.mark.interop
@@ -64,6 +65,7 @@ async ({ pitch, only }) => {
 """
 
 
+@shows("aiortc", "PCM for the back end", "concealment of 10 % loss")
 @pytest.mark.parametrize("loss", [0.0, 0.1])
 async def test_aiortc(tmp_path: Path, loss: float) -> None:
     async with running_appliance(tmp_path, reachable()) as appliance:
@@ -92,6 +94,7 @@ def browse(url: str, directory: Path, argument: dict[str, Any]) -> dict[str, Any
         return result
 
 
+@shows("Chromium", "PCM for the back end", "G.711")
 @pytest.mark.parametrize("only", ["", "audio/PCMU"])
 async def test_chromium(tmp_path: Path, only: str) -> None:
     pitch = 700

@@ -16,6 +16,7 @@ import trio
 from appliance.supervisor.addresses import own_addresses
 from bench.delay import delayed
 from tests.support.appliance import free_udp_port, running_appliance
+from tests.support.interop import shows
 from tests.support.peers import chromium
 from workers.transceiver.core.checks import DTLS_ACKS, DTLS_DATA, parse_binding
 from workers.transceiver.core.stun_codec import stun
@@ -112,6 +113,7 @@ async def through(directory: Path, trials: str, browse: Callable[[Any, Wire], No
             await trio.to_thread.run_sync(partial(run, appliance.url))
 
 
+@shows("Chromium", "SPED", "SNAP", "WHIP")
 async def test_the_handshake_happens_in_the_checks(tmp_path: Path) -> None:
     def browse(page: Any, wire: Wire) -> None:
         result = page.evaluate(CALL, 3500)  # longer than Chromium waits between two checks

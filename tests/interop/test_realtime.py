@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from tests.support.appliance import TREE, running_appliance
+from tests.support.interop import shows
 from tests.support.peers import chromium, reachable
 from tests.support.realtime_server import RealtimeServer, realtime_server
 from tests.support.services import offer
@@ -37,6 +38,7 @@ def browse(url: str, directory: Path, argument: dict[str, Any]) -> dict[str, Any
         return result
 
 
+@shows("Chromium", "Realtime calls")
 async def test_a_browser_talks_to_a_realtime_server(tmp_path: Path) -> None:
     session = {"type": "realtime", "model": "m", "instructions": "Be kind."}
     found: dict[str, Any] = {}
@@ -109,6 +111,7 @@ async ({ pitch }) => {
 """
 
 
+@shows("Chromium", "JavaScript SDK of the Realtime API")
 @pytest.mark.skipif(not SDK.exists(), reason="the official JavaScript SDK is not installed")
 async def test_the_official_javascript_sdk(tmp_path: Path) -> None:
     found: dict[str, Any] = {}

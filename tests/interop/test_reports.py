@@ -15,6 +15,7 @@ from ipc.messages.admin import SessionsRequest
 from ipc.messages.sessions import SessionList
 from ipc.rpc import call_blocking
 from tests.support.appliance import TREE, Appliance, running_appliance
+from tests.support.interop import shows
 from tests.support.peers import chromium, reachable
 
 pytestmark = pytest.mark.interop
@@ -65,6 +66,7 @@ def browse(appliance: Appliance, directory: Path, result: dict[str, Any]) -> Non
             page.wait_for_timeout(100)
 
 
+@shows("Chromium", "RTCP reports both ways")
 async def test_chromium(tmp_path: Path) -> None:
     found: dict[str, Any] = {}
     async with running_appliance(tmp_path, reachable()) as appliance:
@@ -87,6 +89,7 @@ async def test_chromium(tmp_path: Path) -> None:
     assert row.round_trip_ms < 500
 
 
+@shows("aiortc", "RTCP reports both ways")
 async def test_aiortc(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, reachable()) as appliance:
         with trio.fail_after(60):

@@ -12,6 +12,7 @@ import trio
 from ipc.messages.stats import TransceiverStats
 from tests.interop.test_chromium import of
 from tests.support.appliance import running_appliance
+from tests.support.interop import shows
 from tests.support.peers import chromium, reachable
 
 pytestmark = pytest.mark.interop
@@ -131,6 +132,7 @@ def run(script: str, argument: Any, url: str, directory: Path) -> Any:
         return page.evaluate(script, argument)
 
 
+@shows("Chromium", "ICE restart")
 async def test_restarts_while_it_talks(tmp_path: Path) -> None:
     times = 3
     async with running_appliance(tmp_path, reachable()) as appliance:

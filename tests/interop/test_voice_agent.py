@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from tests.support.appliance import TREE, running_appliance
+from tests.support.interop import shows
 from tests.support.peers import chromium, reachable
 from tests.support.services import configured, service, there
 from tests.support.short_path import short_directory as short_directory
@@ -78,6 +79,7 @@ def converse(url: str, directory: Path, dialogue: Path) -> dict[str, Any]:
         return report
 
 
+@shows("Chromium", "a spoken dialogue, interrupted")
 async def test_two_turns_and_an_interruption(tmp_path: Path, short_directory: Path) -> None:
     endpoint = f"ipc://{short_directory}/a.sock"
     dialogue = write_dialogue(tmp_path / "dialogue.wav", (3.0, 5.0, 8.0))

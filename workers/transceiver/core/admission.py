@@ -79,6 +79,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
     data = agreement.data
     if data is not None and data.their_init:
         data = msgspec.structs.replace(data, our_init=make_init(entropy))
+    ssrc = int.from_bytes(entropy(4), "big")
     answer = encode_answer(
         agreement,
         local=local,
@@ -86,6 +87,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         advertise=settings.advertise,
         origin=int.from_bytes(entropy(8), "big") >> 1,
         sctp_init=data.our_init if data is not None else b"",
+        ssrc=ssrc,
     )
     parameters = SessionParameters(
         ice_role=IceRole.CONTROLLED,
@@ -100,6 +102,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         max_duration=_either(event.max_duration, settings.max_duration),
         idle_timeout=_either(event.idle_timeout, settings.idle_timeout),
         sped=bool(agreement.peer.sped),
+        ssrc=ssrc,
     )
     session = SessionId(f"rtc_{settings.route.cluster}_{_mint(settings, entropy)}")
     return Admitted(session, parameters, answer)

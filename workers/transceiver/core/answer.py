@@ -41,10 +41,11 @@ def encode_answer(
     advertise: Sequence[Endpoint],
     origin: int,
     sctp_init: bytes = b"",
+    ssrc: int | None = None,
 ) -> str:
     """The answer's text. `origin` is its session id, 63 bits; `advertise` has at least one address.
 
-    `sctp_init`: our INIT chunk, if data channels are set up by SNAP.
+    `sctp_init`: our INIT chunk, if data channels are set up by SNAP. `ssrc`: what our audio will have.
     """
     taken = agreement.accepted
     lines = [
@@ -59,7 +60,7 @@ def encode_answer(
     lines += ["a=ice-lite", f"a=ice-options:{options}", "a=msid-semantic: WMS *"]
     for section in agreement.offer.sections:
         if section is agreement.audio_section and agreement.audio is not None:
-            lines += _audio(section, agreement.audio, advertise[0])
+            lines += _audio(section, agreement.audio, advertise[0], ssrc)
         elif section is agreement.data_section:
             lines += _data(section, advertise[0], sctp_init)
         else:
@@ -97,7 +98,9 @@ def connection_line(endpoint: Endpoint) -> str:
     return f"c=IN {'IP6' if endpoint.is_ipv6 else 'IP4'} {endpoint.host}"
 
 
-def _audio(section: Section, audio: AudioParameters, default: Endpoint) -> list[str]:
+def _audio(
+    section: Section, audio: AudioParameters, default: Endpoint, ssrc: int | None
+) -> list[str]:
     formats = " ".join(str(codec.payload_type) for codec in audio.codecs)
     lines = [f"m=audio {default.port} {section.protocol} {formats}", connection_line(default)]
     if section.mid:
@@ -105,6 +108,8 @@ def _audio(section: Section, audio: AudioParameters, default: Endpoint) -> list[
     lines.append(f"a={direction_name(audio.sends, audio.receives)}")
     if audio.sends:
         lines.append(f"a=msid:{STREAM} {STREAM}-audio")
+        if ssrc is not None:  # Pion plays nothing else where there is a second section
+            lines.append(f"a=ssrc:{ssrc} msid:{STREAM} {STREAM}-audio")
     lines.append("a=rtcp-mux")
     if section.has("rtcp-rsize"):
         lines.append("a=rtcp-rsize")

@@ -54,6 +54,7 @@ def test_parameters_follow_from_offer_and_settings() -> None:
     assert parameters.audio.codecs[0].parameters == (
         "maxplaybackrate=48000;stereo=1;useinbandfec=1"
     )
+    assert f"a=ssrc:{parameters.ssrc} msid:" in session.answer  # a client may play nothing else
     answer = parse_answer(session.answer)
     assert answer.remote == parameters.local
     assert answer.fingerprints == (SETTINGS.fingerprint,)

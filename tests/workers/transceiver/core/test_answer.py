@@ -25,7 +25,9 @@ def offer(name: str = "chromium-audio-data") -> str:
 
 def answer(text: str, advertise: tuple[Endpoint, ...] = RELAYS) -> str:
     agreement = negotiate(parse_description(text))
-    return encode_answer(agreement, local=LOCAL, fingerprint=OURS, advertise=advertise, origin=77)
+    return encode_answer(
+        agreement, local=LOCAL, fingerprint=OURS, advertise=advertise, origin=77, ssrc=4_000_000_007
+    )
 
 
 def test_the_whole_answer_to_chromium() -> None:
@@ -43,6 +45,7 @@ def test_the_whole_answer_to_chromium() -> None:
         "a=mid:0",
         "a=sendrecv",
         "a=msid:tandem tandem-audio",
+        "a=ssrc:4000000007 msid:tandem tandem-audio",
         "a=rtcp-mux",
         "a=rtcp-rsize",
         "a=rtpmap:111 opus/48000/2",

@@ -1,0 +1,3 @@
+module tandem/tests/interop/pion-client
+
+go 1.19
