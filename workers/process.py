@@ -143,6 +143,12 @@ class Worker:
         """Descriptors of the other relays' shared memory, for reading only; may be empty like `table`."""
         return self.holdings.sibling_tables()
 
+    @property
+    def rpc_endpoint(self) -> str:
+        """Where this process may answer requests; no other one ever has that end point."""
+        assignment = self.assignment
+        return f"ipc://{assignment.runtime_directory}/{assignment.name}-{assignment.generation}.rpc"
+
     async def ready(self, ready: Ready) -> None:
         """Say that this worker serves now; said again to every later supervisor."""
         self._ready = ready

@@ -13,12 +13,17 @@ import click
 VERBS: Final = {
     "run": "Start the appliance and serve until told to stop.",
     "status": "Show the appliance and its workers.",
+    "top": "Watch the appliance live: load, traffic, loss, with sparklines.",
+    "workers": "Show the processes in detail.",
+    "sessions": "List the live sessions, look at one, or end one.",
+    "flows": "List the flows of the relays: who talks to which transceiver.",
+    "trace": "Follow a ufrag, a session or a client to its end.",
+    "events": "Show what has happened: to the appliance, to workers, to sessions.",
     "drain": "Take no new sessions; those that there are go on.",
     "undrain": "Take sessions again: take back `tandem drain`.",
     "reload": "Let the appliance read its configuration again.",
-    "sessions": "List the live sessions.",
-    "call": "Call a server like a browser would, and measure.",
     "config": "Check a configuration, show what it comes to, or what a reload would do.",
+    "call": "Call a server like a browser would, and measure.",
 }
 """First line of each command's help, here so that the overview imports none of them."""
 
@@ -46,14 +51,17 @@ Examples:
   tandem run
   tandem run -c /etc/tandem/tandem.toml
   tandem status --json
+  tandem sessions show rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2
+  tandem trace 203.0.113.9:51820
   tandem reload
   tandem call http://127.0.0.1:8080/v1/realtime/calls --count 20 --seconds 10
 
 \b
 Exit codes:
   0   done
-  1   some of the calls of `tandem call`, or a part of `tandem reload`, did not go as it should;
-      or `tandem config diff` found differences, or `tandem drain` has waited in vain
+  1   it was done, and the answer is no: some calls of `tandem call` failed, `tandem reload` was given up,
+      `tandem config diff` found differences, `tandem drain` has waited in vain, there is no such session,
+      `tandem trace` leads nowhere
   2   wrong usage
   69  no appliance runs, or something it needs is taken (an address, its directory)
   70  a bug: the traceback says where

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from config.ids import Endpoint
+from config.ids import Endpoint, Route
 from ipc.messages.admin import StatusReply, WorkerStatus
 from ipc.messages.sessions import SessionList
 from ipc.messages.stats import (
@@ -27,8 +27,8 @@ from ipc.messages.stats import (
     TransceiverStats,
 )
 
-_STATE_STYLES = {"ready": "green", "starting": "cyan", "draining": "yellow", "cordoned": "yellow"}
-_NONE = "-"
+STATE_STYLES = {"ready": "green", "starting": "cyan", "draining": "yellow", "cordoned": "yellow"}
+NONE = "-"
 
 
 def show(renderable: RenderableType) -> None:
@@ -39,9 +39,9 @@ def show(renderable: RenderableType) -> None:
     console.print(renderable)
 
 
-def as_json(value: object) -> str:
-    """Every field, defaults too, so that a program always finds the same keys."""
-    return json.dumps(_plain(value), indent=2)
+def as_json(value: object, indent: int | None = 2) -> str:
+    """Every field, defaults too, so that a program always finds the same keys; None: all in a line."""
+    return json.dumps(_plain(value), indent=indent)
 
 
 def _plain(value: object) -> object:
@@ -51,6 +51,8 @@ def _plain(value: object) -> object:
             return {name: _plain(getattr(value, name)) for name in fields}
         case Endpoint():
             return str(value)
+        case Route():
+            return value._asdict()
         case Enum():
             return value.value
         case dict():
@@ -63,13 +65,13 @@ def _plain(value: object) -> object:
 
 def status_view(status: StatusReply) -> RenderableType:
     """The appliance in a few lines, its workers, one a row, and what there is to say about them."""
-    style = _STATE_STYLES.get(status.state, "red")
+    style = STATE_STYLES.get(status.state, "red")
     state = f"[{style}]{escape(status.state)}[/] for {duration(status.uptime)}"
     head = Table.grid(padding=(0, 2))
     head.add_row("tandem", f"{escape(status.version)}, {state}, process {status.pid}")
     head.add_row("page", escape(status.page))
-    head.add_row("relay", _endpoints(status.listen))
-    head.add_row("in answers", _endpoints(status.advertise))
+    head.add_row("relay", endpoints_of(status.listen))
+    head.add_row("in answers", endpoints_of(status.advertise))
     if drained := _drained(status):
         head.add_row("drained", f"[yellow]{escape(drained)}[/]")
     if status.spares:
@@ -135,24 +137,24 @@ def _ended(workers: Sequence[WorkerStatus]) -> str:
 
 def _workers(workers: Sequence[WorkerStatus]) -> Table:
     numbers = ("pid", "cpu", "up", "load", "in", "out", "drop", "cpu %", "memory")
-    table = _table(("worker", "state"), numbers)
+    table = table_of(("worker", "state"), numbers)
     for worker in workers:
         table.add_row(*_worker_row(worker))
     return table
 
 
 def _worker_row(worker: WorkerStatus) -> list[str]:
-    style = _STATE_STYLES.get(worker.state, "red")
+    style = STATE_STYLES.get(worker.state, "red")
     stats = worker.stats
-    busy = memory = _NONE
+    busy = memory = NONE
     if stats is not None:
         busy = f"{100 * stats.usage.cpu_seconds / max(worker.uptime, 1):.1f}"
         memory = f"{stats.usage.rss_bytes / 2**20:.0f} MB"
     return [
         escape(worker.name),
         f"[{style}]{escape(worker.state)}[/]",
-        str(worker.pid or _NONE),
-        _NONE if worker.cpu is None else str(worker.cpu),
+        str(worker.pid or NONE),
+        NONE if worker.cpu is None else str(worker.cpu),
         duration(worker.uptime),
         count(worker.sessions),
         *_traffic(worker),
@@ -173,11 +175,11 @@ def _traffic(worker: WorkerStatus) -> tuple[str, str, str]:
             return count(transceiver.records_in), count(transceiver.records_out), count(dropped)
         case SignalingStats() as signaling:
             answered = sum(signaling.responses.values())
-            return _NONE, count(answered), count(signaling.guarded)
+            return NONE, count(answered), count(signaling.guarded)
         case RealtimeStats() as realtime:
-            return _NONE, _NONE, count(sum(realtime.dropped.values()))
+            return NONE, NONE, count(sum(realtime.dropped.values()))
         case FleetStats() | None:
-            return _NONE, _NONE, _NONE
+            return NONE, NONE, NONE
         case _ as never:
             assert_never(never)
 
@@ -203,7 +205,7 @@ def sessions_view(sessions: SessionList) -> RenderableType:
     if not sessions.rows:
         return Text("no sessions")
     numbers = ("age", "rtt", "in", "lost", "jitter", "out", "lost", "jitter")
-    table = _table(("session", "worker", "state"), numbers)
+    table = table_of(("session", "worker", "state"), numbers)
     table.add_column("codec")
     table.add_column("path", overflow="fold")
     for row in sessions.rows:
@@ -212,15 +214,15 @@ def sessions_view(sessions: SessionList) -> RenderableType:
             escape(row.worker),
             escape(row.state),
             duration(row.age),
-            _milliseconds(row.round_trip_ms),
+            milliseconds(row.round_trip_ms),
             count(row.packets_in),
             count(row.lost),
-            _milliseconds(row.jitter_ms),
+            milliseconds(row.jitter_ms),
             count(row.packets_out),
-            _NONE if row.peer_lost is None else count(row.peer_lost),
-            _milliseconds(row.peer_jitter_ms),
-            escape(row.codec or _NONE),
-            escape(row.path or _NONE),
+            NONE if row.peer_lost is None else count(row.peer_lost),
+            milliseconds(row.peer_jitter_ms),
+            escape(row.codec or NONE),
+            escape(row.path or NONE),
         )
     if sessions.total > len(sessions.rows):
         return Group(table, Text(f"{len(sessions.rows)} of {sessions.total} sessions shown"))
@@ -250,11 +252,13 @@ def count(number: int) -> str:
     return f"{number / 1000:.4g}k"
 
 
-def _milliseconds(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.1f} ms"
+def milliseconds(value: float | None) -> str:
+    """With its unit, if there is one."""
+    return NONE if value is None else f"{value:.1f} ms"
 
 
-def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
+def table_of(words: Sequence[str], numbers: Sequence[str]) -> Table:
+    """An empty one with these columns, numbers to the right."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0, header_style="bold")
     for name in words:
         table.add_column(name, no_wrap=True)
@@ -263,5 +267,6 @@ def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
     return table
 
 
-def _endpoints(endpoints: Sequence[Endpoint]) -> str:
-    return escape(", ".join(f"{endpoint}/udp" for endpoint in endpoints)) or _NONE
+def endpoints_of(endpoints: Sequence[Endpoint]) -> str:
+    """As operators write them."""
+    return escape(", ".join(f"{endpoint}/udp" for endpoint in endpoints)) or NONE

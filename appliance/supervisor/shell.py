@@ -76,6 +76,8 @@ class Shell:
         """Called when the last process of a name is gone."""
         self.on_numbers: Callable[[tuple[TransceiverId, ...]], None] = lambda ids: None
         """Called with leased numbers that are to be kept; may raise OSError."""
+        self.on_change: Callable[[WorkerChanged | ApplianceChanged], None] = lambda change: None
+        """Called when a worker, or the appliance, has entered a state."""
         self.state = trio.Event()
         """Set, and replaced, at every change of the appliance's state."""
         self.finished = trio.Event()
@@ -155,9 +157,11 @@ class Shell:
                     process.kill()
             case WorkerChanged():
                 self._tell(output)
+                self.on_change(output)
             case ApplianceChanged():
                 self._log.info("appliance", state=output.state.value)
                 notify(f"STATUS={output.state.value}")
+                self.on_change(output)
                 self.state.set()
                 self.state = trio.Event()
             case Steer():

@@ -1,18 +1,19 @@
-"""What operators ask on the admin socket: how the appliance is, and which sessions there are."""
+"""What operators ask on the admin socket: how the appliance is, and what its workers know."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib import metadata
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 import trio
 
 from appliance.supervisor.core.interface import CordonRequested
+from appliance.supervisor.events import EventDesk
+from appliance.supervisor.inquiry import Inquiry
 from config.ids import WorkerName
-from ipc.log import Logger
 from ipc.messages import Message
 from ipc.messages.admin import (
     CordonRequest,
@@ -23,8 +24,12 @@ from ipc.messages.admin import (
     SessionsRequest,
     StatusReply,
     StatusRequest,
+    WorkerStatus,
 )
-from ipc.messages.sessions import ListSessions, SessionList
+from ipc.messages.details import FindSession
+from ipc.messages.events import WatchEvents
+from ipc.messages.flows import FlowsRequest
+from ipc.messages.sessions import EndSession
 from ipc.messages.stats import (
     FleetStats,
     RealtimeStats,
@@ -32,10 +37,8 @@ from ipc.messages.stats import (
     SignalingStats,
     TransceiverStats,
 )
-from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
+from ipc.messages.trace import TraceRequest
 
-SESSIONS_WITHIN: Final = 2.0
-"""Seconds a transceiver may take to list its sessions."""
 Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats | RealtimeStats | FleetStats
 
 
@@ -51,32 +54,32 @@ def version() -> str:
 class AdminDesk:
     """Answers the requests of the admin socket.
 
-    `status` gives the present state without the workers' own counters, `owners` the rpc end points of the
-    transceivers that serve, `reload` carries out a reload, `compare` says what one would do, `cordon` sets
-    or lifts a cordon and gives the problem, if there is one.
+    `status` gives the present state without the workers' own counters, `inquiry` asks the workers, `reload`
+    carries out a reload, `compare` says what one would do, `cordon` sets or lifts a cordon and gives the
+    problem, if there is one, `events` has what happened.
     """
 
     def __init__(
         self,
         status: Callable[[], StatusReply],
-        owners: Callable[[], Mapping[WorkerName, str]],
+        inquiry: Inquiry,
         reload: Callable[[ReloadRequest], Awaitable[ReloadReply | Failure]],
         compare: Callable[[DiffRequest], ReloadReply],
         cordon: Callable[[CordonRequested], str],
-        log: Logger,
+        events: EventDesk,
     ) -> None:
         self._status = status
-        self._owners = owners
+        self._inquiry = inquiry
         self._reload = reload
         self._compare = compare
         self._cordon = cordon
-        self._log = log
-        self._stats: dict[str, Stats] = {}
+        self._events = events
+        self._stats: dict[str, tuple[Stats, float]] = {}
 
     def keep_stats(self, message: Message) -> None:
         """Remember the newest counters of a worker; other news of the bus is not for this desk."""
         if isinstance(message, Stats):
-            self._stats[message.worker] = message
+            self._stats[message.worker] = message, trio.current_time()
 
     def forget_stats(self, worker: WorkerName) -> None:
         """The process that counted is gone."""
@@ -88,50 +91,38 @@ class AdminDesk:
             case StatusRequest():
                 return self.status()
             case SessionsRequest():
-                return await self.sessions(max(0, request.limit))
+                return await self._inquiry.sessions(max(0, request.limit))
+            case FindSession():
+                return await self._inquiry.find(request)
+            case EndSession():
+                return await self._inquiry.end(request)
+            case FlowsRequest():
+                return await self._inquiry.flows(request)
+            case TraceRequest():
+                return await self._inquiry.trace(request)
             case ReloadRequest():
-                return await self._reload(request)
+                reply = await self._reload(request)
+                if isinstance(reply, ReloadReply):
+                    self._events.note_reload(reply)
+                return reply
             case DiffRequest():
                 return self._compare(request)
             case CordonRequest(workers=names, lift=lift):
                 problem = self._cordon(CordonRequested(tuple(map(WorkerName, names)), lift))
                 return Failure(why=problem) if problem else self.status()
+            case WatchEvents():
+                return await self._events.watch(request)
             case _:
                 return Failure(why=f"{type(request).__name__} is not asked here")
 
     def status(self) -> StatusReply:
         """The appliance at a glance, with the newest counters of each worker."""
         reply = self._status()
-        rows = tuple(
-            msgspec.structs.replace(row, stats=self._stats.get(row.name)) for row in reply.workers
-        )
-        return msgspec.structs.replace(reply, workers=rows)
+        return msgspec.structs.replace(reply, workers=tuple(map(self._with_stats, reply.workers)))
 
-    async def sessions(self, limit: int) -> SessionList | Failure:
-        """The sessions of all transceivers; one that does not answer in time is left out."""
-        lists: dict[WorkerName, SessionList] = {}
-        owners = self._owners()
-        async with trio.open_nursery() as nursery:
-            for worker, rpc in owners.items():
-                nursery.start_soon(self._ask, worker, rpc, limit, lists)
-        if owners and not lists:
-            return Failure(why="no transceiver answered in time")
-        rows = [
-            msgspec.structs.replace(row, worker=worker)
-            for worker in owners
-            if worker in lists
-            for row in lists[worker].rows
-        ]
-        return SessionList(tuple(rows[:limit]), sum(found.total for found in lists.values()))
-
-    async def _ask(
-        self, worker: WorkerName, rpc: str, limit: int, lists: dict[WorkerName, SessionList]
-    ) -> None:
-        with RpcClient(rpc) as client:
-            try:
-                reply = await client.call(ListSessions(limit), within=SESSIONS_WITHIN)
-            except (RpcTimeout, RpcFailed) as error:
-                self._log.warning("sessions not listed", of=worker, why=str(error))
-                return
-        if isinstance(reply, SessionList):
-            lists[worker] = reply
+    def _with_stats(self, row: WorkerStatus) -> WorkerStatus:
+        found = self._stats.get(row.name)
+        if found is None:
+            return row
+        stats, at = found
+        return msgspec.structs.replace(row, stats=stats, stats_age=trio.current_time() - at)

@@ -31,7 +31,9 @@ from appliance.supervisor.directories import (
     runtime_directory,
     state_directory,
 )
+from appliance.supervisor.events import EventDesk
 from appliance.supervisor.generations import Generations
+from appliance.supervisor.inquiry import Inquiry
 from appliance.supervisor.keys import check_api_keys, load_keys
 from appliance.supervisor.membership import Membership
 from appliance.supervisor.notify import keep_watchdog, notify, watchdog_interval
@@ -190,22 +192,24 @@ class _Appliance:
                     self._log,
                     on_change=self._work_with,
                 )
+                inquiry = Inquiry(self._core.places, self._config.cluster.id, self._log)
+                events = EventDesk()
                 desk = AdminDesk(
                     self._status,
-                    self._core.session_owners,
+                    inquiry,
                     reloader.reload,
                     reloader.compare,
                     shell.cordon,
-                    self._log,
+                    events,
                 )
-                shell.on_exit = desk.forget_stats
+                shell.on_exit, shell.on_change = desk.forget_stats, events.note_change
                 shell.on_numbers = self._membership.keep
                 if (interval := watchdog_interval()) is not None:
                     nursery.start_soon(keep_watchdog, interval)
                 nursery.start_soon(self._hear_signals, signals, shell)
                 nursery.start_soon(shell.listen)
                 nursery.start_soon(shell.keep_time)
-                nursery.start_soon(self._collect, bus, desk)
+                nursery.start_soon(self._collect, bus, desk, events)
                 nursery.start_soon(admin.serve, desk.answer)
                 nursery.start_soon(self._start, shell)
                 await shell.finished.wait()
@@ -261,9 +265,10 @@ class _Appliance:
             shell.feed(StopRequested() if draining else DrainRequested())
             draining = True
 
-    async def _collect(self, bus: Subscriber, desk: AdminDesk) -> None:
+    async def _collect(self, bus: Subscriber, desk: AdminDesk, events: EventDesk) -> None:
         async for message in bus:
             desk.keep_stats(message)
+            events.hear(message)
 
     def _status(self) -> StatusReply:
         now = trio.current_time()

@@ -17,7 +17,10 @@ from ipc.messages.admin import (
     StatusReply,
     StatusRequest,
 )
+from ipc.messages.details import FindSession, SessionDetail
+from ipc.messages.events import Events, WatchEvents
 from ipc.messages.fleet import Announce, FleetView, IdsLeased
+from ipc.messages.flows import DecodeUfrag, FlowList, FlowsRequest, ListFlows, UfragDecoded
 from ipc.messages.lifecycle import (
     Assignment,
     Drain,
@@ -57,6 +60,7 @@ from ipc.messages.stats import (
     SignalingStats,
     TransceiverStats,
 )
+from ipc.messages.trace import TraceReply, TraceRequest
 
 Message: TypeAlias = (
     Assignment
@@ -99,6 +103,17 @@ Message: TypeAlias = (
     | RealtimeStats
     | FleetStats
     | SessionEvents
+    | FindSession
+    | SessionDetail
+    | ListFlows
+    | FlowList
+    | FlowsRequest
+    | WatchEvents
+    | Events
+    | TraceRequest
+    | TraceReply
+    | DecodeUfrag
+    | UfragDecoded
     | StatusRequest
     | StatusReply
     | SessionsRequest

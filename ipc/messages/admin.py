@@ -34,6 +34,13 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     stats: RelayStats | TransceiverStats | SignalingStats | RealtimeStats | FleetStats | None = None
     cordoned: bool = False
     """An operator has said that it shall take no new sessions."""
+    stats_age: float = 0.0
+    """Seconds since the counters came."""
+    role: str = ""
+    generation: int = 0
+    """Number of its process, which no other one of this host has had."""
+    last_exit: str = ""
+    """Why the process before this one ended; empty if there was none, or it was replaced in order."""
 
 
 class SpareStatus(msgspec.Struct, frozen=True):

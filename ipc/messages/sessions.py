@@ -98,6 +98,8 @@ class EndSession(Tagged, frozen=True):
 
     session: SessionId
     reason: CloseReason = CloseReason.HANGUP
+    detail: str = ""
+    """For the log and the back end."""
 
 
 class SessionEnded(Tagged, frozen=True):

@@ -118,11 +118,13 @@ class FleetStats(Tagged, frozen=True):
 
 
 class SessionEvent(msgspec.Struct, frozen=True):
-    """A line of a session's life: `connected`, `path`, `closed`."""
+    """A line of a session's life: `created`, `connected`, `path`, `closed`."""
 
     session: str
     what: str
     detail: str = ""
+    at: float = 0.0
+    """Seconds since 1970."""
 
 
 class SessionEvents(Tagged, frozen=True):

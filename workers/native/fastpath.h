@@ -52,6 +52,16 @@ typedef struct {
 
 typedef struct { uint16_t route[3]; fp_endpoint peer; } fp_way;
 
+/* An installed flow, for who looks at the table. */
+typedef struct {
+    uint32_t label;
+    uint32_t seen;          /* the client's last datagram: CLOCK_MONOTONIC in units of 1/10 s */
+    uint16_t route[3];
+    uint16_t port;
+    uint32_t far;           /* label of a Global Relay, on the port for them */
+    fp_endpoint client, peer;
+} fp_flow;
+
 typedef struct fp fp;
 
 size_t fp_table_size(uint32_t capacity);
@@ -73,5 +83,7 @@ int fp_upcall_fd(fp *f);
 int fp_command_push(fp *f, const fp_command *command);
 size_t fp_take(fp *f, uint8_t *out, size_t room);
 int fp_ask_siblings(fp *f, const uint8_t client[18], int port, uint16_t route[3]);
+uint32_t fp_look(fp *f, uint32_t from, uint32_t slots, fp_flow *out, uint32_t *count);
+int fp_find(fp *f, const uint8_t client[18], int port, fp_flow *out);
 void fp_counters(fp *f, uint64_t *out);
 #endif

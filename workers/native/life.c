@@ -128,6 +128,35 @@ int fp_ask_siblings(fp *f, const uint8_t client[18], int port, uint16_t route[3]
     return any;
 }
 
+static void describe(const struct slot *s, uint32_t number, fp_flow *out) {
+    *out = (fp_flow){ .label = number << 8 | s->generation, .seen = s->seen, .port = s->port, .far = s->far };
+    out->client = s->client;
+    out->peer = s->peer;
+    memcpy(out->route, s->route, sizeof out->route);
+}
+
+/* Python's, while the thread goes on: the flows of so many slots from `from` on. The slot to go on with; 0 after the
+ * last. A slot that is being written is left out. */
+uint32_t fp_look(fp *f, uint32_t from, uint32_t slots, fp_flow *out, uint32_t *count) {
+    uint32_t used = kept_used(&f->kept), end = slots < used && from < used - slots ? from + slots : used;
+    struct slot copy;
+    *count = 0;
+    for (uint32_t i = from; i < end; i++)
+        if (slot_copy(&f->kept.table.slots[i], &copy) && copy.state == SLOT_INSTALLED) describe(&copy, i, &out[(*count)++]);
+    return end < used ? end : 0;
+}
+
+/* Likewise: the flow of that client on that socket, if there is one. */
+int fp_find(fp *f, const uint8_t client[18], int port, fp_flow *out) {
+    struct sibling own = { .fd = -1, .kept = f->kept };
+    struct slot copy;
+    fp_endpoint from;
+    memcpy(&from, client, sizeof from);
+    uint32_t found = sibling_find(&own, &from, &f->locals[port], &copy);
+    if (found) describe(&copy, found - 1, out);
+    return found != 0;
+}
+
 /* Python's. Read again if a round ended meanwhile: the next one writes where this reads. */
 void fp_counters(fp *f, uint64_t *out) {
     uint64_t before;

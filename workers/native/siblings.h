@@ -26,7 +26,8 @@ static inline int sibling_open(struct sibling *s) {
            kept_fits(&h, h.capacity) && kept_map(&s->kept, s->fd, h.capacity, PROT_READ);
 }
 
-static inline int sibling_find(struct sibling *sibling, const fp_endpoint *client, const fp_endpoint *local, struct slot *found) {
+/* The number of the slot, copied to `found`, and one more; 0 if there is none. */
+static inline uint32_t sibling_find(struct sibling *sibling, const fp_endpoint *client, const fp_endpoint *local, struct slot *found) {
     if (!sibling_open(sibling)) return 0;
     const struct table *t = &sibling->kept.table;
     const struct kept_header *h = sibling->kept.header;
@@ -38,12 +39,8 @@ static inline int sibling_find(struct sibling *sibling, const fp_endpoint *clien
     for (size_t i = hash; i - hash < SIBLING_PROBES && (entry = entry_at(t, i)); i++) {
         uint32_t number = (entry & ENTRY_SLOT) - 1;
         if (entry >> 24 != hash >> 56 || number >= t->capacity) continue;
-        struct slot *s = &t->slots[number];
-        uint32_t before = atomic_load_explicit(&s->sequence, memory_order_acquire);
-        memcpy((uint8_t *)found + sizeof found->sequence, (uint8_t *)s + sizeof s->sequence, sizeof *s - sizeof s->sequence);
-        atomic_thread_fence(memory_order_acquire);
-        if (before & 1 || atomic_load_explicit(&s->sequence, memory_order_relaxed) != before) continue;
-        if (found->state == SLOT_INSTALLED && found->port == port && !memcmp(&found->client, client, sizeof *client)) return 1;
+        if (!slot_copy(&t->slots[number], found)) continue;
+        if (found->state == SLOT_INSTALLED && found->port == port && !memcmp(&found->client, client, sizeof *client)) return number + 1;
     }
     return 0;
 }

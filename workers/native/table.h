@@ -122,6 +122,14 @@ static inline void slot_end(struct slot *s) {
     atomic_store_explicit(&s->sequence, atomic_load_explicit(&s->sequence, memory_order_relaxed) + 1, memory_order_release);
 }
 
+/* For any thread and process but the writer's: 0 if the slot was being written meanwhile. */
+static inline int slot_copy(const struct slot *s, struct slot *out) {
+    uint32_t before = atomic_load_explicit(&s->sequence, memory_order_acquire);
+    memcpy((uint8_t *)out + sizeof out->sequence, (const uint8_t *)s + sizeof s->sequence, sizeof *s - sizeof s->sequence);
+    atomic_thread_fence(memory_order_acquire);
+    return !(before & 1) && atomic_load_explicit(&s->sequence, memory_order_relaxed) == before;
+}
+
 static inline void index_add(struct table *t, const struct slot *s) {
     uint64_t hash = slot_hash(t, s);
     size_t i = hash;

@@ -13,6 +13,7 @@ from config.ids import Instant
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import RelayStats
+from ipc.rpc import RpcServer
 from workers.process import Worker
 from workers.relay.core.interface import (
     Draining,
@@ -34,6 +35,7 @@ from workers.relay.core.routes import route_changes
 from workers.relay.core.ways import Neighbours
 from workers.relay.datapath.base import Datapath, Source
 from workers.relay.datapath.choice import open_datapath
+from workers.relay.desk import AT_ONCE, Desk
 from workers.wire.ufrag import UfragKeys
 
 EVENT_BUDGET: Final = 32
@@ -198,15 +200,18 @@ async def serve(worker: Worker) -> None:
         _widen_send_buffer(sock, config.relay.receive_buffer)
     cluster = config.cluster
     neighbours = Neighbours(cluster.others, frozenset(cluster.global_relays), cluster.id)
-    with open_datapath(
-        config,
-        public,
-        link,
-        assignment.cpu,
-        table=worker.table(),
-        siblings=worker.sibling_tables(),
-        ingress=ingress[0] if ingress else None,
-    ) as (datapath, note):
+    with (
+        RpcServer(worker.rpc_endpoint, log=worker.log, limit=AT_ONCE) as rpc,
+        open_datapath(
+            config,
+            public,
+            link,
+            assignment.cpu,
+            table=worker.table(),
+            siblings=worker.sibling_tables(),
+            ingress=ingress[0] if ingress else None,
+        ) as (datapath, note),
+    ):
         core = Relay(
             UfragKeys(assignment.ufrag_keys, assignment.mint_with),
             os.urandom,
@@ -219,7 +224,11 @@ async def serve(worker: Worker) -> None:
         shell = RelayShell(core, datapath)
         worker.set_load(lambda: shell.flows)
         worker.set_stats(lambda: shell.stats(worker))
-        await _relay(worker, shell, datapath, Ready(link=link_endpoint, datapath=note))
+        ready = Ready(link=link_endpoint, rpc=rpc.endpoint, datapath=note)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rpc.serve, Desk(core, datapath).answer)
+            await _relay(worker, shell, datapath, ready)
+            nursery.cancel_scope.cancel()
 
 
 async def _relay(worker: Worker, shell: RelayShell, datapath: Datapath, ready: Ready) -> None:

@@ -11,10 +11,11 @@ from typing import Final, assert_never
 
 import trio
 
-from config.ids import Endpoint
+from config.ids import Endpoint, SessionId
 from ipc.backend.messages import ClientHints, Hello
 from ipc.messages import Message
 from ipc.messages.admin import Failure
+from ipc.messages.details import FindSession
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Relays, RelaysApplied
 from ipc.messages.sessions import (
@@ -247,8 +248,8 @@ class Transceiver:
                 )
             case PatchSession():
                 return self._patch(PatchIce(0, request.session, request.fragment, request.expected))
-            case EndSession(session=session, reason=reason):
-                outputs = self.handle(ForSession(session, CloseSession(reason)))
+            case EndSession(session=session, reason=reason, detail=why):
+                outputs = self.handle(ForSession(session, CloseSession(reason, why)))
                 ended = any(isinstance(output, FromSession) for output in outputs)
                 if ended:
                     return SessionEnded(session)
@@ -257,6 +258,10 @@ class Transceiver:
                 return SessionCount(self._sessions.count(key))
             case WatchSessions():
                 return await self._told.watch(request)
+            case FindSession():
+                detail = self._exchange.detail(request, trio.current_time())
+                whom = request.session
+                return detail or SessionUnknown(whom, self._sessions.why_ended(whom))
             case ListSessions(limit=limit):
                 rows = self._sessions.summaries(max(0, limit), trio.current_time())
                 return SessionList(rows, len(self._sessions))
@@ -358,7 +363,9 @@ class Transceiver:
                     self._worker.log.error(
                         "session crashed", session=output.session, exc_info=output.error
                     )
-                case Dropped() | Created() | IcePatched() | Refused():
+                case Created():
+                    self._note(output.session, "created", f"for {output.backend}")
+                case Dropped() | IcePatched() | Refused():
                     pass
                 case _ as never:
                     assert_never(never)
@@ -366,12 +373,12 @@ class Transceiver:
     def _report(self, event: FromSession) -> None:
         match event.output:
             case StateChanged(state=SessionState.CONNECTED):
-                self._note(event, "connected")
+                self._note(event.session, "connected")
                 self._told.add(SessionNews(event.session))
             case PathSelected(path=path):
-                self._note(event, "path", str(path))
+                self._note(event.session, "path", str(path))
             case SessionClosed(reason=reason, detail=detail):
-                self._note(event, "closed", f"{reason.value} {detail}".rstrip())
+                self._note(event.session, "closed", f"{reason.value} {detail}".rstrip())
                 self._told.add(SessionNews(event.session, reason, detail))
                 if not len(self._sessions):
                     self._emptied.set()
@@ -379,8 +386,8 @@ class Transceiver:
             case _:
                 pass
 
-    def _note(self, event: FromSession, what: str, detail: str = "") -> None:
-        self._news.append(SessionEvent(event.session, what, detail))
+    def _note(self, session: SessionId, what: str, detail: str = "") -> None:
+        self._news.append(SessionEvent(session, what, detail, time.time()))
         if len(self._news) >= NEWS:
             self.tell_news()
 
@@ -399,7 +406,7 @@ async def serve(worker: Worker) -> None:
             clock=trio.current_time,
             clock_offset=trio.current_time() - time.monotonic(),
         ) as (plane, note),
-        RpcServer(_rpc_endpoint(worker), log=worker.log) as rpc,
+        RpcServer(worker.rpc_endpoint, log=worker.log) as rpc,
         ExitStack() as stack,
     ):
         remotes = make_remotes(worker)
@@ -426,8 +433,3 @@ async def serve(worker: Worker) -> None:
                 transceiver.handle(CloseAll(CloseReason.DRAINED))
                 transceiver.tell_news()
                 nursery.cancel_scope.cancel()
-
-
-def _rpc_endpoint(worker: Worker) -> str:
-    assignment = worker.assignment
-    return f"ipc://{assignment.runtime_directory}/{assignment.name}-{assignment.generation}.rpc"

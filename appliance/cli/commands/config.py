@@ -8,9 +8,9 @@ from typing import Final
 
 import click
 
-from appliance.cli.client import admin_socket, ask, runtime_option
+from appliance.cli.client import Line, appliance_options, ask, json_option
 from appliance.cli.failure import Failed
-from appliance.cli.settings import DEFAULT_FILE, config_option, find_file, read_config
+from appliance.cli.settings import DEFAULT_FILE, find_file, read_config
 from appliance.supervisor.configuration import read_text
 from appliance.supervisor.problems import EXIT_CONFIG
 from config.change import Effect
@@ -67,10 +67,9 @@ def show(file: Path | None, as_json: bool) -> None:
 
 @command.command(short_help="Say what a reload would do.")
 @click.argument("new", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
-@config_option
-@runtime_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, every field in it.")
-def diff(new: Path | None, file: Path | None, directory: Path | None, as_json: bool) -> None:
+@appliance_options
+@json_option
+def diff(line: Line, new: Path | None, as_json: bool) -> None:
     """Say what `tandem reload` would do if the running appliance's file were FILE.
 
     Every key whose value is another one than is in force, with both, and what a change takes: nothing
@@ -78,19 +77,18 @@ def diff(new: Path | None, file: Path | None, directory: Path | None, as_json: b
     that the appliance was started with, as it is now. Nothing is changed. The exit code is 0 if nothing
     differs, 1 if something does, 78 if the file cannot be used.
     """
-    socket = admin_socket(read_config(find_file(file)), directory)
     try:
-        text = None if new is None else read_text(new)
+        wanted = None if new is None else read_text(new)
     except ConfigError as error:
         raise Failed(map(str, error.problems), EXIT_CONFIG) from None
-    reply = ask(socket, DiffRequest(text, str(new or "")), ReloadReply)
+    reply = ask(line, DiffRequest(wanted, str(new or "")), ReloadReply)
     if as_json:
         from appliance.cli import render
 
         click.echo(render.as_json(reply))
     elif not reply.problems:
-        for line in _differences(reply.changes):
-            click.echo(line)
+        for text in _differences(reply.changes):
+            click.echo(text)
     if reply.problems:
         raise Failed(() if as_json else reply.problems, EXIT_CONFIG)
     if reply.changes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Final
 
 import click
 
-from appliance.cli.client import admin_socket, ask, runtime_option
+from appliance.cli.client import Line, appliance_options, ask, json_option
+from appliance.cli.completion import complete_worker
 from appliance.cli.failure import Failed
-from appliance.cli.settings import config_option, find_file, read_config
 from config.ids import Role
 from ipc.messages.admin import CordonRequest, StatusReply, StatusRequest
 
@@ -28,9 +27,8 @@ Examples:
   tandem drain transceiver-1 --until 5
   tandem drain --until 0 && systemctl stop tandem"""
 )
-@click.argument("what", nargs=-1, metavar="[TRANSCEIVER]...")
-@config_option
-@runtime_option
+@click.argument("what", nargs=-1, metavar="[TRANSCEIVER]...", shell_complete=complete_worker)
+@appliance_options
 @click.option(
     "--until", type=click.IntRange(min=0), help="Wait until at most so many sessions are left."
 )
@@ -40,11 +38,10 @@ Examples:
     metavar="SECONDS",
     help="Wait no longer than that (exit code 1). Without --until: for the last session.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(
+    line: Line,
     what: tuple[str, ...],
-    file: Path | None,
-    directory: Path | None,
     until: int | None,
     deadline: float | None,
     as_json: bool,
@@ -56,9 +53,8 @@ def command(
     the processes stay, and `tandem undrain` takes it back. It holds through a restart of the supervisor,
     until the appliance ends.
     """
-    socket = admin_socket(read_config(find_file(file)), directory)
     names = () if set(what) <= {HOST} else what
-    status = ask(socket, CordonRequest(names), StatusReply)
+    status = ask(line, CordonRequest(names), StatusReply)
     since = time.monotonic()
     if deadline is not None and until is None:
         until = 0
@@ -70,7 +66,7 @@ def command(
         if deadline is not None and time.monotonic() >= since + deadline:
             break
         time.sleep(LOOK)
-        status = ask(socket, StatusRequest(), StatusReply)
+        status = ask(line, StatusRequest(), StatusReply)
     left = sessions_left(status, names)
     seconds = round(time.monotonic() - since, 1)
 

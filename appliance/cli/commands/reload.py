@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import click
 
-from appliance.cli.client import admin_socket, ask, runtime_option
+from appliance.cli.client import Line, appliance_options, ask, json_option
 from appliance.cli.failure import Failed
-from appliance.cli.settings import config_option, find_file, read_config
 from appliance.supervisor.problems import EXIT_CONFIG
 from config.change import Effect
 from ipc.messages.admin import ReloadReply, ReloadRequest
@@ -27,11 +25,10 @@ Examples:
   tandem reload --roll
   tandem config check && tandem reload"""
 )
-@config_option
-@runtime_option
+@appliance_options
 @click.option("--roll", is_flag=True, help="Replace all workers even if nothing asks for it.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, every field in it.")
-def command(file: Path | None, directory: Path | None, roll: bool, as_json: bool) -> None:
+@json_option
+def command(line: Line, roll: bool, as_json: bool) -> None:
     """Let the appliance read its configuration again.
 
     It is the file that it was started with. Workers are added, removed or replaced if a changed key asks
@@ -41,15 +38,14 @@ def command(file: Path | None, directory: Path | None, roll: bool, as_json: bool
     nothing (exit code 78). Some keys take effect at the next start only: they are named, and the others are
     applied. `tandem config diff` says all that beforehand.
     """
-    socket = admin_socket(read_config(find_file(file)), directory)
-    reply = ask(socket, ReloadRequest(roll=roll), ReloadReply, within=WITHIN)
+    reply = ask(line, ReloadRequest(roll=roll), ReloadReply, within=WITHIN)
     if as_json:
         from appliance.cli import render
 
         click.echo(render.as_json(reply))
     else:
-        for line in summary(reply):
-            click.echo(line)
+        for text in summary(reply):
+            click.echo(text)
     if reply.problems:
         raise Failed(() if as_json else (*reply.problems, "nothing was changed"), EXIT_CONFIG)
     if reply.given_up:

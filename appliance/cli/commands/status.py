@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from appliance.cli.client import admin_socket, ask, runtime_option
-from appliance.cli.settings import config_option, find_file, read_config
+from appliance.cli.client import Line, appliance_options, ask, json_option
 from ipc.messages.admin import StatusReply, StatusRequest
 
 
@@ -17,16 +14,14 @@ Examples:
   tandem status
   tandem status --json | jq '.workers[] | {name, state, sessions}'"""
 )
-@config_option
-@runtime_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, every field in it.")
-def command(file: Path | None, directory: Path | None, as_json: bool) -> None:
+@appliance_options
+@json_option
+def command(line: Line, as_json: bool) -> None:
     """Show the appliance and its workers.
 
     "cpu %" is the average since the worker started. The exit code is 69 if no appliance runs.
     """
-    socket = admin_socket(read_config(find_file(file)), directory)
-    status = ask(socket, StatusRequest(), StatusReply)
+    status = ask(line, StatusRequest(), StatusReply)
 
     from appliance.cli import render
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from appliance.cli.client import admin_socket, ask, runtime_option
-from appliance.cli.settings import config_option, find_file, read_config
+from appliance.cli.client import Line, appliance_options, ask, json_option
+from appliance.cli.completion import complete_worker
 from ipc.messages.admin import CordonRequest, StatusReply
 
 
@@ -17,20 +15,16 @@ Examples:
   tandem undrain
   tandem undrain transceiver-1"""
 )
-@click.argument("what", nargs=-1, metavar="[TRANSCEIVER]...")
-@config_option
-@runtime_option
-@click.option("--json", "as_json", is_flag=True, help="Print the status as one JSON object.")
-def command(
-    what: tuple[str, ...], file: Path | None, directory: Path | None, as_json: bool
-) -> None:
+@click.argument("what", nargs=-1, metavar="[TRANSCEIVER]...", shell_complete=complete_worker)
+@appliance_options
+@json_option
+def command(line: Line, what: tuple[str, ...], as_json: bool) -> None:
     """Take sessions again: take back `tandem drain`.
 
     Without a name, or with "host", everything that was drained takes sessions again.
     """
-    socket = admin_socket(read_config(find_file(file)), directory)
     names = () if set(what) <= {"host"} else what
-    status = ask(socket, CordonRequest(names, lift=True), StatusReply)
+    status = ask(line, CordonRequest(names, lift=True), StatusReply)
     if as_json:
         from appliance.cli import render
 

@@ -53,8 +53,8 @@ from appliance.supervisor.core.placement import entries
 from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_stage, plan
 from appliance.supervisor.core.spares import Spares
 from appliance.supervisor.core.spec import WorkerSpec
-from appliance.supervisor.core.worker import Worker
-from config.ids import HostId, Instant, Role, TransceiverId, WorkerName
+from appliance.supervisor.core.worker import Place, Worker
+from config.ids import HostId, Instant, Role, TransceiverId
 from config.model import Config
 from ipc.messages.admin import SpareStatus, WorkerStatus
 from ipc.messages.fleet import FleetView, IdsLeased
@@ -145,9 +145,9 @@ class Supervisor:
             most=self._fleet.config.transceiver.max_sessions,
         )
 
-    def session_owners(self) -> dict[WorkerName, str]:
-        """The rpc end points of the transceivers that serve."""
-        return {w.name: w.rpc for w in self._fleet.of(Role.TRANSCEIVER) if w.serves and w.rpc}
+    def places(self) -> tuple[Place, ...]:
+        """All workers as others reach them."""
+        return tuple(worker.place() for worker in self._fleet)
 
     # --- the door -------------------------------------------------------------------------------
 
@@ -245,6 +245,7 @@ class Supervisor:
         wanted = self._goal(worker) is Goal.RUN
         farewell = worker.end_process()
         cause = f"{cause}: {farewell}" if farewell and code else cause
+        worker.last_exit = cause
         worker.life.exited(cause, code, now, wanted=wanted)
         self._distribution.gone(worker)
 

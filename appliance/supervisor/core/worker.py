@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from appliance.supervisor.core.interface import ProcessId, Send, ToWorker, WorkerChanged
 from appliance.supervisor.core.lifecycle import Lifecycle, WorkerState
 from appliance.supervisor.core.plan import Goal
 from appliance.supervisor.core.spec import WorkerSpec
-from config.ids import Endpoint, Instant, Route, WorkerName
+from config.ids import Endpoint, Instant, Role, Route, WorkerName
 from config.model import Config
 from ipc.messages.admin import WorkerStatus
+
+
+class Place(NamedTuple):
+    """A worker as others reach it, as far as it has a process that serves."""
+
+    name: WorkerName
+    role: Role
+    state: WorkerState
+    route: Route | None = None
+    link: Endpoint | None = None
+    rpc: str = ""
 
 
 class Worker:
@@ -35,6 +48,8 @@ class Worker:
         self.sessions = 0
         self.note = ""
         self.farewell = ""
+        self.last_exit = ""
+        """Why the process before this one ended, as far as that is known."""
         self.link: Endpoint | None = None
         self.rpc = ""
         self.route: Route | None = None
@@ -101,4 +116,14 @@ class Worker:
             sessions=self.sessions,
             note=self.life.why or self.note,
             cordoned=cordoned,
+            role=self.spec.role.label,
+            generation=self.generation,
+            last_exit=self.last_exit,
         )
+
+    def place(self) -> Place:
+        """How others reach it."""
+        name, role, state = self.spec.name, self.spec.role, self.life.state
+        if not self.serves:
+            return Place(name, role, state, self.route)
+        return Place(name, role, state, self.route, self.link, self.rpc)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from appliance.cli.client import admin_socket, ask
+from appliance.cli.client import Line, admin_socket, ask
 from appliance.cli.failure import Failed
 from config.model import Config
 from ipc.messages import Message
@@ -35,8 +35,12 @@ async def appliance(socket: Path, reply: Message) -> AsyncIterator[None]:
             nursery.cancel_scope.cancel()
 
 
+def line(socket: Path) -> Line:
+    return Line(f"ipc://{socket}", str(socket))
+
+
 async def ask_in_thread(socket: Path) -> SessionList:
-    return await trio.to_thread.run_sync(ask, socket, SessionsRequest(), SessionList)
+    return await trio.to_thread.run_sync(ask, line(socket), SessionsRequest(), SessionList)
 
 
 async def test_the_answer(short_directory: Path) -> None:
@@ -62,7 +66,7 @@ async def test_another_answer_is_another_version(short_directory: Path) -> None:
 
 def test_nobody_there(short_directory: Path) -> None:
     with pytest.raises(Failed) as caught:
-        ask(short_directory / "none", StatusRequest(), SessionList)
+        ask(line(short_directory / "none"), StatusRequest(), SessionList)
     assert str(short_directory / "none") in caught.value.lines[0]
     assert "tandem run" in caught.value.lines[1]
     assert caught.value.exit_code == 69
@@ -70,8 +74,8 @@ def test_nobody_there(short_directory: Path) -> None:
 
 def test_a_directory_that_is_named_wins(tmp_path: Path) -> None:
     config = Config.model_validate({"supervisor": {"runtime_directory": "/run/one"}})
-    assert admin_socket(config, None) == Path("/run/one/admin.sock")
-    assert admin_socket(config, tmp_path) == tmp_path / "admin.sock"
+    assert admin_socket(config, None) == line(Path("/run/one/admin.sock"))
+    assert admin_socket(config, tmp_path) == line(tmp_path / "admin.sock")
 
 
 def test_an_appliance_of_another_user(
@@ -82,6 +86,6 @@ def test_an_appliance_of_another_user(
 
     monkeypatch.setattr("appliance.cli.client.call_blocking", forbidden)
     with pytest.raises(Failed) as caught:
-        ask(short_directory / "a", SessionsRequest(), SessionList)
+        ask(line(short_directory / "a"), SessionsRequest(), SessionList)
     assert "another user's" in caught.value.lines[0]
     assert caught.value.exit_code == 69

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
-from rich.console import Console, RenderableType
 
 from appliance.cli.render import as_json, count, duration, sessions_view, status_view
 from config.ids import Endpoint, SessionId, WorkerName
@@ -20,6 +19,7 @@ from ipc.messages.stats import (
     SignalingStats,
     TransceiverStats,
 )
+from tests.support.terminal import row_of, text_of
 
 USAGE = ProcessUsage(cpu_seconds=5.0, rss_bytes=50 * 2**20)
 RELAY = RelayStats(
@@ -81,18 +81,6 @@ SESSION = SessionSummary(
     peer_lost=7,
     peer_jitter_ms=3.0,
 )
-
-
-def text_of(view: RenderableType, width: int = 200) -> str:
-    console = Console(width=width, highlight=False)
-    with console.capture() as captured:
-        console.print(view)
-    return captured.get()
-
-
-def row_of(text: str, name: str) -> str:
-    (row,) = (line for line in text.splitlines() if line.startswith(name))
-    return " ".join(row.split())
 
 
 def test_status_for_people() -> None:

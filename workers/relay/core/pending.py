@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from config.ids import FlowKey, Instant, Route
@@ -45,6 +45,10 @@ class PendingFlows:
         siblings.remove(flow)
         if not siblings:
             del self._by_key[flow.key]
+
+    def values(self) -> Iterable[PendingFlow]:
+        """All of them."""
+        return self._by_label.values()
 
     def with_label(self, label: int) -> PendingFlow | None:
         """The one with that label."""

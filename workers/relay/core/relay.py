@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, assert_never
 
 from config.ids import Endpoint, FlowKey, Instant, Route
+from ipc.messages.flows import FlowSummary
 from workers.relay.core.classify import Answer, Check, Media, classify
 from workers.relay.core.flow import FlowState, PendingFlow
 from workers.relay.core.flowtable import FlowTable, SlotMemory
@@ -135,6 +137,24 @@ class Relay:
                 return []
             case _:
                 assert_never(event)
+
+    def resolve(self, ufrag: str) -> tuple[Route, Endpoint | None]:
+        """Where a ufrag leads, and the link address if that is live. Raises Malformed."""
+        route = self._keys.decode(ufrag)
+        return route, self._ways.routes.link(route)
+
+    def pending_flows(
+        self, client: Endpoint | None, limit: int, now: Instant
+    ) -> tuple[FlowSummary, ...]:
+        """Some of them, or those of one client."""
+        flows = (f for f in self._pending.values() if client is None or f.key.client == client)
+        return tuple(self._summary(flow, now) for flow in islice(flows, limit))
+
+    def _summary(self, flow: PendingFlow, now: Instant) -> FlowSummary:
+        key, silence = flow.key, max(0.0, LIFE - (flow.expires - now))
+        return FlowSummary(
+            key.client, key.local, flow.label, flow.route, "pending", silence, flow.link
+        )
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` has something to do, at the earliest."""

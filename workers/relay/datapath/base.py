@@ -43,9 +43,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-from config.ids import Endpoint, Instant, Route
+from config.ids import Endpoint, FlowKey, Instant, Route
 from workers.relay.core.flowtable import SlotMemory
 from workers.relay.core.interface import (
     Event,
@@ -108,6 +108,17 @@ class DatapathCounters:
         )
 
 
+class FlowSeen(NamedTuple):
+    """An installed flow, for who looks at the table."""
+
+    key: FlowKey
+    label: int
+    route: Route
+    link: Endpoint
+    silence: float
+    """Seconds since the client's last datagram."""
+
+
 class Datapath(Protocol):
     """See the module. No method blocks; every one does a bounded amount of work."""
 
@@ -146,6 +157,15 @@ class Datapath(Protocol):
 
     def next_event(self) -> Event | None:
         """The next thing for the core to decide."""
+
+    def look(self, start: int, now: Instant) -> tuple[list[FlowSeen], int]:
+        """Some installed flows, and where to go on; 0 at first and after the last.
+
+        For operators: bounded, and beside the forwarding. What changes between two looks may be missed.
+        """
+
+    def find(self, client: Endpoint, now: Instant) -> list[FlowSeen]:
+        """The installed flows of a client, at most one a public socket."""
 
     def install(self, flow: InstallFlow, now: Instant) -> None:
         """Forward this flow from now on, in place of any other of its key."""

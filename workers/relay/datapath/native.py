@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 from array import array
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -44,8 +45,9 @@ from workers.relay.core.interface import (
     SendRecord,
     Upcall,
 )
-from workers.relay.datapath.base import DatapathCounters, Source
+from workers.relay.datapath.base import DatapathCounters, FlowSeen, Source
 from workers.relay.datapath.fresh import FreshFlows
+from workers.relay.datapath.look import TableLook
 from workers.relay.datapath.outbox import Outbox
 from workers.wire.demux import KINDS, Kind
 from workers.wire.link import RecordType
@@ -133,6 +135,7 @@ class NativeDatapath:
             lib.fp_close(self._fp)
             raise OSError("too many sockets for one relay, or one that is none")
         self._has_siblings = bool(siblings)
+        self._table = TableLook(module, self._fp, self._locals, self._ingress)
         self.memory: SlotMemory | None = self._slots(max_flows, recovered)
         self.inherited = self._ways()
         self._own = DatapathCounters()
@@ -276,6 +279,14 @@ class NativeDatapath:
     def send_back(self, back: SendBack) -> None:
         """Send a record to a Global Relay at once."""
         self._outbox.send_back(back)
+
+    def look(self, start: int, now: Instant) -> tuple[list[FlowSeen], int]:
+        """Some installed flows, and where to go on."""
+        return self._table.look(start, time.monotonic() if self._started else now)
+
+    def find(self, client: Endpoint, now: Instant) -> list[FlowSeen]:
+        """The installed flows of a client."""
+        return self._table.find(client, time.monotonic() if self._started else now)
 
     def send_record(self, record: SendRecord) -> None:
         """Queue a record until `flush`."""

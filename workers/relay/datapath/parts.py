@@ -6,7 +6,7 @@ import socket
 
 from config.ids import Endpoint, FlowKey, Instant, Transport
 from workers.relay.core.interface import InstallFlow
-from workers.relay.datapath.base import SockAddress, sock_address
+from workers.relay.datapath.base import FlowSeen, SockAddress, sock_address
 
 Place = SockAddress
 """Whose a datagram is, on its port: an address, on the port for Global Relays an address and a label."""
@@ -66,6 +66,10 @@ class Flow:
         """Its datagrams in the ring."""
         self.raised = False
         """What comes from its client goes up."""
+
+    def seen_at(self, now: Instant) -> FlowSeen:
+        """What who looks at the table sees of it."""
+        return FlowSeen(self.key, self.label, self.route, self.link, now - self.seen)
 
 
 class Port:

@@ -37,8 +37,10 @@ from workers.relay.datapath.base import (
     TOMBSTONE_SILENCE,
     UPCALL_RING,
     DatapathCounters,
+    FlowSeen,
     SockAddress,
     Source,
+    sock_address,
 )
 from workers.relay.datapath.legs import Legs
 from workers.relay.datapath.outbox import Outbox
@@ -61,6 +63,8 @@ SWEEP_SHARE: Final = 40
 SWEEP_LEAST: Final = 64
 REMOVAL_SHARE: Final = 256
 """Flows of a removed route that go in a turn."""
+LOOK: Final = 512
+"""Flows that one look gives."""
 _LINK_BUFFER: Final = 1 << 16
 _RECORD_TYPES: Final = {int(t): t for t in RecordType}
 
@@ -323,6 +327,17 @@ class PythonDatapath:
         return Upcall(key, datagram, known)
 
     # --- down -------------------------------------------------------------------------------------
+
+    def look(self, start: int, now: Instant) -> tuple[list[FlowSeen], int]:
+        """Some installed flows, and where to go on."""
+        end, live = start + LOOK, self._by_label
+        some = (flow for flow in islice(self._rounds, start, end) if live.get(flow.label) is flow)
+        return [flow.seen_at(now) for flow in some], end if end < len(self._rounds) else 0
+
+    def find(self, client: Endpoint, now: Instant) -> list[FlowSeen]:
+        """The installed flows of a client."""
+        flows = (port.flows.get(sock_address(client)) for port in self._ports)
+        return [flow.seen_at(now) for flow in flows if flow is not None]
 
     def send_datagram(self, datagram: SendDatagram) -> None:
         """Send a datagram to a client at once."""

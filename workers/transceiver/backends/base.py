@@ -26,6 +26,10 @@ class Backend(Protocol):
         """Take one output of a session of this back end, its SessionClosed the last."""
         ...
 
+    def endpoint(self, session: SessionId) -> str:
+        """Who else has that session now; empty if nobody does."""
+        return ""
+
     def next_timeout(self, session: SessionId) -> Instant | None:
         """When `handle_timeout` has something to do for that session; asked after each call."""
         return None

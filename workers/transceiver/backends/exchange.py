@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
+import msgspec
+
 from config.ids import Instant, SessionId
+from ipc.messages.details import FindSession, SessionDetail
 from ipc.messages.sessions import CloseReason, Problem
 from workers.transceiver.backends.base import Backend, Unfit
 from workers.transceiver.core.interface import (
@@ -41,6 +44,16 @@ class Exchange:
         if type(event) is FrameReceived:
             return self._hear(event, now)
         return self._consult(self.sessions.handle(event, now), now)
+
+    def detail(self, question: FindSession, now: Instant) -> SessionDetail | None:
+        """As `Sessions.detail`, and who serves the session."""
+        detail = self.sessions.detail(question, now)
+        backend = None if detail is None else self._serving.get(detail.summary.session)
+        if detail is None or backend is None:
+            return detail
+        name = next(name for name, other in self._backends.items() if other is backend)
+        endpoint = backend.endpoint(detail.summary.session)
+        return msgspec.structs.replace(detail, backend=name, endpoint=endpoint)
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is next worth calling."""

@@ -166,6 +166,11 @@ class Pool:
         session = self._sessions.get(name)
         return session is not None and session.accepted
 
+    def holder(self, name: str) -> EndpointName:
+        """Who has accepted that session; empty if nobody has."""
+        session = self._sessions.get(name)
+        return session.at.name if session is not None and session.accepted and session.at else ""
+
     def stats(self, endpoint: EndpointName) -> EndpointStats:
         """How it stands."""
         it = self._endpoints[endpoint]

@@ -182,6 +182,10 @@ class Remote(Backend):
             case _:
                 return []
 
+    def endpoint(self, session: SessionId) -> str:
+        """Who has accepted that session."""
+        return self._pool.holder(session)
+
     def next_timeout(self, session: SessionId) -> Instant | None:
         """When that session's sound is due."""
         talk = self._talks.get(session)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from config.ids import Instant, SessionId
 from ipc.messages.sessions import SessionSummary
+from workers.transceiver.core.facts import Facts
 from workers.transceiver.core.interface import (
     IceCredentials,
     Path,
@@ -28,6 +29,7 @@ class SessionCore(Protocol):
     def round_trip(self) -> float | None: ...  # noqa: D102
     @property
     def reported(self) -> Reported | None: ...  # noqa: D102
+    def facts(self, now: Instant) -> Facts: ...  # noqa: D102
     def handle(self, event: SessionEvent, now: Instant) -> list[SessionOutput]: ...  # noqa: D102
     def next_timeout(self) -> Instant | None: ...  # noqa: D102
     def handle_timeout(self, now: Instant) -> list[SessionOutput]: ...  # noqa: D102

@@ -55,6 +55,13 @@ class Limits:
         self._warn_at = None
         return max(0.0, self._began + self._max_duration - now)
 
+    def left(self, now: Instant) -> tuple[float | None, float | None]:
+        """Seconds until the maximum duration, and until idle as far as is known here; None: never."""
+        if self._began is None:
+            return None, None
+        longest = self._began + self._max_duration - now if self._max_duration else None
+        return longest, self._seen + self._idle_timeout - now if self._idle_timeout else None
+
     def reached(self, now: Instant) -> CloseReason | None:
         """The limit that has been reached, as far as is known here."""
         if self._began is None:

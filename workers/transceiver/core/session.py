@@ -22,6 +22,7 @@ from config.ids import Instant
 from ipc.messages.sessions import CloseReason
 from workers.transceiver.core.audio import REPLAY_WINDOW
 from workers.transceiver.core.dtls import MTU, Dtls, DtlsIdentity, DtlsResult, DtlsState
+from workers.transceiver.core.facts import Facts, facts_of
 from workers.transceiver.core.flights import Flights
 from workers.transceiver.core.ice import Ice, IceOutput, PathProven
 from workers.transceiver.core.interface import (
@@ -133,6 +134,15 @@ class Session:
     def reported(self) -> Reported | None:
         """What the peer said last of the audio that it gets."""
         return self.reports.reported
+
+    def facts(self, now: Instant) -> Facts:
+        """All that operators may want to know."""
+        connected, waiting = (
+            self.state is state for state in (SessionState.CONNECTED, SessionState.WAITING)
+        )
+        by = None if connected else self._connect_by, None if waiting else self._consent_until()
+        role, limits = self._parameters.dtls_role, self._limits
+        return facts_of(self._ice, self._dtls, role, self._data, limits, by, now)
 
     # --- the one door -----------------------------------------------------------------------------
 
@@ -320,7 +330,7 @@ class Session:
             return [Dropped(error.reason)]
         if self._sped is not None and before is DtlsState.HANDSHAKE:
             self._sped.note(datagram)
-        return self._after_dtls(state, before, result, now)
+        return self._after_dtls(state, before, result, now, answered=False)
 
     def _after_carried(self, path: Path, now: Instant) -> list[SessionOutput]:
         """DTLS that came inside a check, if any did."""
@@ -334,13 +344,7 @@ class Session:
         return self._after_dtls(state, brought.before, result, now, answered=brought.answered)
 
     def _after_dtls(
-        self,
-        state: PathState,
-        before: DtlsState,
-        result: DtlsResult,
-        now: Instant,
-        *,
-        answered: bool = False,
+        self, state: PathState, before: DtlsState, result: DtlsResult, now: Instant, answered: bool
     ) -> list[SessionOutput]:
         # A finished handshake proves the address that the flight before it went to.
         proven_by_finish = state if state is self._flights.path else None
@@ -366,12 +370,8 @@ class Session:
             outputs.extend(self._close(CloseReason.PEER_CLOSED))
         elif after is DtlsState.FAILED:
             mismatch = self._dtls.mismatch
-            outputs.extend(
-                self._close(
-                    CloseReason.FINGERPRINT_MISMATCH if mismatch else CloseReason.DTLS_FAILED,
-                    self._dtls.failure,
-                )
-            )
+            reason = CloseReason.FINGERPRINT_MISMATCH if mismatch else CloseReason.DTLS_FAILED
+            outputs.extend(self._close(reason, self._dtls.failure))
         return outputs
 
     def _on_connected(self, proven: PathState | None, now: Instant) -> list[SessionOutput]:

@@ -11,9 +11,11 @@ from itertools import islice
 from typing import Final, assert_never
 
 from config.ids import Instant, SessionId
+from ipc.messages.details import FindSession, SessionDetail
 from ipc.messages.sessions import CloseReason, Problem, SessionSummary
 from workers.transceiver.core.addressee import DTLS_HANDSHAKE, addressee
 from workers.transceiver.core.admission import Settings, admit, unclaimed_of
+from workers.transceiver.core.detail import detail_of
 from workers.transceiver.core.entry import Entry, NewSession
 from workers.transceiver.core.fragment import tag_of
 from workers.transceiver.core.interface import (
@@ -163,6 +165,17 @@ class Sessions:
     def count(self, key: str) -> int:
         """Those that were placed with that API key."""
         return self._roster.by_key[key]
+
+    def detail(self, question: FindSession, now: Instant) -> SessionDetail | None:
+        """All about the session of that id, ufrag or label; None if there is none."""
+        roster = self._roster
+        entry = roster.entries.get(question.session) or roster.by_ufrag.get(question.ufrag)
+        if entry is None and question.relay is not None:
+            bound = roster.labels.receiver((question.relay, question.label))
+            entry = None if bound is None else bound.owner
+        if entry is None:
+            return None
+        return detail_of(entry, roster.labels, roster.wiring.stats(entry), now)
 
     def why_ended(self, session: SessionId) -> CloseReason | None:
         """None if it lives, never was, or is long over."""

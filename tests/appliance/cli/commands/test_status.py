@@ -58,7 +58,7 @@ async def test_answers_of_a_running_appliance(short_directory: Path) -> None:
     assert json.loads(sessions.stdout) == {"rows": [], "total": 7}
 
 
-@pytest.mark.parametrize("verb", ["status", "sessions"])
+@pytest.mark.parametrize("verb", ["status", "sessions", "workers", "flows"])
 async def test_no_appliance_is_exit_code_69(verb: str, short_directory: Path) -> None:
     done = await tandem(verb, "--runtime-directory", str(short_directory))
     assert done.returncode == 69

@@ -6,7 +6,7 @@ from appliance.supervisor.core.interface import ProcessId, Send, WorkerChanged
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.plan import Goal
 from appliance.supervisor.core.spec import WorkerSpec
-from appliance.supervisor.core.worker import Worker
+from appliance.supervisor.core.worker import Place, Worker
 from config.ids import ClusterId, Endpoint, Epoch, Role, Route, TransceiverId, WorkerName
 from config.model import Config
 from ipc.messages.lifecycle import Stop
@@ -56,3 +56,12 @@ def test_its_row() -> None:
     worker.life.exited("exit code 70", 70, 13.0, wanted=True)
     row = worker.status(14.0)
     assert (row.state, row.uptime, row.note) == ("back-off", 0.0, "exit code 70")
+
+
+def test_its_place_is_told_while_it_serves() -> None:
+    worker = running()
+    assert worker.place() == Place(NAME, Role.TRANSCEIVER, WorkerState.STARTING, ROUTE)
+    worker.life.ready(2.0)
+    where = Endpoint("127.0.0.1", 1)
+    expected = Place(NAME, Role.TRANSCEIVER, WorkerState.READY, ROUTE, where, "ipc:///x")
+    assert worker.place() == expected

@@ -71,7 +71,7 @@ class Association:
         said = parse_init(parameters.our_init) if parameters.our_init else None
         self._handshake: Final = Handshake(entropy, parameters.window, said)
         self._peer = NOBODY
-        self._channels: Final = Channels(parameters, self._tally)
+        self.channels: Final = Channels(parameters, self._tally)
         self._sender = Sender(self._handshake.initial_tsn, parameters.max_packet, self._tally)
         self._receiver = Receiver(0, parameters.window, parameters.max_message)
         self._resets = Resets(self._handshake.initial_tsn, 0)
@@ -122,7 +122,7 @@ class Association:
             case OpenChannel():
                 dropped = self._open(event)
             case CloseChannel():
-                dropped = self._channels.close(event.channel)
+                dropped = self.channels.close(event.channel)
             case Shutdown():
                 dropped = self._shut_down()
             case Abort():
@@ -162,14 +162,14 @@ class Association:
         if not self._life.opening and self.state is not _S.ESTABLISHED:
             return DropReason.UNEXPECTED_STATE
         taken = frozenset(s for s in range(MAX_STREAMS) if self._resets.pending(s))
-        return self._channels.open(event, taken, self._peer.inbound)
+        return self.channels.open(event, taken, self._peer.inbound)
 
     def _send(self, event: SendMessage, now: Instant) -> DropReason | None:
         if not self._life.opening and self.state is not _S.ESTABLISHED:
             return DropReason.UNEXPECTED_STATE
         if self.buffered + len(event.payload) > self._parameters.send_buffer:
             return DropReason.QUEUE_FULL
-        return self._channels.send(event, now)
+        return self.channels.send(event, now)
 
     def _shut_down(self) -> DropReason | None:
         if self._life.opening:
@@ -333,7 +333,7 @@ class Association:
             self._control.append(encode_invalid_stream(data.stream))
 
     def _deliver(self, messages: list[Message]) -> None:
-        self._outputs += filter(None, map(self._channels.receive, messages))
+        self._outputs += filter(None, map(self.channels.receive, messages))
 
     def _on_forward(self, chunk: wire.ForwardTsn) -> None:
         if self.state not in RECEIVES:
@@ -361,10 +361,10 @@ class Association:
             self._failures = 0
             for stream in outcome.ours:
                 self._sender.outbox.reset(stream)
-            self._outputs += self._channels.we_reset(outcome.ours)
+            self._outputs += self.channels.we_reset(outcome.ours)
         for streams in outcome.theirs:
             self._receiver.reset(streams)
-            self._outputs += self._channels.peer_reset(streams)
+            self._outputs += self.channels.peer_reset(streams)
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -380,10 +380,10 @@ class Association:
 
     def _close(self, cause: CloseCause) -> None:
         self._life.enter(_S.GONE)
-        self._outputs += self._channels.close_all()
+        self._outputs += self.channels.close_all()
         self._outputs.append(AssociationClosed(cause))
         self._control.clear()
-        self._channels.outgoing.clear()
+        self.channels.outgoing.clear()
         # What it kept may be much; what is left of it may live as long as its session.
         self._sender = Sender(self._handshake.initial_tsn, self._parameters.max_packet, self._tally)
         self._meet(NOBODY)
@@ -406,7 +406,7 @@ class Association:
 
     def _collect(self, now: Instant) -> None:
         """Take over what the channels want sent or reset."""
-        channels = self._channels
+        channels = self.channels
         for message in channels.outgoing:
             self._sender.outbox.push(message)
         channels.outgoing.clear()

@@ -65,6 +65,14 @@ class Channels:
     def __len__(self) -> int:
         return len(self._channels)
 
+    def opened(self) -> tuple[ChannelOpened, ...]:
+        """The channels that messages can be sent on; who opened them follows from their numbers."""
+        return tuple(
+            self._opened(stream, by_peer=(stream % 2 == 0) is not self._parameters.even)
+            for stream, channel in self._channels.items()
+            if not channel.closing and stream not in self._unannounced
+        )
+
     def open(self, event: OpenChannel, taken: frozenset[int], streams: int) -> DropReason | None:
         """Open one of ours on the first free stream; the reason if that cannot be."""
         if event.max_retransmits is not None:

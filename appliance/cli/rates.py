@@ -1,0 +1,230 @@
+"""From counters, looked at once a second, to what happens in a second: rates, and their last minute.
+
+Counters only grow while a process lives; one that is smaller than before is another process's, and its
+first second has no rates.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, NamedTuple, assert_never
+
+import msgspec
+
+from ipc.messages.admin import StatusReply, WorkerStatus
+from ipc.messages.sessions import SessionList
+from ipc.messages.stats import (
+    FleetStats,
+    RealtimeStats,
+    RelayStats,
+    SignalingStats,
+    TransceiverStats,
+)
+
+MINUTE: Final = 60
+"""Looks that are remembered."""
+SAME: Final = 0.2
+"""Seconds: counters that came so close to each other are the same ones."""
+
+
+class Counted(NamedTuple):
+    """What a worker had counted when it was looked at."""
+
+    cpu_seconds: float
+    taken: int
+    """Datagrams (relay), records (transceiver), or answers (signaling) that came or were given."""
+    given: int
+    dropped: int
+
+
+class Heard(NamedTuple):
+    """What a worker's sessions had heard of their clients."""
+
+    packets: int
+    lost: int
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """A worker in the last second; None where nothing is known."""
+
+    name: str
+    state: str
+    sessions: int
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
+    packets_in: float | None = None
+    packets_out: float | None = None
+    loss_percent: float | None = None
+    """Of the audio of its sessions' clients."""
+    drops: float | None = None
+    history: tuple[float, ...] = ()
+    """`packets_in` of the last minute, the oldest first."""
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """All workers together."""
+
+    sessions: int
+    """Of transceivers."""
+    cpu_percent: float
+    memory_bytes: int
+    packets_in: float
+    """From clients."""
+    packets_out: float
+    """To clients."""
+    loss_percent: float | None
+    drops: float
+    sessions_history: tuple[float, ...] = ()
+    packets_history: tuple[float, ...] = ()
+    cpu_history: tuple[float, ...] = ()
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What `tandem top` shows at one time."""
+
+    at: float
+    """Seconds since 1970."""
+    version: str
+    state: str
+    uptime: float
+    totals: Totals
+    workers: tuple[Rates, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class _Past:
+    """The last look at a worker."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.counted: Counted | None = None
+        self.at = 0.0
+        self.rates: Rates | None = None
+        self.history: deque[float] = deque(maxlen=MINUTE)
+
+
+class Meter:
+    """Remembers looks, and makes frames of them."""
+
+    def __init__(self) -> None:
+        self._workers: dict[str, _Past] = {}
+        self._sessions: dict[str, Heard] = {}
+        self._looked = False
+        self._totals: tuple[deque[float], ...] = tuple(
+            deque[float](maxlen=MINUTE) for _ in range(3)
+        )
+
+    def look(self, status: StatusReply, sessions: SessionList, at: float, now: float) -> Frame:
+        """One more look; `at` is wall-clock time, `now` a monotonic one."""
+        known, self._looked = self._looked, True
+        loss = self._loss(sessions)
+        workers = tuple(self._rates(worker, now, loss) for worker in status.workers)
+        for gone in self._workers.keys() - {worker.name for worker in status.workers}:
+            del self._workers[gone]
+        totals = self._sum(status.workers, workers, loss, known=known)
+        return Frame(
+            at, status.version, status.state, status.uptime, totals, workers, status.warnings
+        )
+
+    def _rates(self, worker: WorkerStatus, now: float, loss: dict[str, Heard]) -> Rates:
+        past = self._workers.setdefault(worker.name, _Past())
+        counted, at = _count(worker), now - worker.stats_age
+        if past.pid != worker.pid:
+            past.counted, past.rates = None, None
+        before, passed = past.counted, at - past.at
+        memory = None if worker.stats is None else worker.stats.usage.rss_bytes
+        rates = Rates(worker.name, worker.state, worker.sessions, memory_bytes=memory)
+        if counted is None or before is None:
+            past.pid, past.counted, past.at = worker.pid, counted, at
+            return msgspec.structs.replace(rates, history=tuple(past.history))
+        if passed < SAME and past.rates is not None:  # it has not counted anew since
+            past.history.append(past.rates.packets_in or 0.0)
+            return msgspec.structs.replace(past.rates, history=tuple(past.history))
+        cpu, taken, given, dropped = (
+            max(0.0, (new - old) / max(passed, SAME))
+            for new, old in zip(counted, before, strict=True)
+        )
+        past.history.append(taken)
+        past.counted, past.at = counted, at
+        past.rates = msgspec.structs.replace(
+            rates,
+            cpu_percent=100 * cpu,
+            packets_in=taken,
+            packets_out=given,
+            loss_percent=_percent(loss.get(worker.name)),
+            drops=dropped,
+            history=tuple(past.history),
+        )
+        return past.rates
+
+    def _loss(self, sessions: SessionList) -> dict[str, Heard]:
+        """By worker, of the packets since the last look; sessions that are new do not count yet."""
+        heard = {str(row.session): Heard(row.packets_in, row.lost) for row in sessions.rows}
+        found: dict[str, Heard] = {}
+        for row in sessions.rows:
+            before = self._sessions.get(row.session)
+            if before is not None:
+                packets, lost = found.get(row.worker, Heard(0, 0))
+                # A packet that was only late is no longer missing: less than nothing is lost then.
+                found[row.worker] = Heard(
+                    packets + max(0, row.packets_in - before.packets), lost + row.lost - before.lost
+                )
+        self._sessions = heard
+        return found
+
+    def _sum(
+        self,
+        statuses: Iterable[WorkerStatus],
+        workers: tuple[Rates, ...],
+        loss: dict[str, Heard],
+        *,
+        known: bool,
+    ) -> Totals:
+        roles = {worker.name: type(worker.stats) for worker in statuses}
+        relays = [rates for rates in workers if roles[rates.name] is RelayStats]
+        sessions = sum(r.sessions for r in workers if roles[r.name] is TransceiverStats)
+        packets = sum(rates.packets_in or 0.0 for rates in relays)
+        cpu = sum(rates.cpu_percent or 0.0 for rates in workers)
+        if known:
+            for history, value in zip(self._totals, (float(sessions), packets, cpu), strict=True):
+                history.append(value)
+        everybody = Heard(sum(h.packets for h in loss.values()), sum(h.lost for h in loss.values()))
+        return Totals(
+            sessions,
+            cpu,
+            sum(rates.memory_bytes or 0 for rates in workers),
+            packets,
+            sum(rates.packets_out or 0.0 for rates in relays),
+            _percent(everybody),
+            sum(rates.drops or 0.0 for rates in workers),
+            *map(tuple, self._totals),
+        )
+
+
+def _count(worker: WorkerStatus) -> Counted | None:
+    match worker.stats:
+        case RelayStats() as relay:
+            dropped = sum(relay.dropped.values()) + sum(relay.refused.values())
+            return Counted(relay.usage.cpu_seconds, relay.received, relay.returned, dropped)
+        case TransceiverStats() as it:
+            dropped = sum(it.dropped.values())
+            return Counted(it.usage.cpu_seconds, it.records_in, it.records_out, dropped)
+        case SignalingStats() as signaling:
+            answered = sum(signaling.responses.values())
+            return Counted(signaling.usage.cpu_seconds, answered, answered, signaling.guarded)
+        case RealtimeStats() as realtime:
+            dropped = sum(realtime.dropped.values())
+            return Counted(realtime.usage.cpu_seconds, 0, 0, dropped)
+        case FleetStats() as fleet:
+            return Counted(fleet.usage.cpu_seconds, 0, 0, sum(fleet.refused.values()))
+        case None:
+            return None
+        case _ as never:
+            assert_never(never)
+
+
+def _percent(heard: Heard | None) -> float | None:
+    if heard is None or heard.packets + heard.lost <= 0:
+        return None
+    return 100 * max(0, heard.lost) / (heard.packets + max(0, heard.lost))

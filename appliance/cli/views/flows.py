@@ -1,0 +1,46 @@
+"""Flows of relays, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from appliance.cli.render import table_of
+from ipc.messages.flows import FlowList, FlowSummary
+
+_STYLES = {"assured": "green", "pending": "cyan"}
+
+
+def flows_view(flows: FlowList) -> RenderableType:
+    """One flow a row, and how many there are if not all are shown."""
+    if not flows.rows:
+        return Text("no flows")
+    table = flows_table(flows.rows)
+    if flows.total > len(flows.rows):
+        return Group(table, Text(f"{len(flows.rows)} of {flows.total} flows shown"))
+    return table
+
+
+def flows_table(rows: Iterable[FlowSummary]) -> Table:
+    """The rows alone."""
+    table = table_of(("client", "to", "worker", "state", "label", "route"), ("silent",))
+    for row in rows:
+        table.add_row(
+            escape(str(row.client)),
+            escape(str(row.local)),
+            escape(row.worker),
+            f"[{_STYLES.get(row.state, 'red')}]{escape(row.state)}[/]",
+            label_text(row.label),
+            str(row.route) if row.link is not None else f"[red]{row.route}[/]",
+            f"{row.silence:.1f} s",
+        )
+    return table
+
+
+def label_text(label: int) -> str:
+    """Slot and generation."""
+    return f"{label >> 8}.{label & 0xFF}"

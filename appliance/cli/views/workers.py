@@ -1,0 +1,55 @@
+"""The processes of the appliance in detail, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.text import Text
+
+from appliance.cli.render import NONE, STATE_STYLES, duration, table_of
+from ipc.messages.admin import SpareStatus, StatusReply, WorkerStatus
+
+
+def workers_view(status: StatusReply) -> RenderableType:
+    """One process a row, spares among them; then what there is to say of each."""
+    numbers = ("pid", "cpu", "generation", "up", "memory", "cpu time", "restarts")
+    table = table_of(("worker", "state"), numbers)
+    table.add_column("last exit", overflow="fold")
+    for worker in status.workers:
+        table.add_row(*_row(worker))
+    for spare in status.spares:
+        table.add_row(*_spare_row(spare))
+    parts: list[RenderableType] = [table, ""]
+    parts += [Text(f"{names}: {note}") for note, names in _notes(status.workers).items()]
+    return Group(*parts)
+
+
+def _row(worker: WorkerStatus) -> list[str]:
+    stats = worker.stats
+    return [
+        escape(worker.name),
+        f"[{STATE_STYLES.get(worker.state, 'red')}]{escape(worker.state)}[/]",
+        str(worker.pid or NONE),
+        NONE if worker.cpu is None else str(worker.cpu),
+        str(worker.generation or NONE),
+        duration(worker.uptime),
+        NONE if stats is None else f"{stats.usage.rss_bytes / 2**20:.0f} MB",
+        NONE if stats is None else duration(stats.usage.cpu_seconds),
+        str(worker.restarts),
+        escape(worker.last_exit or NONE),
+    ]
+
+
+def _spare_row(spare: SpareStatus) -> list[str]:
+    state = "[green]waiting[/]" if spare.waiting else "[cyan]starting[/]"
+    return [f"spare {escape(spare.role)}", state, str(spare.pid), *[NONE] * 7]
+
+
+def _notes(workers: Sequence[WorkerStatus]) -> dict[str, str]:
+    notes: dict[str, list[str]] = {}
+    for worker in workers:
+        if worker.note:
+            notes.setdefault(worker.note, []).append(worker.name)
+    return {note: ", ".join(names) for note, names in notes.items()}
