@@ -53,6 +53,8 @@ _SIGNALING: Final = frozenset({Role.SIGNALING})
 _REALTIME: Final = frozenset({Role.REALTIME, Role.TRANSCEIVER})
 _ALL: Final = frozenset(Role) - {Role.FLEET}  # which no session has to do with
 ROLLS: Final[dict[str, frozenset[Role]]] = {
+    "cluster.others": _RELAY,
+    "cluster.global_relays": _RELAY,
     "relay.advertise": _TRANSCEIVER,  # they write the answers
     "relay.datapath": _RELAY,
     "relay.max_pending": _RELAY,
@@ -73,6 +75,12 @@ ROLLS: Final[dict[str, frozenset[Role]]] = {
     "signaling.max_body": _SIGNALING,
     "signaling.max_connections": _SIGNALING,
     "signaling.request_timeout": _SIGNALING,
+    "steering.sites": _SIGNALING,
+    "steering.sites_per_answer": _SIGNALING,
+    "steering.country_header": _SIGNALING,
+    "steering.latitude_header": _SIGNALING,
+    "steering.longitude_header": _SIGNALING,
+    "steering.database": _SIGNALING,  # which file; what is in it counts at once
     # Relays know a new key before the first ufrag is minted with it, and an old one until the last is gone.
     "ufrag.keys": _RELAY | _TRANSCEIVER | _SIGNALING,
     "ufrag.mint_with": _TRANSCEIVER | _SIGNALING,
@@ -94,9 +102,7 @@ ROLLS: Final[dict[str, frozenset[Role]]] = {
 """Whose workers have to be new ones for a changed key."""
 _RESTART: Final = (
     "cluster.id",
-    "cluster.others",
     "cluster.ingress",
-    "cluster.global_relays",
     "relay.listen",
     "relay.steering",  # a program is put in front of sockets when they are bound
     "relay.max_flows",  # the tables that outlive workers have that size

@@ -30,6 +30,8 @@ BUILT_IN: Final = ("echo", "echo-pcm")
 """Back ends that need no service."""
 REALTIME: Final = "realtime"
 """The back end that there is if `realtime.url` says where."""
+_COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_HEADER: Final = re.compile(r"[a-z0-9-]{0,64}")
 _ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?::\d{1,5})?")
 
 
@@ -124,7 +126,8 @@ def _clusters(config: Config) -> Iterator[Finding]:
                 yield Finding(here, f"{relay.host} is no address of a relay")
             elif relay in relays[:index]:
                 yield Finding(here, f"{relay} is there twice")
-            elsewhere = elsewhere or not ip_address(relay.host).is_loopback
+            elif not ip_address(relay.host).is_loopback:
+                elsewhere = True
     if elsewhere and _is_this_host(link.address):
         yield Finding(
             ("link", "address"),
@@ -207,6 +210,45 @@ def _api_keys(config: Config) -> Iterator[Finding]:
         )
     elif "\0" in path:
         yield Finding(("signaling", "api_keys"), "must not contain a zero byte")
+
+
+def _steering(config: Config) -> Iterator[Finding]:
+    steering = config.steering
+    names: set[str] = set()
+    for index, site in enumerate(steering.sites):
+        path: KeyPath = ("steering", "sites", index)
+        if site.name in names:
+            yield Finding((*path, "name"), f"{show_value(site.name)} is there twice")
+        names.add(site.name)
+        for n, address in enumerate(site.addresses):
+            if not address.port:
+                yield Finding((*path, "addresses", n), "port 0 is not in 1-65535")
+            if _is_wildcard(address.host):
+                what = f"{address.host} is no address a client could send to"
+                yield Finding((*path, "addresses", n), what)
+        if len(site.location) == 1:
+            yield Finding((*path, "location"), "must be [latitude, longitude]")
+        elif site.location and not (
+            -90 <= site.location[0] <= 90 and -180 <= site.location[1] <= 180
+        ):
+            yield Finding((*path, "location"), "latitude is -90 to 90, longitude -180 to 180")
+        for n, country in enumerate(site.countries):
+            if not _COUNTRY.fullmatch(country):
+                yield Finding(
+                    (*path, "countries", n), f"{show_value(country)} is not like DE or US"
+                )
+    for name in ("country_header", "latitude_header", "longitude_header"):
+        if not _HEADER.fullmatch(getattr(steering, name)):
+            yield Finding(
+                ("steering", name), "must be the name of a header, in lower case, or empty"
+            )
+    if steering.database and not steering.database.startswith("/"):
+        yield Finding(
+            ("steering", "database"),
+            f"must be an absolute path, got {show_value(steering.database)}",
+        )
+    elif "\0" in steering.database:
+        yield Finding(("steering", "database"), "must not contain a zero byte")
 
 
 def _ufrag_keys(config: Config) -> Iterator[Finding]:
@@ -392,6 +434,7 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _cors_origins,
     _api_keys,
     _anonymous,
+    _steering,
     _ufrag_keys,
     _backends,
     _realtime,

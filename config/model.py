@@ -205,6 +205,36 @@ class SignalingSection(_Section):
     """Seconds a client may take to send a request, and a transceiver to answer it."""
 
 
+class SiteSection(_Section):
+    """A place with relays that clients of this cluster may use."""
+
+    name: _Text
+    """For logs and problems; any text."""
+    addresses: Annotated[tuple[EndpointField, ...], Field(min_length=1, max_length=8)]
+    """Its relays' addresses, as clients reach them."""
+    location: Annotated[tuple[_Number, ...], Field(max_length=2)] = ()
+    """Latitude and longitude in degrees; empty if it does not matter."""
+    countries: tuple[_Text, ...] = ()
+    """Codes (ISO 3166, two letters) of the countries that it is for."""
+
+
+class SteeringSection(_Section):
+    """Which relays an answer names, if there are relays in several places."""
+
+    sites: tuple[SiteSection, ...] = ()
+    """The places. Without any, every answer has `relay.advertise`."""
+    sites_per_answer: Annotated[_Whole, Field(ge=1, le=8)] = 2
+    """Sites that an answer names, the best first: if one fails, clients go on by the next."""
+    country_header: _Text = "cf-ipcountry"
+    """Header in which a trusted proxy says the client's country."""
+    latitude_header: _Text = "cf-iplatitude"
+    """And where that is: the latitude in degrees."""
+    longitude_header: _Text = "cf-iplongitude"
+    """And the longitude."""
+    database: _Text = ""
+    """File in the format of MaxMind that tells where an address is. Empty: none."""
+
+
 class UfragSection(_Section):
     """Keys of the routes inside ufrags. One character per key id, `0-9A-Za-z`."""
 
@@ -304,6 +334,7 @@ class Config(_Section):
     link: LinkSection = LinkSection()
     transceiver: TransceiverSection = TransceiverSection()
     signaling: SignalingSection = SignalingSection()
+    steering: SteeringSection = SteeringSection()
     ufrag: UfragSection = UfragSection()
     backends: BackendsSection = BackendsSection()
     realtime: RealtimeSection = RealtimeSection()

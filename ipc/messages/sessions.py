@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from config.ids import SessionId
+from config.ids import Endpoint, SessionId
 from ipc.messages.lifecycle import Tagged
 
 
@@ -58,6 +58,8 @@ class CreateSession(Tagged, frozen=True):
     """Of the client's token and its `session` JSON, for the back end."""
     user_agent: str = ""
     origin: str = ""
+    advertise: tuple[Endpoint, ...] = ()
+    """Relay addresses for the answer, in order of preference; none: the transceiver's own."""
 
 
 class SessionCreated(Tagged, frozen=True):

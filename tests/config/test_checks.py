@@ -197,6 +197,86 @@ def test_what_a_fleet_lacks(changed: dict[str, dict[str, Any]], finding: str) ->
             "ufrag.mint_with: must say which of 'a', 'b' new sessions get",
         ),
         (
+            "cluster",
+            {"id": 7, "others": {7: ["127.0.0.1:3479"]}},
+            "cluster.others.7: 7 is this host's own cluster",
+        ),
+        (
+            "cluster",
+            {"others": {7: ["127.0.0.1:3479", "127.0.0.1:3479"]}},
+            "cluster.others.7[1]: 127.0.0.1:3479 is there twice",
+        ),
+        (
+            "cluster",
+            {"others": {7: ["0.0.0.0:3479"]}, "ingress": "", "id": 1},
+            "cluster.others.7[0]: 0.0.0.0 is no address of a relay",
+        ),
+        (
+            "cluster",
+            {"ingress": "127.0.0.1:3479"},
+            "cluster.ingress: needs cluster.global_relays",
+        ),
+        (
+            "cluster",
+            {"ingress": "127.0.0.1:3478", "global_relays": ["127.0.0.1"]},
+            "cluster.ingress: 127.0.0.1:3478 is already taken by relay.listen",
+        ),
+        (
+            "cluster",
+            {"ingress": "10.0.0.1:3479", "global_relays": ["127.0.0.1"]},
+            "link.mtu: must not exceed 9000 with cluster.ingress (1372 inside WireGuard), got 65000",
+        ),
+        (
+            "cluster",
+            {"global_relays": ["example.org"]},
+            "cluster.global_relays[0]: 'example.org' is not an IP address",
+        ),
+        (
+            "cluster",
+            {"global_relays": ["2001:DB8::1"]},
+            "cluster.global_relays[0]: write it 2001:db8::1",
+        ),
+        (
+            "steering",
+            {"sites": [{"name": "a", "addresses": ["192.0.2.1:0"]}]},
+            "steering.sites[0].addresses[0]: port 0 is not in 1-65535",
+        ),
+        (
+            "steering",
+            {"sites": [{"name": "a", "addresses": ["[::]:1"]}]},
+            "steering.sites[0].addresses[0]: :: is no address a client could send to",
+        ),
+        (
+            "steering",
+            {"sites": [{"name": "a", "addresses": ["192.0.2.1:1"]}] * 2},
+            "steering.sites[1].name: 'a' is there twice",
+        ),
+        (
+            "steering",
+            {"sites": [{"name": "a", "addresses": ["192.0.2.1:1"], "location": [1.0]}]},
+            "steering.sites[0].location: must be [latitude, longitude]",
+        ),
+        (
+            "steering",
+            {"sites": [{"name": "a", "addresses": ["192.0.2.1:1"], "location": [91.0, 0.0]}]},
+            "steering.sites[0].location: latitude is -90 to 90, longitude -180 to 180",
+        ),
+        (
+            "steering",
+            {"sites": [{"name": "a", "addresses": ["192.0.2.1:1"], "countries": ["de"]}]},
+            "steering.sites[0].countries[0]: 'de' is not like DE or US",
+        ),
+        (
+            "steering",
+            {"country_header": "CF-IPCountry"},
+            "steering.country_header: must be the name of a header, in lower case, or empty",
+        ),
+        (
+            "steering",
+            {"database": "city.mmdb"},
+            "steering.database: must be an absolute path, got 'city.mmdb'",
+        ),
+        (
             "supervisor",
             {"state_directory": "var"},
             "supervisor.state_directory: must be an absolute path, got 'var'",
@@ -219,6 +299,14 @@ def test_a_finding_knows_what_it_rests_on() -> None:
     assert finding.rests_on(("ufrag",))
     assert finding.rests_on(("ufrag", "mint_with"))
     assert not finding.rests_on(("relay", "listen"))
+
+
+def test_a_global_relay_has_to_be_reached_by_others() -> None:
+    others = {"others": {7: ["10.7.0.1:3479"]}}
+    found = findings(cluster=others)
+    assert [each.partition(":")[0] for each in found] == ["link.address", "link.mtu"]
+    assert not findings(cluster=others, link={"address": "10.0.0.5", "mtu": 1372})
+    assert not findings(cluster={"others": {7: ["127.0.0.1:3479"]}})
 
 
 def test_the_realtime_back_end_has_its_name_for_itself() -> None:

@@ -26,7 +26,8 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
     """The addresses of calls, and what one may do to them."""
 
     async def create(request: Request) -> Response:
-        permit = access.admit(bearer_of(request.headers), access.client_of(request.scope))
+        client = access.client_of(request.scope)
+        permit = access.admit(bearer_of(request.headers), client)
         asked = request.query_params
         wanted = make_request(
             rules,
@@ -34,6 +35,7 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
             request.headers,
             backend=asked.get("backend", ""),
             model=asked.get("model", ""),
+            client=client,
             permit=permit,
         )
         created = await switchboard.create(wanted, at_most=permit.sessions)

@@ -26,11 +26,17 @@ class Client(NamedTuple):
     """As far as those tell whom we believe."""
     forwarded: bool
     """It has come through a proxy, trusted or not."""
+    vouched: bool = False
+    """The other end of the connection is a proxy that is trusted: its headers are."""
 
     @property
     def is_here(self) -> bool:
         """It was sent from this machine, and not on behalf of somebody elsewhere."""
         return self.address.is_loopback and not self.forwarded
+
+
+NOBODY: Final = Client(_UNKNOWN, forwarded=False)
+"""Of whom nothing is known."""
 
 
 class Proxies:
@@ -43,6 +49,7 @@ class Proxies:
     def client(self, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> Client:
         """From the other end of the connection and the request's headers (names in lower case)."""
         address = _parse(peer) or _UNKNOWN
+        vouched = self.trusts(address)
         hops = _hops(headers)
         forwarded = bool(hops)
         for hop in reversed(hops[-MAX_HOPS:]):
@@ -52,7 +59,7 @@ class Proxies:
             if found is None:  # "unknown", or an obfuscated name
                 break
             address = found
-        return Client(address, forwarded)
+        return Client(address, forwarded, vouched)
 
     def trusts(self, address: Address) -> bool:
         """What comes from there is a proxy's word."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ipc.messages.sessions import CreateSession
+from workers.signaling.client_address import NOBODY, Client
 from workers.signaling.grants import ANYONE, Grant, Permit
 from workers.signaling.objects import merge_objects
 from workers.signaling.offers import Offer
 from workers.signaling.problems import ProblemKind, Refused
+from workers.signaling.steering import Steering
 
 MAX_HINT: Final = 256
 """Characters of a header that back ends are told."""
@@ -24,6 +26,8 @@ class Rules(NamedTuple):
     max_duration: float = 0.0
     idle_timeout: float = 0.0
     """Limits of the configuration, seconds, 0 for none: a grant can only be stricter."""
+    steering: Steering = Steering()
+    """Which relays the answer names."""
 
 
 def make_request(
@@ -33,6 +37,7 @@ def make_request(
     *,
     backend: str = "",
     model: str = "",
+    client: Client = NOBODY,
     permit: Permit = Permit(ANYONE),  # noqa: B008  # a value
 ) -> CreateSession:
     """What a transceiver is asked.
@@ -50,6 +55,7 @@ def make_request(
         claims=_claims(session, grant),
         user_agent=headers.get("user-agent", "")[:MAX_HINT],
         origin=headers.get("origin", "")[:MAX_HINT],
+        advertise=rules.steering.choose(client, headers),
     )
 
 

@@ -14,7 +14,8 @@ import trio
 
 from config.checks import BUILT_IN, REALTIME
 from config.ids import Endpoint
-from config.model import Config
+from config.model import Config, SteeringSection
+from ipc.log import Logger
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Transceivers
 from ipc.messages.stats import SignalingStats
@@ -28,6 +29,7 @@ from workers.signaling.line import RpcLine
 from workers.signaling.news import News
 from workers.signaling.placing import Rules
 from workers.signaling.server import HttpServer
+from workers.signaling.steering import Headers, Location, Site, Steering
 from workers.signaling.switchboard import Switchboard
 from workers.wire.ufrag import UfragKeys
 
@@ -52,7 +54,11 @@ async def serve(worker: Worker) -> None:
         )
         news = News(switchboard)
         application = make_application(
-            switchboard, config.cors_origins, make_rules(worker.config), make_access(worker), news
+            switchboard,
+            config.cors_origins,
+            make_rules(worker.config, make_steering(worker.config.steering, worker.log)),
+            make_access(worker),
+            news,
         )
         server = HttpServer(application, limits, worker.log)
         worker.set_load(lambda: server.connections)
@@ -67,7 +73,7 @@ async def serve(worker: Worker) -> None:
             nursery.cancel_scope.cancel()
 
 
-def make_rules(config: Config) -> Rules:
+def make_rules(config: Config, steering: Steering = Steering()) -> Rules:  # noqa: B008  # a value
     """The operator's part in every call."""
     backends = config.backends
     own = (REALTIME,) if config.realtime.url else ()
@@ -76,7 +82,29 @@ def make_rules(config: Config) -> Rules:
         backends=frozenset((*BUILT_IN, *backends.endpoints, *own)),
         max_duration=config.transceiver.max_duration,
         idle_timeout=config.transceiver.idle_timeout,
+        steering=steering,
     )
+
+
+def make_steering(section: SteeringSection, log: Logger) -> Steering:
+    """Which relays an answer names."""
+    sites = [
+        Site(
+            site.name,
+            tuple(site.addresses),
+            Location(*site.location) if site.location else None,
+            frozenset(site.countries),
+        )
+        for site in section.sites
+    ]
+    headers = Headers(section.country_header, section.latitude_header, section.longitude_header)
+    if not section.database:
+        return Steering(sites, section.sites_per_answer, headers)
+    # As with client secrets: only who has a database pays for its imports.
+    from workers.signaling.geography import Geography
+
+    atlas = Geography(Path(section.database), log)
+    return Steering(sites, section.sites_per_answer, headers, atlas.find)
 
 
 def make_access(worker: Worker) -> Access:

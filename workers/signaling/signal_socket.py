@@ -155,12 +155,14 @@ class Line:
     async def _place(self, request: Offer, nursery: trio.Nursery) -> None:
         if self._session:
             raise Refused(ProblemKind.METHOD_NOT_ALLOWED, "this socket has a call; end it first")
-        permit = self._access.admit(self._bearer, self._access.client_of(self._socket.scope))
+        client = self._access.client_of(self._socket.scope)
+        permit = self._access.admit(self._bearer, client)
         wanted = make_request(
             self._rules,
             offers.Offer(request.sdp, request.session),
             self._socket.headers,
             backend=request.backend,
+            client=client,
             permit=permit,
         )
         created = await self._switchboard.create(wanted, at_most=permit.sessions)

@@ -30,9 +30,12 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
 
     async def create(request: Request) -> Response:
         backend = request.path_params["backend"]
-        permit = access.admit(bearer_of(request.headers), access.client_of(request.scope))
+        client = access.client_of(request.scope)
+        permit = access.admit(bearer_of(request.headers), client)
         offer = Offer(await read_sdp(request), {})
-        wanted = make_request(rules, offer, request.headers, backend=backend, permit=permit)
+        wanted = make_request(
+            rules, offer, request.headers, backend=backend, client=client, permit=permit
+        )
         created = await switchboard.create(wanted, at_most=permit.sessions)
         location = f"/whip/{backend}/{created.session}"
         return AnswerResponse(switchboard, created, {"location": location})

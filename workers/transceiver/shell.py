@@ -244,6 +244,7 @@ class Transceiver:
                         request.idle_timeout,
                         request.claims,
                         ClientHints("", request.user_agent, request.origin),
+                        request.advertise,
                     )
                 )
             case PatchSession():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
+from config.ids import Endpoint
+from workers.signaling.client_address import Client
 from workers.signaling.grants import Grant, Permit
 from workers.signaling.offers import Offer
 from workers.signaling.placing import MAX_HINT, Rules, make_request
 from workers.signaling.problems import ProblemKind, Refused
+from workers.signaling.steering import Headers, Site, Steering
 
 RULES = Rules("echo", frozenset({"echo", "agent", "menu"}))
 
@@ -31,6 +35,19 @@ def test_which_back_end() -> None:
     assert backend(session={"model": "gpt-realtime"}, model="gpt-realtime") == "echo"
     assert backend(session={"model": ["agent"]}) == "echo"
     assert backend(session={"model": "agent"}, backend="menu") == "menu"
+
+
+def test_the_answer_names_relays_near_the_client() -> None:
+    near = Site("near", (Endpoint("203.0.113.1", 3478),), countries=frozenset({"DE"}))
+    far = Site("far", (Endpoint("203.0.113.2", 3478),))
+    steering = Steering([far, near], 1, Headers("cf-ipcountry"))
+    rules = RULES._replace(steering=steering)
+    proxied = Client(ip_address("192.0.2.1"), forwarded=True, vouched=True)
+    headers = {"cf-ipcountry": "DE"}
+    made = make_request(rules, Offer("v=0", {}), headers, client=proxied)
+    assert made.advertise == near.addresses
+    assert make_request(rules, Offer("v=0", {}), headers).advertise == far.addresses
+    assert make_request(RULES, Offer("v=0", {}), headers).advertise == ()
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         return Refused(event.ticket, Problem.NOTHING_IN_COMMON, str(error))
 
     local = mint_credentials(settings, entropy)
+    advertise = event.advertise or settings.advertise
     data = agreement.data
     if data is not None and data.their_init:
         data = msgspec.structs.replace(data, our_init=make_init(entropy))
@@ -84,7 +85,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         agreement,
         local=local,
         fingerprint=settings.fingerprint,
-        advertise=settings.advertise,
+        advertise=advertise,
         origin=int.from_bytes(entropy(8), "big") >> 1,
         sctp_init=data.our_init if data is not None else b"",
         ssrc=ssrc,
@@ -103,6 +104,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         idle_timeout=_either(event.idle_timeout, settings.idle_timeout),
         sped=bool(agreement.peer.sped),
         ssrc=ssrc,
+        advertise=advertise,
     )
     session = SessionId(f"rtc_{settings.route.cluster}_{_mint(settings, entropy)}")
     return Admitted(session, parameters, answer)

@@ -258,6 +258,8 @@ class Create(msgspec.Struct, frozen=True):
     idle_timeout: float | None = None
     claims: dict[str, Any] = {}
     client: ClientHints = ClientHints()
+    advertise: tuple[Endpoint, ...] = ()
+    """Relay addresses for the answer; none for what all sessions of this transceiver have."""
 
 
 class PatchIce(msgspec.Struct, frozen=True):

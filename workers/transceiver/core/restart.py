@@ -64,7 +64,7 @@ def _restart(
     if fragment.credentials != entry.remote:
         local = mint_credentials(settings, entropy)
         restart = RestartIce(local, fragment.credentials)
-    said = encode_fragment(fragment.section, local, settings.advertise)
+    said = encode_fragment(fragment.section, local, entry.parameters.advertise)
     return IcePatched(event.ticket, entry.id, tag_of(local), said), restart
 
 

@@ -94,5 +94,7 @@ class SessionParameters(msgspec.Struct, frozen=True):
     data: DataParameters | None = None
     sped: bool = False
     """Both ends put DTLS into checks."""
+    advertise: tuple[Endpoint, ...] = ()
+    """Controlled side only: what the answer has said of our addresses, and what a restart says again."""
     ssrc: int | None = None
     """Of our audio, if the peer has been told; else the session picks one."""

@@ -62,6 +62,14 @@ def test_parameters_follow_from_offer_and_settings() -> None:
     assert KEYS.decode(parameters.local.ufrag) == ROUTE
 
 
+def test_an_answer_names_the_relays_that_signaling_has_chosen() -> None:
+    chosen = (Endpoint("203.0.113.9", 3478), Endpoint("203.0.113.8", 3478))
+    result = admit(Create(1, OFFER, "echo", advertise=chosen), SETTINGS, Random(4).randbytes)
+    assert isinstance(result, Admitted)
+    assert parse_answer(result.answer).candidates == chosen
+    assert result.parameters.advertise == chosen  # and a restart the same
+
+
 def test_only_the_codecs_that_the_operator_allows() -> None:
     settings = msgspec.structs.replace(SETTINGS, codecs=("pcma",))
     result = admit(Create(9, OFFER, "echo"), settings, Random(4).randbytes)
