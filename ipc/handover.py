@@ -2,7 +2,8 @@
 
 One SOCK_SEQPACKET message carries the encoded Assignment and, as SCM_RIGHTS, one descriptor for each of
 its `descriptors`, in that order. Nothing of it appears in argv or in the environment. The same way go the
-tables of relays that are added later (Siblings).
+tables of relays that are added later (Siblings), and, to a supervisor whose predecessor died, the whole of
+it back (Claim).
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Final
 
 from ipc.codec import CodecError, decode, encode
 from ipc.messages import Message
-from ipc.messages.lifecycle import Assignment, Siblings
+from ipc.messages.lifecycle import Assignment, Claim, Siblings
 
 MAX_ASSIGNMENT: Final = 1 << 17
 """Bytes of one encoded assignment; fits into the default socket buffer of a socket pair."""
 MAX_DESCRIPTORS: Final = 250
 """Sockets of one worker; the kernel passes at most 253 with one message."""
+RECLAIM_SOCKET: Final = "reclaim.sock"
+"""In the workers' directory: where a Claim goes (SOCK_SEQPACKET)."""
 _INT: Final = array.array("i").itemsize
 
 
@@ -44,17 +47,26 @@ def send_assignment(
 
     Raises HandoverError if it is too big, or the worker's end is closed.
     """
-    fds = [entry if isinstance(entry, int) else entry.fileno() for entry in sockets]
-    if len(fds) != len(assignment.descriptors):
-        raise HandoverError(
-            f"{len(fds)} descriptors for {len(assignment.descriptors)} entries of the assignment"
-        )
-    _send(sock, assignment, fds)
+    _send(sock, assignment, _matching(assignment, sockets))
+
+
+def send_claim(sock: socket.socket, claim: Claim, sockets: Sequence[int | socket.socket]) -> None:
+    """Send a claim and copies of what belongs to its assignment. As `send_assignment`."""
+    _send(sock, claim, _matching(claim.assignment, sockets))
 
 
 def send_siblings(sock: socket.socket, tables: Sequence[int]) -> None:
     """Send copies of more tables to a relay that runs. Never blocks; raises HandoverError."""
     _send(sock, Siblings(len(tables)), tables)
+
+
+def _matching(assignment: Assignment, sockets: Sequence[int | socket.socket]) -> list[int]:
+    fds = [entry if isinstance(entry, int) else entry.fileno() for entry in sockets]
+    if len(fds) != len(assignment.descriptors):
+        raise HandoverError(
+            f"{len(fds)} descriptors for {len(assignment.descriptors)} entries of the assignment"
+        )
+    return fds
 
 
 def _send(sock: socket.socket, message: Message, fds: Sequence[int]) -> None:
@@ -103,6 +115,20 @@ def receive_siblings(sock: socket.socket) -> list[int]:
     )
 
 
+def receive_claim(sock: socket.socket) -> tuple[Claim, list[int]]:
+    """A claim, from a socket that is readable. As `receive_assignment`; does not wait."""
+    sock.settimeout(0.0)
+    message, fds = _receive(sock, "claim", None)
+    try:
+        if not isinstance(message, Claim):
+            raise HandoverError(f"expected a Claim, got a {type(message).__name__}")
+        _checked(message.assignment, len(fds))
+    except BaseException:
+        _close(fds)
+        raise
+    return message, fds
+
+
 def _receive(sock: socket.socket, what: str, within: float | None) -> tuple[Message, list[int]]:
     try:
         data, ancillary, flags, _ = sock.recvmsg(
@@ -115,7 +141,7 @@ def _receive(sock: socket.socket, what: str, within: float | None) -> tuple[Mess
     fds = _descriptors(ancillary)
     try:
         if not data:
-            raise NeverAssigned(f"the supervisor went away before it sent the {what}")
+            raise NeverAssigned(f"the other end went away before it sent the {what}")
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             raise HandoverError(f"the {what} was cut short (too many bytes, or open files)")
         return decode(data), fds

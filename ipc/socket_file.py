@@ -30,11 +30,11 @@ class EndpointInUse(EndpointError):
 class SocketFile:
     """Owns the path from construction until `leave`. Raises EndpointInUse, else OSError."""
 
-    def __init__(self, path: Path, mode: int) -> None:
+    def __init__(self, path: Path, mode: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> None:
         self._path = path
         self._lock_path = Path(f"{path}.lock")
         self._lock = self._take_lock()
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener = socket.socket(socket.AF_UNIX, kind)
         """Non-blocking and listening. Whoever detaches it closes it."""
         try:
             self._listen(Path(f"{path}{_FRESH}"), mode)

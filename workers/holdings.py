@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
+import msgspec
 import trio
 
 from config.ids import Endpoint
-from ipc.handover import HandoverError, receive_siblings
-from ipc.messages.lifecycle import Descriptor, DescriptorKind
+from ipc.handover import HandoverError, receive_siblings, send_claim
+from ipc.messages.lifecycle import Claim, Descriptor, DescriptorKind
 
 _MEMORY = (DescriptorKind.TABLE, DescriptorKind.SIBLING)
+_NOWHERE = Endpoint("", 0)
 
 
 class Holdings:
@@ -34,6 +38,8 @@ class Holdings:
             sock.setblocking(False)
             self._sockets.append((descriptor, sock))
         self._channel = channel
+        self._another = trio.Event()
+        """Set, and replaced, when there is another channel."""
         if channel is not None:
             channel.set_inheritable(False)
 
@@ -55,18 +61,48 @@ class Holdings:
         return [fd for kind, fd in self._memory if kind is DescriptorKind.SIBLING]
 
     async def more_siblings(self) -> list[int]:
-        """Wait for relays to be added: their tables, which are held as the first ones are.
+        """Wait for relays to be added: their tables, which are held as the first ones are."""
+        while True:
+            if (channel := self._channel) is None:
+                await self._another.wait()
+                continue
+            try:
+                await trio.lowlevel.wait_readable(channel)
+                tables = receive_siblings(channel)
+            except trio.ClosedResourceError:
+                continue  # the next supervisor's took its place
+            except HandoverError:  # the supervisor is gone; what we have is ours
+                self._leave(channel)
+                continue
+            self._memory += [(DescriptorKind.SIBLING, table) for table in tables]
+            return tables
 
-        Empty when there is nobody to send any.
+    def give_back(self, path: Path, claim: Claim) -> None:
+        """Show a new supervisor all we hold; the way there is where more comes from now on.
+
+        Raises OSError or HandoverError: then it asks again.
         """
-        if self._channel is None:
-            return []
-        await trio.lowlevel.wait_readable(self._channel)
+        held = [(descriptor, sock.fileno()) for descriptor, sock in self._sockets]
+        held += [(Descriptor(kind, _NOWHERE), fd) for kind, fd in self._memory]
+        descriptors = tuple(descriptor for descriptor, _ in held)
+        assignment = msgspec.structs.replace(claim.assignment, descriptors=descriptors)
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            tables = receive_siblings(self._channel)
-        except HandoverError:  # the supervisor is gone; what we have is ours
-            self._channel.close()
+            channel.setblocking(False)
+            channel.connect(os.fspath(path))
+            whole = msgspec.structs.replace(claim, assignment=assignment)
+            send_claim(channel, whole, [fd for _, fd in held])
+        except BaseException:
+            channel.close()
+            raise
+        if self._channel is not None:
+            self._leave(self._channel)
+        self._channel = channel
+        self._another.set()
+        self._another = trio.Event()
+
+    def _leave(self, channel: socket.socket) -> None:
+        trio.lowlevel.notify_closing(channel)
+        channel.close()
+        if self._channel is channel:
             self._channel = None
-            return []
-        self._memory += [(DescriptorKind.SIBLING, table) for table in tables]
-        return tables

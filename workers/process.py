@@ -16,7 +16,6 @@ import contextlib
 import faulthandler
 import gc
 import os
-import resource
 import signal
 import socket
 import sys
@@ -30,22 +29,24 @@ from pydantic import ValidationError
 
 from config.ids import Endpoint, Role
 from config.model import Config
-from ipc import zmq_trio
+from ipc import roster, zmq_trio
 from ipc.bus import Publisher
 from ipc.control import ControlClient, identity
-from ipc.handover import HandoverError, NeverAssigned, receive_assignment
+from ipc.handover import RECLAIM_SOCKET, HandoverError, NeverAssigned, receive_assignment
 from ipc.log import Logger, open_log
 from ipc.messages import Message
 from ipc.messages.fleet import Announce, FleetView
 from ipc.messages.lifecycle import (
     PROTOCOL_VERSION,
     Assignment,
+    Claim,
     DescriptorKind,
     Drain,
     Farewell,
     Heartbeat,
     Hello,
     Ready,
+    Reclaim,
     Rejected,
     Release,
     Released,
@@ -64,6 +65,7 @@ from ipc.messages.stats import (
 )
 from ipc.zmq_trio import EndpointError
 from workers.holdings import Holdings
+from workers.resources import allow_descriptors, pin, usage
 from workers.tether import Beat, Tether
 
 EXIT_DONE: Final = 0
@@ -78,7 +80,6 @@ DRAIN_GRACE: Final = 5.0
 """Seconds after the drain deadline until `serve` is cancelled."""
 FAREWELL_LINGER: Final = 0.3
 """Seconds that the last messages may take to leave."""
-MAX_DESCRIPTORS: Final = 65_536
 _COMMANDS: Final = 16
 _MAX_WHY: Final = 2000
 
@@ -180,13 +181,7 @@ class Worker:
 
     def usage(self) -> ProcessUsage:
         """CPU and memory of this process so far."""
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        try:
-            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-            rss = pages * resource.getpagesize()
-        except OSError:  # strangers hold all our descriptors: no reason to end
-            rss = used.ru_maxrss * 1024
-        return ProcessUsage(cpu_seconds=used.ru_utime + used.ru_stime, rss_bytes=rss)
+        return usage()
 
     @property
     def phase(self) -> WorkerPhase:
@@ -277,6 +272,8 @@ class _Life:
                 self._welcomed.set()
             case Heartbeat():
                 self._tether.answered()
+            case Reclaim(token=token):
+                self._give_back(token)
             case Rejected(why=why):
                 raise Unwanted(why)
             case Drain(within=within):
@@ -290,6 +287,16 @@ class _Life:
                 worker._offer(message)
             case _:
                 self._log.warning("unexpected message", message=type(message).__name__)
+
+    def _give_back(self, token: bytes) -> None:
+        """Show the supervisor that has come what its dead predecessor gave us."""
+        worker = self._worker
+        path = Path(worker.assignment.runtime_directory) / RECLAIM_SOCKET
+        claim = Claim(token, self._hello(), worker.assignment, worker._ready)
+        try:
+            worker.holdings.give_back(path, claim)
+        except (OSError, HandoverError) as error:  # our next Hello is another chance
+            self._log.warning("not claimed", why=str(error))
 
     async def _beat(self) -> None:
         worker, tether = self._worker, self._tether
@@ -346,9 +353,8 @@ def main(role: Role, serve: Serve) -> NoReturn:
         gc.collect()
         gc.freeze()
         gc.enable()
-        with contextlib.suppress(
-            OSError
-        ):  # who only sends an assignment does not stay to hear this
+        # Who only sends an assignment does not stay to hear this.
+        with contextlib.suppress(OSError):
             sock.send(b"\0", socket.MSG_NOSIGNAL)
         assignment, fds = receive_assignment(sock)
         if assignment.version != PROTOCOL_VERSION:
@@ -374,8 +380,13 @@ def _live(
     assignment: Assignment, config: Config, fds: list[int], channel: socket.socket, serve: Serve
 ) -> int:
     log = open_log(config.log, assignment.name)
-    _pin(assignment.cpu, log)
-    _allow_descriptors()
+    pin(assignment.cpu, log)
+    allow_descriptors()
+    try:
+        roster.enter(Path(assignment.runtime_directory), assignment.generation)
+    except roster.NotEntered as error:
+        log.error("not on the roster", why=str(error))
+        return EXIT_BUG
     who = identity(assignment.name, assignment.generation, os.getpid())
     try:
         control = ControlClient(assignment.control, who)
@@ -417,22 +428,3 @@ async def _run(
 ) -> None:
     worker = Worker(assignment, config, log, fds, control, bus, channel)
     await _Life(worker).run(serve)
-
-
-def _allow_descriptors() -> None:
-    """As many as we may have; the usual soft limit is less than signaling's connections."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = max(soft, min(hard, MAX_DESCRIPTORS) if hard > 0 else MAX_DESCRIPTORS)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-
-
-def _pin(cpu: int | None, log: Logger) -> None:
-    """This thread to its CPU, ZeroMQ's threads to the others."""
-    if cpu is None:
-        return
-    allowed = os.sched_getaffinity(0)
-    if cpu not in allowed:
-        log.warning("not pinned", cpu=cpu, allowed=sorted(allowed))
-        return
-    zmq_trio.pin_io_thread(allowed - {cpu})
-    os.sched_setaffinity(0, {cpu})

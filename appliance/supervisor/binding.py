@@ -25,14 +25,14 @@ class BoundSocket(NamedTuple):
     socket: socket.socket
 
 
-def bind_link(address: str, receive_buffer: int) -> BoundSocket:
-    """A link socket on a port of the kernel's choice. Raises OSError."""
+def bind_link(address: str, buffer: int, port: int = 0) -> BoundSocket:
+    """A link socket, by default on a port of the kernel's choice. Raises OSError."""
     if ip_address(address).is_unspecified:
         raise OSError(errno.EINVAL, "a link socket needs an exact address, not a wildcard")
     udp = new_socket(Endpoint(address, 0), socket.SOCK_DGRAM)
     try:
-        set_receive_buffer(udp, receive_buffer)
-        udp.bind((address, 0))
+        set_receive_buffer(udp, buffer)
+        udp.bind((address, port))
     except OSError:
         udp.close()
         raise
@@ -81,4 +81,9 @@ def set_receive_buffer(udp: socket.socket, size: int) -> int:
         udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
     except PermissionError:
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+    return receive_buffer(udp)
+
+
+def receive_buffer(udp: socket.socket) -> int:
+    """Bytes that were granted."""
     return udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel doubles it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -13,7 +13,8 @@ from appliance.supervisor.binding import BoundSocket, bind_link
 from appliance.supervisor.core.interface import ProcessId, Spawn
 from appliance.supervisor.generations import Generations
 from appliance.supervisor.keys import Keyring, UfragKeys, minting_key
-from appliance.supervisor.sockets import Sockets
+from appliance.supervisor.recovered import Recovered
+from appliance.supervisor.sockets import Sockets, open_sockets
 from appliance.supervisor.tables import Tables
 from config.ids import Endpoint, HostId, Role
 from config.model import Config
@@ -56,6 +57,8 @@ class Outfitter:
     ) -> None:
         self.sockets = Sockets()
         """Empty until the addresses could be bound."""
+        self.recovered = Recovered()
+        """What came back from the workers of a dead supervisor and has no place yet."""
         self.keyring = Keyring(keys)
         self._minting: dict[ProcessId, str] = {}
         self._tables = Tables()
@@ -65,9 +68,23 @@ class Outfitter:
         self._bus = bus
         self._host = host
 
+    def adopt(self, process: ProcessId, assignment: Assignment, fds: Sequence[int]) -> None:
+        """A worker of a dead supervisor is ours now, and so is what it brought. Raises ValueError."""
+        self.keyring.add(UfragKeys(assignment.ufrag_keys, assignment.mint_with))
+        if assignment.role is Role.TRANSCEIVER:
+            self._minting[process] = assignment.mint_with
+        self.recovered.take(assignment, fds)
+
+    def open(self, config: Config, own: Sequence[str], relays: int) -> None:
+        """Have all sockets, those that came back and new ones. Raises CannotStart."""
+        self.sockets = open_sockets(config, own, relays, self.recovered)
+        self._tables.take_back(self.recovered.tables)
+        self.recovered = Recovered()
+
     def close(self) -> None:
         """Close what the supervisor kept for its workers."""
         self.sockets.close()
+        self.recovered.close()
         self._tables.close()
 
     def prepare(self, relays: int) -> tuple[Endpoint, ...]:

@@ -9,19 +9,21 @@ a supervisor that dies, and serve on until the next one comes.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import site
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import trio
 
 from config.ids import Role
-from ipc.handover import assignment_pair, send_assignment, send_siblings
+from ipc.handover import HandoverError, assignment_pair, send_assignment, send_siblings
 from ipc.messages.lifecycle import Assignment
 
 _TREE: Final = Path(__file__).resolve().parents[2]
@@ -32,50 +34,83 @@ _KEPT_PREFIXES: Final = ("LC_", "COVERAGE_", "PYTHONMALLOC", "PYTHONDONTWRITE", 
 
 
 class WorkerProcess:
-    """One process, with an assignment or, as a spare, still without. We are its parent and reap it."""
+    """One process: with an assignment, or as a spare still without, or of a supervisor that died."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], link: socket.socket) -> None:
-        """`link` is our end of its socket pair. Raises OSError if it cannot be watched."""
+    def __init__(
+        self,
+        pid: int,
+        link: socket.socket | None = None,
+        popen: subprocess.Popen[bytes] | None = None,
+    ) -> None:
+        """`link` is our end of its socket pair, `popen` what we reap it by if it is our child.
+
+        Raises OSError if it cannot be watched.
+        """
+        self.pid = pid
+        """Its process id; of a child not given to another process before `wait` has returned."""
+        self.link = link
+        """Where descriptors go; a survivor brings its own when it claims what it is."""
         self._popen = popen
-        self._link = link
-        self._pidfd = os.pidfd_open(popen.pid)
+        self._pidfd: int | None = os.pidfd_open(pid)
         self.siblings: set[int] = set()
         """A relay's: whose tables it has."""
 
     @property
-    def pid(self) -> int:
-        """Its process id; not given to another process before `wait` has returned."""
-        return self._popen.pid
+    def lives(self) -> bool:
+        """It has not ended."""
+        if self._pidfd is None:
+            return False
+        return not select.select([self._pidfd], [], [], 0)[0]
 
     async def waits(self) -> bool:
         """Wait until it has imported what it needs; false if it ended instead."""
-        await trio.lowlevel.wait_readable(self._link)
+        link = self._way
+        await trio.lowlevel.wait_readable(link)
         try:
-            return bool(self._link.recv(1, socket.MSG_DONTWAIT))
+            return bool(link.recv(1, socket.MSG_DONTWAIT))
         except OSError:
             return False
 
     def assign(self, assignment: Assignment, sockets: Sequence[int | socket.socket]) -> None:
         """Hand over what makes it a worker. Raises HandoverError, also if it is dead."""
-        send_assignment(self._link, assignment, sockets)
+        send_assignment(self._way, assignment, sockets)
 
     def show(self, tables: Mapping[int, int]) -> None:
         """Hand a relay more siblings' tables, by index. Raises HandoverError."""
-        send_siblings(self._link, list(tables.values()))
+        send_siblings(self._way, list(tables.values()))
         self.siblings |= tables.keys()
 
-    async def wait(self) -> int:
-        """Wait, once, for its end: the exit code, or minus the signal that killed it."""
+    async def wait(self) -> int | None:
+        """Wait, once, for its end: the exit code, or minus the signal that killed it.
+
+        None if it is not our child: then only its dead parent could have known.
+        """
+        assert self._pidfd is not None
         try:
             await trio.lowlevel.wait_readable(self._pidfd)
         finally:
+            self.close()
+        return None if self._popen is None else self._popen.wait()
+
+    def close(self) -> None:
+        """Let go of it: it is not watched any more, nor killed."""
+        if self._pidfd is not None:
             os.close(self._pidfd)
-            self._link.close()
-        return self._popen.wait()
+            self._pidfd = None
+        if self.link is not None:
+            self.link.close()
 
     def kill(self) -> None:
-        """SIGKILL, if it has not been reaped yet."""
-        self._popen.send_signal(signal.SIGKILL)
+        """SIGKILL, if it has not ended yet."""
+        if self._pidfd is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    @property
+    def _way(self) -> socket.socket:
+        if self.link is None:
+            raise HandoverError("there is no way to that process")
+        return self.link
 
 
 def start_process(role: Role) -> WorkerProcess:
@@ -98,7 +133,7 @@ def start_process(role: Role) -> WorkerProcess:
                 cwd="/",
             )
         try:
-            return WorkerProcess(popen, ours)
+            return WorkerProcess(popen.pid, ours, popen)
         except BaseException:
             popen.kill()
             popen.wait()

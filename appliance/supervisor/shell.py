@@ -9,6 +9,7 @@ from typing import Final, assert_never
 
 import trio
 
+from appliance.supervisor.core.adoption import UNKNOWN
 from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.interface import (
     Abandon,
@@ -20,6 +21,7 @@ from appliance.supervisor.core.interface import (
     Exited,
     Finished,
     FromWorker,
+    Invite,
     KeepNumbers,
     Kill,
     Output,
@@ -30,6 +32,7 @@ from appliance.supervisor.core.interface import (
     ReloadRequested,
     ResizeRequested,
     Send,
+    Settled,
     SpareGone,
     SpareId,
     SpareStarted,
@@ -40,6 +43,7 @@ from appliance.supervisor.core.interface import (
     StartSpare,
     Steer,
     Steered,
+    SurvivorsFound,
     WorkerChanged,
 )
 from appliance.supervisor.core.lifecycle import WorkerState
@@ -49,6 +53,7 @@ from appliance.supervisor.notify import notify
 from appliance.supervisor.orders import Orders
 from appliance.supervisor.outfit import Outfit, Outfitter
 from appliance.supervisor.process import WorkerProcess, start_process
+from appliance.supervisor.survivors import Survivors
 from config.ids import Role, TransceiverId, WorkerName
 from config.model import Config
 from ipc.control import ControlServer, identity
@@ -71,6 +76,7 @@ class Shell:
         nursery: trio.Nursery,
         log: Logger,
         orders: Orders,
+        survivors: Survivors,
     ) -> None:
         self.on_exit: Callable[[WorkerName], None] = lambda worker: None
         """Called when the last process of a name is gone."""
@@ -91,7 +97,9 @@ class Shell:
         self._orders = orders
         self._log = log
         self._processes: dict[ProcessId, WorkerProcess] = {}
+        self._survivors = survivors
         self._rejected = 0
+        self._settled = trio.Event()
         self._spares: dict[SpareId, WorkerProcess] = {}
         self._events: deque[Event] = deque()
         self._busy = False
@@ -113,6 +121,15 @@ class Shell:
         finally:
             self._busy = False
         self._moved.set()
+
+    async def adopt_survivors(self) -> None:
+        """Make what lives of a dead supervisor's workers ours, and what they hold."""
+        for generation, process in self._survivors.processes.items():
+            self._processes[ProcessId(UNKNOWN, generation)] = process
+            self._nursery.start_soon(self._watch, process)
+        self._log.info("survivors", count=len(self._survivors.processes))
+        self.feed(SurvivorsFound(self._survivors.living))
+        await self._settled.wait()
 
     async def keep_time(self) -> None:
         """Call the core's timer when it is due."""
@@ -151,6 +168,10 @@ class Shell:
                     who, times = str(output.process), self._rejected
                     self._log.warning("worker rejected", who=who, why=output.why, times=times)
                 self._control.send(_peer(output), Rejected(output.why))
+            case Invite():
+                self._control.send(_peer(output), self._survivors.invite(output.process))
+            case Settled():
+                self._adopt(output)
             case Kill():
                 self._log.warning("worker killed", who=str(output.process), why=output.why)
                 if process := self._processes.get(output.process):
@@ -186,6 +207,19 @@ class Shell:
                 self.finished.set()
             case _:
                 assert_never(output)
+
+    def _adopt(self, settled: Settled) -> None:
+        for name, claimed in self._survivors.settle(settled.adopted):
+            try:
+                self._outfitter.adopt(name, claimed.assignment, claimed.fds)
+            except ValueError as error:
+                self._log.warning("not everything came back", of=name.name, why=str(error))
+            del self._processes[ProcessId(UNKNOWN, name.generation)]
+            kinds = [descriptor.kind for descriptor in claimed.assignment.descriptors]
+            claimed.process.siblings = set(range(kinds.count(DescriptorKind.SIBLING) + 1))
+            self._processes[name] = claimed.process
+            self._log.info("adopted", who=str(name), process=claimed.process.pid)
+        self._settled.set()
 
     def _spawn(self, spawn: Spawn) -> None:
         try:
@@ -321,5 +355,5 @@ def parse_identity(peer: bytes) -> tuple[ProcessId, int]:
         return ProcessId(WorkerName("?"), 0), 0
 
 
-def _peer(output: Send | Reject) -> bytes:
+def _peer(output: Send | Reject | Invite) -> bytes:
     return identity(output.process.name, output.process.generation, output.pid)

@@ -26,9 +26,11 @@ from appliance.supervisor.binding import (
     bind_link,
     bound,
     new_socket,
+    receive_buffer,
     set_receive_buffer,
 )
 from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE, CannotStart
+from appliance.supervisor.recovered import Recovered
 from appliance.supervisor.steering import Steering
 from config.ids import Endpoint
 from config.model import Config
@@ -89,13 +91,14 @@ class Sockets:
             for _ in range(len(self.public), relays):
                 row: list[BoundSocket] = []
                 self.public.append(row)
-                row.extend(BoundSocket(b.endpoint, self._member(b)) for b in self.public[0])
+                row.extend(BoundSocket(b.endpoint, self.member(b)) for b in self.public[0])
                 self.links.append(bind_link(self.link_address, self.wanted_buffer))
         except OSError:
             self.keep(self.joined)
             raise
 
-    def _member(self, first: BoundSocket) -> socket.socket:
+    def member(self, first: BoundSocket) -> socket.socket:
+        """One more of its group, not bound yet. Raises OSError."""
         udp = new_socket(first.endpoint, socket.SOCK_DGRAM)
         try:
             self.note_buffer(set_receive_buffer(udp, self.wanted_buffer))
@@ -135,20 +138,63 @@ class Sockets:
         members = self.public[: self.joined]
         return [[row[n].socket for row in members] for n in range(len(self.endpoints()))]
 
-    def close(self) -> None:
-        """Close everything."""
+    def close(self, but: Recovered | None = None) -> None:
+        """Close everything, but for what came back."""
+        kept = set() if but is None else but.sockets()
         every = [*(b for row in self.public for b in row), *self.links, *self.http]
         for each in every:
-            each.socket.close()
+            if each.socket not in kept:
+                each.socket.close()
 
 
-def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
-    """Bind everything that `config` asks for. Raises CannotStart with every problem there is."""
+def open_sockets(
+    config: Config, own: Sequence[str], relays: int, recovered: Recovered | None = None
+) -> Sockets:
+    """Have everything that `config` asks for: what came back of it, and the rest bound anew.
+
+    Raises CannotStart with every problem there is; then `recovered` is as it was, else it is ours.
+    """
+    back = recovered or Recovered()
     sockets = Sockets()
-    sockets.public = [[] for _ in range(relays)]
     sockets.wanted_buffer = sockets.granted_buffer = config.relay.receive_buffer
     sockets.link_address = config.link.address
     sockets.steering = Steering(config.relay.steering, usable_cpus())
+    failed: list[_Failure] = []
+    if back.public:
+        failed += _restore_public(sockets, config, back, relays)
+    else:
+        failed += _open_public(sockets, config, own, relays)
+    sockets.links = [back.links[n] for n in sorted(back.links)]
+    for index in range(sockets.joined):
+        if index in back.links:
+            continue
+        try:
+            sockets.links.insert(index, _open_link(sockets, config, back, index))
+        except OSError as error:
+            failed.append(_Failure("link.address", Endpoint(config.link.address, 0), error))
+            break
+    sockets.http = list(back.http)
+    for entry, endpoint in enumerate([] if back.http else config.signaling.listen):
+        try:
+            sockets.http.append(bind_http(endpoint))
+        except OSError as error:
+            failed.append(_Failure(f"signaling.listen[{entry}]", endpoint, error))
+    problems = [failure.text() for failure in failed]
+    if not sockets.listening() and not failed:
+        problems.append("relay.listen: this host has no address that it stands for")
+    if problems:
+        sockets.close(but=back)
+        passing = failed and all(f.error.errno == errno.EADDRINUSE for f in failed)
+        raise CannotStart(problems, EXIT_UNAVAILABLE if passing else EXIT_CONFIG)
+    back.hand_over()
+    return sockets
+
+
+def _open_public(
+    sockets: Sockets, config: Config, own: Sequence[str], relays: int
+) -> list[_Failure]:
+    """Bind a group for each public end point; gives what failed."""
+    sockets.public = [[] for _ in range(relays)]
     failed: list[_Failure] = []
     for point in expand(config.relay.listen, own):
         where = f"relay.listen[{point.entry}]"
@@ -166,30 +212,54 @@ def open_sockets(config: Config, own: Sequence[str], relays: int) -> Sockets:
         except OSError as error:
             failed.append(_Failure("cluster.ingress", ingress, error))
     sockets.joined = relays
-    for group, shared in zip(sockets.groups(), sockets.endpoints(), strict=True):
+    _steer(sockets, relays)
+    return failed
+
+
+def _restore_public(
+    sockets: Sockets, config: Config, back: Recovered, relays: int
+) -> list[_Failure]:
+    """The groups that there were; a place whose sockets nobody had gets new ones. Gives what failed.
+
+    Neither are groups left for addresses that have gone, nor made for new ones: so it would be if the
+    supervisor had not died. The kernel numbers a socket that joins now as the last.
+    """
+    first = back.public[min(back.public)]
+    sockets.ingress = config.cluster.ingress
+    failed: list[_Failure] = []
+    changed = False
+    for index in range(max(relays, max(back.public) + 1)):
+        row = back.public.get(index) or [BoundSocket(b.endpoint, sockets.member(b)) for b in first]
+        sockets.public.append(row)
+        for each in row:
+            if not each.socket.getsockname()[1]:
+                changed = True
+                try:
+                    each.socket.bind(tuple(each.endpoint))
+                except OSError as error:
+                    failed.append(_Failure("relay.listen", each.endpoint, error))
+            sockets.note_buffer(receive_buffer(each.socket))
+    sockets.joined = len(sockets.public)
+    if changed and not failed:
+        _steer(sockets, relays)
+    return failed
+
+
+def _open_link(sockets: Sockets, config: Config, back: Recovered, index: int) -> BoundSocket:
+    """Where transceivers know that relay to be, if that can be had, else anywhere. Raises OSError."""
+    address, buffer = config.link.address, config.relay.receive_buffer
+    if index < len(back.peers):
+        with suppress(OSError):
+            return bind_link(address, buffer, back.peers[index].port)
+    return bind_link(address, buffer)
+
+
+def _steer(sockets: Sockets, relays: int) -> None:
+    for group, where in zip(sockets.groups(), sockets.endpoints(), strict=True):
         try:
             sockets.steering.steer(group, relays)
         except OSError as error:  # the kernel's own hash does: not worth a refusal
-            sockets.warnings.append(f"relay.steering: not for {shared}: {error.strerror}")
-    for _ in range(relays):
-        try:
-            sockets.links.append(bind_link(config.link.address, config.relay.receive_buffer))
-        except OSError as error:
-            failed.append(_Failure("link.address", Endpoint(config.link.address, 0), error))
-            break
-    for entry, endpoint in enumerate(config.signaling.listen):
-        try:
-            sockets.http.append(bind_http(endpoint))
-        except OSError as error:
-            failed.append(_Failure(f"signaling.listen[{entry}]", endpoint, error))
-    problems = [failure.text() for failure in failed]
-    if not sockets.listening() and not failed:
-        problems.append("relay.listen: this host has no address that it stands for")
-    if problems:
-        sockets.close()
-        passing = failed and all(f.error.errno == errno.EADDRINUSE for f in failed)
-        raise CannotStart(problems, EXIT_UNAVAILABLE if passing else EXIT_CONFIG)
-    return sockets
+            sockets.warnings.append(f"relay.steering: not for {where}: {error.strerror}")
 
 
 def _bind_public(sockets: Sockets, point: ListenPoint, own: Iterable[str], where: str) -> None:

@@ -42,8 +42,10 @@ from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.problems import EXIT_BUG, EXIT_UNAVAILABLE, CannotStart
 from appliance.supervisor.reload import Reloader
 from appliance.supervisor.shell import Shell
-from appliance.supervisor.sockets import Sockets, open_sockets, usable_cpus
+from appliance.supervisor.sockets import usable_cpus
 from appliance.supervisor.status import AdminDesk, version
+from appliance.supervisor.survivors import Survivors
+from appliance.supervisor.terms import Terms
 from config.ids import Endpoint, Role
 from config.model import Config
 from ipc import zmq_trio
@@ -132,7 +134,6 @@ class _Appliance:
         self._config = config
         self._config_path = config_path and config_path.absolute()
         self._state_directory = state
-        self._patience = STALE_WORKERS_LEAVE if lock.predecessor_died else 0.0
         self._log = log
         self._on_ready = on_ready
         self._since = 0.0
@@ -143,9 +144,12 @@ class _Appliance:
         generations = Generations(state)
         if generations.was_lost:
             self._warn("the count of processes was damaged and began anew")
+        self._survivors = Survivors(workers, log)
+        self._patience = STALE_WORKERS_LEAVE if self._survivors.processes else 0.0
         specs = desired_workers(config, HostFacts(usable_cpus()))
         self._relays = sum(spec.role is Role.RELAY for spec in specs)
-        self._orders = Orders(runtime, heir=lock.predecessor_died)
+        heir = lock.predecessor_died or bool(self._survivors.processes)
+        self._orders = Orders(runtime, heir=heir)
         self._membership = Membership(state, config.cluster.id)
         self._core = Supervisor(
             config,
@@ -181,7 +185,13 @@ class _Appliance:
             stack.callback(self._outfitter.close)
             async with trio.open_nursery() as nursery:
                 shell = Shell(
-                    self._core, control, self._outfitter, nursery, self._log, self._orders
+                    self._core,
+                    control,
+                    self._outfitter,
+                    nursery,
+                    self._log,
+                    self._orders,
+                    self._survivors,
                 )
                 reloader = Reloader(
                     self._config,
@@ -220,9 +230,15 @@ class _Appliance:
         return shell.outcome.code
 
     async def _start(self, shell: Shell) -> None:
-        """Bind, start the workers, and tell when they serve."""
-        sockets = await self._bind()
-        self._outfitter.sockets = sockets
+        """Adopt, bind, start the workers that are missing, and tell when they serve."""
+        async with trio.open_nursery() as claims:
+            if self._survivors.processes:
+                terms = Terms(self._config, self._outfitter.keyring)
+                await claims.start(self._survivors.listen, shell.feed, terms)
+                await shell.adopt_survivors()
+            claims.cancel_scope.cancel()
+        await self._bind()
+        sockets = self._outfitter.sockets
         for warning in sockets.warnings:
             self._warn(warning)
         if warning := sockets.buffer_warning():
@@ -238,16 +254,17 @@ class _Appliance:
         notify("READY=1", f"STATUS={self._core.state.value}, {page}")
         self._on_ready(page)
 
-    async def _bind(self) -> Sockets:
+    async def _bind(self) -> None:
         """Bind everything; wait a little where a dead supervisor's workers may be in the way.
 
-        They find us on the control socket, are rejected and leave.
+        Those that are of no use were told so on the control socket, and leave.
         """
         give_up = trio.current_time() + self._patience
         told = False
         while True:
             try:
-                return open_sockets(self._config, own_addresses(), self._relays)
+                self._outfitter.open(self._config, own_addresses(), self._relays)
+                return
             except CannotStart as error:
                 if error.code != EXIT_UNAVAILABLE or trio.current_time() >= give_up:
                     raise

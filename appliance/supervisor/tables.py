@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from appliance.supervisor.recovered import TABLE_NAME
 from config.ids import Endpoint
 from ipc.messages.lifecycle import Descriptor, DescriptorKind
 
@@ -25,6 +26,10 @@ class Tables:
     def __init__(self) -> None:
         self._own: dict[int, int] = {}
         self._shown: dict[int, int] = {}
+
+    def take_back(self, tables: Mapping[int, int]) -> None:
+        """These are a dead supervisor's, by index; they are ours from now on."""
+        self._own.update(tables)
 
     def of(self, index: int, relays: int, room: int) -> list[tuple[Descriptor, int]]:
         """That relay's table and those of its siblings, `room` at most. Raises OSError.
@@ -59,7 +64,7 @@ class Tables:
 
     def _table(self, index: int) -> int:
         if index not in self._own:
-            self._own[index] = os.memfd_create(f"tandem-flows-{index}", os.MFD_CLOEXEC)
+            self._own[index] = os.memfd_create(f"{TABLE_NAME}{index}", os.MFD_CLOEXEC)
         return self._own[index]
 
     def _reader(self, index: int) -> int:

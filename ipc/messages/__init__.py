@@ -23,11 +23,13 @@ from ipc.messages.fleet import Announce, FleetView, IdsLeased
 from ipc.messages.flows import DecodeUfrag, FlowList, FlowsRequest, ListFlows, UfragDecoded
 from ipc.messages.lifecycle import (
     Assignment,
+    Claim,
     Drain,
     Farewell,
     Heartbeat,
     Hello,
     Ready,
+    Reclaim,
     Rejected,
     Release,
     Released,
@@ -68,6 +70,8 @@ Message: TypeAlias = (
     | Hello
     | Welcome
     | Rejected
+    | Reclaim
+    | Claim
     | Ready
     | Heartbeat
     | Drain

@@ -119,6 +119,16 @@ class Rejected(Tagged, frozen=True):
     why: str
 
 
+class Reclaim(Tagged, frozen=True):
+    """Said instead of Rejected to a worker of a supervisor that died: bring what you were born with.
+
+    To the socket RECLAIM_SOCKET in the runtime directory goes a Claim, with all descriptors.
+    """
+
+    token: bytes
+    """To be repeated: who claims is who is connected here."""
+
+
 class Ready(Tagged, frozen=True):
     """The worker serves. Transceivers and relays name their link address, those with rpc its end point."""
 
@@ -126,6 +136,19 @@ class Ready(Tagged, frozen=True):
     rpc: str = ""
     datapath: str = ""
     """Which datapath or media plane runs, and why, e.g. `python (no native one built)`."""
+
+
+class Claim(Tagged, frozen=True):
+    """A worker's birth the other way round: what it is, and as SCM_RIGHTS all that it was given.
+
+    The connection stays, and is what the socket pair was: by it come descriptors that are to follow.
+    """
+
+    token: bytes
+    hello: Hello
+    assignment: Assignment
+    ready: Ready | None = None
+    """What it has said when it began to serve."""
 
 
 class Heartbeat(Tagged, frozen=True):

@@ -16,7 +16,6 @@ from ipc.messages.stats import RelayStats
 from tests.support.appliance import (
     Appliance,
     is_worker,
-    ready,
     restart_appliance,
     running_appliance,
     start_appliance,
@@ -147,24 +146,6 @@ async def test_workers_outlive_a_dead_supervisor_and_drain_without_one(tmp_path:
             while any(is_worker(pid) for pid in pids):
                 await trio.sleep(0.1)
         assert "orphaned" in appliance.log()
-
-
-async def test_a_new_supervisor_replaces_the_workers_of_a_dead_one(tmp_path: Path) -> None:
-    async with running_appliance(tmp_path) as appliance:
-        first = [worker.pid for worker in (await appliance.status()).workers]
-        appliance.process.kill()
-        appliance.process.wait()
-        second = await ready(restart_appliance(appliance.directory, appliance.relay))
-        try:
-            status = await second.until(lambda s: s.state == "ready")
-            assert not {worker.pid for worker in status.workers} & set(first)
-            assert status.listen == (appliance.relay,)
-            with trio.fail_after(30):
-                while any(is_worker(pid) for pid in first):
-                    await trio.sleep(0.05)
-            assert "worker rejected" in second.log()
-        finally:
-            await second.end()
 
 
 async def test_a_second_supervisor_on_the_same_directory_is_refused(tmp_path: Path) -> None:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
-from config.ids import Endpoint
-from ipc.handover import assignment_pair, send_siblings
-from ipc.messages.lifecycle import Descriptor, DescriptorKind
+from config.ids import Endpoint, Role, WorkerName
+from ipc.handover import assignment_pair, receive_claim, send_siblings
+from ipc.messages.lifecycle import (
+    Assignment,
+    Claim,
+    Descriptor,
+    DescriptorKind,
+    Hello,
+    Ready,
+)
 from workers.holdings import Holdings
 
 NOWHERE = Endpoint("", 0)
@@ -62,12 +71,79 @@ async def test_more_siblings_come_while_there_is_a_supervisor(
     assert [os.fstat(fd).st_ino for fd in got] == [os.fstat(fd).st_ino for fd in memory[:3]]
     assert holdings.sibling_tables() == got
     ours.close()
-    with trio.fail_after(5):
-        assert await holdings.more_siblings() == []
-        assert await holdings.more_siblings() == []
+    with trio.move_on_after(0.05) as waiting:
+        await holdings.more_siblings()
+    assert waiting.cancelled_caught  # there is nobody to send any
     for fd in got:
         os.close(fd)
 
 
-async def test_without_a_way_there_are_none() -> None:
-    assert await Holdings((), ()).more_siblings() == []
+async def test_a_new_supervisor_gets_everything_back_and_sends_more(
+    pair: tuple[socket.socket, socket.socket], memory: list[int], tmp_path: Path
+) -> None:
+    ours, theirs = pair
+    descriptors = [
+        Descriptor(DescriptorKind.TABLE, NOWHERE),
+        Descriptor(DescriptorKind.PUBLIC, BOUND),
+    ]
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    inode = os.fstat(udp.fileno()).st_ino
+    holdings = Holdings(descriptors, [memory[0], udp.detach()], theirs)
+    send_siblings(ours, memory[1:2])
+    (sibling,) = await holdings.more_siblings()
+    ours.close()
+    claim = Claim(b"token", hello(), assignment(), Ready(link=BOUND))
+    path = tmp_path / "reclaim.sock"
+    with pytest.raises(FileNotFoundError):
+        holdings.give_back(path, claim)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        async with trio.open_nursery() as nursery:
+            more: list[int] = []
+
+            async def wait_for_more() -> None:
+                more.extend(await holdings.more_siblings())
+
+            nursery.start_soon(wait_for_more)
+            await trio.testing.wait_all_tasks_blocked()
+            holdings.give_back(path, claim)
+            connection, _ = listener.accept()
+            with connection:
+                got, fds = receive_claim(connection)
+                send_siblings(connection, memory[2:3])
+                with trio.fail_after(5):
+                    while not more:
+                        await trio.sleep(0)
+    with trio.move_on_after(0.05):  # notices that the other end is closed
+        await holdings.more_siblings()
+    assert (got.token, got.hello, got.ready) == (claim.token, claim.hello, claim.ready)
+    kinds = [descriptor.kind for descriptor in got.assignment.descriptors]
+    assert kinds == [DescriptorKind.PUBLIC, DescriptorKind.TABLE, DescriptorKind.SIBLING]
+    inodes = [os.fstat(fd).st_ino for fd in fds]
+    assert inodes == [inode, *(os.fstat(fd).st_ino for fd in memory[:2])]
+    ((_, public),) = holdings.sockets(DescriptorKind.PUBLIC)
+    public.close()
+    for fd in (*fds, *more, sibling):
+        os.close(fd)
+
+
+def hello() -> Hello:
+    return Hello(1, WorkerName("relay-0"), Role.RELAY, 7, os.getpid())
+
+
+def assignment() -> Assignment:
+    return Assignment(
+        version=1,
+        name=WorkerName("relay-0"),
+        role=Role.RELAY,
+        index=0,
+        generation=7,
+        config="{}",
+        control="ipc:///c",
+        bus="ipc:///b",
+        runtime_directory="/",
+        descriptors=(),
+        ufrag_keys={},
+        mint_with="",
+    )

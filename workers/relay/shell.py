@@ -94,8 +94,8 @@ class RelayShell:
 
     async def meet_siblings(self, worker: Worker) -> None:
         """Look into the tables of relays that are added, too."""
-        while tables := await worker.holdings.more_siblings():
-            for table in tables:
+        while True:
+            for table in await worker.holdings.more_siblings():
                 self._datapath.add_sibling(table)
 
     def apply_routes(self, routes: Routes) -> None:

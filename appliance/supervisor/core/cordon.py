@@ -24,6 +24,10 @@ class Cordon:
         """That one has a cordon of its own."""
         return worker in self._names
 
+    def covers(self, worker: WorkerName) -> bool:
+        """That one takes no new sessions, be it by its own or by the host's."""
+        return self.host or self.has(worker)
+
     @property
     def value(self) -> Cordons:
         """What is cordoned now."""

@@ -37,6 +37,14 @@ class Fleet:
         """Those of one role that are."""
         return [worker for worker in self.of(role) if not worker.stays]
 
+    def seat(self, role: Role, specs: Sequence[WorkerSpec]) -> None:
+        """The workers of a role, none of which has run yet, are to be these."""
+        others = [worker for worker in self if worker.spec.role is not role]
+        first = next((n for n, worker in enumerate(self) if worker.spec.role is role), len(others))
+        seats = [Worker(spec, self.config) for spec in specs]
+        workers = [*others[:first], *seats, *others[first:]]
+        self._workers = {worker.name: worker for worker in workers}
+
     def add(self, spec: WorkerSpec, config: Config, realtime: tuple[int, ...] = ()) -> Worker:
         """One more, to which nothing new comes before it is let join."""
         worker = self._workers[spec.name] = Worker(spec, config, realtime)

@@ -3,11 +3,12 @@
 A worker process is named by (name, generation): the name is a place in the appliance; the generation is a
 number that no process of this host has had, so that news of a dead process is never taken for its
 successor's. Its low 16 bits are the epoch of a transceiver's boot. A spare process has neither yet, only a
-role and a number.
+role and a number. A survivor is a process of a supervisor that died.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -28,6 +29,7 @@ from ipc.messages.lifecycle import (
     Released,
     Stop,
     Welcome,
+    WorkerPhase,
 )
 from ipc.messages.routes import Relays, RelaysApplied, Routes, RoutesApplied, Transceivers
 
@@ -79,6 +81,31 @@ ToWorker: TypeAlias = (
 # --- events ---------------------------------------------------------------------------------------
 
 
+class SurvivorsFound(msgspec.Struct, frozen=True):
+    """Workers of a supervisor that died live; comes before StartRequested, answered with Settled."""
+
+    living: Mapping[int, int]
+    """Generation -> pid."""
+
+
+class Adopted(msgspec.Struct, frozen=True):
+    """One of them has proven that it is what it says, and has given back what it holds."""
+
+    process: ProcessId
+    pid: int
+    role: Role
+    index: int
+    phase: WorkerPhase
+    config: Config | None
+    """What it was born with; None if this version cannot read it."""
+    route: Route | None = None
+    """A transceiver's."""
+    ready: Ready | None = None
+    """What it has said when it began to serve."""
+    misfit: str = ""
+    """Why it is of no use all the same: it works with what is no longer so."""
+
+
 class StartRequested(msgspec.Struct, frozen=True):
     """Begin."""
 
@@ -103,10 +130,13 @@ class SpawnFailed(msgspec.Struct, frozen=True):
 
 
 class Exited(msgspec.Struct, frozen=True):
-    """A process is gone and reaped; `code` is its exit code, or minus the signal that killed it."""
+    """A process is gone and reaped; `code` is its exit code, or minus the signal that killed it.
+
+    None: it was adopted, and only its parent, who is dead, could have known.
+    """
 
     process: ProcessId
-    code: int
+    code: int | None
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -181,7 +211,9 @@ class StopRequested(msgspec.Struct, frozen=True):
 
 
 Event: TypeAlias = (
-    StartRequested
+    SurvivorsFound
+    | Adopted
+    | StartRequested
     | Started
     | SpawnFailed
     | Exited
@@ -240,6 +272,19 @@ class Reject(msgspec.Struct, frozen=True):
     process: ProcessId
     pid: int
     why: str
+
+
+class Invite(msgspec.Struct, frozen=True):
+    """Ask a survivor to give back what it holds; answered with Adopted if it does and is who it says."""
+
+    process: ProcessId
+    pid: int
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """It is known what became of every survivor: these are workers of ours now. StartRequested may come."""
+
+    adopted: tuple[ProcessId, ...]
 
 
 class Kill(msgspec.Struct, frozen=True):
@@ -317,6 +362,8 @@ Output: TypeAlias = (
     | EndSpare
     | Send
     | Reject
+    | Invite
+    | Settled
     | Kill
     | WorkerChanged
     | ApplianceChanged

@@ -161,7 +161,7 @@ class Lifecycle:
         return self._kill_reason
 
     def exited(self, cause: str, code: int | None, now: Instant, *, wanted: bool) -> None:
-        """The process is gone (`code` None: it never came to be). Decides what comes next."""
+        """The process is gone (`code` None: it never was, or nobody knows). Decides what comes next."""
         why = f"{self._kill_reason} ({cause})" if self._kill_reason else cause
         match self.state:
             case WorkerState.STARTING:
@@ -171,7 +171,8 @@ class Lifecycle:
             case WorkerState.RELEASING:
                 self._enter(WorkerState.STOPPED, now, why=why if code else "")
             case WorkerState.DRAINING if not wanted:
-                self._enter(WorkerState.STOPPED, now, why="" if code == 0 else why)
+                in_order = not code and not self._kill_reason
+                self._enter(WorkerState.STOPPED, now, why="" if in_order else why)
             case WorkerState.DRAINING if code == 0:
                 self._enter(
                     WorkerState.BACKOFF, now, until=now, why="was told to end by somebody else"
@@ -210,6 +211,13 @@ class Lifecycle:
             self._kill_reason = ""
         if state is WorkerState.READY:
             self._heard = now
+
+
+def cause_of(code: int | None) -> str:
+    """What an exit code, or minus a signal, says; None: nobody knows it."""
+    if code is None:
+        return "ended, and its exit code is unknown"
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _backoff(failures: int) -> float:

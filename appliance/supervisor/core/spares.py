@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import EndSpare, SpareId, StartSpare
+from appliance.supervisor.core.lifecycle import WorkerState
 from config.ids import Instant, Role
 from ipc.messages.admin import SpareStatus
 
@@ -72,6 +74,21 @@ class Spares:
             self._spares[role] = SpareId(role, self._number)
             self._not_before.pop(role, None)
         return [StartSpare(self._spares[role]) for role in missing]
+
+    def tend(
+        self, fleet: Fleet, now: Instant, *, running: bool, started: bool
+    ) -> list[StartSpare] | list[EndSpare]:
+        """Fill up when everything serves; end them when nothing is to be started any more.
+
+        `running`: the appliance does not end; `started`: it has served.
+        """
+        if not running or not fleet.config.supervisor.spares:
+            return self.dismiss()
+        busy = {WorkerState.STOPPED, WorkerState.STARTING, WorkerState.RELEASING}
+        if not started or any(worker.life.state in busy for worker in fleet):
+            return []
+        # No call waits for a fleet worker.
+        return self.fill({worker.spec.role for worker in fleet} - {Role.FLEET}, now)
 
     def dismiss(self) -> list[EndSpare]:
         """End them all."""

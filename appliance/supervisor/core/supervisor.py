@@ -12,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, assert_never
 
+from appliance.supervisor.core.adoption import Adoption
 from appliance.supervisor.core.alteration import Alteration
 from appliance.supervisor.core.cordon import Cordon
 from appliance.supervisor.core.distribution import Distribution
+from appliance.supervisor.core.failed_start import failed_start
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.handover import CANARY_TIMEOUT
 from appliance.supervisor.core.health import ApplianceState, appliance_state
 from appliance.supervisor.core.identity import refusal
 from appliance.supervisor.core.interface import (
+    Adopted,
     ApplianceChanged,
     CordonRequested,
     Cordons,
@@ -35,6 +38,7 @@ from appliance.supervisor.core.interface import (
     Reject,
     ReloadRequested,
     ResizeRequested,
+    Settled,
     SpareGone,
     SpareStarted,
     SpareWaits,
@@ -44,8 +48,9 @@ from appliance.supervisor.core.interface import (
     StartRequested,
     Steered,
     StopRequested,
+    SurvivorsFound,
 )
-from appliance.supervisor.core.lifecycle import EXIT_CONFIG, START_TIMEOUT, WorkerState
+from appliance.supervisor.core.lifecycle import START_TIMEOUT, WorkerState, cause_of
 from appliance.supervisor.core.linger import Linger
 from appliance.supervisor.core.neighbours import WITHOUT_NUMBER, Neighbours
 from appliance.supervisor.core.patience import LEAVES, patience
@@ -71,7 +76,6 @@ from ipc.messages.lifecycle import (
 )
 from ipc.messages.routes import RelaysApplied, RoutesApplied, TransceiverEntry, Transceivers
 
-EXIT_FAILED: Final = 70
 TRANSCEIVERS_EVERY: Final = 1.0
 STOP_GRACE: Final = 3.0
 """Seconds between Stop and SIGKILL."""
@@ -101,6 +105,7 @@ class Supervisor:
         self._fleet = Fleet(config, specs)
         self._neighbours = Neighbours(config, HostId(host), ids)
         self._distribution = Distribution(self._neighbours)
+        self._adoption = Adoption(self._fleet)
         self._alteration = Alteration(self._fleet, self._distribution)
         self._leaving: dict[ProcessId, Instant] = {}
         """Processes that released their name, and when they are killed if they have not ended."""
@@ -112,8 +117,7 @@ class Supervisor:
         self._next_tick: Instant | None = None
         self._linger = Linger()
         self._cordon = Cordon(cordons)
-        self._exit_code = 0
-        self._exit_why = ""
+        self._outcome = Finished(0, "")
 
     @property
     def state(self) -> ApplianceState:
@@ -155,11 +159,14 @@ class Supervisor:
         """Take one event; the outputs are to be carried out in order."""
         outputs: list[Output] = []
         match event:
+            case SurvivorsFound():
+                self._adoption.begin(event.living, now)
+                self._next_generation = max(self._next_generation, *event.living) + 1
+                self._first_generation = self._next_generation
+            case Adopted():
+                outputs += self._adoption.adopted(event)
             case StartRequested():
-                self._running = True
-                self._neighbours.listening = event.listening
-                outputs += self._distribution.replace_links(event.links, self._fleet)
-                self._next_tick = now + TRANSCEIVERS_EVERY
+                self._start(event, now, outputs)
             case Started():
                 if worker := self._current(event):
                     worker.pid = event.pid
@@ -168,8 +175,9 @@ class Supervisor:
                     self._gone(worker, f"could not be started: {event.why}", None, now)
             case Exited():
                 self._leaving.pop(event.process, None)
+                self._adoption.gone(event.process)
                 if worker := self._current(event):
-                    self._gone(worker, _cause(event.code), event.code, now)
+                    self._gone(worker, cause_of(event.code), event.code, now)
             case Received():
                 self._received(event, now, outputs)
             case SpareStarted():
@@ -188,23 +196,25 @@ class Supervisor:
                 outputs.append(self._cordon.request(event, self._fleet))
             case DrainRequested():
                 if self._stage is Stage.RUN:
-                    self._stage = Stage.DRAIN_TRANSCEIVERS if self._running else Stage.STOP_ALL
-                    self._running = True
+                    nothing_runs = not (self._running or self._adoption.has_any)
+                    self._stage = Stage.STOP_ALL if nothing_runs else Stage.DRAIN_TRANSCEIVERS
+                    self._running |= nothing_runs
                     for worker in self._fleet.leaving(Role.TRANSCEIVER):
                         worker.asked = Goal.RUN  # it had more time than there is now
             case StopRequested():
                 if self._stage is not Stage.DONE:
-                    self._running = True
+                    self._running |= not self._adoption.has_any
                     self._stage = Stage.STOP_ALL
             case _:
                 assert_never(event)
+        self._settle(now, outputs)
         self._reconcile(now, outputs)
         return outputs
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` wants to be called."""
         if self._stage is Stage.DONE or self._next_tick is None:
-            return None
+            return self._adoption.deadline
         deadlines = [d for w in self._fleet if (d := w.life.deadline) is not None]
         deadlines += self._leaving.values()
         others = (self._linger.until, self._spares.deadline, self._alteration.deadline)
@@ -217,6 +227,7 @@ class Supervisor:
         if due is None or now < due:
             return []
         outputs: list[Output] = []
+        self._settle(now, outputs)
         for worker in self._fleet:
             if now - due >= LATE:
                 worker.life.heard(now)
@@ -225,14 +236,31 @@ class Supervisor:
         for process in [p for p, until in self._leaving.items() if now >= until]:
             self._leaving[process] = now + STOP_GRACE
             outputs.append(Kill(process, "did not end after its release"))
-        assert self._next_tick is not None
-        if now >= self._next_tick:
+        if self._next_tick is not None and now >= self._next_tick:
             self._next_tick = now + TRANSCEIVERS_EVERY
             self._distribution.repeat()
         self._reconcile(now, outputs)
         return outputs
 
     # --- events ---------------------------------------------------------------------------------
+
+    def _settle(self, now: Instant, outputs: list[Output]) -> None:
+        for output in self._adoption.advance(now):
+            outputs.append(output)
+            # Whatever cannot be started now, where workers serve it is no failed start.
+            self._was_ready |= isinstance(output, Settled) and bool(output.adopted)
+
+    def _start(self, event: StartRequested, now: Instant, outputs: list[Output]) -> None:
+        self._running = True
+        self._neighbours.listening = event.listening
+        outputs += self._distribution.replace_links(event.links, self._fleet)
+        self._next_tick = now + TRANSCEIVERS_EVERY
+        # Adopted workers hear the whole truth now, for it is whole. Signaling's comes with its next Hello:
+        # by then relays have acknowledged the routes, and no call is turned away for want of that.
+        self._distribution.update_routes(self._fleet)
+        for worker in self._fleet:
+            if worker.life.has_process and worker.spec.role is not Role.SIGNALING:
+                self._greet(worker, outputs)
 
     def _current(self, event: Started | SpawnFailed | Exited | Received) -> Worker | None:
         """The worker whose present process the event is about."""
@@ -244,7 +272,7 @@ class Supervisor:
     def _gone(self, worker: Worker, cause: str, code: int | None, now: Instant) -> None:
         wanted = self._goal(worker) is Goal.RUN
         farewell = worker.end_process()
-        cause = f"{cause}: {farewell}" if farewell and code else cause
+        cause = f"{cause}: {farewell}" if farewell and code != 0 else cause
         worker.last_exit = cause
         worker.life.exited(cause, code, now, wanted=wanted)
         self._distribution.gone(worker)
@@ -253,6 +281,9 @@ class Supervisor:
         worker = self._current(event)
         if worker is None and self._was_ours(event.process):
             return  # its last words were still on their way when it was gone
+        if worker is None and (answers := self._adoption.greet(event)) is not None:
+            outputs += answers
+            return
         why = refusal(worker, event)
         if why or worker is None:
             outputs.append(Reject(event.process, event.pid, why))
@@ -262,7 +293,7 @@ class Supervisor:
             case Hello():
                 self._greet(worker, outputs)
             case Ready() as ready:
-                worker.link, worker.rpc, worker.note = ready.link, ready.rpc, ready.datapath
+                worker.serve(ready)
                 if worker.life.state is WorkerState.STARTING:
                     worker.life.ready(now)
             case Heartbeat() as heartbeat:
@@ -306,7 +337,9 @@ class Supervisor:
     def _reconcile(self, now: Instant, outputs: list[Output]) -> None:
         if not self._running or self._stage is Stage.DONE:
             return
-        self._give_up_if_hopeless()
+        starts = self._stage is Stage.RUN and not self._was_ready
+        if starts and (outcome := failed_start(self._fleet)) is not None:
+            self._outcome, self._stage = outcome, Stage.STOP_ALL
         outputs += self._distribution.update_links(self._fleet)
         outputs += self._distribution.update_routes(self._fleet)
         spare = self._spares.is_waiting(Role.RELAY) or not self._fleet.config.supervisor.spares
@@ -324,15 +357,14 @@ class Supervisor:
         outputs += self._distribution.update_fleet(
             self._fleet, self._state.value, self.transceivers()
         )
-        self._keep_spares(now, outputs)
-        running = {w.spec.role for w in self._fleet if w.life.state is not WorkerState.STOPPED} | {
-            Role.RELAY for _ in self._leaving
-        }
-        following = next_stage(self._stage, running)
+        running = self._stage is Stage.RUN
+        outputs += self._spares.tend(self._fleet, now, running=running, started=self._was_ready)
+        left = {w.spec.role for w in self._fleet if w.life.state is not WorkerState.STOPPED}
+        following = next_stage(self._stage, left | {Role.RELAY for _ in self._leaving})
         if following is not self._stage and not self._linger.holds(following, now):
             self._stage = following
             if following is Stage.DONE:
-                outputs.append(Finished(self._exit_code, self._exit_why))
+                outputs.append(self._outcome)
             else:
                 self._reconcile(now, outputs)
 
@@ -391,16 +423,6 @@ class Supervisor:
             return goal  # their sessions go on at it
         return worker.retire_by if goal is Goal.RUN else goal
 
-    def _keep_spares(self, now: Instant, outputs: list[Output]) -> None:
-        """Fill up when everything serves; end them when nothing is to be started any more."""
-        if self._stage is not Stage.RUN or not self._fleet.config.supervisor.spares:
-            outputs.extend(self._spares.dismiss())
-            return
-        busy = {WorkerState.STOPPED, WorkerState.STARTING, WorkerState.RELEASING}
-        if self._was_ready and not any(w.life.state in busy for w in self._fleet):
-            roles = {w.spec.role for w in self._fleet} - {Role.FLEET}  # no call waits for that one
-            outputs.extend(self._spares.fill(roles, now))
-
     def _truth(self) -> Transceivers:
         return Transceivers(
             self.transceivers(), draining=self._stage is not Stage.RUN or self._cordon.host
@@ -409,37 +431,15 @@ class Supervisor:
     def _judge(self, outputs: list[Output]) -> None:
         planned = self._alteration.is_planned
         cordon = self._cordon
-        needed = {
-            worker.route
-            for worker in self._fleet.of(Role.TRANSCEIVER)
-            if not (planned(worker) or cordon.host or cordon.has(worker.name))
-        }
+        transceivers = self._fleet.of(Role.TRANSCEIVER)
+        needed = {w.route for w in transceivers if not (planned(w) or cordon.covers(w.name))}
         accepting = all(e.accepting for e in self.transceivers() if e.route in needed)
         states = [w.life.state for w in self._fleet if not planned(w)]
+        was_ready, cordoned = self._was_ready, cordon.host
         state = appliance_state(
-            self._stage,
-            states,
-            accepting=accepting,
-            was_ready=self._was_ready,
-            cordoned=self._cordon.host,
+            self._stage, states, accepting=accepting, was_ready=was_ready, cordoned=cordoned
         )
         self._was_ready |= state in (ApplianceState.READY, ApplianceState.CORDONED)
         if state is not self._state:
             self._state = state
             outputs.append(ApplianceChanged(state))
-
-    def _give_up_if_hopeless(self) -> None:
-        """Before the first success: a role of which no worker can start is the operator's to mend."""
-        if self._was_ready or self._stage is not Stage.RUN:
-            return
-        for role in Role:
-            workers = self._fleet.of(role)
-            if workers and all(w.life.state is WorkerState.FAILED for w in workers):
-                wrong = any(w.life.misconfigured for w in workers)
-                self._exit_code = EXIT_CONFIG if wrong else EXIT_FAILED
-                self._exit_why = f"{workers[0].name} {workers[0].life.why}"
-                self._stage = Stage.STOP_ALL
-
-
-def _cause(code: int) -> str:
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

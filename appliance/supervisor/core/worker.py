@@ -11,6 +11,7 @@ from appliance.supervisor.core.spec import WorkerSpec
 from config.ids import Endpoint, Instant, Role, Route, WorkerName
 from config.model import Config
 from ipc.messages.admin import WorkerStatus
+from ipc.messages.lifecycle import Ready
 
 
 class Place(NamedTuple):
@@ -75,6 +76,10 @@ class Worker:
         self.asked = Goal.RUN
         self._forget()
         self.route = route
+
+    def serve(self, ready: Ready) -> None:
+        """Its process has said where it can be reached."""
+        self.link, self.rpc, self.note = ready.link, ready.rpc, ready.datapath
 
     def end_process(self) -> str:
         """Forget what only held for the process that ended; gives the reason it left, if it did."""

@@ -1,0 +1,133 @@
+"""Sockets and tables that outlived a supervisor, as they come back from whoever has them.
+
+As long as one process has a socket open its group in the kernel does not change, and what is queued in it
+stays. Of each thing the first copy is kept; the others are closed, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from appliance.supervisor.binding import BoundSocket
+from config.ids import Endpoint, Role
+from ipc.messages.lifecycle import Assignment, Descriptor, DescriptorKind
+
+TABLE_NAME: Final = "tandem-flows-"
+"""What the memory of flows is called, with its relay's index: /proc/self/fd tells it of a descriptor."""
+_TABLE: Final = re.compile(rf"/memfd:{TABLE_NAME}(\d{{1,9}}) \(deleted\)")
+
+
+class Recovered:
+    """What has come back so far."""
+
+    def __init__(self) -> None:
+        self.public: dict[int, list[BoundSocket]] = {}
+        """Per relay, by index; one that was about to join is not bound to its end points yet."""
+        self.links: dict[int, BoundSocket] = {}
+        self.http: list[BoundSocket] = []
+        self.tables: dict[int, int] = {}
+        self.peers: tuple[Endpoint, ...] = ()
+        """The link addresses of all relays, also of those that brought nothing back."""
+
+    def take(self, assignment: Assignment, fds: Sequence[int]) -> None:
+        """What one worker held, the descriptors now being ours. Raises ValueError if it is not that."""
+        rest = list(fds)
+        row: list[BoundSocket] = []
+        try:
+            for descriptor in assignment.descriptors:
+                self._take_one(assignment, descriptor, rest.pop(0), row)
+        except ValueError:
+            _close(row)
+            raise
+        finally:
+            for fd in rest:
+                os.close(fd)
+        if row and assignment.index not in self.public and self._fits(row):
+            self.public[assignment.index] = row
+        else:
+            _close(row)
+        self.peers = max(self.peers, assignment.peers, key=len)
+
+    def _take_one(
+        self, assignment: Assignment, descriptor: Descriptor, fd: int, row: list[BoundSocket]
+    ) -> None:
+        if descriptor.kind in (DescriptorKind.TABLE, DescriptorKind.SIBLING):
+            self._take_table(descriptor.kind, fd)
+            return
+        found = BoundSocket(descriptor.endpoint, _socket(descriptor, fd))
+        match descriptor.kind:
+            case DescriptorKind.PUBLIC:
+                row.append(found)
+            case DescriptorKind.LINK if assignment.role is Role.RELAY and (
+                assignment.index not in self.links
+            ):
+                self.links[assignment.index] = found
+            case DescriptorKind.HTTP if found.endpoint not in [b.endpoint for b in self.http]:
+                self.http.append(found)
+            case _:  # there is one already, or it is a transceiver's link, which is its own
+                found.socket.close()
+
+    def _fits(self, row: list[BoundSocket]) -> bool:
+        """All relays share their end points."""
+        return all(
+            [each.endpoint for each in other] == [each.endpoint for each in row]
+            for other in self.public.values()
+        )
+
+    def _take_table(self, kind: DescriptorKind, fd: int) -> None:
+        try:
+            path = Path(f"/proc/self/fd/{fd}")
+            found = _TABLE.fullmatch(str(path.readlink()))
+            if found is None:
+                raise ValueError(f"a {kind.value} that is no shared memory of flows")
+            index = int(found[1])
+            if index not in self.tables:
+                # Opened anew, for a sibling's may only be read.
+                self.tables[index] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        finally:
+            os.close(fd)
+
+    def sockets(self) -> set[socket.socket]:
+        """All sockets."""
+        rows = (each for row in self.public.values() for each in row)
+        return {each.socket for each in (*rows, *self.links.values(), *self.http)}
+
+    def hand_over(self) -> None:
+        """The sockets are somebody else's now."""
+        self.public, self.links, self.http = {}, {}, []
+
+    def close(self) -> None:
+        """Close what nobody has taken over."""
+        for row in self.public.values():
+            _close(row)
+        _close([*self.links.values(), *self.http])
+        for table in self.tables.values():
+            os.close(table)
+        self.public, self.links, self.http, self.tables = {}, {}, [], {}
+
+
+def _socket(descriptor: Descriptor, fd: int) -> socket.socket:
+    """Raises ValueError if it is bound to something else, or is no socket; then it is closed."""
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError:
+        os.close(fd)
+        raise ValueError(f"a {descriptor.kind.value} that is no socket") from None
+    with suppress(OSError):
+        host, port = sock.getsockname()[:2]
+        joins = descriptor.kind is DescriptorKind.PUBLIC and not port
+        if joins or Endpoint(host, port) == descriptor.endpoint:
+            return sock
+    sock.close()
+    raise ValueError(f"a {descriptor.kind.value} that is not bound to {descriptor.endpoint}")
+
+
+def _close(found: Iterable[BoundSocket]) -> None:
+    for each in found:
+        each.socket.close()
