@@ -19,10 +19,12 @@ VERBS: Final = {
     "flows": "List the flows of the relays: who talks to which transceiver.",
     "trace": "Follow a ufrag, a session or a client to its end.",
     "events": "Show what has happened: to the appliance, to workers, to sessions.",
+    "logs": "Show the log of the appliance: from the journal, or from the file that it goes to.",
     "drain": "Take no new sessions; those that there are go on.",
     "undrain": "Take sessions again: take back `tandem drain`.",
     "reload": "Let the appliance read its configuration again.",
     "config": "Check a configuration, show what it comes to, or what a reload would do.",
+    "doctor": "Look for what is wrong with this host and the appliance on it, and say what to change.",
     "call": "Call a server like a browser would, and measure.",
 }
 """First line of each command's help, here so that the overview imports none of them."""
@@ -61,7 +63,7 @@ Exit codes:
   0   done
   1   it was done, and the answer is no: some calls of `tandem call` failed, `tandem reload` was given up,
       `tandem config diff` found differences, `tandem drain` has waited in vain, there is no such session,
-      `tandem trace` leads nowhere
+      `tandem trace` leads nowhere, `tandem doctor` has found something that does not work
   2   wrong usage
   69  no appliance runs, or something it needs is taken (an address, its directory)
   70  a bug: the traceback says where

@@ -86,6 +86,13 @@ def load_keys(section: UfragSection, state: Path) -> UfragKeys:
     return UfragKeys(keys, minting_key(section))
 
 
+def read_keys(section: UfragSection, state: Path) -> UfragKeys:
+    """As `load_keys`, but makes none: where the host has no key yet, there are none."""
+    if not section.keys and not (state / _OWN_KEY).exists():
+        return UfragKeys({}, "")
+    return load_keys(section, state)
+
+
 def check_api_keys(section: SignalingSection) -> None:
     """See that signaling will be able to use its file of API keys. Raises CannotStart."""
     if not section.api_keys:

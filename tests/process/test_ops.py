@@ -287,3 +287,39 @@ def on_terminal(command: list[str], key: bytes) -> tuple[bytes, int]:
     finally:
         process.kill()
         os.close(ours)
+
+
+async def test_the_log_is_found_wherever_it_goes(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        code, text, errors = await tandem(appliance, "logs", "-n", "400")
+        assert code == 0, errors
+        assert "serving" in text
+        code, text, _ = await tandem(appliance, "logs", "--worker", "relay-0", "--json")
+        found = [json.loads(line) for line in text.splitlines()]
+        assert {"ready", "worker"} <= {line["event"] for line in found}
+        assert all("relay-0" in (x["worker"], x["fields"].get("of")) for x in found)
+        code, text, _ = await tandem(appliance, "logs", "--level", "error")
+        assert (code, text) == (0, "")
+    code, _, errors = await tandem(appliance, "logs")
+    assert code == 69
+    assert "no appliance answers" in errors
+
+
+async def test_a_doctor_comes_to_the_living_and_to_the_dead(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        config = str(appliance.directory / "tandem.toml")
+        found = await fields(appliance, "doctor", "-c", config)
+        levels = {finding["check"]: finding["level"] for finding in found["findings"]}
+        assert found["running"]
+        for check in ("service.workers", "ports.udp", "ports.http", "files.ufrag_keys"):
+            assert levels[check] == "ok", found
+        (appliance.directory / "state").chmod(0o755)
+        found = await fields(appliance, "doctor", "-c", config, code=1)
+        assert [f["check"] for f in found["findings"] if f["level"] == "fail"] == ["files.state"]
+        (appliance.directory / "state").chmod(0o700)
+        await appliance.end()
+        found = await fields(appliance, "doctor", "-c", config)
+        assert not found["running"]
+        code, text, _ = await tandem(appliance, "doctor", "-c", config)
+        assert code == 0
+        assert "no appliance answers" in text
