@@ -1,0 +1,103 @@
+"""`python -m tests.campaign.calls URL COUNT PORT:INSTEAD`: calls that are placed again when they end.
+
+Each talks, and sends messages, until SIGINT. Then prints a JSON array of every attempt there was. With a
+second port the answers are read as if they named that one: the way through a proxy.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from typing import Final
+
+import msgspec
+import trio
+
+from tests.campaign.judge import Attempt
+from workers.caller.exchange import Exchange, Placed
+from workers.caller.lines import Line
+from workers.caller.phone import Phone, Plan
+from workers.caller.report import CallReport
+
+FOR_EVER: Final = 3600.0
+AGAIN: Final = 0.5
+"""Seconds until a call that has ended is placed again."""
+
+
+class Diverted(Exchange):
+    """Answers that name another port."""
+
+    def __init__(self, url: str, port: str, instead: str) -> None:
+        super().__init__(url)
+        self._port = f" {port} typ host"
+        self._instead = f" {instead} typ host"
+
+    async def place(self, offer: str) -> Placed:
+        placed = await super().place(offer)
+        return placed._replace(answer=placed.answer.replace(self._port, self._instead))
+
+
+class Redialler(Phone):
+    """Whose calls are placed again and again, and remembered."""
+
+    def __init__(self, plan: Plan, ports: str) -> None:
+        super().__init__(plan)
+        self.attempts: list[Attempt] = []
+        if ports:
+            self._exchange = Diverted(plan.url, *ports.split(":"))
+
+    async def _one(self, number: int) -> None:
+        while not self._stopping.is_set():
+            before = len(self.attempts)
+            await super()._one(number)
+            if len(self.attempts) == before:
+                error = self.report.errors.most_common(1)
+                refused = error[0][0] if error else "refused"
+                self.attempts.append(Attempt("", refused, False, time.monotonic()))
+            with trio.move_on_after(AGAIN):
+                await self._stopping.wait()
+
+    async def _talk(self, line: Line, placed: Placed, http: float) -> CallReport:
+        assert line.call is not None
+        connected = line.call.connected
+        report = await super()._talk(line, placed, http)
+        self.attempts.append(
+            Attempt(
+                placed.resource.rpartition("/")[2],
+                report.error,
+                connected,
+                time.monotonic(),
+                report.messages_sent,
+                report.messages_received,
+                report.foreign,
+            )
+        )
+        return report
+
+
+async def main(url: str, count: int, ports: str) -> None:
+    """Call until told to stop."""
+    phone = Redialler(Plan(url, count, FOR_EVER, data=True, connect_timeout=15.0), ports)
+
+    async def hear_signal() -> None:
+        with trio.open_signal_receiver(signal.SIGINT) as signals:
+            async for _ in signals:
+                phone.stop()
+
+    async def tell() -> None:
+        while phone.connected < count:
+            await trio.sleep(0.05)
+        print("connected", flush=True)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hear_signal)
+        nursery.start_soon(tell)
+        await phone.run()
+        nursery.cancel_scope.cancel()
+    print(json.dumps([msgspec.to_builtins(attempt) for attempt in phone.attempts]))
+
+
+if __name__ == "__main__":
+    trio.run(main, sys.argv[1], int(sys.argv[2]), sys.argv[3])
