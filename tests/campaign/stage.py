@@ -140,8 +140,7 @@ class Stage:
             after = await self.held()
         except AssertionError:
             with suppress(Exception):
-                workers = (await self.appliance.status()).workers
-                not_ready = [worker.name for worker in workers if worker.state != "ready"]
+                not_ready = _not_ready(await self.appliance.status())
             not_ready = not_ready or ["the appliance"]
         await trio.sleep(CALM)
         probes = await self._probe()
@@ -312,7 +311,13 @@ async def stage(directory: Path, seed: int, calls: int) -> AsyncIterator[Stage]:
 
 
 def _all_ready(status: StatusReply) -> bool:
-    return status.state == "ready" and all(w.state == "ready" for w in status.workers)
+    return status.state == "ready" and not _not_ready(status)
+
+
+def _not_ready(status: StatusReply) -> list[str]:
+    """Names of which no worker serves; a predecessor may drain beside one that does."""
+    ready_ones = {worker.name for worker in status.workers if worker.state == "ready"}
+    return sorted({worker.name for worker in status.workers} - ready_ones)
 
 
 async def _stop(pid: int, seconds: float) -> None:
@@ -360,7 +365,7 @@ def _junk(url: str, seconds: float) -> None:
 
 def _held(pid: int) -> Process | None:
     try:
-        descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+        descriptors = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     except OSError:
         return None
