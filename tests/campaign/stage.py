@@ -315,9 +315,8 @@ def _all_ready(status: StatusReply) -> bool:
 
 
 def _not_ready(status: StatusReply) -> list[str]:
-    """Names of which no worker serves; a predecessor may drain beside one that does."""
-    ready_ones = {worker.name for worker in status.workers if worker.state == "ready"}
-    return sorted({worker.name for worker in status.workers} - ready_ones)
+    """Workers that do not serve. One that drains has a successor, or is one too many."""
+    return [worker.name for worker in status.workers if worker.state not in ("ready", "draining")]
 
 
 async def _stop(pid: int, seconds: float) -> None:
