@@ -6,7 +6,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-agent test test-asan test-systemd fuzz fuzz-native lint audit fmt bench deb sdk lock clean
+.PHONY: help run demo-agent test test-asan test-systemd fuzz fuzz-native lint audit fmt bench campaign soak deb sdk lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,12 @@ deb: .venv/.runtime .venv/.supply ## build build/tandem_VERSION_ARCH.deb, and wh
 
 sdk: .venv/.runtime ## build build/tandem_backend-VERSION-py3-none-any.whl, the SDK of back ends alone
 	@$(BIN)/python .ci/sdk.py
+
+campaign: .venv/.test ## faults of every kind on live calls; FAULTS=n SEED=n CALLS=n
+	$(BIN)/python -m tests.campaign --faults $(or $(FAULTS),100) --calls $(or $(CALLS),200) $(if $(SEED),--seed $(SEED))
+
+soak: .venv/.runtime ## does anything grow? MINUTES=n SESSIONS=n
+	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),30) --sessions $(or $(SESSIONS),500)
 
 bench: .venv/.bench ## the benches, short form
 	$(BIN)/python -m bench.relay --quick --json

@@ -110,6 +110,11 @@ class Caller:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
+    @property
+    def ended(self) -> bool:
+        """It has: its report can be had at once."""
+        return self._process.poll() is not None
+
     def report(self) -> dict[str, Any]:
         """What it found, once it has ended."""
         output, _ = self._process.communicate()

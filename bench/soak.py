@@ -1,0 +1,169 @@
+"""Does anything grow? `python -m bench.soak [--sessions N] [--minutes M] [--quick] [--json] [--save FILE]`.
+
+Calls come and go for as long as you like: so many at a time, each for a minute (--quick: for six seconds),
+with audio and a data channel. Meanwhile every process of the appliance is looked at: memory, descriptors,
+flows, sessions. The slopes are of the second half, from when everything has been touched once.
+
+    <role>_mb, <role>_mb_per_hour      resident memory of the largest worker of that role, and its slope
+    <role>_descriptors, ..._per_hour   open descriptors, likewise
+    flows_max, sessions_max            in the relay's table, and at the transceiver
+    flows_left, sessions_left          when the last call has ended, and a flow's idle time has passed
+    packets_lost, calls_failed, jitter_p99_ms, rtt_p99_ms   by the callers' own account
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from bench.appliance import Appliance, Caller, running
+from ipc.messages.stats import RelayStats, TransceiverStats
+
+EVERY: Final = 1.0
+"""Seconds between two looks."""
+OVERLAP: Final = 3
+"""Batches of callers that talk at the same time: one ends and one begins, the others go on."""
+FLOW_IDLE: Final = 62.0
+"""Seconds after which the relay has let go of a silent flow."""
+ROLES: Final = ("relay", "transceiver", "signaling")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_HOUR: Final = 3600.0
+
+
+class Look(NamedTuple):
+    """What there was at a time."""
+
+    at: float
+    memory: dict[str, int]
+    """Bytes, by role."""
+    descriptors: dict[str, int]
+    flows: int
+    sessions: int
+
+
+def look(appliance: Appliance, began: float) -> Look:
+    """At all workers now."""
+    memory, descriptors = dict.fromkeys(ROLES, 0), dict.fromkeys(ROLES, 0)
+    flows = sessions = 0
+    for worker in appliance.status().workers:
+        role = worker.name.partition("-")[0]
+        if role not in memory:
+            continue
+        pages = int(Path(f"/proc/{worker.pid}/statm").read_text(encoding="ascii").split()[1])
+        memory[role] = max(memory[role], pages * _PAGE)
+        held = sum(1 for _ in Path(f"/proc/{worker.pid}/fd").iterdir())
+        descriptors[role] = max(descriptors[role], held)
+        if isinstance(worker.stats, RelayStats):
+            flows += worker.stats.flows
+        if isinstance(worker.stats, TransceiverStats):
+            sessions += worker.stats.sessions
+    return Look(time.monotonic() - began, memory, descriptors, flows, sessions)
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of the straight line through them that fits best, in units an hour; 0 of fewer than three."""
+    if len(points) < 3:
+        return 0.0
+    times, values = zip(*points, strict=True)
+    return statistics.linear_regression(times, values).slope * _HOUR
+
+
+def figures(looks: Sequence[Look]) -> dict[str, Any]:
+    """The flat fields that follow from all looks."""
+    half = [each for each in looks if each.at >= looks[-1].at / 2]
+    found: dict[str, Any] = {
+        "looks": len(looks),
+        "seconds": round(looks[-1].at, 1),
+        "flows_max": max(each.flows for each in looks),
+        "sessions_max": max(each.sessions for each in looks),
+    }
+    for role in ROLES:
+        memory = [(each.at, each.memory[role] / 1e6) for each in half]
+        held = [(each.at, float(each.descriptors[role])) for each in half]
+        found[f"{role}_mb"] = round(half[-1].memory[role] / 1e6, 1)
+        found[f"{role}_mb_per_hour"] = round(slope(memory), 1)
+        found[f"{role}_descriptors"] = half[-1].descriptors[role]
+        found[f"{role}_descriptors_per_hour"] = round(slope(held), 1)
+    return found
+
+
+def heard(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The same of what the callers say."""
+    return {
+        "calls": sum(each["sessions_ok"] + each["sessions_failed"] for each in reports),
+        "calls_failed": sum(each["sessions_failed"] for each in reports),
+        "packets": sum(each["packets_sent"] for each in reports),
+        "packets_lost": sum(each["packets_lost"] for each in reports),
+        "messages_lost": sum(each["messages_lost"] for each in reports),
+        "jitter_p99_ms": max((each["jitter_p99_ms"] or 0.0 for each in reports), default=None),
+        "rtt_p99_ms": max((each["rtt_p99_ms"] or 0.0 for each in reports), default=None),
+    }
+
+
+def soak(sessions: int, seconds: float, life: float, settle: float) -> dict[str, Any]:
+    """The whole bench."""
+    looks: list[Look] = []
+    callers: list[Caller] = []
+    reports: list[dict[str, Any]] = []
+    batch = max(1, sessions // OVERLAP)
+    with running() as appliance:
+        began = time.monotonic()
+        place = 0.0
+        while (now := time.monotonic() - began) < seconds:
+            if now >= place:
+                place += life / OVERLAP
+                talk = min(life, max(1.0, seconds - now))
+                rate = batch / (life / OVERLAP)
+                callers.append(appliance.call(count=batch, rate=rate, seconds=talk))
+            reports += [caller.report() for caller in _ended(callers)]
+            looks.append(look(appliance, began))
+            print(f"{now:6.0f} s {looks[-1].sessions} sessions", file=sys.stderr)
+            time.sleep(EVERY)
+        reports += [caller.report() for caller in callers]
+        found = figures(looks) | heard(reports)
+        time.sleep(settle)
+        last = look(appliance, began)
+        found |= {"sessions_left": last.sessions, "flows_left": last.flows}
+    return found | {"sessions": batch * OVERLAP, "load_average": round(os.getloadavg()[0], 2)}
+
+
+def _ended(callers: list[Caller]) -> list[Caller]:
+    """Those that have; they are no longer among the callers."""
+    over = [each for each in callers if each.ended]
+    callers[:] = [each for each in callers if each not in over]
+    return over
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--sessions", type=int, default=500)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--quick", action="store_true", help="60 sessions for half a minute")
+    parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the object there, too")
+    options = parser.parse_args()
+    if options.quick:
+        found = soak(60, 30.0, 6.0, 2.0)
+    else:
+        found = soak(options.sessions, 60 * options.minutes, 60.0, FLOW_IDLE)
+    if options.save:
+        options.save.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if options.json:
+        print(json.dumps(found))
+    else:
+        for name, value in found.items():
+            print(f"{name.replace('_', ' ')}: {value}")
+
+
+if __name__ == "__main__":
+    main()
