@@ -1,9 +1,12 @@
 """What a back end elsewhere costs: `python -m bench.backend [--quick] [--json]`.
 
 * **delay, flush, played**: frames through a transceiver's side of the protocol to a back end in a process
-  of its own and back, by its clock; the media plane and the network are left out.
-* **us_per_frame**: CPU of a transceiver in a real appliance, by /proc, per frame heard or spoken, while
-  `tandem call` is echoed by two back ends: media plane, session, protocol and sockets together.
+  of its own and back, by its clock, from when the media plane has them, so with what they wait for
+  company; the media plane and the network are left out.
+* **us_per_frame**: all CPU of a transceiver in a real appliance, all threads, user and system, by /proc,
+  divided by the frames that it heard and spoke, so for each frame one way, while `tandem call` is echoed
+  by two back ends: media plane, session, protocol, playout, sockets and wake-ups together, and what
+  keeps sessions alive. `us_per_frame_200`: the same with 200 calls.
 * **failover**: then one of the two is killed, and its sessions go on at the other.
 
 A busy machine makes delays longer and CPU dearer; `load_average` is what it was at the beginning.
@@ -40,6 +43,8 @@ workers = 1
 endpoints = {{ bench = {endpoints} }}
 default = "bench"
 """
+MANY: Final = 200
+"""Sessions of the goals."""
 _PEER: Final = [sys.executable, "-m", "bench.backend_peer"]
 
 
@@ -78,17 +83,32 @@ def settle(running: Appliance, count: int) -> None:
     time.sleep(1.5)
 
 
+def cost(running: Appliance, count: int, seconds: float) -> tuple[float, float]:
+    """Microseconds of a transceiver's CPU for each frame with so many calls, and frames a second."""
+    pid = running.worker("transceiver").pid
+    settle(running, count)
+    cpu, frames, began = process_cpu(pid), frames_of(running), time.monotonic()
+    time.sleep(seconds)
+    cpu, frames = process_cpu(pid) - cpu, frames_of(running) - frames
+    return round(cpu / max(frames, 1) * 1e6, 2), round(frames / (time.monotonic() - began))
+
+
+def under_many(directory: str, count: int, seconds: float) -> float:
+    """CPU of the transceiver for each frame with two back ends and so many calls."""
+    one, two = (f"ipc://{directory}/{name}-{count}.sock" for name in ("one", "two"))
+    with peer(one), peer(two), appliance([one, two]) as running:
+        caller = running.call(count=count, rate=100, seconds=seconds + 2.0)
+        us_per_frame, _ = cost(running, count, seconds)
+        caller.report()
+    return us_per_frame
+
+
 def under_calls(directory: str, count: int, seconds: float) -> dict[str, Any]:
     """CPU of the transceiver with two back ends; then one of them is killed."""
     one, two = (f"ipc://{directory}/{name}.sock" for name in ("one", "two"))
     with peer(one) as first, peer(two) as second, appliance([one, two]) as running:
-        pid = running.worker("transceiver").pid
         caller = running.call(count=count, rate=100, seconds=seconds + 6.0)
-        settle(running, count)
-        cpu, frames, began = process_cpu(pid), frames_of(running), time.monotonic()
-        time.sleep(seconds)
-        cpu, frames = process_cpu(pid) - cpu, frames_of(running) - frames
-        took = time.monotonic() - began
+        us_per_frame, frames_per_second = cost(running, count, seconds)
         first.kill()
         killed = time.monotonic()
         report = caller.report()
@@ -97,8 +117,8 @@ def under_calls(directory: str, count: int, seconds: float) -> dict[str, Any]:
         resumed = [json.loads(line)["at"] - killed for line in second.stdout]
     return {
         "calls": count,
-        "us_per_frame": round(cpu / max(frames, 1) * 1e6, 2),
-        "frames_per_second": round(frames / took),
+        "us_per_frame": us_per_frame,
+        "frames_per_second": frames_per_second,
         "rtt_p50_ms": report["rtt_p50_ms"],
         "failover_resumed": len(resumed),
         "failover_ms": round(max(resumed, default=0.0) * 1000),
@@ -114,7 +134,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=0, help="of all measurements")
     arguments = parser.parse_args()
     quick, load = arguments.quick, os.getloadavg()[0]
-    many = arguments.sessions or (50 if quick else 200)
+    many = arguments.sessions or MANY
     calls = arguments.sessions or 100
     seconds = 4.0 if quick else 20.0
     with ExitStack() as stack:
@@ -124,6 +144,7 @@ def main() -> None:
             round_trips, cuts = trio.run(Stage(endpoint, many).run, seconds)
         fields: dict[str, Any] = {"sessions": many, **delay_fields(round_trips), **cut_fields(cuts)}
         fields |= under_calls(directory, calls, seconds)
+        fields[f"us_per_frame_{MANY}"] = under_many(directory, MANY, seconds)
     fields |= {
         "load_average": round(load, 2),
         "cpus": os.cpu_count(),

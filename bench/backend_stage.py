@@ -16,9 +16,10 @@ import trio
 
 from bench.backend_figures import Cut
 from config.ids import Endpoint, Instant, SessionId, Transport
-from ipc.backend.messages import AudioOut, FromBackend, Hello
+from ipc.backend.messages import AudioOut, Hello
 from workers.transceiver.audio.voice import Voice
-from workers.transceiver.backends.links import Links
+from workers.transceiver.backends.links import LOOK, Links
+from workers.transceiver.backends.pool import PoolOutput
 from workers.transceiver.backends.remote import Remote
 from workers.transceiver.core.interface import (
     Created,
@@ -32,6 +33,7 @@ from workers.transceiver.core.interface import (
 from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import AudioParameters, AudioReceived, Codec
+from workers.transceiver.pace import LONGEST, Pace
 
 AUDIO: Final = AudioParameters("0", (Codec("opus", 111, 48_000, 2),), sends=True, receives=True)
 STEP: Final = 0.02
@@ -46,12 +48,15 @@ class _Timed(Remote):
 
     round_trips: list[float]
 
-    def _heed(self, session: SessionId, item: FromBackend, now: Instant) -> list[ForSession]:
-        if isinstance(item, AudioOut) and item.item == "echo":
-            (sent,) = _STAMP.unpack(item.payload)
-            self.round_trips.append(time.monotonic() - sent)
-            return []
-        return super()._heed(session, item, now)
+    def _carry_out(self, outputs: list[PoolOutput], now: Instant) -> list[ForSession]:
+        others: list[PoolOutput] = []
+        for output in outputs:
+            if isinstance(output, AudioOut) and output.item == "echo":
+                (sent,) = _STAMP.unpack(output.payload)
+                self.round_trips.append(trio.current_time() - sent)
+            else:
+                others.append(output)
+        return super()._carry_out(others, now)
 
 
 class Stage:
@@ -68,7 +73,7 @@ class Stage:
             make_voice=Voice,
         )
         self._remote.round_trips = []
-        self._links = Links(self._remote, self._prompt)
+        self._links = Links(self._remote)
         self._replies: dict[SessionId, bytes] = {}
         self._spoken: dict[SessionId, tuple[int, float]] = {}
         """Frames that have left, and when the last one did."""
@@ -76,7 +81,7 @@ class Stage:
     async def run(self, seconds: float) -> tuple[list[float], list[Cut]]:
         """Round trips of frames at full load, then flushes."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._links.run)
+            nursery.start_soon(self._keep_time)
             with trio.fail_after(30):
                 await self._connect()
             await self._talk(1.0)
@@ -92,7 +97,19 @@ class Stage:
         self._links.close()
         return self._remote.round_trips, cuts
 
-    def _prompt(self, _remote: Remote, wanted: list[ForSession]) -> None:
+    async def _keep_time(self) -> None:
+        while True:
+            self._heed(self._links.keep_time(trio.current_time()))
+            self._turn()
+            await trio.sleep(LOOK)
+
+    def _turn(self) -> None:
+        """As the transceiver's."""
+        self._heed(self._links.take(trio.current_time()))
+        self._remote.touched.clear()
+        self._links.flush()
+
+    def _heed(self, wanted: list[ForSession]) -> None:
         for event in wanted:
             if isinstance(event.event, sctp.SendMessage):
                 self._replies[event.session] = event.event.payload
@@ -115,18 +132,22 @@ class Stage:
         """All sessions, 50 frames a second each, evenly spread as independent clients are."""
         step = STEP / len(self._sessions)
         begin, number, total = trio.current_time(), 0, int(seconds / step)
+        pace = Pace(begin)
         while number < total:
             # Like the media plane, which hands over what has come since it was last asked.
-            due = min(int((trio.current_time() - begin) / step), total)
+            now = trio.current_time()
+            due = min(int((now - begin) / step), total)
             for index in range(number, due):
                 tick, place = divmod(index, len(self._sessions))
                 session = self._sessions[place]
-                payload = _STAMP.pack(time.monotonic())
+                # From when it came, so that what it waits for company is counted.
+                payload = _STAMP.pack(begin + index * step)
                 frame = AudioReceived(payload, 111, tick & 0xFFFF, 960 * tick, False, 7)
-                self._tell(session, frame)
+                self._remote.hear(session, frame, now)
+            self._turn()
+            # Each is answered: twice the work.
+            await trio.sleep_until(now + pace.rest(2 * (due - number), now, urgent=False))
             number = due
-            self._links.flush()
-            await trio.sleep(0.001)
         await trio.sleep(0.2)
 
     async def _play(self) -> None:
@@ -141,8 +162,8 @@ class Stage:
                     if isinstance(event.event, SendAudio):
                         frames, _ = self._spoken.get(session, (0, 0.0))
                         self._spoken[session] = frames + 1, time.monotonic()
-            self._links.flush()
-            await trio.sleep(0.001)
+            self._turn()
+            await trio.sleep(LONGEST)
 
     async def _cut(self, session: SessionId, cuts: list[Cut]) -> None:
         self._tell(session, sctp.MessageReceived(0, b"play", text=True))

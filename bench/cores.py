@@ -6,7 +6,9 @@ sessions' own:
 * `kb_per_session`, `kb_per_session_data`: private memory of a connected session with audio, and of one
   with audio and an open data channel that has carried a message each way;
 * `frame_us`: CPU of a frame's way up through sessions to a back end in Python, and of its answer down
-  again, to where the media plane takes over (`python -m bench.media` has the plane's part).
+  again, to where the media plane takes over (`python -m bench.media` has the plane's part);
+* `backend_frame_us`: the same to a back end elsewhere and back, for each of the two frames: order, batch,
+  its encoding and decoding, playout; without sockets and wake-ups (`python -m bench.backend` has them).
 """
 
 from __future__ import annotations
@@ -21,8 +23,20 @@ from pathlib import Path
 from typing import Final
 
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Instant, Route, TransceiverId, Transport
+from ipc.backend.codec import decode_to_backend, encode_batch
+from ipc.backend.messages import (
+    Accept,
+    AudioIn,
+    AudioOut,
+    Credit,
+    FromBackend,
+    Hello,
+    SessionStarted,
+)
+from workers.transceiver.audio.voice import Voice
 from workers.transceiver.backends.base import Backend
 from workers.transceiver.backends.exchange import Exchange
+from workers.transceiver.backends.remote import Remote
 from workers.transceiver.core import interface as core
 from workers.transceiver.core.admission import Settings
 from workers.transceiver.core.dtls import DtlsIdentity
@@ -52,6 +66,9 @@ SETTLED: Final = 1.0
 PUBLIC: Final = Endpoint("192.0.2.1", 3478)
 RELAY: Final = Endpoint("127.0.0.1", 4000)
 STEP: Final = 0.01
+REMOTE: Final = "elsewhere"
+AT: Final = "ipc:///nowhere"
+"""Its end point."""
 
 
 class SayBack(Backend):
@@ -110,27 +127,37 @@ class Fleet:
             keys=UfragKeys({"a": bytes(16)}, "a"),
             fingerprint=self._identity.fingerprint,
             advertise=(PUBLIC,),
-            backends=frozenset({"say back"}),
+            backends=frozenset({"say back", REMOTE}),
             max_sessions=10_000,
             consent_timeout=1e9,
         )
         sessions = Sessions(settings, self._session, os.urandom, self._plane.stats)
-        self.exchange = Exchange(sessions, {"say back": SayBack()})
+        self.remote = Remote(
+            REMOTE, Hello("bench"), [AT], buffer=60.0, entropy=os.urandom, make_voice=Voice
+        )
+        self.exchange = Exchange(sessions, {"say back": SayBack(), REMOTE: self.remote})
         self.clients = 0
 
-    def connect(self, count: int, *, data: bool) -> None:
+    def connect(self, count: int, *, data: bool, backend: str = "say back") -> None:
         """So many clients, one after the other; of each the session stays."""
         for _ in range(count):
-            self._visit(data=data)
+            self._visit(backend, data=data)
 
     def _session(self, parameters: core.SessionParameters, now: Instant) -> Session:
         return Session(parameters, self._identity, os.urandom, now)
 
-    def _visit(self, *, data: bool) -> None:
+    def hear(self, items: list[FromBackend]) -> list[core.SessionsOutput]:
+        """A batch of the back end elsewhere."""
+        wanted = self.remote.receive(AT, encode_batch(items), self.now)
+        outputs = self.exchange.prompt(wanted, self.remote.touched, self.now)
+        self.remote.touched.clear()
+        return outputs
+
+    def _visit(self, backend: str, *, data: bool) -> None:
         self.clients += 1
         local = core.IceCredentials(os.urandom(4).hex(), os.urandom(16).hex())
         offer = build_offer(local, self._identity.fingerprint, origin=1, data=data)
-        outputs = self.exchange.handle(core.Create(0, offer, "say back"), self.now)
+        outputs = self.exchange.handle(core.Create(0, offer, backend), self.now)
         (answer,) = (o.answer for o in outputs if isinstance(o, core.Created))
         remote = parse_answer(answer)
         home = Endpoint(f"10.0.{self.clients >> 8}.{self.clients & 255}", 5000)
@@ -240,6 +267,41 @@ def frames(fleet: Fleet) -> float:
     return round(took / FRAMES * 1e6, 2)
 
 
+def backend_frames(fleet: Fleet) -> float:
+    """Microseconds of CPU per frame, heard or said, of sessions that a back end elsewhere echoes."""
+    fleet.hear([Hello("bench")])
+    first = fleet.clients
+    fleet.connect(WARM, data=False, backend=REMOTE)
+    started = [item for item in fleet.remote.outbox.pop(AT) if isinstance(item, SessionStarted)]
+    fleet.hear([Accept(item.session) for item in started])
+    took, answers, turns = 0.0, 0, FRAMES // WARM // 5
+    for turn in range(turns):
+        audio = core.AudioReceived(
+            bytes(80), OPUS.payload_type, turn & 0xFFFF, 960 * turn, False, 5
+        )
+        events = [streams.FrameReceived(first + n, audio, fleet.now) for n in range(WARM)]
+        began = time.process_time()
+        for event in events:
+            fleet.exchange.handle(event, fleet.now)
+        data = encode_batch(fleet.remote.outbox.pop(AT, []))
+        took += time.process_time() - began
+        heard = [item for item in decode_to_backend(data) if isinstance(item, AudioIn)]
+        answer: list[FromBackend] = [Credit(WARM)]
+        answer += [AudioOut(item.session, item.payload, "echo") for item in heard]
+        batch = encode_batch(answer)
+        began = time.process_time()
+        wanted = fleet.remote.receive(AT, batch, fleet.now)
+        outputs = fleet.exchange.prompt(wanted, fleet.remote.touched, fleet.now)
+        fleet.remote.touched.clear()
+        outputs += fleet.exchange.handle_timeout(fleet.now + 0.002)
+        answers += sum(type(output) is streams.SendFrame for output in outputs)
+        took += time.process_time() - began
+        fleet.now += 0.0200001  # a hair more, so that what is due is due
+    if answers < turns * WARM * 0.99:
+        raise SystemExit(f"{answers} answers to {turns * WARM} frames")
+    return round(took / (turns * WARM * 2) * 1e6, 2)
+
+
 def main() -> None:
     """Run, and print one flat object."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -250,6 +312,7 @@ def main() -> None:
         "kb_per_session": memory(fleet, data=False),
         "kb_per_session_data": memory(fleet, data=True),
         "frame_us": frames(fleet),
+        "backend_frame_us": backend_frames(fleet),
     }
     if arguments.json:
         print(json.dumps(fields))

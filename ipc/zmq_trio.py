@@ -199,18 +199,19 @@ class ZmqSocket(Closing):
     async def receive_batch(self, limit: int = 64) -> list[Frames]:
         """At least one message and at most `limit`: what is there, in order."""
         await trio.lowlevel.checkpoint()
-        while True:
-            batch: list[Frames] = []
-            self._check_open()
-            try:
-                while len(batch) < limit:
-                    batch.append(self._raw.recv_multipart(_NOWAIT))
-            except zmq.Again:
-                pass
-            if batch:
-                self._look_for_others()
-                return batch
+        while not (batch := self.receive_batch_nowait(limit)):
             await self._wait(_IN)
+        return batch
+
+    def receive_batch_nowait(self, limit: int = 64) -> list[Frames]:
+        """At most `limit` messages: what is there, in order."""
+        batch: list[Frames] = []
+        self._check_open()
+        while len(batch) < limit and self._events() & _IN:
+            batch.append(self._raw.recv_multipart(_NOWAIT))
+        if batch:
+            self._look_for_others()
+        return batch
 
     def receive_nowait(self) -> Frames | None:
         """The next message if there is one."""
@@ -261,6 +262,20 @@ class ZmqSocket(Closing):
 
     # -- readiness ----------------------------------------------------------------------------------
 
+    @property
+    def descriptor(self) -> int:
+        """For one task that waits for several sockets at once and for which no other waits on this one.
+
+        It becomes readable when something may have come since `receivable` was last false, with no other
+        call in between.
+        """
+        return self._fd
+
+    def receivable(self) -> bool:
+        """Whether there is a message."""
+        self._check_open()
+        return bool(self._events() & _IN)
+
     def _check_open(self) -> None:
         if self._closed:
             raise trio.ClosedResourceError("this ZeroMQ socket is closed")
@@ -268,7 +283,10 @@ class ZmqSocket(Closing):
     def _try_send(self, frames: Sequence[bytes]) -> bool:
         self._check_open()
         try:
-            self._raw.send_multipart(frames, _NOWAIT)
+            if len(frames) == 1:
+                self._raw.send(frames[0], _NOWAIT)
+            else:
+                self._raw.send_multipart(frames, _NOWAIT)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:

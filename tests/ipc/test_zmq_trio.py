@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import socket
 import stat
 from collections import Counter
@@ -253,3 +254,34 @@ async def test_a_blocking_request_is_answered_or_says_why_not(directory: Path) -
             reply = await trio.to_thread.run_sync(request_blocking, url(directory), [b"x"], 5.0)
             assert reply == [b"x", b"yes"]
             nursery.cancel_scope.cancel()
+
+
+async def test_one_task_waits_for_several_sockets(directory: Path) -> None:
+    names = ("one", "two")
+    with (
+        ZmqSocket(Pattern.PULL) as one,
+        ZmqSocket(Pattern.PULL) as two,
+        ZmqSocket(Pattern.PUSH) as to_one,
+        ZmqSocket(Pattern.PUSH) as to_two,
+        select.epoll() as news,
+    ):
+        for pull, push, name in zip((one, two), (to_one, to_two), names, strict=True):
+            pull.bind(url(directory, name))
+            push.connect(url(directory, name))
+            news.register(pull.descriptor, select.EPOLLIN)
+        assert one.receive_batch_nowait() == []
+        seen: list[bytes] = []
+
+        async def send() -> None:
+            for number in range(500):
+                await (to_two if number % 3 else to_one).send([b"%d" % number])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            with trio.fail_after(20):
+                while len(seen) < 500:
+                    if not one.receivable() and not two.receivable():
+                        await trio.lowlevel.wait_readable(news.fileno())
+                    for pull in (one, two):
+                        seen += [frames[0] for frames in pull.receive_batch_nowait(limit=7)]
+        assert sorted(map(int, seen)) == list(range(500))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+import select
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final, assert_never
 
 import trio
 
-from config.ids import Endpoint, SessionId
-from ipc.backend.messages import ClientHints, Hello
+from config.ids import Endpoint, Instant, SessionId
+from ipc.backend.messages import ClientHints
 from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.messages.details import FindSession
@@ -38,15 +40,10 @@ from ipc.messages.sessions import (
 from ipc.messages.stats import SessionEvent, SessionEvents, TransceiverStats
 from ipc.rpc import RpcServer
 from workers.process import Worker
-from workers.transceiver.audio.voice import Voice
-from workers.transceiver.backends.base import Backend
 from workers.transceiver.backends.echo import Echo
 from workers.transceiver.backends.echo_pcm import EchoPcm
 from workers.transceiver.backends.exchange import Exchange
-from workers.transceiver.backends.links import Links
-from workers.transceiver.backends.remote import Remote
-from workers.transceiver.core.admission import Settings
-from workers.transceiver.core.dtls import DtlsIdentity
+from workers.transceiver.backends.links import LOOK, Links
 from workers.transceiver.core.interface import (
     AudioReceived,
     CloseAll,
@@ -65,18 +62,16 @@ from workers.transceiver.core.interface import (
     RelaysChanged,
     SendRecord,
     SessionClosed,
-    SessionParameters,
     SessionsEvent,
     SessionsOutput,
     StateChanged,
 )
-from workers.transceiver.core.session import Session
-from workers.transceiver.core.sessions import Sessions
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import (
     BindLabel,
     CloseStream,
     ForwardStream,
+    FrameReceived,
     OpenStream,
     ReceiveMedia,
     SendFrame,
@@ -84,17 +79,14 @@ from workers.transceiver.core.streams.interface import (
     SetWay,
     UnbindLabel,
 )
+from workers.transceiver.equipment import make_exchange, make_remotes
 from workers.transceiver.media import commands
 from workers.transceiver.media.base import MediaPlane
 from workers.transceiver.media.choice import open_plane
 from workers.transceiver.news import News
+from workers.transceiver.pace import SHORTEST, Pace
 from workers.wire.types import DropReason
-from workers.wire.ufrag import UfragKeys
 
-MANY: Final = 8
-"""Events of a turn after which the next one is put off."""
-PAUSE: Final = 0.001
-"""Seconds by which it is: what a packet may wait for company."""
 CLOSING_STREAMS: Final = 1024
 """Streams beyond those of the sessions that may live: closed ones of which the plane has not let go."""
 TAKES: Final = 2
@@ -105,131 +97,105 @@ DRAIN_LOOK: Final = 0.25
 """Seconds between two looks at a drain deadline, which may be brought forward."""
 
 
-def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlane) -> Exchange:
-    """The sessions of this worker: who it is, what it may, and its DTLS certificate."""
-    assignment, config = worker.assignment, worker.config.transceiver
-    if assignment.route is None or not assignment.advertise:
-        raise ValueError("a transceiver needs a route and relay addresses")
-    identity = DtlsIdentity(os.urandom)
-    settings = Settings(
-        route=assignment.route,
-        keys=UfragKeys(assignment.ufrag_keys, assignment.mint_with),
-        fingerprint=identity.fingerprint,
-        advertise=assignment.advertise,
-        backends=frozenset(backends),
-        max_sessions=config.max_sessions,
-        codecs=config.codecs,
-        connect_timeout=config.connect_timeout,
-        consent_timeout=config.consent_timeout,
-        max_duration=config.max_duration,
-        idle_timeout=config.idle_timeout,
-    )
-
-    wall = time.time() - trio.current_time()
-
-    def new_session(parameters: SessionParameters, now: float) -> Session:
-        tally = sessions.counters.channels
-        return Session(parameters, identity, os.urandom, now, wall, tally)
-
-    sessions = Sessions(settings, new_session, os.urandom, plane.stats)
-    return Exchange(sessions, backends)
-
-
-def make_remotes(worker: Worker) -> dict[str, Remote]:
-    """The back ends of the configuration, by name."""
-    backends, name = worker.config.backends, worker.assignment.name
-    own = worker.assignment.realtime
-    found = backends.endpoints | ({"realtime": own} if own else {})
-
-    def make_voice(rate: int) -> Voice:
-        return Voice(
-            rate,
-            threshold=backends.vad_threshold,
-            prefix=backends.vad_prefix,
-            silence=backends.vad_silence,
-        )
-
-    hello = Hello(f"{name}@{os.uname().nodename}", instance=os.urandom(8).hex())
-    return {
-        each: Remote(
-            each,
-            hello,
-            endpoints,
-            buffer=backends.buffer,
-            entropy=os.urandom,
-            make_voice=make_voice,
-        )
-        for each, endpoints in found.items()
-    }
-
-
 class Transceiver:
     """Carries out what the cores want."""
 
-    def __init__(self, worker: Worker, exchange: Exchange, plane: MediaPlane) -> None:
+    def __init__(
+        self, worker: Worker, exchange: Exchange, plane: MediaPlane, links: Sequence[Links]
+    ) -> None:
+        """`links`: to back ends elsewhere."""
         self._worker = worker
         self._exchange = exchange
         self._sessions = exchange.sessions
         self._plane = plane
-        self.links: list[Links] = []
-        """To back ends elsewhere."""
+        self._links = links
+        self._pace = Pace(trio.current_time())
         self._news: list[SessionEvent] = []
         self._told = News()
         self._sleep = trio.CancelScope()
         self._emptied = trio.Event()
 
     async def pump(self) -> None:
-        """Serve the media plane and wake sessions for ever.
-
-        A wake-up costs as much as several events. So after one that brought many the next comes a
-        little later and serves all that have work by then.
-        """
-        while True:
-            served = self._turn()
-            # Sound is due somewhere all the time: sessions that are due within a pause share a turn.
-            wake = max(self._next_wake(), trio.current_time() + PAUSE)
-            with trio.CancelScope(deadline=wake) as self._sleep:
-                if served >= MANY:
-                    await trio.sleep(PAUSE)
+        """Serve media plane, back ends and timers for ever."""
+        with select.epoll() as news:
+            for descriptor in self._descriptors():
+                news.register(descriptor, select.EPOLLIN)
+            while True:
+                now = trio.current_time()
+                rest = self._turn(now)
+                if rest:
+                    wake = now + rest
+                elif self._anybody_waits():
+                    wake = trio.current_time()
                 else:
-                    await trio.lowlevel.wait_readable(self._plane.descriptor)
+                    # Sound is due somewhere all the time: what is due within a pause shares a turn.
+                    wake = max(self._next_wake(), trio.current_time() + SHORTEST)
+                with trio.CancelScope(deadline=wake) as self._sleep:
+                    if rest:
+                        await trio.sleep_forever()
+                    else:
+                        await trio.lowlevel.wait_readable(news.fileno())
 
-    def _turn(self) -> int:
-        """Serve all that wait, within the plane's bounds; how many events those were."""
-        plane, exchange, now = self._plane, self._exchange, trio.current_time()
-        served = 0
+    def _turn(self, now: Instant) -> float:
+        """Serve all that wait, within bounds; in how many seconds to look again, 0: when there is more."""
+        plane, exchange = self._plane, self._exchange
+        served, urgent = 0, False
         for _ in range(TAKES):
             events = plane.take()
             for event in events:
-                self._carry_out(exchange.handle(event, now))
+                urgent |= type(event) is not FrameReceived
+                served += self._carry_out(exchange.handle(event, now))
             if not events:
                 break
             served += len(events)
+        for links in self._links:
+            served += self._prompt(links, links.take(now), now)
         if self._next_wake() <= now:
-            self._carry_out(exchange.handle_timeout(now))
+            served += self._carry_out(exchange.handle_timeout(now))
         self._flush()
-        return served
+        return self._pace.rest(served, now, urgent=urgent)
+
+    def _descriptors(self) -> list[int]:
+        return [self._plane.descriptor, *(d for links in self._links for d in links.descriptors)]
+
+    def _anybody_waits(self) -> bool:
+        return any(links.waiting for links in self._links)
 
     def _flush(self) -> None:
         self._plane.flush()
-        for links in self.links:
+        for links in self._links:
             links.flush()
 
-    def prompt(self, remote: Remote, wanted: list[ForSession]) -> None:
-        """Do what a back end wants that was not asked."""
-        outputs = self._exchange.prompt(wanted, remote.touched, trio.current_time())
-        remote.touched.clear()
-        self._carry_out(outputs)
-        self._flush()
-        self._sleep.deadline = min(self._sleep.deadline, self._next_wake())
+    def _prompt(self, links: Links, wanted: list[ForSession], now: Instant) -> int:
+        """Do what a back end wants that was not asked; how much that was."""
+        touched = links.remote.touched
+        if not wanted and not touched:
+            return 0
+        outputs = self._exchange.prompt(wanted, touched, now)
+        touched.clear()
+        return self._carry_out(outputs)
+
+    async def keep_links(self) -> None:
+        """Mind heartbeats and connections of back ends for ever."""
+        while True:
+            now = trio.current_time()
+            for links in self._links:
+                self._prompt(links, links.keep_time(now), now)
+            self._finish()
+            await trio.sleep(LOOK)
 
     def handle(self, event: SessionsEvent) -> list[SessionsOutput]:
         """Take an event that came from elsewhere than the link."""
         outputs = self._exchange.handle(event, trio.current_time())
         self._carry_out(outputs)
-        self._flush()
-        self._sleep.deadline = self._next_wake()
+        self._finish()
         return outputs
+
+    def _finish(self) -> None:
+        """After work that was not the pump's: what is new to it must wake it."""
+        self._flush()
+        wake = trio.current_time() if self._anybody_waits() else self._next_wake()
+        self._sleep.deadline = min(self._sleep.deadline, wake)
 
     async def answer(self, request: Message) -> Message:
         """The rpc of signaling and supervisor."""
@@ -317,7 +283,7 @@ class Transceiver:
             message_bytes_in=channels.bytes_in,
             message_bytes_out=channels.bytes_out,
             chunks_resent=channels.resent,
-            backends={links.name: links.stats() for links in self.links},
+            backends={links.name: links.stats() for links in self._links},
         )
 
     def tell_news(self) -> None:
@@ -346,14 +312,23 @@ class Transceiver:
                 return SessionRefused(output.problem, output.detail)
         raise AssertionError("a PatchIce gives IcePatched or Refused")
 
-    def _carry_out(self, outputs: list[SessionsOutput]) -> None:
+    def _carry_out(self, outputs: list[SessionsOutput]) -> int:
+        """How many there were."""
         for output in outputs:
+            if type(output) is SendFrame:  # nearly all
+                self._plane.send(output.stream, output.frame)
+                continue
             match output:
-                case SendFrame(stream, frame):
-                    self._plane.send(stream, frame)
                 case SendRecord():
                     self._plane.send_record(output)
-                case OpenStream() | CloseStream() | BindLabel() | UnbindLabel() | SetWay():
+                case (
+                    SendFrame()
+                    | OpenStream()
+                    | CloseStream()
+                    | BindLabel()
+                    | UnbindLabel()
+                    | SetWay()
+                ):
                     commands.carry_out(self._plane, output)
                 case ForwardStream() | SendStreamReport() | ReceiveMedia():
                     commands.carry_out(self._plane, output)
@@ -370,6 +345,7 @@ class Transceiver:
                     pass
                 case _ as never:
                     assert_never(never)
+        return len(outputs)
 
     def _report(self, event: FromSession) -> None:
         match event.output:
@@ -413,10 +389,8 @@ async def serve(worker: Worker) -> None:
         remotes = make_remotes(worker)
         built_in = {"echo": Echo(), "echo-pcm": EchoPcm(os.urandom)}
         exchange = make_exchange(worker, {**built_in, **remotes}, plane)
-        transceiver = Transceiver(worker, exchange, plane)
-        transceiver.links = [
-            stack.enter_context(Links(remote, transceiver.prompt)) for remote in remotes.values()
-        ]
+        links = [stack.enter_context(Links(remote)) for remote in remotes.values()]
+        transceiver = Transceiver(worker, exchange, plane, links)
         worker.set_load(lambda: len(exchange.sessions))
         worker.set_stats(transceiver.stats)
         worker.set_news(transceiver.tell_news)
@@ -424,8 +398,7 @@ async def serve(worker: Worker) -> None:
             nursery.start_soon(transceiver.pump)
             nursery.start_soon(transceiver.follow_relays)
             nursery.start_soon(rpc.serve, transceiver.answer)
-            for links in transceiver.links:
-                nursery.start_soon(links.run)
+            nursery.start_soon(transceiver.keep_links)
             await worker.ready(Ready(link=Endpoint(*address), rpc=rpc.endpoint, datapath=note))
             try:
                 await transceiver.drain()

@@ -17,7 +17,6 @@ What was *played* is what has left. `flush` and `pause` take effect before the n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
@@ -52,6 +51,8 @@ class Frame(NamedTuple):
     timestamp: int
     """In the clock of the format."""
     marker: bool
+    until: Instant
+    """When the next slot is due."""
 
 
 class Played(NamedTuple):
@@ -136,6 +137,18 @@ class Playout:
             self._began_at = now
         return True
 
+    def add_next(self, item: str, payload: bytes, *, last: bool = False) -> bool:
+        """As `add`, if this is simply one frame more of the item that waits last and is being played."""
+        items = self._items
+        if not items or self._waiting >= self._limit or self._frame_bytes or last or not payload:
+            return False
+        current = items[-1]
+        if current.name != item or current.complete or self._paused or self._origin is None:
+            return False
+        current.frames.append(payload)
+        self._waiting += 1
+        return True
+
     def flush(self, item: str) -> list[PlayoutOutput]:
         """Forget what waits of that item, or of all (empty). Says of each how much was played."""
         gone = [it for it in self._items if item in ("", it.name)]
@@ -176,39 +189,59 @@ class Playout:
             return outputs
         if self._origin is None or now - self._busy_until > REST:
             self._begin_grid(now)
-        late = self._slots_until(now) - self._slot
-        if late > MAX_LATE:
-            self._leave_out(late - MAX_LATE)
-        while self._items and self._slot <= self._slots_until(now):
-            outputs += self._play_slot()
+        last = self._slots_until(now)
+        if last - self._slot > MAX_LATE:
+            self._leave_out(last - self._slot - MAX_LATE)
+        while self._items and self._slot <= last:
+            self._play_slot(outputs)
         return outputs
 
-    def _play_slot(self) -> Iterator[PlayoutOutput]:
+    def take_next(self, now: Instant) -> Frame | None:
+        """As `handle_timeout`, if that gives a frame and nothing else."""
+        if self._paused or not self._items or self._origin is None:
+            return None
+        item, slot = self._items[0], self._slot
+        if (
+            not item.frames
+            or item.complete
+            or item.played == 0
+            or item.played % PROGRESS_EVERY == PROGRESS_EVERY - 1
+            or now - self._busy_until > REST
+            or self._slots_until(now) != slot
+        ):
+            return None
+        return self._take(item, self._origin)
+
+    def _take(self, item: _Item, origin: Instant) -> Frame:
+        """The slot has that item's next frame."""
+        timestamp = (self._base + self._slot * self._step) % _TIMESTAMPS
+        self._slot += 1
+        self._waiting -= 1
+        self._busy_until = until = origin + self._slot * FRAME
+        item.played += 1
+        marker, self._gap = self._gap, False
+        return Frame(item.frames.popleft(), timestamp, marker, until)
+
+    def _play_slot(self, outputs: list[PlayoutOutput]) -> None:
         """Fill one slot; items that have nothing to say are passed on the way."""
         while self._items:
             item = self._items[0]
             if not item.frames:
                 if item.complete:
                     self._items.popleft()
-                    yield Played(item.name, Progress.DRAINED, _milliseconds(item))
+                    outputs.append(Played(item.name, Progress.DRAINED, _milliseconds(item)))
                     continue
                 self.starved += 1
                 self._leave_out(1)
                 return
             if item.played == 0:
-                yield Played(item.name, Progress.STARTED, 0)
-            timestamp = (self._base + self._slot * self._step) % _TIMESTAMPS
-            yield Frame(item.frames.popleft(), timestamp, self._gap)
-            self._gap = False
-            self._waiting -= 1
-            item.played += 1
-            self._slot += 1
-            self._busy_until = (self._origin or 0.0) + self._slot * FRAME
+                outputs.append(Played(item.name, Progress.STARTED, 0))
+            outputs.append(self._take(item, self._origin or 0.0))
             if not item.frames and item.complete:
                 self._items.popleft()
-                yield Played(item.name, Progress.DRAINED, _milliseconds(item))
+                outputs.append(Played(item.name, Progress.DRAINED, _milliseconds(item)))
             elif item.played % PROGRESS_EVERY == 0:
-                yield Played(item.name, Progress.PROGRESS, _milliseconds(item))
+                outputs.append(Played(item.name, Progress.PROGRESS, _milliseconds(item)))
             return
 
     # --- the grid ---------------------------------------------------------------------------------

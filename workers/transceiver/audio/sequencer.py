@@ -41,10 +41,9 @@ class Sequencer:
         """Take one packet; what can go on now."""
         if packet.ssrc != self._ssrc:
             return self._begin(packet)
-        number = self._numbers.extend(packet.sequence)
-        if number == self._next and not self._held:
-            self._next = number + 1
+        if self.take_next(packet):
             return [Ordered(packet)]
+        number = self._numbers.extend(packet.sequence)
         if number < self._next or number in self._held:
             self.late += 1
             return []
@@ -59,6 +58,15 @@ class Sequencer:
         if ready:
             self._held_since = now
         return ready
+
+    def take_next(self, packet: AudioReceived) -> bool:
+        """Whether it is the very next one and nothing waits: then it is taken, and goes on alone."""
+        due = self._next
+        if packet.sequence != due & 0xFFFF or packet.ssrc != self._ssrc or self._held:
+            return False
+        self._numbers.highest = due
+        self._next = due + 1
+        return True
 
     def next_timeout(self) -> Instant | None:
         """When what is missing is given up."""

@@ -27,6 +27,10 @@ class Unwrapper:
 
     def extend(self, number: int) -> int:
         """The unwrapped number."""
-        extended = self.peek(number)
-        self.highest = max(self.highest, extended)
-        return extended
+        step = (number - self.highest) & self._mask
+        if self.highest < 0 or step >= self._half:
+            extended = self.peek(number)
+            self.highest = max(self.highest, extended)
+            return extended
+        self.highest += step
+        return self.highest

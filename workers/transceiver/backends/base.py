@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from config.ids import Instant, SessionId
-from workers.transceiver.core.interface import Created, ForSession, FromSession
+from workers.transceiver.core.interface import (
+    AudioReceived,
+    Created,
+    ForSession,
+    FromSession,
+    SendAudio,
+)
 
 
 class Unfit(Exception):
@@ -30,8 +37,22 @@ class Backend(Protocol):
         """Who else has that session now; empty if nobody does."""
         return ""
 
+    def hear(
+        self, session: SessionId, audio: AudioReceived, now: Instant
+    ) -> list[ForSession] | None:
+        """As `handle` of a frame, fifty times a second and session. None: nothing is to be done, and
+        no time-out has changed."""
+        return self.handle(FromSession(session, audio), now)
+
     def next_timeout(self, session: SessionId) -> Instant | None:
         """When `handle_timeout` has something to do for that session; asked after each call."""
+        return None
+
+    def play(self, session: SessionId, now: Instant) -> tuple[Sequence[SendAudio], Instant] | None:
+        """As `handle_timeout`, if that sends audio and nothing else; and the next time-out.
+
+        None: it does not, and nothing has been done yet.
+        """
         return None
 
     def handle_timeout(self, session: SessionId, now: Instant) -> list[ForSession]:

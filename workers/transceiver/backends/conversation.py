@@ -9,6 +9,7 @@ concealed and mended, and encoded when it is played, not before: what is flushed
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -97,6 +98,8 @@ class Conversation:
             if pcm
             else PacketEar(session, audio, codec, now)
         )
+        self.hear_next: Final = self._ear.take_next
+        """What the very next frame says, if no time-out changes by it: nearly every frame is such a one."""
         frame_bytes = int(wanted.rate * FRAME) * 2 if pcm else 0
         timestamp = int.from_bytes(entropy(4), "big")
         self._playout = Playout(
@@ -110,12 +113,30 @@ class Conversation:
             if pcm
             else PacketMouth(audio, codec, timestamp)
         )
+        self._else_due = -math.inf
+        """When something else than a frame of the playout is due; while keys take its place, always."""
+        self._look()
 
     # --- what comes -------------------------------------------------------------------------------
 
+    def say_next(self, item: AudioOut) -> bool:
+        """Whether it was simply put behind what is being played, so that no time-out changes by it."""
+        return self._playout.add_next(item.item, item.payload, last=item.last)
+
+    def play_next(self, now: Instant) -> tuple[list[SendAudio], Instant] | None:
+        """The frame that is due, if that is all there is to do and to say; and the next time-out."""
+        if self._else_due <= now:
+            return None
+        frame = self._playout.take_next(now)
+        if frame is None:
+            return None
+        return self._mouth.speak(frame), min(frame.until, self._else_due)
+
     def hear(self, packet: AudioReceived, now: Instant) -> list[Output]:
         """A frame of the client's."""
-        return self._heard(self._ear.handle(packet, now))
+        outputs = self._heard(self._ear.handle(packet, now))
+        self._look()
+        return outputs
 
     def say(self, item: AudioOut | Flush | Pause | Resume | Dtmf, now: Instant) -> list[Output]:
         """An item of the back end's."""
@@ -134,6 +155,7 @@ class Conversation:
                 if not self._mouth.press(item.digit, item.duration / 1000, now):
                     why = "no such key, or the client knows none"
                     return [Error(ErrorCode.UNEXPECTED, why, self._session)]
+                self._look()
         return []
 
     def expect_loss(self, share: float) -> None:
@@ -149,7 +171,6 @@ class Conversation:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` has something to do."""
-        # Asked for every frame, twice.
         heard, said = self._ear.next_timeout(), self._mouth.next_timeout()
         if said is None:
             said = self._playout.next_timeout()
@@ -159,6 +180,11 @@ class Conversation:
 
     def handle_timeout(self, now: Instant) -> list[Output]:
         """Sound that is due, both ways."""
+        outputs = self._live(now)
+        self._look()
+        return outputs
+
+    def _live(self, now: Instant) -> list[Output]:
         outputs: list[Output] = []
         due = self._ear.next_timeout()
         if due is not None and due <= now:
@@ -173,6 +199,11 @@ class Conversation:
         if due is not None and due <= now:
             outputs += self._spoken(self._playout.handle_timeout(now))
         return outputs
+
+    def _look(self) -> None:
+        heard = self._ear.next_timeout()
+        keys = self._mouth.next_timeout() is not None
+        self._else_due = -math.inf if keys else math.inf if heard is None else heard
 
     def _heard(self, items: list[ToBackend]) -> list[Output]:
         outputs: list[Output] = []

@@ -34,6 +34,12 @@ class Ear(Protocol):
     def late(self) -> int:
         """Packets that came after their turn."""
 
+    def take_next(self, packet: AudioReceived, now: Instant) -> AudioIn | None:
+        """What a packet says that is the very next one and changes nothing else: nearly all are.
+
+        None: it is none such, and is still to be handled.
+        """
+
     def handle(self, packet: AudioReceived, now: Instant) -> list[ToBackend]:
         """A packet of the client's."""
 
@@ -68,6 +74,13 @@ class PacketEar:
     def late(self) -> int:
         """Packets that came after their turn."""
         return self._sequencer.late
+
+    def take_next(self, packet: AudioReceived, now: Instant) -> AudioIn | None:
+        """What a packet says that is the very next one; None: it is none such."""
+        if packet.payload_type not in self._spoken or not self._sequencer.take_next(packet):
+            return None
+        self._at = self._place(packet, now)
+        return AudioIn(self._session, self._at, packet.payload)
 
     def handle(self, packet: AudioReceived, now: Instant) -> list[ToBackend]:
         """A packet of the client's."""
@@ -136,6 +149,10 @@ class PcmEar:
     def late(self) -> int:
         """Packets that came after their turn."""
         return self._hearing.stats.late
+
+    def take_next(self, packet: AudioReceived, now: Instant) -> AudioIn | None:
+        """None: a packet says nothing before its time."""
+        return None
 
     def handle(self, packet: AudioReceived, now: Instant) -> list[ToBackend]:
         """A packet of the client's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from typing import ParamSpec
 
 import msgspec
 
@@ -25,6 +25,8 @@ from workers.transceiver.core.interface import (
 from workers.transceiver.core.sessions import MIN_TIMER, Sessions
 from workers.transceiver.core.streams.interface import FrameReceived
 from workers.transceiver.core.timers import Timers
+
+P = ParamSpec("P")
 
 
 class Exchange:
@@ -67,9 +69,8 @@ class Exchange:
         outputs = self.sessions.handle_timeout(now)
         for session in self._timers.due(now):
             backend = self._serving.get(session)
-            if backend is not None:
-                due = partial(backend.handle_timeout, session, now)
-                self._ask(backend, session, due, outputs, now)
+            if backend is not None and not self._play(backend, session, outputs, now):
+                self._ask(backend, session, outputs, now, backend.handle_timeout, session, now)
         return self._consult(outputs, now)
 
     def prompt(
@@ -86,23 +87,38 @@ class Exchange:
 
     def _hear(self, frame: FrameReceived, now: Instant) -> list[SessionsOutput]:
         """One frame, as often as all else together: told and answered without detours."""
-        outputs = self.sessions.handle(frame, now)
-        if not outputs:
-            return outputs
-        heard = outputs.pop()
-        assert isinstance(heard, FromSession)
-        session = heard.session
-        backend = self._serving.get(session)
-        if backend is None:
+        outputs: list[SessionsOutput] = []
+        session = self.sessions.speaker(frame.stream)
+        backend = None if session is None else self._serving.get(session)
+        if session is None or backend is None:
             return outputs
         try:
-            replies = backend.handle(heard, now)
+            replies = backend.hear(session, frame.audio, now)
+            if replies is None:
+                return outputs
             self._arm(backend, session, now)
         except Exception as error:  # session isolation
             return self._consult(self.sessions.handle(BackendCrashed(session, error), now), now)
         for reply in replies:
             outputs += self.sessions.handle(reply, now)
         return self._consult(outputs, now)
+
+    def _play(
+        self, backend: Backend, session: SessionId, outputs: list[SessionsOutput], now: Instant
+    ) -> bool:
+        """The way back of frames, as direct as that of `_hear`."""
+        try:
+            played = backend.play(session, now)
+        except Exception as error:  # session isolation
+            outputs += self.sessions.handle(BackendCrashed(session, error), now)
+            return True
+        if played is None:
+            return False
+        frames, due = played
+        for frame in frames:
+            outputs += self.sessions.send(session, frame)
+        self._timers.set(session, due)
+        return True
 
     def _consult(self, outputs: list[SessionsOutput], now: Instant) -> list[SessionsOutput]:
         # The list grows while it is read: what a back end wants done has outputs of its own.
@@ -138,19 +154,21 @@ class Exchange:
             self._serving.pop(session, None)
             self._timers.remove(session)
         if backend is not None:
-            self._ask(backend, session, partial(backend.handle, output, now), outputs, now)
+            self._ask(backend, session, outputs, now, backend.handle, output, now)
 
     def _ask(
         self,
         backend: Backend,
         session: SessionId,
-        ask: Callable[[], list[ForSession]],
         outputs: list[SessionsOutput],
         now: Instant,
+        ask: Callable[P, list[ForSession]],
+        *of: P.args,
+        **named: P.kwargs,
     ) -> None:
         """Have a back end do something for a session, and do what it wants."""
         try:
-            replies = ask()
+            replies = ask(*of, **named)
             if session in self._serving:
                 self._arm(backend, session, now)
         except Exception as error:  # session isolation

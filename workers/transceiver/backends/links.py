@@ -1,13 +1,15 @@
-"""Carries what a `Remote` and its end points say to each other: one DEALER for each end point."""
+"""Carries what a `Remote` and its end points say to each other: one DEALER for each end point.
+
+It has no task of its own: whoever runs the transceiver's turns waits for the descriptors beside others,
+so that one wake-up serves frames of clients and of back ends.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
-import trio
-
+from config.ids import Instant
 from ipc.backend.codec import encode_batches
 from ipc.closing import Closing
 from ipc.messages.stats import EndpointStats
@@ -17,22 +19,19 @@ from workers.transceiver.backends.remote import Remote
 from workers.transceiver.core.interface import ForSession
 
 LOOK: Final = 0.1
-"""Seconds between two looks at heartbeats and connections."""
-
-Prompt = Callable[[Remote, list[ForSession]], None]
-"""Has sessions do what their back end wants."""
+"""Seconds between two calls of `keep_time`."""
 
 
 class Links(Closing):
     """Of one back end."""
 
-    def __init__(self, remote: Remote, prompt: Prompt) -> None:
+    def __init__(self, remote: Remote) -> None:
+        self.remote: Final = remote
         self.unsent = 0
         """Items for end points that were not connected, or did not read."""
-        self._remote = remote
-        self._prompt = prompt
         self._stack = ExitStack()
         self._sockets: dict[EndpointName, ZmqSocket] = {}
+        self._connections: dict[EndpointName, int] = {}
         for endpoint in remote.endpoints:
             # Immediate: what was meant for a back end that is gone never reaches its successor.
             socket = self._stack.enter_context(ZmqSocket(Pattern.DEALER, immediate=True))
@@ -42,22 +41,45 @@ class Links(Closing):
     @property
     def name(self) -> str:
         """The back end's, as configured."""
-        return self._remote.name
+        return self.remote.name
+
+    @property
+    def descriptors(self) -> list[int]:
+        """Readable when something may have come since `waiting` was last false."""
+        return [socket.descriptor for socket in self._sockets.values()]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `take` has something. To be asked before each wait: a flush may eat what wakes."""
+        return any(socket.receivable() for socket in self._sockets.values())
 
     def stats(self) -> dict[str, EndpointStats]:
         """Its end points, as they stand now."""
-        return self._remote.stats()
+        return self.remote.stats()
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        async with trio.open_nursery() as nursery:
-            for endpoint, socket in self._sockets.items():
-                nursery.start_soon(self._receive, endpoint, socket)
-            nursery.start_soon(self._keep_time)
+    def take(self, now: Instant) -> list[ForSession]:
+        """Hear end points, within bounds; what sessions are to do."""
+        wanted: list[ForSession] = []
+        for endpoint, socket in self._sockets.items():
+            for frames in socket.receive_batch_nowait():
+                if len(frames) == 1:
+                    wanted += self.remote.receive(endpoint, frames[0], now)
+        return wanted
+
+    def keep_time(self, now: Instant) -> list[ForSession]:
+        """Look at heartbeats and connections; what sessions are to do."""
+        for endpoint, socket in self._sockets.items():
+            count = socket.count_connections()
+            if count != self._connections.get(endpoint, 0):
+                self._connections[endpoint] = count
+                self.remote.reconnected(endpoint, now)
+        if self.remote.next_pool_timeout() <= now:
+            return self.remote.handle_pool_timeout(now)
+        return []
 
     def flush(self) -> None:
         """Send what waits, one batch for each end point."""
-        outbox = self._remote.outbox
+        outbox = self.remote.outbox
         if not outbox:
             return
         for endpoint, items in outbox.items():
@@ -69,24 +91,3 @@ class Links(Closing):
     def close(self) -> None:
         """Say no more."""
         self._stack.close()
-
-    async def _receive(self, endpoint: EndpointName, socket: ZmqSocket) -> None:
-        while True:
-            for frames in await socket.receive_batch():
-                if len(frames) == 1:
-                    now = trio.current_time()
-                    self._prompt(self._remote, self._remote.receive(endpoint, frames[0], now))
-
-    async def _keep_time(self) -> None:
-        connections = dict.fromkeys(self._sockets, 0)
-        while True:
-            now = trio.current_time()
-            for endpoint, socket in self._sockets.items():
-                count = socket.count_connections()
-                if count != connections[endpoint]:
-                    connections[endpoint] = count
-                    self._remote.reconnected(endpoint, now)
-            if self._remote.next_pool_timeout() <= now:
-                self._prompt(self._remote, self._remote.handle_pool_timeout(now))
-            self.flush()
-            await trio.sleep(LOOK)

@@ -27,13 +27,21 @@ from ipc.backend.messages import (
     Accept,
     AudioFormat,
     AudioIn,
+    AudioOut,
     Credit,
+    DataOut,
+    Dtmf,
     Error,
     ErrorCode,
+    Flush,
     FromBackend,
+    HangUp,
     Heartbeat,
     Hello,
+    OpenChannel,
+    Pause,
     Reject,
+    Resume,
     SessionEnded,
     SessionStarted,
     ToBackend,
@@ -69,13 +77,6 @@ class Accepted(NamedTuple):
     resumed: bool
 
 
-class Said(NamedTuple):
-    """An item of the back end that has the session."""
-
-    session: str
-    item: FromBackend
-
-
 class Unplaced(NamedTuple):
     """Nobody takes the session: it is given up."""
 
@@ -83,7 +84,10 @@ class Unplaced(NamedTuple):
     why: str
 
 
-PoolOutput: TypeAlias = Send | Accepted | Said | Unplaced
+Wish: TypeAlias = AudioOut | Flush | Pause | Resume | Dtmf | OpenChannel | DataOut | HangUp
+"""An item for a session, by the back end that has it."""
+
+PoolOutput: TypeAlias = Wish | Send | Accepted | Unplaced
 
 
 @dataclass(slots=True)
@@ -225,8 +229,14 @@ class Pool:
             return self._send(endpoint, now, Error(ErrorCode.MALFORMED, str(error)[:200]))
         outputs: list[PoolOutput] = []
         endpoint.heard_at = now
+        self.counters.items_in += len(items)
         for item in items:
-            self.counters.items_in += 1
+            if type(item) is AudioOut and endpoint.live:
+                # As below, without detours: nearly all items are such.
+                session = self._sessions.get(item.session)
+                if session is not None and session.accepted and session.at is endpoint:
+                    outputs.append(item)
+                    continue
             if isinstance(item, Hello):
                 outputs += self._greet(endpoint, item, now)
             elif not endpoint.live:
@@ -330,7 +340,7 @@ class Pool:
                     endpoint, now, Error(ErrorCode.UNEXPECTED, "accept it first", item.session)
                 )
             case _:
-                return [Said(item.session, item)]
+                return [item]
 
     def _accept(
         self, session: _Session, endpoint: _Endpoint, accept: Accept, now: Instant

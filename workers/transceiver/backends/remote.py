@@ -6,32 +6,28 @@ two with what sessions say. Sans-IO: what is to be sent waits in `outbox` until 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from config.ids import Instant, SessionId
 from ipc.backend.messages import (
-    Accept,
     AudioOut,
     ChannelClosed,
     ChannelOpened,
     ClientHints,
-    Credit,
     DataIn,
     DataOut,
     Dtmf,
     Error,
     ErrorCode,
     Flush,
-    FromBackend,
     HangUp,
-    Heartbeat,
     Hello,
     LimitWarning,
     OpenChannel,
     Pause,
-    Reject,
     Resume,
     SessionEnded,
     SessionStarted,
@@ -50,9 +46,9 @@ from workers.transceiver.backends.pool import (
     Pool,
     PoolCounters,
     PoolOutput,
-    Said,
     Send,
     Unplaced,
+    Wish,
 )
 from workers.transceiver.core.interface import (
     CloseSession,
@@ -108,7 +104,7 @@ class Remote(Backend):
     ) -> None:
         """`buffer`: seconds of audio that may wait to be played."""
         self.endpoints: Final = tuple(endpoints)
-        self.outbox: dict[EndpointName, list[ToBackend]] = {}
+        self.outbox: defaultdict[EndpointName, list[ToBackend]] = defaultdict(list)
         """What is to be sent, by end point; whoever sends it clears it."""
         self.touched: set[SessionId] = set()
         """Sessions whose time-outs may have changed; whoever sets timers clears it."""
@@ -149,9 +145,7 @@ class Remote(Backend):
             return []
         match output:
             case AudioReceived():
-                if talk.conversation is None:
-                    return []
-                return self._tell(session, talk.conversation.hear(output, now), now)
+                return self.hear(session, output, now) or []
             case sctp.MessageReceived(channel=channel, payload=payload, text=text):
                 return self._pass_on(talk, DataIn(session, channel, payload, text), now)
             case sctp.ChannelOpened(channel=channel, label=label, protocol=protocol):
@@ -186,6 +180,21 @@ class Remote(Backend):
         """Who has accepted that session."""
         return self._pool.holder(session)
 
+    def hear(
+        self, session: SessionId, audio: AudioReceived, now: Instant
+    ) -> list[ForSession] | None:
+        """A frame of a session."""
+        talk = self._talks.get(session)
+        if talk is None or talk.conversation is None:
+            return None
+        item = talk.conversation.hear_next(audio, now)
+        if item is None:
+            return self._tell(session, talk.conversation.hear(audio, now), now)
+        endpoint = self._pool.say(session, item, now)
+        if endpoint is not None:
+            self.outbox[endpoint].append(item)
+        return None
+
     def next_timeout(self, session: SessionId) -> Instant | None:
         """When that session's sound is due."""
         talk = self._talks.get(session)
@@ -199,6 +208,13 @@ class Remote(Backend):
         if talk is None or talk.conversation is None:
             return []
         return self._tell(session, talk.conversation.handle_timeout(now), now)
+
+    def play(self, session: SessionId, now: Instant) -> tuple[Sequence[SendAudio], Instant] | None:
+        """As `handle_timeout`, if that sends audio and nothing else; and the next time-out."""
+        talk = self._talks.get(session)
+        if talk is None or talk.conversation is None:
+            return None
+        return talk.conversation.play_next(now)
 
     # --- end points ---------------------------------------------------------------------------------
 
@@ -236,19 +252,23 @@ class Remote(Backend):
 
     def _carry_out(self, outputs: list[PoolOutput], now: Instant) -> list[ForSession]:
         wanted: list[ForSession] = []
+        talks = self._talks
         for output in outputs:
+            if type(output) is AudioOut:
+                # As below, without detours: nearly all outputs are such.
+                conversation = talks[SessionId(output.session)].conversation
+                if conversation is not None and conversation.say_next(output):
+                    continue
             match output:
                 case Send(endpoint, items):
-                    self.outbox.setdefault(endpoint, []).extend(items)
+                    self.outbox[endpoint].extend(items)
                 case Accepted():
                     wanted += self._accept(output, now)
-                case Said(session, item):
-                    wanted += self._heed(SessionId(session), item, now)
                 case Unplaced(session, why):
                     close = CloseSession(CloseReason.BACKEND_ENDED, why)
                     wanted.append(ForSession(SessionId(session), close))
                 case _:
-                    assert_never(output)
+                    wanted += self._heed(output, now)
         return wanted
 
     def _accept(self, accepted: Accepted, now: Instant) -> list[ForSession]:
@@ -306,10 +326,11 @@ class Remote(Backend):
             barge_in=accepted.barge_in,
         )
 
-    def _heed(self, session: SessionId, item: FromBackend, now: Instant) -> list[ForSession]:
+    def _heed(self, item: Wish, now: Instant) -> list[ForSession]:
         """Do what the back end of a session wants."""
-        self.touched.add(session)
+        session = SessionId(item.session)
         talk = self._talks[session]
+        self.touched.add(session)
         match item:
             case AudioOut() | Flush() | Pause() | Resume() | Dtmf():
                 if talk.conversation is None:
@@ -322,8 +343,6 @@ class Remote(Backend):
                 return [ForSession(session, sctp.OpenChannel(label, protocol))]
             case HangUp(reason=reason):
                 return [ForSession(session, CloseSession(CloseReason.BACKEND_ENDED, reason))]
-            case Hello() | Heartbeat() | Credit() | Error() | Accept() | Reject():
-                return []  # the pool's
             case _:
                 assert_never(item)
 
@@ -339,7 +358,7 @@ class Remote(Backend):
     def _say(self, session: SessionId, item: ToBackend, now: Instant) -> list[ForSession]:
         endpoint = self._pool.say(session, item, now)
         if endpoint is not None:
-            self.outbox.setdefault(endpoint, []).append(item)
+            self.outbox[endpoint].append(item)
         return []
 
 

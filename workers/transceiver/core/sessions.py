@@ -53,6 +53,7 @@ from workers.transceiver.core.streams.interface import (
     RelaysChanged,
     ReportReceived,
     SendFrame,
+    Stream,
     StreamClosed,
     StreamStats,
 )
@@ -106,11 +107,11 @@ class Sessions:
     def handle(self, event: SessionsEvent, now: Instant) -> list[SessionsOutput]:
         """Take one event; the outputs are to be carried out in order."""
         match event:
-            case FrameReceived(stream, audio):
-                entry = self._roster.wiring.owner(stream)
-                return [] if entry is None else [FromSession(entry.id, audio)]
             case ForSession():
                 return self._for_session(event, now)
+            case FrameReceived(stream, audio):
+                session = self.speaker(stream)
+                return [] if session is None else [FromSession(session, audio)]
             case RecordReceived():
                 return self._record(event, now)
             case MediaSeen():
@@ -154,6 +155,21 @@ class Sessions:
             entry.wanted = None
             outputs += self._roster.run(entry, None, now)
         return outputs
+
+    def speaker(self, stream: Stream) -> SessionId | None:
+        """Whose frames come on that stream."""
+        entry = self._roster.wiring.owner(stream)
+        return None if entry is None else entry.id
+
+    def send(self, session: SessionId, audio: SendAudio) -> list[SessionsOutput]:
+        """What `handle` does of a session's SendAudio."""
+        entry = self._roster.entries.get(session)
+        if entry is None:
+            return self._refuse(DropReason.UNKNOWN_SESSION)
+        if entry.stream is None:
+            return self._refuse(DropReason.UNEXPECTED_STATE)
+        self.counters.frames_out += 1
+        return [SendFrame(entry.stream, audio)]
 
     def summaries(self, limit: int, now: Instant) -> tuple[SessionSummary, ...]:
         """The `limit` oldest sessions."""
@@ -374,18 +390,17 @@ class Sessions:
         self.counters.dropped[reason] += 1
         return [Dropped(reason)]
 
+    def _refuse(self, reason: DropReason) -> list[SessionsOutput]:
+        self.counters.refused[reason] += 1
+        return [Dropped(reason)]
+
     def _for_session(self, event: ForSession, now: Instant) -> list[SessionsOutput]:
-        entry = self._roster.entries.get(event.session)
-        if entry is None:
-            self.counters.refused[DropReason.UNKNOWN_SESSION] += 1
-            return [Dropped(DropReason.UNKNOWN_SESSION)]
         what = event.event
         if isinstance(what, SendAudio):
-            if entry.stream is None:
-                self.counters.refused[DropReason.UNEXPECTED_STATE] += 1
-                return [Dropped(DropReason.UNEXPECTED_STATE)]
-            self.counters.frames_out += 1
-            return [SendFrame(entry.stream, what)]
+            return self.send(event.session, what)
+        entry = self._roster.entries.get(event.session)
+        if entry is None:
+            return self._refuse(DropReason.UNKNOWN_SESSION)
         if isinstance(what, ForwardAudio):
             target = None if what.target is None else self._roster.entries.get(what.target)
             return [*self._roster.wiring.forward(entry, target)]

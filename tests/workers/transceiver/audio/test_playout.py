@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -217,3 +219,72 @@ def test_whatever_is_asked(steps: list[tuple[str, str, bool]]) -> None:
     assert stamps == sorted(set(stamps))
     if len(stamps) > 1:
         assert (stamps[-1] - stamps[0]) / STEP * FRAME <= now + MAX_LATE * FRAME
+
+
+def take(playout: Playout, now: float) -> list[PlayoutOutput]:
+    """As whoever plays does: the short way where there is one."""
+    frame = playout.take_next(now)
+    return playout.handle_timeout(now) if frame is None else [frame]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("add"), st.sampled_from("ab"), st.binary(max_size=2), st.booleans()),
+            st.tuples(st.just("wait"), st.floats(0, 0.3)),
+            st.tuples(st.sampled_from(["flush", "pause", "resume"])),
+        ),
+        max_size=60,
+    )
+)
+def test_the_short_ways_lead_to_the_same_place(steps: list[tuple[Any, ...]]) -> None:
+    plain, short, now = opus(0.5), opus(0.5), 0.0
+    for step, *details in steps:
+        if step == "add":
+            item, payload, last = details
+            added = plain.add(item, payload, now, last=last)
+            assert added == (
+                short.add_next(item, payload, last=last) or short.add(item, payload, now, last=last)
+            )
+        elif step == "wait":
+            until = now + details[0]
+            while (due := plain.next_timeout()) is not None and due <= until:
+                now = max(now, due)
+                assert plain.handle_timeout(now) == take(short, now)
+            now = until
+        elif step == "flush":
+            assert plain.flush("") == short.flush("")
+        elif step == "pause":
+            plain.pause()
+            short.pause()
+        else:
+            plain.resume(now)
+            short.resume(now)
+        assert plain.next_timeout() == short.next_timeout()
+        assert (plain.waiting, plain.refused, plain.starved) == (
+            short.waiting,
+            short.refused,
+            short.starved,
+        )
+
+
+def test_the_short_way_is_the_usual_one() -> None:
+    playout = opus()
+    playout.add("a", b"0", 0.0)
+    playout.handle_timeout(0.0)
+    taken = 0
+    for number in range(1, 101):
+        assert playout.add_next("a", b"x")
+        now = number * FRAME + 0.001
+        taken += playout.take_next(now) is not None or not playout.handle_timeout(now)
+    assert taken == 90, "all but the tenth ones, with which it is told how far it is"
+
+
+def test_a_frame_says_when_the_next_one_is_due() -> None:
+    playout = opus()
+    for _ in range(3):
+        playout.add("a", b"x", 5.0)
+    playout.handle_timeout(5.0)
+    frame = playout.take_next(5.0 + FRAME)
+    assert frame is not None
+    assert frame.until == playout.next_timeout()

@@ -101,3 +101,20 @@ def test_small_disorder_costs_nothing(order: list[int], start: int) -> None:
         out += numbers(it.handle(packet(start + 1 + step), 0.001))
     assert out == list(range(start, start + 5))
     assert it.late == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=40))
+def test_taking_the_next_one_is_no_other_way(steps: list[tuple[int, bool]]) -> None:
+    one, other, now, next_ = Sequencer(), Sequencer(), 0.0, 65_530
+    for ahead, late in steps:
+        now += 0.02
+        number = next_ + ahead - 4
+        next_ += 1
+        taken = other.take_next(packet(number))
+        ready = one.handle(packet(number), now)
+        assert ready == ([Ordered(packet(number))] if taken else other.handle(packet(number), now))
+        if late:
+            now += HOLD_SECONDS
+            assert one.handle_timeout(now) == other.handle_timeout(now)
+        assert one.next_timeout() == other.next_timeout()
+        assert (one.lost, one.late) == (other.lost, other.late)

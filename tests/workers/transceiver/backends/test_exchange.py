@@ -151,3 +151,30 @@ def test_a_session_that_a_back_end_cannot_serve_is_refused_and_gone() -> None:
     assert rig.of(Crashed) == []
     assert len(rig.sessions) == 0
     assert len(clock.began) == 1
+
+
+class Metronome(Clock):
+    """Says its name by the short way."""
+
+    def play(self, session: SessionId, now: float) -> tuple[list[SendAudio], float] | None:
+        if now >= self.breaks_at:
+            raise LookupError("a bug in a back end")
+        if now < self.due[session]:
+            return None
+        self.due[session] += 0.02
+        return [SendAudio(b"tick", int(now * 48_000), 111)], self.due[session]
+
+
+def test_frames_may_leave_by_a_shorter_way() -> None:
+    clock = Metronome()
+    rig = Rig(backends={"clock": clock})
+    caller = rig.call(Endpoint("198.51.100.9", 9), backend="clock")
+    rig.run_until(lambda: caller.connected)
+    before = len(caller.heard)
+    rig.run(1.0)
+    assert 49 <= len(caller.heard) - before <= 51
+    clock.breaks_at = rig.now
+    rig.run(1.0)
+    (crashed,) = rig.of(Crashed)
+    assert crashed.session == caller.id
+    assert len(rig.sessions) == 0

@@ -31,7 +31,6 @@ from workers.transceiver.backends.pool import (
     Accepted,
     Pool,
     PoolOutput,
-    Said,
     Send,
     Unplaced,
 )
@@ -108,7 +107,7 @@ def test_accept_opens_the_way_for_audio_both_ways() -> None:
     assert say(it, A, Accept("s", pcm, speech=True)) == [Accepted("s", pcm, True, False, False)]
     assert it.say("s", AudioIn("s", 0, b"x"), 0.0) == A
     out = AudioOut("s", b"y", "item")
-    assert say(it, A, out) == [Said("s", out)]
+    assert say(it, A, out) == [out]
 
 
 def test_audio_stops_when_credit_is_used_up_and_nothing_else_does() -> None:

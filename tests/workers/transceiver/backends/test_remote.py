@@ -286,3 +286,44 @@ def test_how_the_media_fares_and_what_will_end_it_is_told() -> None:
         Stats(S, 41.5, 3.0, 2, 1),
         LimitWarning(S, "max_duration", 30.0),
     ]
+
+
+def test_the_usual_frame_goes_the_short_way_there_and_back() -> None:
+    rig = Rig(A)
+    rig.talk()
+    rig.say(A, AudioOut(S, b"0", "a"))
+    rig.now = due = rig.remote.next_timeout(S) or 0.0
+    assert rig.remote.play(S, due) is None, "its beginning is to be told, too"
+    rig.remote.handle_timeout(S, due)
+    rig.remote.touched.clear()
+    rig.remote.hear(S, FRAME, due)
+    rig.told(A)
+    again = AudioReceived(b"again", 111, 2, 1920, False, 7)
+    assert rig.remote.hear(S, again, due) is None
+    assert rig.told(A) == [AudioIn(S, 20, b"again")]
+    assert rig.say(A, AudioOut(S, b"1", "a")) == []
+    assert rig.remote.touched == set(), "no time-out has changed"
+    played = rig.remote.play(S, due + 0.02)
+    assert played is not None
+    (frame,), then = played
+    assert frame.payload == b"1"
+    assert then == rig.remote.next_timeout(S) == due + 0.04
+
+
+def test_while_a_key_is_pressed_nothing_goes_the_short_way() -> None:
+    keys = Codec("telephone-event", 110, 48_000)
+    audio = AudioParameters("0", (*AUDIO.codecs, keys), sends=True, receives=True)
+    rig = Rig(A, audio=audio)
+    rig.talk()
+    rig.say(A, AudioOut(S, b"0", "a"), AudioOut(S, b"1", "a"))
+    rig.remote.handle_timeout(S, 0.0)
+    rig.say(A, Dtmf(S, "5"))
+    assert rig.remote.play(S, 0.02) is None
+    sent = [each.event for each in rig.remote.handle_timeout(S, 0.02)]
+    assert {each.payload_type for each in sent if isinstance(each, SendAudio)} == {110}
+
+
+def test_nobody_plays_what_is_not_there() -> None:
+    rig = Rig(A)
+    assert rig.remote.play(S, 0.0) is None
+    assert rig.remote.hear(S, FRAME, 0.0) is None
