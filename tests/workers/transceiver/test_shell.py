@@ -234,7 +234,7 @@ async def test_a_call_from_offer_to_hang_up(directory: Directory, media: MediaCh
         created = await create(its, client)
         nursery.start_soon(client.run, created.answer)
         await client.until(SessionState.CONNECTED)
-        assert [what for what, _ in await its.news()] == ["path", "connected"]
+        assert [what for what, _ in await its.news()] == ["created", "path", "connected"]
         await client.do(SendAudio(b"hello", 960, OPUS.payload_type))
         await client.until(AudioReceived)
         listed = await its.rpc.call(ListSessions(), within=10)
