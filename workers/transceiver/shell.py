@@ -140,6 +140,9 @@ class Transceiver:
         """Serve all that wait, within bounds; in how many seconds to look again, 0: when there is more."""
         plane, exchange = self._plane, self._exchange
         served, urgent = 0, False
+        for links in self._links:
+            # First: a frame that has come with the word that its session is accepted is heard.
+            served += self._prompt(links, links.take(now), now)
         for _ in range(TAKES):
             events = plane.take()
             for event in events:
@@ -148,8 +151,6 @@ class Transceiver:
             if not events:
                 break
             served += len(events)
-        for links in self._links:
-            served += self._prompt(links, links.take(now), now)
         if self._next_wake() <= now:
             served += self._carry_out(exchange.handle_timeout(now))
         self._flush()
