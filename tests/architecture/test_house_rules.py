@@ -27,7 +27,7 @@ BROAD_EXCEPT_ALLOWED = {
     "workers.fleet.redis": "whatever the library makes of a server's nonsense",
     "workers.process": "worker main",
     "appliance.supervisor.supervisor": "supervisor main",
-    "workers.signaling.server": "guard around each HTTP connection",
+    "workers.http.server": "guard around each HTTP connection",
 }
 PRINT_ALLOWED = re.compile(
     r"appliance\.cli(\..*)?|workers\.caller\.(__main__|table)"

@@ -27,9 +27,9 @@ from ipc.codec import CodecError, decode, encode
 from ipc.messages.lifecycle import Hello
 from ipc.messages.sessions import CreateSession
 from tests.support.sessions import End, Pair, entropy, identity
+from workers.http.problems import Refused
 from workers.signaling.client_secrets import ClientSecrets
 from workers.signaling.grants import Grant
-from workers.signaling.problems import Refused
 from workers.signaling.signals import parse_signal
 from workers.transceiver.core.admission import Admitted, Settings, admit
 from workers.transceiver.core.checks import parse_binding

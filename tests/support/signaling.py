@@ -30,12 +30,12 @@ from ipc.messages.sessions import (
     SessionUnknown,
     WatchSessions,
 )
+from workers.http.http1 import Limits
+from workers.http.server import HttpServer
 from workers.signaling import news as watching
 from workers.signaling.access import Access
 from workers.signaling.app import make_application
-from workers.signaling.http1 import Limits
 from workers.signaling.placing import Rules
-from workers.signaling.server import HttpServer
 from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request, Switchboard
 from workers.transceiver.news import News
 from workers.wire.ufrag import UfragKeys

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from config.api_keys import ApiKey, Scope
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.api_keys import ApiKeys
 from workers.signaling.client_address import Client, Proxies
 from workers.signaling.grants import ANYONE, Grant, Permit
-from workers.signaling.problems import ProblemKind, Refused
 from workers.signaling.quotas import Buckets, neighbourhood
 from workers.signaling.spent import Spent
 

@@ -17,8 +17,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.grants import Grant
-from workers.signaling.problems import ProblemKind, Refused
 
 PREFIX: Final = "ek_"
 MAX_CLAIMS: Final = 8_192

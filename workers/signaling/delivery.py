@@ -8,9 +8,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ipc.messages.sessions import SessionCreated
+from workers.http.problems import Refused
 from workers.signaling.fragments import ACCEPT_PATCH
 from workers.signaling.offers import SDP
-from workers.signaling.problems import Refused
 from workers.signaling.switchboard import Switchboard
 
 

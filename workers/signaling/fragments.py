@@ -12,8 +12,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.offers import media_type, read_text
-from workers.signaling.problems import ProblemKind, Refused
 from workers.signaling.switchboard import Switchboard
 
 FRAGMENT: Final = "application/trickle-ice-sdpfrag"

@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.placement import Placement
-from workers.signaling.problems import ProblemKind, Refused
 
 
 def routes(placement: Placement) -> list[Route]:

@@ -18,7 +18,7 @@ from ipc.messages.sessions import (
     SessionUnknown,
 )
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
-from workers.signaling.problems import ProblemKind, Refused
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request
 
 

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.access import Access, bearer_of
 from workers.signaling.grants import Grant
 from workers.signaling.objects import parse_object
 from workers.signaling.offers import media_type
 from workers.signaling.placing import Rules
-from workers.signaling.problems import ProblemKind, Refused
 
 PATH: Final = "/v1/realtime/client_secrets"
 _JSON: Final = "application/json"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from workers.signaling.problems import ProblemKind, Refused
+from workers.http.problems import ProblemKind, Refused
 
 MAX_DEPTH: Final = 32
 """Objects and lists inside each other; every codec on the way recurses."""

@@ -10,8 +10,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.objects import parse_object
-from workers.signaling.problems import ProblemKind, Refused
 
 SDP: Final = "application/sdp"
 _MULTIPART: Final = "multipart/form-data"

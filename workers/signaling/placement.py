@@ -14,7 +14,7 @@ from typing import Final
 
 from config.ids import Instant, Route
 from ipc.messages.routes import TransceiverEntry, Transceivers
-from workers.signaling.problems import ProblemKind, Refused
+from workers.http.problems import ProblemKind, Refused
 
 MEMORY: Final = 3.0
 """Seconds that a placement counts; by then it is in the supervisor's table."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ipc.messages.sessions import CreateSession
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.client_address import NOBODY, Client
 from workers.signaling.grants import ANYONE, Grant, Permit
 from workers.signaling.objects import merge_objects
 from workers.signaling.offers import Offer
-from workers.signaling.problems import ProblemKind, Refused
 from workers.signaling.steering import Steering
 
 MAX_HINT: Final = 256

@@ -19,16 +19,16 @@ from ipc.log import Logger
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Transceivers
 from ipc.messages.stats import SignalingStats
+from workers.http.http1 import Limits
+from workers.http.server import HttpServer
 from workers.process import Worker
 from workers.signaling.access import Access, Gate, Locks
 from workers.signaling.api_keys import ApiKeys
 from workers.signaling.app import make_application
 from workers.signaling.client_address import Proxies
-from workers.signaling.http1 import Limits
 from workers.signaling.line import RpcLine
 from workers.signaling.news import News
 from workers.signaling.placing import Rules
-from workers.signaling.server import HttpServer
 from workers.signaling.steering import Headers, Location, Site, Steering
 from workers.signaling.switchboard import Switchboard
 from workers.wire.ufrag import UfragKeys

@@ -17,11 +17,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from config.ids import SessionId
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling import offers
 from workers.signaling.access import Access, bearer_of
 from workers.signaling.news import News, Subscription
 from workers.signaling.placing import Rules, make_request
-from workers.signaling.problems import ProblemKind, Refused
 from workers.signaling.signals import (
     Answer,
     Closed,

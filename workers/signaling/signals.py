@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 
 from ipc.messages.sessions import CloseReason
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.objects import parse_object
-from workers.signaling.problems import ProblemKind, Refused
 
 Id: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)] | Annotated[int, msgspec.Meta(ge=0)]
 """Of a request, the client's choice."""

@@ -26,8 +26,9 @@ from ipc.messages.sessions import (
     SessionUnknown,
     WatchSessions,
 )
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.placement import Placement
-from workers.signaling.problems import ProblemKind, Refused
+from workers.signaling.refusals import refused_by_transceiver
 from workers.wire.types import Malformed
 from workers.wire.ufrag import UfragKeys
 
@@ -153,7 +154,7 @@ class Switchboard:
             case SessionPatched():
                 return reply
             case SessionRefused():
-                raise Refused.by_transceiver(reply)
+                raise refused_by_transceiver(reply)
             case _:
                 raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
 
@@ -195,7 +196,7 @@ class Switchboard:
             case SessionCreated():
                 return reply
             case SessionRefused():
-                raise Refused.by_transceiver(reply)
+                raise refused_by_transceiver(reply)
             case _:
                 raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
 

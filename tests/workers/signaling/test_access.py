@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 
 from tests.support.access import KEY, OTHER_KEY, Keyring, line
 from tests.support.signaling import FRAGMENT, OFFER, Running, running_server
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.access import Access, Gate, bearer_of
 from workers.signaling.client_address import Client, Proxies
-from workers.signaling.problems import ProblemKind, Refused
 
 HERE = Client(ip_address("127.0.0.1"), forwarded=False)
 CALLS = "/v1/realtime/calls"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.http.http1 import MAX_HEAD
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.client_secrets import MAX_CLAIMS, PREFIX, ClientSecrets, Known
 from workers.signaling.grants import Grant
-from workers.signaling.http1 import MAX_HEAD
-from workers.signaling.problems import ProblemKind, Refused
 
 KEYS = {"a": bytes(16), "b": bytes(range(16))}
 SECRETS = ClientSecrets(KEYS, "a", os.urandom)

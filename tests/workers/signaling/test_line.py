@@ -16,8 +16,8 @@ from ipc.messages.sessions import CreateSession, SessionCreated
 from ipc.rpc import Handler, RpcServer
 from tests.support.quiet_log import LogLines
 from tests.support.short_path import short_directory
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.line import RpcLine
-from workers.signaling.problems import ProblemKind, Refused
 from workers.signaling.switchboard import NoAnswer
 
 directory = short_directory

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.objects import MAX_DEPTH, merge_objects, parse_object
-from workers.signaling.problems import ProblemKind, Refused
 
 JSON = st.recursive(
     st.none()

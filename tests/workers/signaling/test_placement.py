@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ipc.messages.routes import Transceivers
 from tests.support.signaling import entry, route
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.placement import MEMORY, Placement
-from workers.signaling.problems import ProblemKind, Refused
 
 
 def placement(*entries: object, draining: bool = False) -> Placement:

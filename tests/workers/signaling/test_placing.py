@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from config.ids import Endpoint
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.client_address import Client
 from workers.signaling.grants import Grant, Permit
 from workers.signaling.offers import Offer
 from workers.signaling.placing import MAX_HINT, Rules, make_request
-from workers.signaling.problems import ProblemKind, Refused
 from workers.signaling.steering import Headers, Site, Steering
 
 RULES = Rules("echo", frozenset({"echo", "agent", "menu"}))

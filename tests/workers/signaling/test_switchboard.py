@@ -14,7 +14,7 @@ from tests.support.signaling import (
     route,
     switchboard_with,
 )
-from workers.signaling.problems import ProblemKind, Refused
+from workers.http.problems import ProblemKind, Refused
 
 CREATE = CreateSession(offer=OFFER)
 

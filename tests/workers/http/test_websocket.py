@@ -20,10 +20,10 @@ from tests.support.signaling import (
     with_limits,
 )
 from tests.support.websocket import Closed, Rejected, WebSocketClient, websocket
-from workers.signaling import http1
-from workers.signaling import websocket as transport
+from workers.http import http1
+from workers.http import websocket as transport
+from workers.http.asgi import PeerGone, scope_of
 from workers.signaling.app import make_application
-from workers.signaling.asgi import PeerGone, scope_of
 
 PATH = b"/v1/realtime/signal"
 HEAD = (

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from workers.signaling.problems import ProblemKind, Refused
+from workers.http.problems import ProblemKind, Refused
 
 AsgiMessage: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]

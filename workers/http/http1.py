@@ -22,9 +22,9 @@ import h11
 import msgspec
 import trio
 
-from workers.signaling.asgi import Application, AsgiMessage, Headers, PeerGone, scope_of
-from workers.signaling.problems import OF_STATUS, ProblemKind, Refused
-from workers.signaling.websocket import WebSocketExchange, asks_for_websocket
+from workers.http.asgi import Application, AsgiMessage, Headers, PeerGone, scope_of
+from workers.http.problems import OF_STATUS, ProblemKind, Refused
+from workers.http.websocket import WebSocketExchange, asks_for_websocket
 
 IDLE_TIMEOUT: Final = 30.0
 """Seconds a kept-alive connection may be silent."""

@@ -11,8 +11,8 @@ from typing import Final
 import trio
 
 from ipc.log import Logger
-from workers.signaling.asgi import Application
-from workers.signaling.http1 import HttpConnection, Limits
+from workers.http.asgi import Application
+from workers.http.http1 import HttpConnection, Limits
 
 _NO_CAPACITY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _BREATH: Final = 0.1

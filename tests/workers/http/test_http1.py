@@ -17,8 +17,8 @@ from tests.support.signaling import (
     switchboard_with,
     with_limits,
 )
+from workers.http.http1 import IDLE_TIMEOUT, LINGER, HttpConnection
 from workers.signaling.app import make_application
-from workers.signaling.http1 import IDLE_TIMEOUT, LINGER, HttpConnection
 
 GOOD = (
     b"POST /v1/realtime/calls HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\n"

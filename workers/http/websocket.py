@@ -18,8 +18,8 @@ from wsproto.connection import Connection, ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.utilities import generate_accept_token
 
-from workers.signaling.asgi import Application, AsgiMessage, Headers, PeerGone, RequestHead
-from workers.signaling.problems import ProblemKind, Refused
+from workers.http.asgi import Application, AsgiMessage, Headers, PeerGone, RequestHead
+from workers.http.problems import ProblemKind, Refused
 
 PING_AFTER: Final = 20.0
 """Seconds of silence."""

@@ -11,8 +11,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ipc.messages.sessions import Problem, SessionRefused
-
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SOON: Final = 1
 """Seconds: another transceiver may be ready, or a session may have ended, by then."""
@@ -27,7 +25,7 @@ class _Kind(NamedTuple):
 
 
 class ProblemKind(Enum):
-    """Every problem this worker answers with."""
+    """Every problem that a server of ours answers with."""
 
     # the request
     MALFORMED_REQUEST = _Kind("malformed-request", 400, "The request could not be read")
@@ -80,20 +78,6 @@ OF_STATUS: Final = {
 }
 """What the HTTP libraries call by status alone."""
 
-_OF_REFUSAL: Final = {
-    Problem.MALFORMED_SDP: ProblemKind.MALFORMED_SDP,
-    Problem.MALFORMED_FRAGMENT: ProblemKind.MALFORMED_FRAGMENT,
-    Problem.UNUSABLE_FRAGMENT: ProblemKind.UNUSABLE_FRAGMENT,
-    Problem.STALE_ICE: ProblemKind.STALE_ICE,
-    Problem.UNKNOWN_SESSION: ProblemKind.UNKNOWN_SESSION,
-    Problem.NOTHING_IN_COMMON: ProblemKind.NOTHING_IN_COMMON,
-    Problem.UNKNOWN_BACKEND: ProblemKind.UNKNOWN_BACKEND,
-    Problem.UNFIT_BACKEND: ProblemKind.UNFIT_BACKEND,
-    Problem.FULL: ProblemKind.FULL,
-    Problem.DRAINING: ProblemKind.DRAINING,
-    Problem.INTERNAL_ERROR: ProblemKind.INTERNAL_ERROR,
-}
-
 _RETRY_AFTER: Final = {
     ProblemKind.FULL: RETRY_SOON,
     ProblemKind.QUOTA: RETRY_SOON,
@@ -114,11 +98,6 @@ class Refused(Exception):
         self.kind = kind
         self.detail = detail
         self.headers = headers or {}
-
-    @classmethod
-    def by_transceiver(cls, refusal: SessionRefused) -> Refused:
-        """What a transceiver said, in the words of HTTP."""
-        return cls(_OF_REFUSAL[refusal.problem], refusal.detail)
 
     @property
     def response_headers(self) -> dict[str, str]:
