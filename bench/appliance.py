@@ -35,6 +35,8 @@ workers = 1
 _QUIET: Final = """
 [signaling]
 listen = ["127.0.0.1:0"]
+[ops]
+listen = []
 [supervisor]
 runtime_directory = "{directory}"
 state_directory = "{directory}/state"

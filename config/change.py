@@ -51,7 +51,8 @@ _TRANSCEIVER: Final = frozenset({Role.TRANSCEIVER})
 _SIGNALING: Final = frozenset({Role.SIGNALING})
 # Transceivers learn at birth where the appliance's own back ends are.
 _REALTIME: Final = frozenset({Role.REALTIME, Role.TRANSCEIVER})
-_ALL: Final = frozenset(Role) - {Role.FLEET}  # which no session has to do with
+# No session has to do with these: they follow at their next start.
+_ALL: Final = frozenset(Role) - {Role.FLEET, Role.TELEMETRY}
 ROLLS: Final[dict[str, frozenset[Role]]] = {
     "cluster.others": _RELAY,
     "cluster.global_relays": _RELAY,
@@ -96,7 +97,7 @@ ROLLS: Final[dict[str, frozenset[Role]]] = {
     "realtime.model": _REALTIME,
     "realtime.workers": _REALTIME,
     "supervisor.orphan_timeout": _ALL,
-    "log.level": _ALL,  # the supervisor's own lines follow at its next start
+    "log.level": _ALL,
     "log.format": _ALL,
 }
 """Whose workers have to be new ones for a changed key."""
@@ -118,6 +119,7 @@ _RESTART: Final = (
     "redis.cache",
     "supervisor.runtime_directory",
     "supervisor.state_directory",
+    "ops.listen",
 )
 EFFECTS: Final[dict[str, Effect]] = {
     **dict.fromkeys(_LIVE, Effect.LIVE),

@@ -62,7 +62,7 @@ def _is_wildcard(host: str) -> bool:
 
 
 def _listeners(path: KeyPath, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
-    if not endpoints:
+    if not endpoints and path != ("ops", "listen"):
         yield Finding(path, "must have at least one address")
     wildcards = {(e.is_ipv6, e.port): e for e in endpoints if _is_wildcard(e.host) and e.port}
     seen: set[Endpoint] = set()
@@ -188,8 +188,9 @@ def _link_address(config: Config) -> Iterator[Finding]:
         yield Finding(path, f"{address} is a multicast address")
 
 
-def _signaling_listen(config: Config) -> Iterator[Finding]:
+def _tcp_listen(config: Config) -> Iterator[Finding]:
     yield from _listeners(("signaling", "listen"), config.signaling.listen)
+    yield from _listeners(("ops", "listen"), config.ops.listen)
 
 
 def _cors_origins(config: Config) -> Iterator[Finding]:
@@ -430,7 +431,7 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _clusters,
     _ingress,
     _link_address,
-    _signaling_listen,
+    _tcp_listen,
     _cors_origins,
     _api_keys,
     _anonymous,

@@ -38,6 +38,7 @@ class Role(IntEnum):
     SIGNALING = 3
     REALTIME = 4
     FLEET = 5
+    TELEMETRY = 6
 
     @property
     def label(self) -> str:

@@ -317,6 +317,13 @@ class SupervisorSection(_Section):
     """Keep an idle process of each role (some 60 MB each), which replaces a dead worker much sooner."""
 
 
+class OpsSection(_Section):
+    """How the appliance is, for people and for Prometheus."""
+
+    listen: tuple[EndpointField, ...] = (Endpoint("127.0.0.1", 9090),)
+    """Addresses of `/metrics` and the ops page. Empty: neither. Whoever reaches them may look."""
+
+
 class LogSection(_Section):
     """Log lines, to standard error."""
 
@@ -341,6 +348,7 @@ class Config(_Section):
     fleet: FleetSection = FleetSection()
     redis: RedisSection = RedisSection()
     supervisor: SupervisorSection = SupervisorSection()
+    ops: OpsSection = OpsSection()
     log: LogSection = LogSection()
 
     @property

@@ -55,17 +55,11 @@ from ipc.messages.lifecycle import (
     WorkerPhase,
 )
 from ipc.messages.routes import Relays, Routes, Transceivers
-from ipc.messages.stats import (
-    FleetStats,
-    ProcessUsage,
-    RealtimeStats,
-    RelayStats,
-    SignalingStats,
-    TransceiverStats,
-)
+from ipc.messages.stats import ProcessUsage, WorkerStats
+from ipc.usage import usage
 from ipc.zmq_trio import EndpointError
 from workers.holdings import Holdings
-from workers.resources import allow_descriptors, pin, usage
+from workers.resources import allow_descriptors, pin
 from workers.tether import Beat, Tether
 
 EXIT_DONE: Final = 0
@@ -84,7 +78,6 @@ _COMMANDS: Final = 16
 _MAX_WHY: Final = 2000
 
 Command: TypeAlias = Routes | Transceivers | Relays | Announce | FleetView
-Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats | RealtimeStats | FleetStats
 Serve: TypeAlias = Callable[["Worker"], Awaitable[None]]
 
 
@@ -124,7 +117,7 @@ class Worker:
         self._bus = bus
         self._ready: Ready | None = None
         self._load: Callable[[], int] = int
-        self._stats: Callable[[], Stats] | None = None
+        self._stats: Callable[[], WorkerStats] | None = None
         self._news: Callable[[], None] | None = None
         self._serving = trio.CancelScope()
         self._stopped = False
@@ -175,7 +168,7 @@ class Worker:
         """Where the heartbeat's `sessions` comes from."""
         self._load = load
 
-    def set_stats(self, stats: Callable[[], Stats]) -> None:
+    def set_stats(self, stats: Callable[[], WorkerStats]) -> None:
         """What to publish once a second."""
         self._stats = stats
 

@@ -1,28 +1,15 @@
-"""What of its machine a worker process takes: descriptors, a CPU, and what it has used so far."""
+"""What of its machine a worker process takes: descriptors and a CPU."""
 
 from __future__ import annotations
 
 import os
 import resource
-from pathlib import Path
 from typing import Final
 
 from ipc import zmq_trio
 from ipc.log import Logger
-from ipc.messages.stats import ProcessUsage
 
 MAX_DESCRIPTORS: Final = 65_536
-
-
-def usage() -> ProcessUsage:
-    """CPU and memory of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        rss = pages * resource.getpagesize()
-    except OSError:  # strangers hold all our descriptors: no reason to end
-        rss = used.ru_maxrss * 1024
-    return ProcessUsage(cpu_seconds=used.ru_utime + used.ru_stime, rss_bytes=rss)
 
 
 def allow_descriptors() -> None:

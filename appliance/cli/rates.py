@@ -19,6 +19,7 @@ from ipc.messages.stats import (
     RealtimeStats,
     RelayStats,
     SignalingStats,
+    TelemetryStats,
     TransceiverStats,
 )
 
@@ -210,9 +211,9 @@ def _count(worker: WorkerStatus) -> Counted | None:
         case TransceiverStats() as it:
             dropped = sum(it.dropped.values())
             return Counted(it.usage.cpu_seconds, it.records_in, it.records_out, dropped)
-        case SignalingStats() as signaling:
-            answered = sum(signaling.responses.values())
-            return Counted(signaling.usage.cpu_seconds, answered, answered, signaling.guarded)
+        case SignalingStats() | TelemetryStats() as http:
+            answered = sum(http.responses.values())
+            return Counted(http.usage.cpu_seconds, answered, answered, http.guarded)
         case RealtimeStats() as realtime:
             dropped = sum(realtime.dropped.values())
             return Counted(realtime.usage.cpu_seconds, 0, 0, dropped)

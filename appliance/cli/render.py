@@ -24,6 +24,7 @@ from ipc.messages.stats import (
     RealtimeStats,
     RelayStats,
     SignalingStats,
+    TelemetryStats,
     TransceiverStats,
 )
 
@@ -70,6 +71,8 @@ def status_view(status: StatusReply) -> RenderableType:
     head = Table.grid(padding=(0, 2))
     head.add_row("tandem", f"{escape(status.version)}, {state}, process {status.pid}")
     head.add_row("page", escape(status.page))
+    if status.ops:
+        head.add_row("ops page", escape(status.ops))
     head.add_row("relay", endpoints_of(status.listen))
     head.add_row("in answers", endpoints_of(status.advertise))
     if drained := _drained(status):
@@ -164,7 +167,7 @@ def _worker_row(worker: WorkerStatus) -> list[str]:
 
 
 def _traffic(worker: WorkerStatus) -> tuple[str, str, str]:
-    """In, out, dropped: datagrams (relay), records (transceiver), answers and crashes (signaling),
+    """In, out, dropped: datagrams (relay), records (transceiver), answers and crashes (HTTP),
     and what was lost of calls that are over (realtime)."""
     match worker.stats:
         case RelayStats() as relay:
@@ -173,9 +176,8 @@ def _traffic(worker: WorkerStatus) -> tuple[str, str, str]:
         case TransceiverStats() as transceiver:
             dropped = sum(transceiver.dropped.values())
             return count(transceiver.records_in), count(transceiver.records_out), count(dropped)
-        case SignalingStats() as signaling:
-            answered = sum(signaling.responses.values())
-            return NONE, count(answered), count(signaling.guarded)
+        case SignalingStats() | TelemetryStats() as http:
+            return NONE, count(sum(http.responses.values())), count(http.guarded)
         case RealtimeStats() as realtime:
             return NONE, NONE, count(sum(realtime.dropped.values()))
         case FleetStats() | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
@@ -50,6 +51,20 @@ def bind_http(endpoint: Endpoint) -> BoundSocket:
         tcp.close()
         raise
     return bound(tcp)
+
+
+def bind_ops(endpoints: Sequence[Endpoint]) -> list[BoundSocket]:
+    """Listening sockets, all or none. Raises OSError that says which could not be bound."""
+    sockets: list[BoundSocket] = []
+    for entry, endpoint in enumerate(endpoints):
+        try:
+            sockets.append(bind_http(endpoint))
+        except OSError as error:
+            for each in sockets:
+                each.socket.close()
+            where = f"ops.listen[{entry}]: {endpoint}"
+            raise OSError(f"{where} cannot be bound: {error.strerror}") from None
+    return sockets
 
 
 def new_socket(endpoint: Endpoint, kind: socket.SocketKind) -> socket.socket:

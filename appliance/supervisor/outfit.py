@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from appliance.supervisor.addresses import advertised
-from appliance.supervisor.binding import BoundSocket, bind_link
+from appliance.supervisor.binding import BoundSocket, bind_link, bind_ops
 from appliance.supervisor.core.interface import ProcessId, Spawn
 from appliance.supervisor.generations import Generations
 from appliance.supervisor.keys import Keyring, UfragKeys, minting_key
@@ -54,6 +54,7 @@ class Outfitter:
         control: str,
         bus: str,
         host: HostId,
+        admin: str,
     ) -> None:
         self.sockets = Sockets()
         """Empty until the addresses could be bound."""
@@ -67,6 +68,7 @@ class Outfitter:
         self._control = control
         self._bus = bus
         self._host = host
+        self._admin = admin
 
     def adopt(self, process: ProcessId, assignment: Assignment, fds: Sequence[int]) -> None:
         """A worker of a dead supervisor is ours now, and so is what it brought. Raises ValueError."""
@@ -130,7 +132,7 @@ class Outfitter:
     def outfit(self, spawn: Spawn) -> Iterator[Outfit]:
         """An outfit for one process. Sockets that are for this process alone are closed behind it.
 
-        Raises OSError if there is no number or no link socket for it.
+        Raises OSError if there is no number or no socket for it.
         """
         spec = spawn.spec
         self._generations.keep(spawn.process.generation)
@@ -148,6 +150,7 @@ class Outfitter:
                 config=spawn.config.model_dump_json(),
                 control=self._control,
                 bus=self._bus,
+                admin=self._admin,
                 runtime_directory=str(self._workers),
                 descriptors=tuple(descriptor for descriptor, _ in given),
                 ufrag_keys=self.keyring.keys,
@@ -161,11 +164,11 @@ class Outfitter:
             )
             yield Outfit(assignment, [each for _, each in given])
         finally:
-            if own is not None:
-                own.close()
+            for each in own:
+                each.close()
 
-    def _sockets(self, spawn: Spawn) -> tuple[list[_Given], socket.socket | None]:
-        """What is handed to a worker, and the socket among it that nobody else keeps."""
+    def _sockets(self, spawn: Spawn) -> tuple[list[_Given], list[socket.socket]]:
+        """What is handed to a worker, and the sockets among it that nobody else keeps."""
         index = spawn.spec.index
         match spawn.spec.role:
             case Role.RELAY:
@@ -176,13 +179,17 @@ class Outfitter:
                 ]
                 given.append(_given(DescriptorKind.LINK, self.sockets.links[index]))
                 room = MAX_DESCRIPTORS - len(given)
-                return given + self._tables.of(index, len(self.sockets.links), room), None
+                return given + self._tables.of(index, len(self.sockets.links), room), []
             case Role.TRANSCEIVER:
                 # A link socket per boot: what was sent to a dead process never reaches its successor.
                 config = spawn.config
                 link = bind_link(config.link.address, config.relay.receive_buffer)
-                return [_given(DescriptorKind.LINK, link)], link.socket
+                return [_given(DescriptorKind.LINK, link)], [link.socket]
             case Role.SIGNALING:
-                return [_given(DescriptorKind.HTTP, b) for b in self.sockets.http], None
+                return [_given(DescriptorKind.HTTP, b) for b in self.sockets.http], []
             case Role.REALTIME | Role.FLEET:
-                return [], None  # they bind what they need themselves
+                return [], []  # they bind what they need themselves
+            case Role.TELEMETRY:
+                # Bound when it is needed: a port that is taken must not keep calls from being served.
+                ops = bind_ops(spawn.config.ops.listen)
+                return [_given(DescriptorKind.HTTP, b) for b in ops], [b.socket for b in ops]

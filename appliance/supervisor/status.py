@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib import metadata
-from typing import TypeAlias
 
 import msgspec
 import trio
@@ -30,16 +29,8 @@ from ipc.messages.details import FindSession
 from ipc.messages.events import WatchEvents
 from ipc.messages.flows import FlowsRequest
 from ipc.messages.sessions import EndSession
-from ipc.messages.stats import (
-    FleetStats,
-    RealtimeStats,
-    RelayStats,
-    SignalingStats,
-    TransceiverStats,
-)
+from ipc.messages.stats import WorkerStats
 from ipc.messages.trace import TraceRequest
-
-Stats: TypeAlias = RelayStats | TransceiverStats | SignalingStats | RealtimeStats | FleetStats
 
 
 @cache
@@ -74,11 +65,11 @@ class AdminDesk:
         self._compare = compare
         self._cordon = cordon
         self._events = events
-        self._stats: dict[str, tuple[Stats, float]] = {}
+        self._stats: dict[str, tuple[WorkerStats, float]] = {}
 
     def keep_stats(self, message: Message) -> None:
         """Remember the newest counters of a worker; other news of the bus is not for this desk."""
-        if isinstance(message, Stats):
+        if isinstance(message, WorkerStats):
             self._stats[message.worker] = message, trio.current_time()
 
     def forget_stats(self, worker: WorkerName) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
@@ -54,6 +54,7 @@ from ipc.control import ControlServer
 from ipc.log import Logger, open_log
 from ipc.messages.admin import StatusReply
 from ipc.rpc import RpcServer
+from ipc.usage import usage
 from ipc.zmq_trio import EndpointError
 
 STALE_WORKERS_LEAVE: Final = 10.0
@@ -168,6 +169,7 @@ class _Appliance:
             control=self._control,
             bus=self._bus,
             host=self._membership.host,
+            admin=self._admin,
         )
 
     async def run(self) -> int:
@@ -302,6 +304,8 @@ class _Appliance:
             warnings=(*self._warnings, *([buffers] if buffers else [])),
             spares=self._core.spares(),
             cordoned=self._core.is_cordoned,
+            usage=usage(),
+            ops=page_url(self._config.ops.listen) if self._config.ops.listen else "",
         )
 
     def _work_with(self, config: Config) -> None:
@@ -321,8 +325,8 @@ def _ending_signals() -> list[signal.Signals]:
     return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 
 
-def page_url(http: list[Endpoint]) -> str:
-    """URL of the demo page as somebody on this machine would open it; empty if there is none."""
+def page_url(http: Sequence[Endpoint]) -> str:
+    """URL of the page there as somebody on this machine would open it; empty if there is none."""
     if not http:
         return ""
     first = http[0]

@@ -60,6 +60,7 @@ from ipc.messages.stats import (
     RelayStats,
     SessionEvents,
     SignalingStats,
+    TelemetryStats,
     TransceiverStats,
 )
 from ipc.messages.trace import TraceReply, TraceRequest
@@ -106,6 +107,7 @@ Message: TypeAlias = (
     | SignalingStats
     | RealtimeStats
     | FleetStats
+    | TelemetryStats
     | SessionEvents
     | FindSession
     | SessionDetail

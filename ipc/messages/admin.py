@@ -6,13 +6,7 @@ import msgspec
 
 from config.ids import Endpoint
 from ipc.messages.lifecycle import Tagged
-from ipc.messages.stats import (
-    FleetStats,
-    RealtimeStats,
-    RelayStats,
-    SignalingStats,
-    TransceiverStats,
-)
+from ipc.messages.stats import ProcessUsage, WorkerStats
 
 
 class StatusRequest(Tagged, frozen=True):
@@ -31,7 +25,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     sessions: int
     note: str = ""
     """Which datapath or media plane runs, or why the worker is not ready."""
-    stats: RelayStats | TransceiverStats | SignalingStats | RealtimeStats | FleetStats | None = None
+    stats: WorkerStats | None = None
     cordoned: bool = False
     """An operator has said that it shall take no new sessions."""
     stats_age: float = 0.0
@@ -68,6 +62,10 @@ class StatusReply(Tagged, frozen=True):
     spares: tuple[SpareStatus, ...] = ()
     cordoned: bool = False
     """An operator has said that this host shall take no new sessions."""
+    usage: ProcessUsage | None = None
+    """The supervisor's own."""
+    ops: str = ""
+    """URL of the ops page; empty if there is none."""
 
 
 class CordonRequest(Tagged, frozen=True):

@@ -75,6 +75,8 @@ class Assignment(Tagged, frozen=True):
     """A transceiver's: end points of the realtime workers that it works with."""
     host: HostId = HostId("")
     """What this host calls itself in a fleet."""
+    admin: str = ""
+    """ZeroMQ end point that operators ask, and telemetry for them."""
 
 
 def realtime_endpoint(runtime_directory: str, index: int) -> str:
@@ -156,7 +158,7 @@ class Heartbeat(Tagged, frozen=True):
 
     phase: WorkerPhase
     sessions: int = 0
-    """Sessions (transceiver), flows (relay), open requests (signaling) or calls (realtime)."""
+    """Sessions (transceiver), flows (relay), open connections (HTTP) or calls (realtime)."""
 
 
 class Drain(Tagged, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final, TypeAlias
+
 import msgspec
 
 from config.ids import WorkerName
@@ -13,6 +15,8 @@ class ProcessUsage(msgspec.Struct, frozen=True):
 
     cpu_seconds: float
     rss_bytes: int
+    at: float = 0.0
+    """When it was so, and all that is published beside it: seconds of CLOCK_MONOTONIC."""
 
 
 class RelayStats(Tagged, frozen=True):
@@ -49,6 +53,34 @@ class EndpointStats(msgspec.Struct, frozen=True):
     """Items that were not heeded, by the `code` it was told (docs/backend.md)."""
 
 
+ROUND_TRIP_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
+JITTER_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25)
+"""Seconds: upper ends of the buckets of histograms; one more bucket has what is beyond."""
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """How often a measured value was how large."""
+
+    counts: tuple[int, ...]
+    """By bucket, the last for what is beyond all bounds."""
+    sum: float
+
+
+class QualityStats(msgspec.Struct, frozen=True):
+    """How audio fared, as RTCP reports of all sessions tell; ours are due every five seconds."""
+
+    round_trip: Histogram
+    """Seconds, at each report of a client."""
+    jitter_in: Histogram
+    """Seconds, of clients' streams, at each report of ours."""
+    jitter_out: Histogram
+    """Seconds, of our streams, at each report of a client."""
+    lost_in: int
+    """Packets of clients that never came."""
+    lost_out: int
+    """Packets of ours that never came, as clients report."""
+
+
 class TransceiverStats(Tagged, frozen=True):
     """What a transceiver has seen."""
 
@@ -73,6 +105,7 @@ class TransceiverStats(Tagged, frozen=True):
     """Pieces of messages that the network lost, or that were thought lost."""
     backends: dict[str, dict[str, EndpointStats]] = msgspec.field(default_factory=dict)
     """By the name of the back end and its end point."""
+    quality: QualityStats | None = None
 
 
 class SignalingStats(Tagged, frozen=True):
@@ -115,6 +148,26 @@ class FleetStats(Tagged, frozen=True):
     """Requests that Redis did not fulfil, by reason."""
     refused: dict[str, int] = msgspec.field(default_factory=dict)
     """What other hosts are said to have said and was not believed, by reason."""
+
+
+class TelemetryStats(Tagged, frozen=True):
+    """What the worker behind the ops page has answered."""
+
+    worker: WorkerName
+    usage: ProcessUsage
+    connections: int
+    responses: dict[str, int]
+    """By status code."""
+    guarded: int
+    """Connections that ended in an exception inside the HTTP library."""
+    unanswered: int
+    """Questions to the supervisor that had no answer in time."""
+
+
+WorkerStats: TypeAlias = (
+    RelayStats | TransceiverStats | SignalingStats | RealtimeStats | FleetStats | TelemetryStats
+)
+"""What a worker publishes, whatever its role."""
 
 
 class SessionEvent(msgspec.Struct, frozen=True):

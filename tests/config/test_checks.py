@@ -132,6 +132,7 @@ def test_what_a_fleet_lacks(changed: dict[str, dict[str, Any]], finding: str) ->
         ("link", {"address": "localhost"}, "link.address: 'localhost' is not an IP address"),
         ("link", {"address": "ff02::1"}, "link.address: ff02::1 is a multicast address"),
         ("signaling", {"listen": []}, "signaling.listen: must have at least one address"),
+        ("ops", {"listen": ["[::1]:1", "[::1]:1"]}, "ops.listen[1]: [::1]:1 is there twice"),
         (
             "signaling",
             {"cors_origins": ["https://a.example/"]},

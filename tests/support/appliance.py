@@ -140,6 +140,15 @@ def free_udp_port() -> int:
             return port
 
 
+def free_tcp_port() -> int:
+    """A port of the loopback that was free a moment ago."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            return port
+
+
 def write_config(path: Path, config: Mapping[str, Mapping[str, Any]]) -> None:
     """Write a configuration of tables with plain values as TOML."""
     lines: list[str] = []
@@ -157,7 +166,7 @@ def _toml(value: object) -> str:
 
 
 def default_config(directory: Path, relay: Endpoint) -> dict[str, dict[str, Any]]:
-    """One worker of each kind on loopback, drained quickly."""
+    """One worker of each kind that calls need, on loopback, drained quickly."""
     return {
         "relay": {"listen": [str(relay)], "workers": 1, "receive_buffer": 1_048_576},
         "transceiver": {"workers": 1},
@@ -167,6 +176,7 @@ def default_config(directory: Path, relay: Endpoint) -> dict[str, dict[str, Any]
             "state_directory": str(directory / "state"),
             "drain_timeout": 2.0,
         },
+        "ops": {"listen": []},
         "log": {"format": "json"},
     }
 

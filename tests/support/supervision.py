@@ -27,7 +27,7 @@ from appliance.supervisor.core.interface import (
     WorkerChanged,
 )
 from appliance.supervisor.core.lifecycle import WorkerState
-from appliance.supervisor.core.spec import HostFacts, desired_workers
+from appliance.supervisor.core.spec import ONLOOKERS, HostFacts, desired_workers
 from appliance.supervisor.core.supervisor import Supervisor
 from config.ids import Endpoint, Role, TransceiverId
 from config.model import Config
@@ -45,11 +45,18 @@ class Table:
     """A core, a clock and imaginary processes. `outputs` has everything since the last `take`."""
 
     def __init__(
-        self, config: Config | None = None, cpus: int = 2, ids: Sequence[TransceiverId] = ()
+        self,
+        config: Config | None = None,
+        cpus: int = 2,
+        ids: Sequence[TransceiverId] = (),
+        *,
+        onlookers: bool = False,
     ) -> None:
+        """Without the workers that calls can do without, unless `onlookers`."""
         self.config = config or Config()
         self._cpus = cpus
-        specs = desired_workers(self.config, HostFacts(tuple(range(cpus))))
+        every = desired_workers(self.config, HostFacts(tuple(range(cpus))))
+        specs = tuple(spec for spec in every if onlookers or spec.role not in ONLOOKERS)
         self.core = Supervisor(
             self.config, specs, supervisor_pid=SUPERVISOR_PID, next_generation=FIRST, ids=ids
         )

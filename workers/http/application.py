@@ -52,7 +52,7 @@ class SecurityHeaders:
 
 async def _refused(_: Request, refused: Exception) -> Response:
     assert isinstance(refused, Refused)
-    return _respond(refused)
+    return respond(refused)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -64,13 +64,14 @@ async def _http(request: Request, error: Exception) -> Response:
         detail = f"nothing at {request.scope['path']!r}"
     elif kind is ProblemKind.METHOD_NOT_ALLOWED:
         detail = f"{request.method} is not one of {(error.headers or {}).get('Allow', '')}"
-    return _respond(Refused(kind, detail, dict(error.headers or {})))
+    return respond(Refused(kind, detail, dict(error.headers or {})))
 
 
 async def _bug(_: Request, error: Exception) -> Response:
     """Ours; the error goes on to the guard of the connection, which counts and logs it."""
-    return _respond(Refused(ProblemKind.INTERNAL_ERROR, "it has been recorded"))
+    return respond(Refused(ProblemKind.INTERNAL_ERROR, "it has been recorded"))
 
 
-def _respond(refused: Refused) -> Response:
+def respond(refused: Refused) -> Response:
+    """The answer that says what is wrong."""
     return Response(refused.encode(), refused.kind.status, refused.response_headers)

@@ -40,6 +40,7 @@ class ProblemKind(Enum):
     REQUEST_TIMEOUT = _Kind("request-timeout", 408, "The request did not arrive in time")
     STALE_ICE = _Kind("stale-ice", 412, "Not the ICE credentials of this session any more")
     TOO_LARGE = _Kind("too-large", 413, "The request body is too large")
+    MISDIRECTED = _Kind("misdirected", 421, "This server has another name")
     UNSUPPORTED_MEDIA_TYPE = _Kind("unsupported-media-type", 415, "Not a content type we read")
     NOTHING_IN_COMMON = _Kind("nothing-in-common", 422, "No codec or transport in common")
     UNUSABLE_FRAGMENT = _Kind("unusable-fragment", 422, "This cannot be changed in that way")

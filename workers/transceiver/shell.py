@@ -284,6 +284,7 @@ class Transceiver:
             message_bytes_in=channels.bytes_in,
             message_bytes_out=channels.bytes_out,
             chunks_resent=channels.resent,
+            quality=counters.quality.taken(),
             backends={links.name: links.stats() for links in self._links},
         )
 

@@ -41,8 +41,8 @@ class Distribution:
                 return [worker.send(self.links.message())]
             case Role.SIGNALING:  # one that joins is told when it has: until then it serves nobody
                 return [] if worker.joining else [worker.send(truth)]
-            case Role.REALTIME:
-                return []  # transceivers find it
+            case Role.REALTIME | Role.TELEMETRY:
+                return []  # they are found, or ask
             case Role.FLEET:
                 self._announced = None
                 return [worker.send(self._neighbours.view)]

@@ -7,6 +7,7 @@ from typing import Final
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import Finished
 from appliance.supervisor.core.lifecycle import EXIT_CONFIG, WorkerState
+from appliance.supervisor.core.spec import ONLOOKERS
 from config.ids import Role
 
 EXIT_FAILED: Final = 70
@@ -14,7 +15,7 @@ EXIT_FAILED: Final = 70
 
 def failed_start(fleet: Fleet) -> Finished | None:
     """How the appliance ends, if it cannot come up."""
-    for role in Role:
+    for role in set(Role) - ONLOOKERS:
         workers = fleet.of(role)
         if workers and all(w.life.state is WorkerState.FAILED for w in workers):
             wrong = any(w.life.misconfigured for w in workers)

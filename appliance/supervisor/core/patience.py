@@ -17,6 +17,7 @@ LEAVES: Final = {
     Role.SIGNALING: "leaves when its requests are answered",
     Role.REALTIME: "leaves when its calls have ended",
     Role.FLEET: "leaves",
+    Role.TELEMETRY: "leaves at once",
 }
 """Why one drains that is not wanted any more."""
 
@@ -24,7 +25,7 @@ LEAVES: Final = {
 def patience(worker: Worker, stage: Stage, config: Config) -> float:
     """Seconds that it gets to drain; `config` is the one in force."""
     match worker.spec.role:
-        case Role.SIGNALING:
+        case Role.SIGNALING | Role.TELEMETRY:
             return SIGNALING_DRAIN
         case Role.RELAY:  # that leaves: a client that is silent for longer is none any more
             return worker.config.transceiver.consent_timeout

@@ -50,14 +50,14 @@ class Action(Enum):
 
 
 _R, _D, _S = Goal.RUN, Goal.DRAIN, Goal.STOP
-_GOALS: Final[dict[Stage, tuple[Goal, Goal, Goal, Goal, Goal]]] = {
-    #                          relay  transceiver  signaling  realtime  fleet
-    Stage.RUN:                (_R,    _R,          _R,        _R,       _R),
-    Stage.DRAIN_TRANSCEIVERS: (_R,    _D,          _R,        _R,       _R),
-    Stage.DRAIN_SIGNALING:    (_R,    _S,          _D,        _S,       _R),
-    Stage.STOP_RELAYS:        (_S,    _S,          _S,        _S,       _S),
-    Stage.STOP_ALL:           (_S,    _S,          _S,        _S,       _S),
-    Stage.DONE:               (_S,    _S,          _S,        _S,       _S),
+_GOALS: Final[dict[Stage, tuple[Goal, ...]]] = {
+    #                          relay  transceiver  signaling  realtime  fleet  telemetry
+    Stage.RUN:                (_R,    _R,          _R,        _R,       _R,    _R),
+    Stage.DRAIN_TRANSCEIVERS: (_R,    _D,          _R,        _R,       _R,    _R),
+    Stage.DRAIN_SIGNALING:    (_R,    _S,          _D,        _S,       _R,    _R),
+    Stage.STOP_RELAYS:        (_S,    _S,          _S,        _S,       _S,    _S),
+    Stage.STOP_ALL:           (_S,    _S,          _S,        _S,       _S,    _S),
+    Stage.DONE:               (_S,    _S,          _S,        _S,       _S,    _S),
 }  # fmt: skip
 _COLUMN: Final = {
     Role.RELAY: 0,
@@ -65,6 +65,7 @@ _COLUMN: Final = {
     Role.SIGNALING: 2,
     Role.REALTIME: 3,
     Role.FLEET: 4,
+    Role.TELEMETRY: 5,
 }
 _AFTER: Final[dict[Stage, tuple[frozenset[Role], Stage]]] = {
     # this stage is over when no worker of these roles has a process; the next one is that

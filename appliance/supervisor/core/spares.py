@@ -13,9 +13,12 @@ from typing import Final
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import EndSpare, SpareId, StartSpare
 from appliance.supervisor.core.lifecycle import WorkerState
+from appliance.supervisor.core.spec import ONLOOKERS
 from config.ids import Instant, Role
 from ipc.messages.admin import SpareStatus
 
+_UNHURRIED: Final = ONLOOKERS | {Role.FLEET}
+"""Roles whose successors no call waits for."""
 RETRY_BASE: Final = 1.0
 RETRY_CAP: Final = 60.0
 
@@ -87,8 +90,7 @@ class Spares:
         busy = {WorkerState.STOPPED, WorkerState.STARTING, WorkerState.RELEASING}
         if not started or any(worker.life.state in busy for worker in fleet):
             return []
-        # No call waits for a fleet worker.
-        return self.fill({worker.spec.role for worker in fleet} - {Role.FLEET}, now)
+        return self.fill({worker.spec.role for worker in fleet} - _UNHURRIED, now)
 
     def dismiss(self) -> list[EndSpare]:
         """End them all."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import count, islice
+from typing import Final
 
 import msgspec
 
 from config.ids import Role, WorkerName
 from config.model import Config
+
+ONLOOKERS: Final = frozenset({Role.TELEMETRY})
+"""Calls go on without them: the appliance is no worse for it, and nobody waits for a successor."""
 
 
 class HostFacts(msgspec.Struct, frozen=True):
@@ -44,6 +48,7 @@ def desired_workers(config: Config, host: HostFacts) -> tuple[WorkerSpec, ...]:
         *(_spec(Role.RELAY, i, host.cpus[i % len(host.cpus)]) for i in range(relays)),
         *(_spec(Role.TRANSCEIVER, i) for i in range(transceivers)),
         _spec(Role.SIGNALING, 0),
+        *([_spec(Role.TELEMETRY, 0)] if config.ops.listen else []),
         *(
             _spec(Role.REALTIME, i)
             for i in range(config.realtime.workers if config.realtime.url else 0)

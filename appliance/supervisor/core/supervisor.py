@@ -57,7 +57,7 @@ from appliance.supervisor.core.patience import LEAVES, patience
 from appliance.supervisor.core.placement import entries
 from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_stage, plan
 from appliance.supervisor.core.spares import Spares
-from appliance.supervisor.core.spec import WorkerSpec
+from appliance.supervisor.core.spec import ONLOOKERS, WorkerSpec
 from appliance.supervisor.core.worker import Place, Worker
 from config.ids import HostId, Instant, Role, TransceiverId
 from config.model import Config
@@ -434,7 +434,8 @@ class Supervisor:
         transceivers = self._fleet.of(Role.TRANSCEIVER)
         needed = {w.route for w in transceivers if not (planned(w) or cordon.covers(w.name))}
         accepting = all(e.accepting for e in self.transceivers() if e.route in needed)
-        states = [w.life.state for w in self._fleet if not planned(w)]
+        serving = [w for w in self._fleet if w.spec.role not in ONLOOKERS]
+        states = [w.life.state for w in serving if not planned(w)]
         was_ready, cordoned = self._was_ready, cordon.host
         state = appliance_state(
             self._stage, states, accepting=accepting, was_ready=was_ready, cordoned=cordoned

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ipc.messages.sessions import CloseReason
+from workers.transceiver.core.quality import Quality
 from workers.transceiver.core.sctp.tally import Tally
 from workers.wire.types import DropReason
 
@@ -30,6 +31,8 @@ class Counters:
         """What led nowhere and was no record: commands, and datagrams without a way to their path."""
         self.frames_out = 0
         """Frames of back ends, given to the media plane."""
+        self.quality = Quality()
+        """How the audio of all sessions has fared."""
         self.channels = Tally()
         """What the data channels of all sessions have carried."""
 

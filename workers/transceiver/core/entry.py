@@ -15,6 +15,7 @@ from workers.transceiver.core.interface import (
     SessionOutput,
     SessionParameters,
 )
+from workers.transceiver.core.quality import Loss
 from workers.transceiver.core.reports import Reported
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import LinkLabel, Stream, StreamStats
@@ -42,7 +43,8 @@ class Entry:
     """One session and what the table knows of it."""
 
     __slots__ = (
-        "core", "created_at", "id", "key", "local", "parameters", "path", "remote", "state", "stream",
+        "core", "created_at", "id", "key", "local", "loss", "parameters", "path", "remote", "state",
+        "stream",
         "target", "tried", "ufrags", "wanted", "way",
     )  # fmt: skip
 
@@ -75,6 +77,8 @@ class Entry:
         """Where the plane sends it."""
         self.target: Entry | None = None
         """To whom it is forwarded, or will be."""
+        self.loss = Loss()
+        """Of its audio, as counted for all."""
         self.tried: tuple[LinkLabel, Path] | None = None
         """A recovered flow whose media the plane has yet to authenticate."""
 

@@ -133,7 +133,13 @@ class Roster:
                 case CredentialsRetired():
                     entry.ufrags.remove(output.ufrag)
                     del self.by_ufrag[output.ufrag]
-                case LossReported() | MediaFared() | LimitNear():
+                case LossReported():
+                    self._note_report(entry)
+                    outputs.append(FromSession(entry.id, output))
+                case MediaFared():
+                    counters.quality.measured(entry.loss, self.wiring.stats(entry))
+                    outputs.append(FromSession(entry.id, output))
+                case LimitNear():
                     outputs.append(FromSession(entry.id, output))
                 case ChannelOpened() | MessageReceived() | ChannelClosed():
                     outputs.append(FromSession(entry.id, output))
@@ -155,6 +161,12 @@ class Roster:
     def run(self, entry: Entry, event: SessionEvent | None, now: Instant) -> list[SessionsOutput]:
         """A turn that no record gives: a command, or a time-out (None)."""
         return self.settle(entry, self.attempt(entry, event, now), now, self.counters.refused)
+
+    def _note_report(self, entry: Entry) -> None:
+        core = entry.core
+        if core.reported is not None:
+            stats = self.wiring.stats(entry)
+            self.counters.quality.reported(entry.loss, core.reported, core.round_trip, stats)
 
     # --- deaths -------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ def test_workers_by_role_and_name() -> None:
     assert fleet.of(Role.RELAY) == [first, second, new]
     fleet.remove(second)
     assert fleet.get(second.name) is None
-    assert len(list(fleet)) == 5
+    assert len(list(fleet)) == 6
 
 
 def test_a_configuration_is_for_all_that_are_there() -> None:

@@ -32,6 +32,13 @@ def test_none_is_started_before_the_appliance_serves() -> None:
     assert [row.waiting for row in table.core.spares()] == [True] * 3
 
 
+def test_who_only_looks_on_has_none() -> None:
+    table = Table(onlookers=True)
+    table.start()
+    assert "telemetry-0" in table.current
+    assert {start.spare.role for start in table.take(StartSpare)} == WANTED
+
+
 def test_a_role_that_is_configured_has_one_too() -> None:
     table = Table(Config.model_validate(REALTIME))
     table.start()

@@ -219,6 +219,32 @@ def test_gives_up_at_start_when_no_worker_of_a_role_can_start(table: Table) -> N
     assert finished == Finished(78, "signaling-0 its configuration is wrong (exit code 78)")
 
 
+def test_an_onlooker_that_cannot_start_is_nobody_elses_trouble() -> None:
+    table = Table(onlookers=True)
+    table.feed(StartRequested())
+    table.die("telemetry-0", 78)
+    for name in NAMES:
+        table.ready(name)
+    table.apply_routes()
+    assert table.core.state is ApplianceState.READY
+    assert table.states[WorkerName("telemetry-0")] is WorkerState.FAILED
+    assert not table.take(Finished)
+
+
+def test_an_onlooker_sees_the_drain_and_leaves_with_the_relays() -> None:
+    table = Table(onlookers=True)
+    table.start()
+    table.feed(DrainRequested())
+    for name in ("transceiver-0", "transceiver-1"):
+        table.die(name, 0)
+    assert not [m for m in table.sent("telemetry-0") if isinstance(m, Drain | Stop)]
+    table.die("signaling-0", 0)
+    assert [m for m in table.sent("telemetry-0") if isinstance(m, Stop)]
+    for name in ("relay-0", "relay-1", "telemetry-0"):
+        table.die(name, 0)
+    assert table.take(Finished) == [Finished(0, "")]
+
+
 def test_a_worker_that_cannot_be_started_counts_as_a_failed_boot(table: Table) -> None:
     outputs = table.core.handle(StartRequested(), table.now)
     (spawn,) = [o for o in outputs if isinstance(o, Spawn) and o.spec.role is Role.SIGNALING]
