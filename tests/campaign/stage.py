@@ -18,7 +18,7 @@ import msgspec
 import trio
 
 from ipc.messages.admin import StatusReply, WorkerStatus
-from ipc.messages.stats import RelayStats
+from ipc.messages.stats import RelayStats, TransceiverStats
 from tests.campaign.judge import Attempt, Evidence, Group, Process
 from tests.campaign.plan import Fault, Kind
 from tests.campaign.weather import Network, Weather, network
@@ -39,6 +39,8 @@ AGENT: Final = 8
 PROBES: Final = 5
 CALM: Final = 4.0
 """Seconds between the last fault and the end of the calls."""
+NEWS_ARE_OLD: Final = 4.0
+"""Seconds after which the statistics of a transceiver know that a back end has died."""
 RECOVERS_WITHIN: Final = 45.0
 _RELOAD: Final = (sys.executable, "-m", "appliance.cli.main", "reload", "--json")
 _WEATHER: Final = {
@@ -122,6 +124,7 @@ class Stage:
             Caller("rough", True, f"{url}/whip/echo", ROUGH, f"{relay}:{proxy}"),
             Caller("agent", False, f"{url}/whip/agent", AGENT, ""),
         ]
+        await self.appliance.until(_all_heard, RECOVERS_WITHIN)
         for caller in self._callers:
             await caller.connected()
 
@@ -193,6 +196,10 @@ class Stage:
                 self._services[index].wait()
                 await trio.sleep(fault.seconds)
                 self._services[index] = self._service(index)
+                # The table of what may be lost has no row for all of them gone at once. What is told of
+                # them now may be of before.
+                await trio.sleep(NEWS_ARE_OLD)
+                await self.appliance.until(_all_heard, RECOVERS_WITHIN)
                 return f"back end {index}"
             case Kind.ROLL:
                 return await self._reload("--roll")
@@ -312,6 +319,15 @@ async def stage(directory: Path, seed: int, calls: int) -> AsyncIterator[Stage]:
 
 def _all_ready(status: StatusReply) -> bool:
     return status.state == "ready" and not _not_ready(status)
+
+
+def _all_heard(status: StatusReply) -> bool:
+    """Each transceiver hears each back end."""
+    seen = [w.stats.backends for w in status.workers if isinstance(w.stats, TransceiverStats)]
+    return bool(seen) and all(
+        len(each.get("agent", {})) == BACKENDS and all(end.live for end in each["agent"].values())
+        for each in seen
+    )
 
 
 def _not_ready(status: StatusReply) -> list[str]:
