@@ -57,6 +57,7 @@ ROLLS: Final[dict[str, frozenset[Role]]] = {
     "cluster.others": _RELAY,
     "cluster.global_relays": _RELAY,
     "relay.advertise": _TRANSCEIVER,  # they write the answers
+    "relay.advertise_tcp": _TRANSCEIVER,
     "relay.datapath": _RELAY,
     "relay.max_pending": _RELAY,
     "relay.flow_idle": _RELAY,
@@ -105,6 +106,8 @@ _RESTART: Final = (
     "cluster.id",
     "cluster.ingress",
     "relay.listen",
+    "relay.tcp",
+    "relay.listen_tcp",
     "relay.steering",  # a program is put in front of sockets when they are bound
     "relay.max_flows",  # the tables that outlive workers have that size
     "link.address",

@@ -6,12 +6,12 @@ Each check yields findings; adding one is adding a function to the list at the e
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
-from typing import Final, NamedTuple
+from typing import Final
 
-from config.ids import Endpoint
+from config.findings import Finding
+from config.listeners import advertised, is_same_listener, is_wildcard, listeners, public
 from config.model import Config
 from config.problems import KeyPath, show_value
 from config.redis_url import parse_redis_url
@@ -35,70 +35,34 @@ _HEADER: Final = re.compile(r"[a-z0-9-]{0,64}")
 _ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?::\d{1,5})?")
 
 
-class Finding(NamedTuple):
-    """A problem that does not know its file yet."""
-
-    path: KeyPath
-    what: str
-    also: tuple[KeyPath, ...] = ()
-    """Other keys whose values it was concluded from."""
-
-    def rests_on(self, path: KeyPath) -> bool:
-        """True if the value at `path`, or one inside it, was used to reach this finding."""
-        return any(
-            all(ours == theirs for ours, theirs in zip(used, path, strict=False))
-            for used in (self.path, *self.also)
-        )
-
-
 def find_contradictions(config: Config) -> Iterator[Finding]:
     """Everything that is wrong although each value is allowed by itself."""
     for check in _CHECKS:
         yield from check(config)
 
 
-def _is_wildcard(host: str) -> bool:
-    return ip_address(host).is_unspecified
-
-
-def _listeners(path: KeyPath, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
-    if not endpoints and path != ("ops", "listen"):
-        yield Finding(path, "must have at least one address")
-    wildcards = {(e.is_ipv6, e.port): e for e in endpoints if _is_wildcard(e.host) and e.port}
-    seen: set[Endpoint] = set()
-    for index, endpoint in enumerate(endpoints):
-        here = (*path, index)
-        wildcard = wildcards.get((endpoint.is_ipv6, endpoint.port))
-        if endpoint.port and endpoint in seen:
-            yield Finding(here, f"{endpoint} is there twice")
-        elif wildcard is not None and endpoint != wildcard:
-            yield Finding(here, f"{endpoint} is already covered by {wildcard}")
-        elif ip_address(endpoint.host).is_multicast:
-            yield Finding(here, f"{endpoint.host} is a multicast address")
-        seen.add(endpoint)
-
-
 def _relay_listen(config: Config) -> Iterator[Finding]:
-    path: KeyPath = ("relay", "listen")
-    yield from _listeners(path, config.relay.listen)
-    for index, endpoint in enumerate(config.relay.listen):
-        if not endpoint.port:
-            # Every relay worker must bind the same port; the kernel would give each its own.
-            yield Finding((*path, index), "port 0 is not in 1-65535")
+    yield from public(("relay", "listen"), config.relay.listen)
+
+
+def _relay_listen_tcp(config: Config) -> Iterator[Finding]:
+    relay = config.relay
+    path: KeyPath = ("relay", "listen_tcp" if relay.listen_tcp else "listen")
+    if relay.listen_tcp:
+        yield from public(path, relay.listen_tcp)
+    others = {"signaling": config.signaling.listen, "ops": config.ops.listen}
+    for index, endpoint in enumerate(relay.tcp_listen):
+        for section, taken in others.items():
+            for other, http in enumerate(taken):
+                if is_same_listener(endpoint, http):
+                    also: tuple[KeyPath, ...] = ((section, "listen", other), ("relay", "tcp"))
+                    what = f"{endpoint} is for ICE-TCP, and {section}.listen has {http}"
+                    yield Finding((*path, index), what, also)
 
 
 def _relay_advertise(config: Config) -> Iterator[Finding]:
-    path: KeyPath = ("relay", "advertise")
-    repeated = {e for e, times in Counter(config.relay.advertise).items() if times > 1}
-    for index, endpoint in enumerate(config.relay.advertise):
-        here = (*path, index)
-        if not endpoint.port:
-            yield Finding(here, "port 0 is not in 1-65535")
-        if _is_wildcard(endpoint.host):
-            yield Finding(here, f"{endpoint.host} is no address a client could send to")
-        elif endpoint in repeated:
-            repeated.remove(endpoint)
-            yield Finding(here, f"{endpoint} is there twice")
+    yield from advertised(("relay", "advertise"), config.relay.advertise)
+    yield from advertised(("relay", "advertise_tcp"), config.relay.advertise_tcp)
 
 
 def _relay_limits(config: Config) -> Iterator[Finding]:
@@ -122,7 +86,7 @@ def _clusters(config: Config) -> Iterator[Finding]:
             here = (*path, index)
             if not relay.port:
                 yield Finding(here, "port 0 is not in 1-65535")
-            if _is_wildcard(relay.host) or ip_address(relay.host).is_multicast:
+            if is_wildcard(relay.host) or ip_address(relay.host).is_multicast:
                 yield Finding(here, f"{relay.host} is no address of a relay")
             elif relay in relays[:index]:
                 yield Finding(here, f"{relay} is there twice")
@@ -150,12 +114,12 @@ def _ingress(config: Config) -> Iterator[Finding]:
     if (ingress := cluster.ingress) is not None:
         if not ingress.port:
             yield Finding(path, "port 0 is not in 1-65535")
-        if _is_wildcard(ingress.host):
+        if is_wildcard(ingress.host):
             yield Finding(path, f"{ingress.host} is a wildcard; name the exact address")
         if not cluster.global_relays:
             yield Finding(path, "needs cluster.global_relays: who may send clients there", also)
         for listen in config.relay.listen:
-            same = listen.host == ingress.host or _is_wildcard(listen.host)
+            same = listen.host == ingress.host or is_wildcard(listen.host)
             if same and listen.port == ingress.port and listen.is_ipv6 == ingress.is_ipv6:
                 what = f"{ingress} is already taken by relay.listen"
                 yield Finding(path, what, (("relay", "listen"),))
@@ -189,8 +153,9 @@ def _link_address(config: Config) -> Iterator[Finding]:
 
 
 def _tcp_listen(config: Config) -> Iterator[Finding]:
-    yield from _listeners(("signaling", "listen"), config.signaling.listen)
-    yield from _listeners(("ops", "listen"), config.ops.listen)
+    yield from listeners(("signaling", "listen"), config.signaling.listen)
+    if config.ops.listen:
+        yield from listeners(("ops", "listen"), config.ops.listen)
 
 
 def _cors_origins(config: Config) -> Iterator[Finding]:
@@ -224,7 +189,7 @@ def _steering(config: Config) -> Iterator[Finding]:
         for n, address in enumerate(site.addresses):
             if not address.port:
                 yield Finding((*path, "addresses", n), "port 0 is not in 1-65535")
-            if _is_wildcard(address.host):
+            if is_wildcard(address.host):
                 what = f"{address.host} is no address a client could send to"
                 yield Finding((*path, "addresses", n), what)
         if len(site.location) == 1:
@@ -426,6 +391,7 @@ def _redis(config: Config) -> Iterator[Finding]:
 
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _relay_listen,
+    _relay_listen_tcp,
     _relay_advertise,
     _relay_limits,
     _clusters,

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from config.checks import Finding, find_contradictions
+from config.checks import find_contradictions
+from config.findings import Finding
 from config.lines import LineIndex
 from config.model import Config
 from config.problems import ConfigError, KeyPath, Problem

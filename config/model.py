@@ -128,12 +128,18 @@ class ClusterSection(_Section):
 
 
 class RelaySection(_Section):
-    """The public UDP surface."""
+    """The public surface: UDP, and TCP for those whose network blocks it."""
 
     listen: tuple[EndpointField, ...] = (Endpoint("0.0.0.0", 3478), Endpoint("::", 3478))  # noqa: S104
     """Addresses and port to listen on. A wildcard stands for every address this host has at start."""
     advertise: tuple[EndpointField, ...] = ()
     """Addresses put into answers. Empty: the host's own, loopback only if it has no other."""
+    tcp: _Switch = True
+    """Serve clients whose network blocks UDP, by ICE-TCP."""
+    listen_tcp: tuple[EndpointField, ...] = ()
+    """Addresses and ports of ICE-TCP. Empty: those of `listen`."""
+    advertise_tcp: tuple[EndpointField, ...] = ()
+    """The same in answers. Empty: as `advertise` without `listen_tcp`, else where it listens."""
     workers: Annotated[_Whole, Field(ge=0, le=256)] = 0
     """Relay workers; 0 is one per CPU, each pinned to its own."""
     receive_buffer: Annotated[_Whole, Field(ge=65536, le=268_435_456)] = 4_194_304
@@ -148,6 +154,16 @@ class RelaySection(_Section):
     """Flows per worker that no transceiver has vouched for yet: what a flood of strangers may occupy."""
     flow_idle: Annotated[_Number, Field(ge=35, le=3600)] = 60.0
     """Seconds of silence after which a flow is forgotten; clients check consent every 2.5-6 s."""
+
+    @property
+    def tcp_listen(self) -> tuple[Endpoint, ...]:
+        """Where ICE-TCP is to be served, wildcards among it; empty if it is not."""
+        return (self.listen_tcp or self.listen) if self.tcp else ()
+
+    @property
+    def tcp_advertise(self) -> tuple[Endpoint, ...]:
+        """What answers are to say of it; empty if that follows from where it listens."""
+        return self.advertise_tcp or (() if self.listen_tcp else self.advertise)
 
 
 class LinkSection(_Section):

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from config.checks import Finding
+from config.findings import Finding
 from config.model import Config
 from config.problems import KeyPath, show_path, show_value
 

@@ -206,8 +206,7 @@ class Meter:
 def _count(worker: WorkerStatus) -> Counted | None:
     match worker.stats:
         case RelayStats() as relay:
-            dropped = sum(relay.dropped.values()) + sum(relay.refused.values())
-            return Counted(relay.usage.cpu_seconds, relay.received, relay.returned, dropped)
+            return Counted(relay.usage.cpu_seconds, *relay.totals)
         case TransceiverStats() as it:
             dropped = sum(it.dropped.values())
             return Counted(it.usage.cpu_seconds, it.records_in, it.records_out, dropped)

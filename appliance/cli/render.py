@@ -75,6 +75,8 @@ def status_view(status: StatusReply) -> RenderableType:
         head.add_row("ops page", escape(status.ops))
     head.add_row("relay", endpoints_of(status.listen))
     head.add_row("in answers", endpoints_of(status.advertise))
+    if status.advertise_tcp:
+        head.add_row("and after it", endpoints_of(status.advertise_tcp, "tcp"))
     if drained := _drained(status):
         head.add_row("drained", f"[yellow]{escape(drained)}[/]")
     if status.spares:
@@ -171,8 +173,8 @@ def _traffic(worker: WorkerStatus) -> tuple[str, str, str]:
     and what was lost of calls that are over (realtime)."""
     match worker.stats:
         case RelayStats() as relay:
-            dropped = sum(relay.dropped.values()) + sum(relay.refused.values())
-            return count(relay.received), count(relay.returned), count(dropped)
+            received, returned, dropped = relay.totals
+            return count(received), count(returned), count(dropped)
         case TransceiverStats() as transceiver:
             dropped = sum(transceiver.dropped.values())
             return count(transceiver.records_in), count(transceiver.records_out), count(dropped)
@@ -269,6 +271,6 @@ def table_of(words: Sequence[str], numbers: Sequence[str]) -> Table:
     return table
 
 
-def endpoints_of(endpoints: Sequence[Endpoint]) -> str:
+def endpoints_of(endpoints: Sequence[Endpoint], transport: str = "udp") -> str:
     """As operators write them."""
-    return escape(", ".join(f"{endpoint}/udp" for endpoint in endpoints)) or NONE
+    return escape(", ".join(f"{endpoint}/{transport}" for endpoint in endpoints)) or NONE

@@ -9,7 +9,7 @@ from typing import Final
 
 from appliance.doctor.finding import Finding, fail, ok, warn
 from appliance.doctor.host import Host
-from appliance.supervisor.binding import HTTP_BACKLOG, set_receive_buffer
+from appliance.supervisor.binding import BACKLOG, set_receive_buffer
 
 _SYSCTL: Final = "/etc/sysctl.d/60-tandem.conf"
 _PER_CONNECTION: Final = 2
@@ -57,9 +57,9 @@ def _given(host: Host) -> Finding:
 
 def _backlog(host: Host) -> Finding:
     found = host.number("net.core.somaxconn")
-    if found is not None and found < HTTP_BACKLOG:
-        advice = f"sysctl -w net.core.somaxconn={HTTP_BACKLOG}"
-        what = f"net.core.somaxconn is {found}: of {HTTP_BACKLOG} connections fewer can wait"
+    if found is not None and found < BACKLOG:
+        advice = f"sysctl -w net.core.somaxconn={BACKLOG}"
+        what = f"net.core.somaxconn is {found}: of {BACKLOG} connections fewer can wait"
         return warn("kernel.somaxconn", what, advice)
     return ok("kernel.somaxconn", f"net.core.somaxconn is {found}")
 

@@ -13,7 +13,11 @@ from typing import Final, NamedTuple
 
 from config.ids import Endpoint
 
-HTTP_BACKLOG: Final = 1024
+BACKLOG: Final = 1024
+TCP_BUFFER: Final = 65_536
+"""Bytes that the kernel holds for a client of ICE-TCP in each direction, at most."""
+TCP_UNSENT: Final = 16_384
+"""Bytes of them that may wait to be sent: two seconds of a voice, and later ones are of no use."""
 _SO_RCVBUFFORCE: Final = 33
 _IP_FREEBIND: Final = 15
 _IPV6_FREEBIND: Final = 78
@@ -46,7 +50,30 @@ def bind_http(endpoint: Endpoint) -> BoundSocket:
     try:
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         tcp.bind(tuple(endpoint))
-        tcp.listen(HTTP_BACKLOG)
+        tcp.listen(BACKLOG)
+    except OSError:
+        tcp.close()
+        raise
+    return bound(tcp)
+
+
+def bind_tcp(endpoint: Endpoint, *, foreign: bool) -> BoundSocket:
+    """A listening socket for ICE-TCP. What is set here its connections inherit. Raises OSError.
+
+    All relays accept from the same one: when a worker dies the others have its queue, and another number
+    of workers moves nothing.
+    """
+    tcp = new_socket(endpoint, socket.SOCK_STREAM)
+    try:
+        if foreign:
+            allow_foreign_address(tcp)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_BUFFER)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, TCP_BUFFER)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, TCP_UNSENT)
+        tcp.bind(tuple(endpoint))
+        tcp.listen(BACKLOG)
     except OSError:
         tcp.close()
         raise
@@ -82,12 +109,12 @@ def bound(new: socket.socket) -> BoundSocket:
     return BoundSocket(Endpoint(host, port), new)
 
 
-def allow_foreign_address(udp: socket.socket) -> None:
+def allow_foreign_address(new: socket.socket) -> None:
     """An address the operator named may arrive later (a floating one): bind it all the same."""
-    if udp.family == socket.AF_INET6:
-        udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+    if new.family == socket.AF_INET6:
+        new.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
     else:
-        udp.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        new.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
 
 
 def set_receive_buffer(udp: socket.socket, size: int) -> int:

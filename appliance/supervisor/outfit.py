@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -89,10 +90,10 @@ class Outfitter:
         self.recovered.close()
         self._tables.close()
 
-    def prepare(self, relays: int) -> tuple[Endpoint, ...]:
+    def prepare(self, relays: int) -> tuple[tuple[Endpoint, ...], ...]:
         """Have sockets for so many relays, or for more; gives the link addresses. Raises OSError."""
         self.sockets.prepare(relays)
-        return tuple(bound.endpoint for bound in self.sockets.links)
+        return self.sockets.link_addresses()
 
     def unprepare(self) -> None:
         """Close the sockets of relays that are not to be after all."""
@@ -119,6 +120,11 @@ class Outfitter:
     def advertise(self, config: Config) -> tuple[Endpoint, ...]:
         """Relay addresses for answers."""
         return advertised(config.relay.advertise, self.sockets.listening())
+
+    def advertise_tcp(self, config: Config) -> tuple[Endpoint, ...]:
+        """The same of ICE-TCP, if it is served."""
+        listening = [bound.endpoint for bound in self.sockets.tcp]
+        return advertised(config.relay.tcp_advertise, listening) if listening else ()
 
     def drop_keys(self, wanted: UfragKeys) -> None:
         """Have only these keys for ufrags, and those that living transceivers mint with."""
@@ -158,7 +164,8 @@ class Outfitter:
                 advertise=self.advertise(spawn.config),
                 cpu=spec.cpu,
                 route=spawn.route,
-                peers=tuple(bound.endpoint for bound in self.sockets.links),
+                advertise_tcp=self.advertise_tcp(spawn.config),
+                peers=tuple(chain.from_iterable(self.sockets.link_addresses())),
                 realtime=tuple(realtime_endpoint(str(self._workers), n) for n in spawn.realtime),
                 host=self._host,
             )
@@ -178,6 +185,9 @@ class Outfitter:
                     for b in self.sockets.public[index]
                 ]
                 given.append(_given(DescriptorKind.LINK, self.sockets.links[index]))
+                given += [_given(DescriptorKind.TCP, b) for b in self.sockets.tcp]
+                tcp_links = self.sockets.tcp_links[index : index + 1]
+                given += [_given(DescriptorKind.TCP_LINK, b) for b in tcp_links]
                 room = MAX_DESCRIPTORS - len(given)
                 return given + self._tables.of(index, len(self.sockets.links), room), []
             case Role.TRANSCEIVER:

@@ -30,6 +30,8 @@ class Recovered:
         self.public: dict[int, list[BoundSocket]] = {}
         """Per relay, by index; one that was about to join is not bound to its end points yet."""
         self.links: dict[int, BoundSocket] = {}
+        self.tcp: list[BoundSocket] = []
+        self.tcp_links: dict[int, BoundSocket] = {}
         self.http: list[BoundSocket] = []
         self.tables: dict[int, int] = {}
         self.peers: tuple[Endpoint, ...] = ()
@@ -62,12 +64,16 @@ class Recovered:
             return
         found = BoundSocket(descriptor.endpoint, _socket(descriptor, fd))
         match descriptor.kind:
-            case DescriptorKind.PUBLIC:
+            case DescriptorKind.PUBLIC | DescriptorKind.INGRESS:
                 row.append(found)
             case DescriptorKind.LINK if assignment.role is Role.RELAY and (
                 assignment.index not in self.links
             ):
                 self.links[assignment.index] = found
+            case DescriptorKind.TCP_LINK if assignment.index not in self.tcp_links:
+                self.tcp_links[assignment.index] = found
+            case DescriptorKind.TCP if found.endpoint not in [b.endpoint for b in self.tcp]:
+                self.tcp.append(found)
             case DescriptorKind.HTTP if found.endpoint not in [b.endpoint for b in self.http]:
                 self.http.append(found)
             case _:  # there is one already, or it is a transceiver's link, which is its own
@@ -96,20 +102,23 @@ class Recovered:
     def sockets(self) -> set[socket.socket]:
         """All sockets."""
         rows = (each for row in self.public.values() for each in row)
-        return {each.socket for each in (*rows, *self.links.values(), *self.http)}
+        shared = (*self.tcp, *self.http)
+        links = (*self.links.values(), *self.tcp_links.values())
+        return {each.socket for each in (*rows, *links, *shared)}
 
     def hand_over(self) -> None:
         """The sockets are somebody else's now."""
-        self.public, self.links, self.http = {}, {}, []
+        self.public, self.links, self.tcp_links, self.tcp, self.http = {}, {}, {}, [], []
 
     def close(self) -> None:
         """Close what nobody has taken over."""
         for row in self.public.values():
             _close(row)
-        _close([*self.links.values(), *self.http])
+        _close([*self.links.values(), *self.tcp_links.values(), *self.tcp, *self.http])
         for table in self.tables.values():
             os.close(table)
-        self.public, self.links, self.http, self.tables = {}, {}, [], {}
+        self.hand_over()
+        self.tables = {}
 
 
 def _socket(descriptor: Descriptor, fd: int) -> socket.socket:
@@ -121,7 +130,7 @@ def _socket(descriptor: Descriptor, fd: int) -> socket.socket:
         raise ValueError(f"a {descriptor.kind.value} that is no socket") from None
     with suppress(OSError):
         host, port = sock.getsockname()[:2]
-        joins = descriptor.kind is DescriptorKind.PUBLIC and not port
+        joins = descriptor.kind in (DescriptorKind.PUBLIC, DescriptorKind.INGRESS) and not port
         if joins or Endpoint(host, port) == descriptor.endpoint:
             return sock
     sock.close()

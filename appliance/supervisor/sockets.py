@@ -24,6 +24,7 @@ from appliance.supervisor.binding import (
     allow_foreign_address,
     bind_http,
     bind_link,
+    bind_tcp,
     bound,
     new_socket,
     receive_buffer,
@@ -47,6 +48,10 @@ class Sockets:
         """Of those end points the one to which not clients send, but Global Relays."""
         self.links: list[BoundSocket] = []
         """One per relay worker."""
+        self.tcp: list[BoundSocket] = []
+        """Listeners of ICE-TCP, shared by all relay workers."""
+        self.tcp_links: list[BoundSocket] = []
+        """One more per relay worker, for its flows over TCP; none if there are no listeners."""
         self.http: list[BoundSocket] = []
         self.warnings: list[str] = []
         self.wanted_buffer = 0
@@ -65,6 +70,13 @@ class Sockets:
         """All end points of relays, in the order of their sockets."""
         return tuple(bound.endpoint for bound in self.public[0]) if self.public else ()
 
+    def link_addresses(self) -> tuple[tuple[Endpoint, ...], ...]:
+        """Those of each relay worker."""
+        return tuple(
+            tuple(bound.endpoint for bound in (link, *self.tcp_links[index : index + 1]))
+            for index, link in enumerate(self.links)
+        )
+
     def buffer_warning(self) -> str:
         """That the kernel grants less receive buffer than is wanted; empty if it does not."""
         if self.granted_buffer >= self.wanted_buffer:
@@ -78,7 +90,7 @@ class Sockets:
     def resize(self, buffer: int) -> None:
         """Give every UDP socket that much receive buffer; datagrams in it stay."""
         self.wanted_buffer = self.granted_buffer = buffer
-        for each in (*(b for row in self.public for b in row), *self.links):
+        for each in (*(b for row in self.public for b in row), *self.links, *self.tcp_links):
             self.note_buffer(set_receive_buffer(each.socket, buffer))
 
     def note_buffer(self, granted: int) -> None:
@@ -92,10 +104,16 @@ class Sockets:
                 row: list[BoundSocket] = []
                 self.public.append(row)
                 row.extend(BoundSocket(b.endpoint, self.member(b)) for b in self.public[0])
-                self.links.append(bind_link(self.link_address, self.wanted_buffer))
+                self._add_links()
         except OSError:
             self.keep(self.joined)
             raise
+
+    def _add_links(self) -> None:
+        """What one more relay worker needs on the link."""
+        self.links.append(bind_link(self.link_address, self.wanted_buffer))
+        if self.tcp:
+            self.tcp_links.append(bind_link(self.link_address, self.wanted_buffer))
 
     def member(self, first: BoundSocket) -> socket.socket:
         """One more of its group, not bound yet. Raises OSError."""
@@ -123,8 +141,9 @@ class Sockets:
 
         From the last to the first, since the kernel gives the place of a closed one to the last.
         """
-        removed = [*(b for row in self.public[relays:] for b in row), *self.links[relays:]]
-        del self.public[relays:], self.links[relays:]
+        removed = [*(b for row in self.public[relays:] for b in row)]
+        removed += [*self.links[relays:], *self.tcp_links[relays:]]
+        del self.public[relays:], self.links[relays:], self.tcp_links[relays:]
         for each in reversed(removed):
             each.socket.close()
         if relays < self.joined:
@@ -132,6 +151,15 @@ class Sockets:
             for group in self.groups():
                 with suppress(OSError):  # what is in force suits those that are left, too
                     self.steering.steer(group, relays)
+
+    def note_failure(
+        self, key: str, point: ListenPoint, error: OSError, failed: list[Failure]
+    ) -> None:
+        """An address could not be bound: add that to `failed`, unless nobody has asked for it by name."""
+        if point.explicit or error.errno != errno.EADDRNOTAVAIL:
+            failed.append(Failure(key, point.endpoint, error))
+        else:  # an address may vanish, or not be usable yet (IPv6 duplicate detection)
+            self.warnings.append(f"{point.endpoint} cannot be used now: {error.strerror}")
 
     def groups(self) -> list[list[socket.socket]]:
         """For each end point the sockets that share it, as the kernel numbers them."""
@@ -142,6 +170,7 @@ class Sockets:
         """Close everything, but for what came back."""
         kept = set() if but is None else but.sockets()
         every = [*(b for row in self.public for b in row), *self.links, *self.http]
+        every += [*self.tcp, *self.tcp_links]
         for each in every:
             if each.socket not in kept:
                 each.socket.close()
@@ -159,26 +188,21 @@ def open_sockets(
     sockets.wanted_buffer = sockets.granted_buffer = config.relay.receive_buffer
     sockets.link_address = config.link.address
     sockets.steering = Steering(config.relay.steering, usable_cpus())
-    failed: list[_Failure] = []
+    failed: list[Failure] = []
     if back.public:
         failed += _restore_public(sockets, config, back, relays)
     else:
         failed += _open_public(sockets, config, own, relays)
-    sockets.links = [back.links[n] for n in sorted(back.links)]
-    for index in range(sockets.joined):
-        if index in back.links:
-            continue
-        try:
-            sockets.links.insert(index, _open_link(sockets, config, back, index))
-        except OSError as error:
-            failed.append(_Failure("link.address", Endpoint(config.link.address, 0), error))
-            break
+    try:
+        _have_links(sockets, back)
+    except OSError as error:
+        failed.append(Failure("link.address", Endpoint(config.link.address, 0), error))
     sockets.http = list(back.http)
     for entry, endpoint in enumerate([] if back.http else config.signaling.listen):
         try:
             sockets.http.append(bind_http(endpoint))
         except OSError as error:
-            failed.append(_Failure(f"signaling.listen[{entry}]", endpoint, error))
+            failed.append(Failure(f"signaling.listen[{entry}]", endpoint, error))
     problems = [failure.text() for failure in failed]
     if not sockets.listening() and not failed:
         problems.append("relay.listen: this host has no address that it stands for")
@@ -192,25 +216,30 @@ def open_sockets(
 
 def _open_public(
     sockets: Sockets, config: Config, own: Sequence[str], relays: int
-) -> list[_Failure]:
+) -> list[Failure]:
     """Bind a group for each public end point; gives what failed."""
     sockets.public = [[] for _ in range(relays)]
-    failed: list[_Failure] = []
+    failed: list[Failure] = []
     for point in expand(config.relay.listen, own):
         where = f"relay.listen[{point.entry}]"
         try:
             _bind_public(sockets, point, own, where)
         except OSError as error:
-            if point.explicit or error.errno != errno.EADDRNOTAVAIL:
-                failed.append(_Failure(where, point.endpoint, error))
-            else:  # an address may vanish, or not be usable yet (IPv6 duplicate detection)
-                sockets.warnings.append(f"{point.endpoint} cannot be used now: {error.strerror}")
+            sockets.note_failure(where, point, error, failed)
     if (ingress := config.cluster.ingress) is not None:
         sockets.ingress = ingress
         try:
             _bind_public(sockets, ListenPoint(ingress, 0, explicit=True), own, "cluster.ingress")
         except OSError as error:
-            failed.append(_Failure("cluster.ingress", ingress, error))
+            failed.append(Failure("cluster.ingress", ingress, error))
+    for point in expand(config.relay.tcp_listen, own):
+        try:
+            sockets.tcp.append(bind_tcp(point.endpoint, foreign=point.explicit))
+        except OSError as error:
+            named = f"relay.listen_tcp[{point.entry}]"
+            same = f"relay.listen[{point.entry}], by TCP (without it: relay.tcp = false)"
+            key = named if config.relay.listen_tcp else same
+            sockets.note_failure(key, point, error, failed)
     sockets.joined = relays
     _steer(sockets, relays)
     return failed
@@ -218,15 +247,16 @@ def _open_public(
 
 def _restore_public(
     sockets: Sockets, config: Config, back: Recovered, relays: int
-) -> list[_Failure]:
+) -> list[Failure]:
     """The groups that there were; a place whose sockets nobody had gets new ones. Gives what failed.
 
     Neither are groups left for addresses that have gone, nor made for new ones: so it would be if the
     supervisor had not died. The kernel numbers a socket that joins now as the last.
     """
     first = back.public[min(back.public)]
+    sockets.tcp = list(back.tcp)
     sockets.ingress = config.cluster.ingress
-    failed: list[_Failure] = []
+    failed: list[Failure] = []
     changed = False
     for index in range(max(relays, max(back.public) + 1)):
         row = back.public.get(index) or [BoundSocket(b.endpoint, sockets.member(b)) for b in first]
@@ -237,7 +267,7 @@ def _restore_public(
                 try:
                     each.socket.bind(tuple(each.endpoint))
                 except OSError as error:
-                    failed.append(_Failure("relay.listen", each.endpoint, error))
+                    failed.append(Failure("relay.listen", each.endpoint, error))
             sockets.note_buffer(receive_buffer(each.socket))
     sockets.joined = len(sockets.public)
     if changed and not failed:
@@ -245,12 +275,22 @@ def _restore_public(
     return failed
 
 
-def _open_link(sockets: Sockets, config: Config, back: Recovered, index: int) -> BoundSocket:
+def _have_links(sockets: Sockets, back: Recovered) -> None:
+    """Those that came back, and new ones for the other relays. Raises OSError."""
+    kinds = [(sockets.links, back.links)]
+    if sockets.tcp:
+        kinds.append((sockets.tcp_links, back.tcp_links))
+    for index in range(sockets.joined):
+        for place, (links, found) in enumerate(kinds, start=index * len(kinds)):
+            links.append(found.get(index) or _open_link(sockets, back, place))
+
+
+def _open_link(sockets: Sockets, back: Recovered, place: int) -> BoundSocket:
     """Where transceivers know that relay to be, if that can be had, else anywhere. Raises OSError."""
-    address, buffer = config.link.address, config.relay.receive_buffer
-    if index < len(back.peers):
+    address, buffer = sockets.link_address, sockets.wanted_buffer
+    if place < len(back.peers):
         with suppress(OSError):
-            return bind_link(address, buffer, back.peers[index].port)
+            return bind_link(address, buffer, back.peers[place].port)
     return bind_link(address, buffer)
 
 
@@ -296,12 +336,15 @@ def _bind_public(sockets: Sockets, point: ListenPoint, own: Iterable[str], where
         )
 
 
-class _Failure(NamedTuple):
+class Failure(NamedTuple):
+    """An address that cannot be had."""
+
     path: str
     endpoint: Endpoint
     error: OSError
 
     def text(self) -> str:
+        """For the operator."""
         match self.error.errno:
             case errno.EADDRINUSE:
                 why = (

@@ -245,8 +245,8 @@ class _Appliance:
             self._warn(warning)
         if warning := sockets.buffer_warning():
             self._log.warning("note", why=warning)
-        links = tuple(bound.endpoint for bound in sockets.links)
-        shell.feed(StartRequested(links, advertised((), sockets.listening())))
+        listening = advertised((), sockets.listening())
+        shell.feed(StartRequested(sockets.link_addresses(), listening))
         await shell.until_started()
         if self._core.state is ApplianceState.DRAINING:
             return  # told to end, or gave up
@@ -300,6 +300,7 @@ class _Appliance:
             page=page_url([bound.endpoint for bound in self._outfitter.sockets.http]),
             listen=self._outfitter.sockets.listening(),
             advertise=self._outfitter.advertise(self._config),
+            advertise_tcp=self._outfitter.advertise_tcp(self._config),
             workers=self._core.workers(now),
             warnings=(*self._warnings, *([buffers] if buffers else [])),
             spares=self._core.spares(),

@@ -66,6 +66,8 @@ class StatusReply(Tagged, frozen=True):
     """The supervisor's own."""
     ops: str = ""
     """URL of the ops page; empty if there is none."""
+    advertise_tcp: tuple[Endpoint, ...] = ()
+    """Of ICE-TCP; empty if it is not served."""
 
 
 class CordonRequest(Tagged, frozen=True):

@@ -39,6 +39,8 @@ class FlowSummary(msgspec.Struct, frozen=True, omit_defaults=True):
     link: Endpoint | None = None
     """Of the transceiver; None if the route is not live."""
     worker: str = ""
+    transport: str = "udp"
+    """Or `tcp`."""
 
 
 class FlowList(Tagged, frozen=True):

@@ -28,6 +28,10 @@ class DescriptorKind(StrEnum):
     INGRESS = "ingress"
     """Where Global Relays send."""
     LINK = "link"
+    TCP = "tcp"
+    """A listener of ICE-TCP, which all relays accept from."""
+    TCP_LINK = "tcp_link"
+    """As LINK, for flows over TCP."""
     HTTP = "http"
     TABLE = "table"
     """Shared memory for a relay's flows, empty the first time: it outlives the processes of that name."""
@@ -65,6 +69,8 @@ class Assignment(Tagged, frozen=True):
     mint_with: str
     advertise: tuple[Endpoint, ...] = ()
     """Relay addresses for answers, in order of preference."""
+    advertise_tcp: tuple[Endpoint, ...] = ()
+    """The same for ICE-TCP; none if it is not served."""
     cpu: int | None = None
     """CPU to pin to."""
     route: Route | None = None

@@ -19,8 +19,29 @@ class ProcessUsage(msgspec.Struct, frozen=True):
     """When it was so, and all that is published beside it: seconds of CLOCK_MONOTONIC."""
 
 
+class TcpStats(msgspec.Struct, frozen=True):
+    """What a relay does over TCP. Laws: that of RelayStats, and accepted = connections + sum(ended)."""
+
+    connections: int
+    """That are open."""
+    accepted: int
+    ended: dict[str, int]
+    """By why they ended (`Ending` in workers/relay/core/connections.py)."""
+    received: int
+    """Frames from clients; each is a datagram."""
+    forwarded: int
+    upcalled: int
+    returned: int
+    """Frames sent to clients."""
+    dropped: dict[str, int]
+    refused: dict[str, int]
+    flows: int
+    pending: int
+    assured_total: int
+
+
 class RelayStats(Tagged, frozen=True):
-    """Law of conservation, on the client side: received = forwarded + upcalled + sum(dropped)."""
+    """Of UDP. Law of conservation, on the client side: received = forwarded + upcalled + sum(dropped)."""
 
     worker: WorkerName
     usage: ProcessUsage
@@ -37,7 +58,18 @@ class RelayStats(Tagged, frozen=True):
     pending: int
     assured_total: int
     conserved: bool
-    """False if the law was ever seen broken: a bug in the relay."""
+    """False if a law was ever seen broken, those of `tcp` among them: a bug in the relay."""
+    tcp: TcpStats | None = None
+    """The same over TCP; None if that is not served."""
+
+    @property
+    def totals(self) -> tuple[int, int, int]:
+        """Received from clients, returned to them, dropped: over UDP and TCP."""
+        both: list[RelayStats | TcpStats] = [self]
+        if self.tcp is not None:
+            both.append(self.tcp)
+        dropped = sum(sum(one.dropped.values()) + sum(one.refused.values()) for one in both)
+        return sum(one.received for one in both), sum(one.returned for one in both), dropped
 
 
 class EndpointStats(msgspec.Struct, frozen=True):

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from config.checks import Finding, find_contradictions
+from config.checks import find_contradictions
+from config.findings import Finding
 from config.model import Config
 from config.problems import show_path
 
@@ -20,6 +21,11 @@ def test_the_defaults_contradict_nothing() -> None:
 
 def test_tests_may_ask_for_any_http_port() -> None:
     assert not findings(signaling={"listen": ["127.0.0.1:0", "127.0.0.1:0"]})
+
+
+def test_tcp_beside_http() -> None:
+    assert not findings(relay={"tcp": False, "listen": ["127.0.0.1:8080"]})
+    assert not findings(relay={"listen_tcp": ["127.0.0.2:8080", "[::]:8080"]})
 
 
 def test_a_fleet_with_keys() -> None:
@@ -111,6 +117,27 @@ def test_what_a_fleet_lacks(changed: dict[str, dict[str, Any]], finding: str) ->
             "relay.listen[0]: 10.0.0.1:5 is already covered by 0.0.0.0:5",
         ),
         ("relay", {"listen": ["224.0.0.1:5"]}, "relay.listen[0]: 224.0.0.1 is a multicast address"),
+        (
+            "relay",
+            {"listen": ["[fe80::1]:5"]},
+            "relay.listen[0]: fe80::1 is link-local: it means nothing to a client elsewhere",
+        ),
+        (
+            "relay",
+            {"advertise_tcp": ["[fe80::1]:5"]},
+            "relay.advertise_tcp[0]: fe80::1 is link-local: it means nothing to a client elsewhere",
+        ),
+        ("relay", {"listen_tcp": ["10.0.0.1:0"]}, "relay.listen_tcp[0]: port 0 is not in 1-65535"),
+        (
+            "relay",
+            {"listen_tcp": ["0.0.0.0:8080"]},
+            "relay.listen_tcp[0]: 0.0.0.0:8080 is for ICE-TCP, and signaling.listen has 127.0.0.1:8080",
+        ),
+        (
+            "relay",
+            {"listen": ["127.0.0.1:8080"]},
+            "relay.listen[0]: 127.0.0.1:8080 is for ICE-TCP, and signaling.listen has 127.0.0.1:8080",
+        ),
         ("relay", {"advertise": ["1.2.3.4:0"]}, "relay.advertise[0]: port 0 is not in 1-65535"),
         (
             "relay",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.ids import Endpoint
 from config.load import load
-from config.model import Config, LogLevel
+from config.model import Config, LogLevel, RelaySection
 
 DEFAULT_FILE = files("config").joinpath("tandem.toml").read_text(encoding="utf-8")
 UNCOMMENTED = re.sub(r"^#(?=\w)", "", DEFAULT_FILE, flags=re.MULTILINE)
@@ -73,3 +73,14 @@ def test_a_config_travels_as_json() -> None:
 def test_a_config_is_frozen() -> None:
     with pytest.raises(ValidationError):
         Config().relay.workers = 3
+
+
+def test_where_tcp_is_served_and_what_answers_say() -> None:
+    listen, advertise, far = (Endpoint(f"192.0.2.{n}", 443) for n in (1, 2, 3))
+    relay = RelaySection(listen=(listen,), advertise=(advertise,))
+    assert (relay.tcp_listen, relay.tcp_advertise) == ((listen,), (advertise,))
+    relay = relay.model_copy(update={"listen_tcp": (far,)})
+    assert (relay.tcp_listen, relay.tcp_advertise) == ((far,), ())
+    relay = relay.model_copy(update={"advertise_tcp": (advertise,)})
+    assert relay.tcp_advertise == (advertise,)
+    assert RelaySection(tcp=False, listen_tcp=(far,)).tcp_listen == ()

@@ -40,7 +40,19 @@ from workers.transceiver.core.sctp.association import Association
 from workers.transceiver.core.sctp.interface import PacketReceived, Parameters, SendPacket
 from workers.transceiver.core.sctp.snap import parse_sctp_init
 from workers.transceiver.core.sdp import SdpError, parse_description
-from workers.wire import dcep, dtls, link, opus, rtcp, rtp, sctp, sped, stun, telephone_event
+from workers.wire import (
+    dcep,
+    dtls,
+    framing,
+    link,
+    opus,
+    rtcp,
+    rtp,
+    sctp,
+    sped,
+    stun,
+    telephone_event,
+)
 from workers.wire.types import Malformed
 from workers.wire.ufrag import UfragKeys
 
@@ -287,6 +299,10 @@ TARGETS: Final[dict[str, Fuzzed]] = {
             ),
             link.encode_record(link.RecordType.DATA, 1, 9, b"\x80" * 20) * 3,
         ],
+    ),
+    "frames": Fuzzed(
+        _parser(lambda data: framing.split_frames(data, link.MAX_PAYLOAD)),
+        lambda: [_joined([b"\x00\x01check", b"", b"\x80" * 100]) + b"\x00\x09part"],
     ),
     "dtls": Fuzzed(_parser(dtls.parse_dtls), _of_kind(20, 63)),
     "rtp": Fuzzed(

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -182,7 +182,10 @@ def default_config(directory: Path, relay: Endpoint) -> dict[str, dict[str, Any]
 
 
 def start_appliance(
-    directory: Path, overrides: Mapping[str, Mapping[str, Any]], tree: Path = TREE
+    directory: Path,
+    overrides: Mapping[str, Mapping[str, Any]],
+    tree: Path = TREE,
+    prefix: Sequence[str] = (),
 ) -> Appliance:
     """Start one whose sockets, state, configuration and log are in `directory`; does not wait."""
     relay = Endpoint("127.0.0.1", free_udp_port())
@@ -191,17 +194,23 @@ def start_appliance(
         config.setdefault(table, {}).update(values)
     file = directory / "tandem.toml"
     write_config(file, config)
-    return restart_appliance(directory, relay, tree)
+    return restart_appliance(directory, relay, tree, prefix)
 
 
-def restart_appliance(directory: Path, relay: Endpoint, tree: Path = TREE) -> Appliance:
-    """Start one with the configuration that is there already; `tree` is where its code is."""
+def restart_appliance(
+    directory: Path, relay: Endpoint, tree: Path = TREE, prefix: Sequence[str] = ()
+) -> Appliance:
+    """Start one with the configuration that is there already; `tree` is where its code is.
+
+    `prefix`: a command that becomes the one behind it, in another namespace for instance.
+    """
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     for name in ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "NOTIFY_SOCKET"):
         environment.pop(name, None)
+    command = [sys.executable, "-m", "appliance.cli.main", "run"]
     with (directory / "stderr").open("ab") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "appliance.cli.main", "run", "-c", directory / "tandem.toml"],
+            [*prefix, *command, "-c", directory / "tandem.toml"],
             stdin=subprocess.DEVNULL,
             stdout=stderr,
             stderr=stderr,
@@ -225,6 +234,7 @@ async def running_appliance(
     tmp_path: Path,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     tree: Path = TREE,
+    prefix: Sequence[str] = (),
 ) -> AsyncIterator[Appliance]:
     """An appliance that is ready, ended behind you.
 
@@ -235,7 +245,7 @@ async def running_appliance(
         directory = Path(name)
         with suppress(OSError):
             (tmp_path / "appliance").symlink_to(directory)
-        appliance = start_appliance(directory, overrides or {}, tree)
+        appliance = start_appliance(directory, overrides or {}, tree, prefix)
         try:
             yield await ready(appliance)
         finally:

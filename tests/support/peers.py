@@ -71,9 +71,12 @@ def chromium(
     permissions: Sequence[str] = ("microphone",),
     flags: Sequence[str] = (),
     voice: str = "",
+    executable: Path = CHROMIUM,
     **context: Any,
 ) -> Iterator[BrowserContext]:
     """A headless browser with a fake microphone and no flags but those. For a thread, not for trio.
+
+    `executable`: what becomes Chromium, if it needs something around it.
 
     `voice`: the WAV that it speaks, over and over unless the name ends with `%noloop`.
     """
@@ -87,7 +90,7 @@ def chromium(
         f"--use-file-for-fake-audio-capture={voice}",
     ]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*microphone, *flags])
+        browser = playwright.chromium.launch(executable_path=executable, args=[*microphone, *flags])
         try:
             made = browser.new_context(permissions=list(permissions), **context)
             made.add_init_script(REMEMBER_PEERS)

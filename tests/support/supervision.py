@@ -36,7 +36,18 @@ from ipc.messages.routes import Relays, RelaysApplied, Routes, RoutesApplied
 
 FIRST = 1000
 SUPERVISOR_PID = 42
-LINKS = tuple(Endpoint("127.0.0.1", 30_000 + relay) for relay in range(8))
+LINKS = tuple(
+    (Endpoint("127.0.0.1", 30_000 + relay), Endpoint("127.0.0.1", 31_000 + relay))
+    for relay in range(8)
+)
+"""Two of each relay, as where ICE-TCP is served."""
+
+
+def links_of(relays: int) -> tuple[Endpoint, ...]:
+    """As the first so many relays' are told to transceivers."""
+    return tuple(link for links in LINKS[:relays] for link in links)
+
+
 """Of relays, by index."""
 Kind = TypeVar("Kind")
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import click
 import trio
 
+from config.ids import Transport
 from workers.caller.phone import Phone, Plan
 from workers.caller.source import WavSource
 
@@ -48,7 +49,8 @@ class _Wav(click.ParamType[WavSource]):
 Examples:
   tandem call http://127.0.0.1:8080/v1/realtime/calls
   tandem call http://127.0.0.1:8080/whip/echo --count 200 --seconds 30 --json
-  tandem call http://127.0.0.1:8080/whip/echo --data --restart 2 --move 3""",
+  tandem call http://127.0.0.1:8080/whip/echo --data --restart 2 --move 3
+  tandem call https://voice.example.org/whip/echo --tcp""",
 )
 @click.argument("url")
 @click.option(
@@ -102,6 +104,7 @@ Examples:
     default=0.0,
     help="Change the port of each call every so many seconds, as another network would.",
 )
+@click.option("--tcp", is_flag=True, help="Reach the server by TCP, as where UDP is blocked.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(
     url: str,
@@ -114,6 +117,7 @@ def main(
     no_audio: bool,
     restart: float,
     move: float,
+    tcp: bool,
     as_json: bool,
 ) -> None:
     """Call a WebRTC server, talk, and measure what comes back.
@@ -124,7 +128,8 @@ def main(
     _allow_descriptors(3 * count + 100)
     if no_audio and (wav is not None or not data):
         raise click.UsageError("--no-audio goes with --data, and not with --wav")
-    plan = Plan(url, count, seconds, rate, timeout, wav, not no_audio, data, restart, move)
+    over = Transport.TCP if tcp else Transport.UDP
+    plan = Plan(url, count, seconds, rate, timeout, wav, not no_audio, data, restart, move, over)
     phone = trio.run(_run, plan)
     fields = phone.report.fields() | _about_us(phone)
     if as_json:

@@ -1,6 +1,6 @@
 """The sockets and the tick of all calls.
 
-Every call has sockets of its own, as a browser has (to a relay, a client's address *is* its flow). They
+Every call has wires of its own, as a browser has (to a relay, a client's address *is* its flow). They
 share one epoll set, itself waited for by trio as a single descriptor, so that a wake-up serves every
 datagram that has come; and one clock of 2 ms slots over which the calls' 20 ms ticks are spread.
 """
@@ -8,9 +8,8 @@ datagram that has come; and one clock of 2 ms slots over which the calls' 20 ms 
 from __future__ import annotations
 
 import select
-import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import trio
@@ -18,11 +17,11 @@ import trio
 from config.ids import Endpoint, Transport
 from workers.caller.call import Call, Stage
 from workers.caller.source import FRAME_SECONDS
+from workers.caller.wires import TcpWire, UdpWire, Wire
 from workers.transceiver.core.interface import IceCredentials, Path, SendDatagram
 
 SLOTS: Final = 10
 SLOT_SECONDS: Final = FRAME_SECONDS / SLOTS
-_MAX_DATAGRAM: Final = 2048
 _READY_AT_ONCE: Final = 64
 """Bounds the time for which reading keeps the tick waiting."""
 _ASLEEP: Final = 1.0
@@ -30,61 +29,69 @@ _ASLEEP: Final = 1.0
 
 
 class Line:
-    """A call's sockets, one per address family of the candidates."""
+    """A call's wires: one per address family of the candidates, or over TCP one per candidate."""
 
-    def __init__(self, candidates: Iterable[Endpoint]) -> None:
-        """Binds sockets; raises OSError only if no candidate's family is to be had."""
-        self._sockets: dict[bool, socket.socket] = {}
+    def __init__(
+        self, candidates: Iterable[Endpoint], transport: Transport = Transport.UDP
+    ) -> None:
+        """Opens sockets; raises OSError only if no candidate's family is to be had."""
+        self._transport = transport
+        self._wires: dict[Endpoint | bool, Wire] = {}
         self.paths: dict[tuple[str, int], Path] = {}
         self.call: Call | None = None
         self.settled = trio.Event()
         """Set-up has ended, well or not."""
         self.over = trio.Event()
         self._stage = Stage.SETTING_UP
+        self.reconnects = 0
         self.refused: Counter[str] = Counter()
         """By error text: datagrams that the machine would not send."""
         problem = OSError("the answer has no candidate")
         for candidate in candidates:
             try:
-                sock = self._socket(candidate.is_ipv6)
+                wire = self._wire(self._which(candidate))
             except OSError as error:
                 problem = error
                 continue
-            local = Endpoint(*sock.getsockname()[:2])
-            self.paths[candidate] = Path(Transport.UDP, candidate, local)
+            self.paths[candidate] = Path(transport, candidate, wire.local)
         if not self.paths:
             raise problem
 
-    def _socket(self, ipv6: bool) -> socket.socket:
-        if ipv6 not in self._sockets:
-            family = socket.AF_INET6 if ipv6 else socket.AF_INET
-            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            try:
-                sock.bind(("::" if ipv6 else "0.0.0.0", 0))  # noqa: S104 - the kernel picks per route
-            except OSError:
-                sock.close()
-                raise
-            self._sockets[ipv6] = sock
-        return self._sockets[ipv6]
+    def _which(self, remote: Endpoint) -> Endpoint | bool:
+        return remote if self._transport is Transport.TCP else remote.is_ipv6
+
+    def _wire(self, which: Endpoint | bool) -> Wire:
+        if which not in self._wires:
+            self._wires[which] = UdpWire(ipv6=which) if isinstance(which, bool) else TcpWire(which)
+        return self._wires[which]
 
     @property
-    def sockets(self) -> Iterable[socket.socket]:
+    def wires(self) -> Iterable[Wire]:
         """All of them."""
-        return self._sockets.values()
+        return self._wires.values()
 
-    def read(self, sock: socket.socket) -> None:
-        """Give the call one datagram; if there are more, the socket stays ready."""
+    def read(self, wire: Wire) -> None:
+        """Give the call what has come; if there is more, the wire stays ready."""
         assert self.call is not None
         try:
-            datagram, source = sock.recvfrom(_MAX_DATAGRAM)
-        except BlockingIOError:
-            return
+            for datagram, source in wire.receive():
+                path = self.paths.get(source)
+                if path is not None:
+                    self._act(self.call.receive(path, datagram, trio.current_time()))
         except OSError as error:
             self.refused[error.strerror or str(error)] += 1
-            return
-        path = self.paths.get(source[:2])
-        if path is not None:
-            self._act(self.call.receive(path, datagram, trio.current_time()))
+
+    def renew(self, now: float) -> Iterator[Wire]:
+        """Connect again what has lost its connection, as browsers do: the wires that are others now."""
+        for wire in () if self._stage is Stage.OVER else self.wires:
+            try:
+                renewed = wire.renew(now)
+            except OSError as error:
+                self.refused[error.strerror or str(error)] += 1
+                continue
+            if renewed:
+                self.reconnects += 1
+                yield wire
 
     def tick(self, now: float) -> None:
         """Let the call do what is due."""
@@ -101,18 +108,17 @@ class Line:
 
         To the session its paths stay what they are, as behind a NAT that has rebound.
         """
-        families, old = list(self._sockets), self._sockets
-        self._sockets = {}
+        old, self._wires = self._wires, {}
         try:
-            for ipv6 in families:
-                self._socket(ipv6)
+            for which in old:
+                self._wire(which)
         except OSError:
-            for sock in self.sockets:
-                sock.close()
-            self._sockets = old
+            for wire in self.wires:
+                wire.close()
+            self._wires = old
             raise
-        for sock in old.values():
-            sock.close()
+        for wire in old.values():
+            wire.close()
 
     def network_changed(self, now: float) -> None:
         """Check the path from where we are now."""
@@ -123,14 +129,14 @@ class Line:
         """End the call and let go of the sockets."""
         if self.call is not None:
             self._act(self.call.hang_up(now))
-        for sock in self.sockets:
-            sock.close()
+        for wire in self.wires:
+            wire.close()
 
     def _act(self, sends: list[SendDatagram]) -> None:
         for send in sends:
             remote = send.path.remote
             try:
-                self._sockets[":" in remote.host].sendto(send.datagram, remote)
+                self._wires[self._which(remote)].send(send.datagram, remote)
             except OSError as error:
                 self.refused[error.strerror or str(error)] += 1
         assert self.call is not None
@@ -146,7 +152,7 @@ class Lines:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._by_descriptor: dict[int, tuple[Line, socket.socket]] = {}
+        self._by_descriptor: dict[int, tuple[Line, Wire]] = {}
         self._slots: list[dict[Line, None]] = [{} for _ in range(SLOTS)]
         self._slot = 0
         self.latest = 0.0
@@ -181,14 +187,23 @@ class Lines:
         line.network_changed(trio.current_time())
 
     def _watch(self, line: Line) -> None:
-        for sock in line.sockets:
-            self._by_descriptor[sock.fileno()] = (line, sock)
-            self._epoll.register(sock, select.EPOLLIN)
+        for wire in line.wires:
+            self._watch_wire(line, wire)
+
+    def _watch_wire(self, line: Line, wire: Wire) -> None:
+        self._by_descriptor[wire.fileno()] = (line, wire)
+        self._epoll.register(wire.fileno(), wire.events)
 
     def _unwatch(self, line: Line) -> None:
-        for sock in line.sockets:
-            if self._by_descriptor.pop(sock.fileno(), None) is not None:
-                self._epoll.unregister(sock)
+        for wire in line.wires:
+            if self._by_descriptor.pop(wire.fileno(), None) is not None:
+                self._epoll.unregister(wire.fileno())
+
+    def _tick(self, line: Line, now: float) -> None:
+        for wire in line.renew(now):
+            self._watch_wire(line, wire)
+            line.network_changed(now)
+        line.tick(now)
 
     async def read(self) -> None:
         """For ever: wait until any socket has something, and read it."""
@@ -196,8 +211,8 @@ class Lines:
         while True:
             await trio.lowlevel.wait_readable(epoll.fileno())
             for descriptor, _ in epoll.poll(0, _READY_AT_ONCE):
-                line, sock = lines[descriptor]
-                line.read(sock)
+                line, wire = lines[descriptor]
+                line.read(wire)
 
     async def pace(self) -> None:
         """For ever: one slot after the other; late ones are caught up."""
@@ -213,7 +228,7 @@ class Lines:
             if slot := self._slots[self._slot]:
                 self.latest = max(self.latest, late)
                 for line in slot:
-                    line.tick(now)
+                    self._tick(line, now)
 
     def close(self) -> None:
         """Let go of the epoll set."""

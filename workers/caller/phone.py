@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import trio
 
+from config.ids import Transport
 from workers.caller.call import Call
 from workers.caller.exchange import Exchange, Placed
 from workers.caller.http import HttpFailed
@@ -54,6 +55,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Seconds between two ICE restarts of a call; 0 never."""
     move_every: float = 0.0
     """Seconds between two changes of a call's own port; 0 never."""
+    transport: Transport = Transport.UDP
+    """Over which the server is reached."""
 
 
 class Phone:
@@ -143,7 +146,9 @@ class Phone:
         http = self._now() - start
         try:
             answer = parse_answer(placed.answer)
-            line = Line(answer.candidates)
+            over = self._plan.transport
+            candidates = answer.candidates if over is Transport.UDP else answer.tcp_candidates
+            line = Line(candidates, over)
             line.call = self._call(line, local, ssrc, answer, source)
         except (SdpError, NothingInCommon, OSError):
             await self._hang_up_quietly(placed)
@@ -176,7 +181,7 @@ class Phone:
             self.lines.unplug(line)
         if not call.connected and line.refused:
             error = f"{call.failure}; the machine says: {', '.join(line.refused)}"
-        return call.report(http, error)
+        return msgspec.structs.replace(call.report(http, error), reconnects=line.reconnects)
 
     async def _restart(self, line: Line, placed: Placed) -> None:
         """Again and again, while the call talks; one that is refused ends it."""

@@ -52,6 +52,8 @@ class CallReport(msgspec.Struct, frozen=True):
     message_round_trips: Histogram | None = None
     restarts: int = 0
     """ICE restarts that came to a new pair."""
+    reconnects: int = 0
+    """Connections made again in place of one that broke, over TCP."""
 
 
 class Report:
@@ -66,7 +68,7 @@ class Report:
         self.phases = {phase: Histogram() for phase in PHASES}
         self.jitter = Histogram()
         self.round_trips = Histogram()
-        self.messages_sent = self.messages_received = self.restarts = 0
+        self.messages_sent = self.messages_received = self.restarts = self.reconnects = 0
         self.message_round_trips = Histogram()
         self.network = Histogram()
         self.lost_up = self.lost_down = 0
@@ -103,6 +105,7 @@ class Report:
         self.messages_sent += call.messages_sent
         self.messages_received += call.messages_received
         self.restarts += call.restarts
+        self.reconnects += call.reconnects
         if call.message_round_trips is not None:
             self.message_round_trips.merge(call.message_round_trips)
         if call.received > 1:
@@ -132,6 +135,7 @@ class Report:
             "messages_sent": self.messages_sent,
             "messages_lost": self.messages_sent - self.messages_received,
             "ice_restarts": self.restarts,
+            "tcp_reconnects": self.reconnects,
             **_spread("rtt", self.round_trips),
             **_spread("message_rtt", self.message_round_trips),
             **_spread("jitter", self.jitter),

@@ -37,6 +37,8 @@ def show(report: Report, fields: dict[str, Any]) -> None:
         )
     if report.restarts:
         console.print(f"{report.restarts} ICE restart{'' if report.restarts == 1 else 's'}")
+    if report.reconnects:
+        console.print(f"{report.reconnects} TCP connections made again")
     failed = report.sessions_failed
     console.print(
         f"{report.sessions_ok} call{'' if report.sessions_ok == 1 else 's'} ok"

@@ -6,7 +6,7 @@ checks go first between two turns. With the native datapath no packet waits for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
@@ -29,10 +29,12 @@ class Desk:
     """Answers; changes nothing."""
 
     def __init__(
-        self, core: Relay, datapath: Datapath, clock: Callable[[], Instant] = trio.current_time
+        self,
+        relays: Sequence[tuple[Relay, Datapath]],
+        clock: Callable[[], Instant] = trio.current_time,
     ) -> None:
-        self._core = core
-        self._datapath = datapath
+        """`relays`: of UDP, and of TCP if that is served."""
+        self._relays = relays
         self._now = clock
 
     async def answer(self, request: Message) -> Message:
@@ -47,23 +49,31 @@ class Desk:
 
     async def _flows(self, request: ListFlows) -> FlowList:
         limit = max(0, min(request.limit, MOST_FLOWS))
-        pending = self._core.pending_flows(request.client, limit, self._now())
+        rows: list[FlowSummary] = []
+        for core, _ in self._relays:
+            rows += core.pending_flows(request.client, limit, self._now())
         if request.client is not None:
-            found = [_assured(flow) for flow in self._datapath.find(request.client, self._now())]
-            rows = [*pending, *found]
+            for _, datapath in self._relays:
+                rows += map(_assured, datapath.find(request.client, self._now()))
             return FlowList(tuple(rows[:limit]), len(rows))
-        rows, place = list(pending), 0
+        for _, datapath in self._relays:
+            await self._look(datapath, rows, limit)
+        total = sum(datapath.flows + core.pending for core, datapath in self._relays)
+        return FlowList(tuple(rows[:limit]), total)
+
+    async def _look(self, datapath: Datapath, rows: list[FlowSummary], limit: int) -> None:
+        place = 0
         while len(rows) < limit:
-            seen, place = self._datapath.look(place, self._now())
+            seen, place = datapath.look(place, self._now())
             rows += map(_assured, seen)
             if not place:
-                break
+                return
             await trio.lowlevel.checkpoint()
-        return FlowList(tuple(rows[:limit]), self._datapath.flows + self._core.pending)
 
     def _decode(self, ufrag: str) -> UfragDecoded:
+        core, _ = self._relays[0]
         try:
-            route, link = self._core.resolve(ufrag)
+            route, link = core.resolve(ufrag)
         except Malformed as malformed:
             return UfragDecoded(malformed.reason.value, malformed.detail)
         return UfragDecoded(route=route, link=link)
@@ -72,5 +82,12 @@ class Desk:
 def _assured(flow: FlowSeen) -> FlowSummary:
     key = flow.key
     return FlowSummary(
-        key.client, key.local, flow.label, flow.route, "assured", flow.silence, flow.link
+        key.client,
+        key.local,
+        flow.label,
+        flow.route,
+        "assured",
+        flow.silence,
+        flow.link,
+        transport=key.transport.name.lower(),
     )

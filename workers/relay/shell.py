@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
-from typing import Final, assert_never
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypedDict, assert_never
 
 import trio
 
 from config.ids import Instant
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Routes, RoutesApplied
-from ipc.messages.stats import RelayStats
+from ipc.messages.stats import RelayStats, TcpStats
 from ipc.rpc import RpcServer
 from workers.process import Worker
 from workers.relay.core.interface import (
@@ -35,6 +36,7 @@ from workers.relay.core.routes import route_changes
 from workers.relay.core.ways import Neighbours
 from workers.relay.datapath.base import Datapath, Source
 from workers.relay.datapath.choice import open_datapath
+from workers.relay.datapath.tcp import TcpDatapath
 from workers.relay.desk import AT_ONCE, Desk
 from workers.wire.ufrag import UfragKeys
 
@@ -44,6 +46,20 @@ TICK: Final = 0.25
 """Seconds between two sweeps of the flow table."""
 _SO_SNDBUFFORCE: Final = 32
 """Linux: past the system's limit, if we may (CAP_NET_ADMIN); the socket module has no name for it."""
+
+
+class Totals(TypedDict):
+    """What is counted over UDP as over TCP."""
+
+    received: int
+    forwarded: int
+    upcalled: int
+    returned: int
+    dropped: dict[str, int]
+    refused: dict[str, int]
+    flows: int
+    pending: int
+    assured_total: int
 
 
 class RelayShell:
@@ -61,6 +77,17 @@ class RelayShell:
         self._conserved = True
         for change in route_changes({}, self._links):
             self._handle(change)
+
+    @property
+    def parts(self) -> tuple[Relay, Datapath]:
+        """Core and datapath, for who only looks."""
+        return self._core, self._datapath
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Serve everything, for ever."""
+        for source in self._datapath.sources:
+            nursery.start_soon(self.pump, source)
+        nursery.start_soon(self.tick)
 
     async def pump(self, source: Source) -> None:
         """Serve one source for ever."""
@@ -85,19 +112,6 @@ class RelayShell:
             self._datapath.sweep(now)
             self.handle_waiting()
 
-    async def follow_routes(self, worker: Worker) -> None:
-        """Make each whole truth of the supervisor ours and acknowledge it."""
-        async for command in worker.commands:
-            if isinstance(command, Routes):
-                self.apply_routes(command)
-                await worker.send(RoutesApplied(command.serial))
-
-    async def meet_siblings(self, worker: Worker) -> None:
-        """Look into the tables of relays that are added, too."""
-        while True:
-            for table in await worker.holdings.more_siblings():
-                self._datapath.add_sibling(table)
-
     def apply_routes(self, routes: Routes) -> None:
         """Route by this from now on."""
         links = {live.route: live.link for live in routes.routes}
@@ -121,14 +135,18 @@ class RelayShell:
         """Assured and pending flows."""
         return self._core.assured + self._core.pending
 
-    def stats(self, worker: Worker) -> RelayStats:
-        """A snapshot of all counters, and whether the laws held at every one so far."""
+    @property
+    def conserved(self) -> bool:
+        """Whether the laws hold, and have held whenever somebody asked."""
         path, core = self._datapath.counters, self._core.counters
         self._conserved = self._conserved and path.conserved() and core.conserved()
+        return self._conserved
+
+    def totals(self) -> Totals:
+        """A snapshot of all counters."""
+        path, core = self._datapath.counters, self._core.counters
         refused = core.upcalls_dropped + core.records_dropped + path.records_dropped + path.unsent
-        return RelayStats(
-            worker=worker.assignment.name,
-            usage=worker.usage(),
+        return Totals(
             received=path.received,
             forwarded=path.forwarded,
             upcalled=path.upcalled,
@@ -138,7 +156,6 @@ class RelayShell:
             flows=self._datapath.flows,
             pending=self._core.pending,
             assured_total=core.assured,
-            conserved=self._conserved,
         )
 
     def handle_waiting(self) -> None:
@@ -196,10 +213,8 @@ async def serve(worker: Worker) -> None:
         raise ValueError("a relay needs public sockets and a link socket")
     link_endpoint, link = links[0]
     ingress = worker.sockets(DescriptorKind.INGRESS)
-    for _, sock in (*public, *links, *ingress):
+    for _, sock in (*public, *links, *ingress, *worker.sockets(DescriptorKind.TCP_LINK)):
         _widen_send_buffer(sock, config.relay.receive_buffer)
-    cluster = config.cluster
-    neighbours = Neighbours(cluster.others, frozenset(cluster.global_relays), cluster.id)
     with (
         RpcServer(worker.rpc_endpoint, log=worker.log, limit=AT_ONCE) as rpc,
         open_datapath(
@@ -211,45 +226,108 @@ async def serve(worker: Worker) -> None:
             siblings=worker.sibling_tables(),
             ingress=ingress[0] if ingress else None,
         ) as (datapath, note),
+        _open_tcp(worker) as tcp_path,
     ):
-        core = Relay(
-            UfragKeys(assignment.ufrag_keys, assignment.mint_with),
-            os.urandom,
-            max_flows=config.relay.max_flows,
-            max_pending=config.relay.max_pending,
-            memory=datapath.memory,
-            neighbours=neighbours,
-            now=trio.current_time(),
+        shell = RelayShell(_core(worker, datapath), datapath)
+        tcp = None if tcp_path is None else RelayShell(_core(worker, tcp_path), tcp_path)
+        shells = [shell] if tcp is None else [shell, tcp]
+        worker.set_load(lambda: sum(each.flows for each in shells))
+        worker.set_stats(
+            lambda: RelayStats(
+                worker=assignment.name,
+                usage=worker.usage(),
+                conserved=all(each.conserved for each in shells),
+                tcp=_tcp_stats(tcp, tcp_path) if tcp is not None and tcp_path is not None else None,
+                **shell.totals(),
+            )
         )
-        shell = RelayShell(core, datapath)
-        worker.set_load(lambda: shell.flows)
-        worker.set_stats(lambda: shell.stats(worker))
         ready = Ready(link=link_endpoint, rpc=rpc.endpoint, datapath=note)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(rpc.serve, Desk(core, datapath).answer)
-            await _relay(worker, shell, datapath, ready)
+            nursery.start_soon(rpc.serve, Desk([each.parts for each in shells]).answer)
+            for each in shells:
+                each.start(nursery)
+            nursery.start_soon(_follow_routes, worker, shells)
+            nursery.start_soon(_meet_siblings, worker, datapath)
+            await worker.ready(ready)
+            nursery.start_soon(_drain, worker, shells, tcp_path, nursery.cancel_scope)
+            await worker.releasing.wait()
             nursery.cancel_scope.cancel()
+        if worker.releasing.is_set():
+            for each in shells:
+                each.release()
 
 
-async def _relay(worker: Worker, shell: RelayShell, datapath: Datapath, ready: Ready) -> None:
-    async with trio.open_nursery() as nursery:
-        for source in datapath.sources:
-            nursery.start_soon(shell.pump, source)
-        nursery.start_soon(shell.tick)
-        nursery.start_soon(shell.follow_routes, worker)
-        nursery.start_soon(shell.meet_siblings, worker)
-        await worker.ready(ready)
-        nursery.start_soon(_drain, worker, shell, nursery.cancel_scope)
-        await worker.releasing.wait()
-        nursery.cancel_scope.cancel()
-    if worker.releasing.is_set():
-        shell.release()
+def _core(worker: Worker, datapath: Datapath) -> Relay:
+    relay, cluster, assignment = worker.config.relay, worker.config.cluster, worker.assignment
+    return Relay(
+        UfragKeys(assignment.ufrag_keys, assignment.mint_with),
+        os.urandom,
+        max_flows=relay.max_flows,
+        max_pending=relay.max_pending,
+        memory=datapath.memory,
+        neighbours=Neighbours(cluster.others, frozenset(cluster.global_relays), cluster.id),
+        now=trio.current_time(),
+    )
 
 
-async def _drain(worker: Worker, shell: RelayShell, relaying: trio.CancelScope) -> None:
+@contextmanager
+def _open_tcp(worker: Worker) -> Iterator[TcpDatapath | None]:
+    """What serves ICE-TCP, with a link of its own; None if there is nothing to listen on."""
+    config, listeners = worker.config, worker.sockets(DescriptorKind.TCP)
+    links = worker.sockets(DescriptorKind.TCP_LINK)
+    if not listeners or not links:
+        yield None
+        return
+    datapath = TcpDatapath(
+        listeners,
+        links[0][1],
+        mtu=config.link.mtu,
+        idle=config.relay.flow_idle,
+        max_flows=config.relay.max_flows,
+    )
+    try:
+        yield datapath
+    finally:
+        datapath.close()
+
+
+def _tcp_stats(shell: RelayShell, datapath: TcpDatapath) -> TcpStats:
+    return TcpStats(
+        connections=datapath.connections,
+        accepted=datapath.accepted,
+        ended={reason.value: count for reason, count in datapath.ended.items()},
+        **shell.totals(),
+    )
+
+
+async def _follow_routes(worker: Worker, shells: Sequence[RelayShell]) -> None:
+    """Make each whole truth of the supervisor ours and acknowledge it."""
+    async for command in worker.commands:
+        if isinstance(command, Routes):
+            for shell in shells:
+                shell.apply_routes(command)
+            await worker.send(RoutesApplied(command.serial))
+
+
+async def _meet_siblings(worker: Worker, datapath: Datapath) -> None:
+    """Look into the tables of relays that are added, too."""
+    while True:
+        for table in await worker.holdings.more_siblings():
+            datapath.add_sibling(table)
+
+
+async def _drain(
+    worker: Worker,
+    shells: Sequence[RelayShell],
+    tcp_path: TcpDatapath | None,
+    relaying: trio.CancelScope,
+) -> None:
     """Told to drain: wait until its transceivers end their sessions, or their clients fall silent."""
     await worker.draining.wait()
-    shell.drain()
-    while shell.flows and trio.current_time() < (worker.drain_deadline or 0.0):
+    for shell in shells:
+        shell.drain()
+    if tcp_path is not None:
+        tcp_path.stop_listening()
+    while any(s.flows for s in shells) and trio.current_time() < (worker.drain_deadline or 0.0):
         await trio.sleep(TICK)
     relaying.cancel()

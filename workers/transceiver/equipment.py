@@ -33,6 +33,7 @@ def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlan
         keys=UfragKeys(assignment.ufrag_keys, assignment.mint_with),
         fingerprint=identity.fingerprint,
         advertise=assignment.advertise,
+        advertise_tcp=assignment.advertise_tcp,
         backends=frozenset(backends),
         max_sessions=config.max_sessions,
         codecs=config.codecs,

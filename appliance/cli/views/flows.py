@@ -31,7 +31,7 @@ def flows_table(rows: Iterable[FlowSummary]) -> Table:
     for row in rows:
         table.add_row(
             escape(str(row.client)),
-            escape(str(row.local)),
+            escape(f"{row.local}{'/tcp' if row.transport == 'tcp' else ''}"),
             escape(row.worker),
             f"[{_STYLES.get(row.state, 'red')}]{escape(row.state)}[/]",
             label_text(row.label),

@@ -56,7 +56,7 @@ class Distribution:
         """Tell signaling and the fleet again: for numbers of sessions, or because somebody has joined."""
         self._told = self._announced = None
 
-    def replace_links(self, links: tuple[Endpoint, ...], fleet: Fleet) -> list[Send]:
+    def replace_links(self, links: tuple[tuple[Endpoint, ...], ...], fleet: Fleet) -> list[Send]:
         """These are this host's relays' link addresses from now on."""
         return self._tell_links(fleet) if self.links.replace(links) else []
 
@@ -98,7 +98,7 @@ class Distribution:
     ) -> list[Send]:
         """Tell the fleet what has changed for it."""
         told = self._announced
-        announce = self._neighbours.announcement(fleet, state, self.links.links, entries)
+        announce = self._neighbours.announcement(fleet, state, self.links.own, entries)
         if told is not None and without_numbers(told) == without_numbers(announce):
             return []
         self._announced = announce

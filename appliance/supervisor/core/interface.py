@@ -109,8 +109,8 @@ class Adopted(msgspec.Struct, frozen=True):
 class StartRequested(msgspec.Struct, frozen=True):
     """Begin."""
 
-    links: tuple[Endpoint, ...] = ()
-    """The relays' link addresses."""
+    links: tuple[tuple[Endpoint, ...], ...] = ()
+    """The link addresses of each relay, by index."""
     listening: tuple[Endpoint, ...] = ()
     """What answers advertise if the configuration does not say it."""
 
@@ -183,8 +183,8 @@ class ResizeRequested(msgspec.Struct, frozen=True):
     config: Config
     """Everybody's, once that is done."""
     relays: tuple[WorkerSpec, ...]
-    links: tuple[Endpoint, ...]
-    """Of the present relays and of the new ones, by index."""
+    links: tuple[tuple[Endpoint, ...], ...]
+    """Link addresses of the present relays and of the new ones, by index."""
 
 
 class Steered(msgspec.Struct, frozen=True):

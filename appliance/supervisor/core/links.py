@@ -7,6 +7,7 @@ before each of them has acknowledged its address.
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import chain
 
 from config.ids import Endpoint, WorkerName
 from ipc.messages.routes import Relays
@@ -16,17 +17,22 @@ class RelayLinks:
     """The addresses, their serial, and what transceivers have acknowledged."""
 
     def __init__(self) -> None:
-        self.links: tuple[Endpoint, ...] = ()
-        """Of this host's relays, by index."""
+        self.links: tuple[tuple[Endpoint, ...], ...] = ()
+        """Of this host's relays, those of each by its index."""
         self._others: tuple[Endpoint, ...] = ()
         self._serial = 0
         self._applied: dict[WorkerName, int] = {}
 
+    @property
+    def own(self) -> tuple[Endpoint, ...]:
+        """All of this host's relays."""
+        return tuple(chain.from_iterable(self.links))
+
     def message(self) -> Relays:
         """The whole truth, for transceivers."""
-        return Relays(self._serial, (*self.links, *self._others))
+        return Relays(self._serial, (*self.own, *self._others))
 
-    def replace(self, links: tuple[Endpoint, ...]) -> bool:
+    def replace(self, links: tuple[tuple[Endpoint, ...], ...]) -> bool:
         """Make these the relays' addresses. True if that changed anything."""
         if links == self.links:
             return False

@@ -17,6 +17,7 @@ from ipc.messages.stats import (
     ProcessUsage,
     RelayStats,
     SignalingStats,
+    TcpStats,
     TransceiverStats,
 )
 from tests.support.terminal import row_of, text_of
@@ -81,6 +82,19 @@ SESSION = SessionSummary(
     peer_lost=7,
     peer_jitter_ms=3.0,
 )
+
+
+def test_what_goes_by_tcp_is_in_the_relays_row() -> None:
+    tcp = TcpStats(
+        3, 9, {"left": 6}, 70_000, 90, 9, 80_000, {"empty": 1}, {"stale_label": 2}, 3, 0, 5
+    )
+    relay = structs.replace(RELAY, tcp=tcp, received=1, returned=2)
+    row = structs.replace(STATUS.workers[0], stats=relay)
+    advertised = (Endpoint("192.0.2.1", 443),)
+    text = text_of(status_view(structs.replace(STATUS, workers=(row,), advertise_tcp=advertised)))
+    assert "192.0.2.1:443/tcp" in text
+    assert row_of(text, "relay-0 ") == "relay-0 ready 1 0 1m40s 12 70001 80002 70 5.0 50 MB"
+    assert "/tcp" not in text_of(status_view(STATUS))
 
 
 def test_status_for_people() -> None:

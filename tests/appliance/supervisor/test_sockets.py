@@ -292,3 +292,59 @@ def test_what_cannot_be_had_changes_nothing(crowd: Crowd) -> None:
     with pytest.raises(OSError, match="assign requested address"):
         sockets.prepare(3)
     assert (len(sockets.public), len(sockets.links)) == (1, 1)
+
+
+# --- ICE-TCP --------------------------------------------------------------------------------------
+
+
+def test_all_relays_accept_from_one_listener_for_each_address(opened: list[Sockets]) -> None:
+    port = free_udp_port()
+    sockets = open_sockets(config_of(f"127.0.0.1:{port}"), OWN, relays=2)
+    opened.append(sockets)
+    (listener,) = sockets.tcp
+    assert listener.endpoint == Endpoint("127.0.0.1", port)
+    assert len(sockets.tcp_links) == 2
+    with socket.create_connection(listener.endpoint, timeout=10):
+        accepted, _ = listener.socket.accept()
+        accepted.close()
+    one, other = sockets.links, sockets.tcp_links
+    pairs = zip(one, other, strict=True)
+    assert sockets.link_addresses() == tuple((u.endpoint, t.endpoint) for u, t in pairs)
+    sockets.prepare(3)
+    assert list(map(len, sockets.link_addresses())) == [2, 2, 2]
+    sockets.keep(1)
+    assert sockets.link_addresses() == ((one[0].endpoint, other[0].endpoint),)
+    assert sockets.tcp == [listener]
+
+
+def test_tcp_has_addresses_of_its_own_or_none(opened: list[Sockets]) -> None:
+    relay = {"listen": ["127.0.0.1:0"], "listen_tcp": ["127.0.0.2:0"], "receive_buffer": 65536}
+    http = {"listen": ["127.0.0.1:0"]}
+    config = Config.model_validate({"relay": relay, "signaling": http})
+    sockets = open_sockets(config, OWN, relays=1)
+    opened.append(sockets)
+    assert [b.endpoint.host for b in sockets.tcp] == ["127.0.0.2"]
+    config = Config.model_validate({"relay": {**relay, "tcp": False}, "signaling": http})
+    sockets = open_sockets(config, OWN, relays=2)
+    opened.append(sockets)
+    assert (sockets.tcp, sockets.tcp_links) == ([], [])
+    assert list(map(len, sockets.link_addresses())) == [1, 1]
+
+
+def test_a_port_that_only_tcp_finds_taken_is_named(opened: list[Sockets]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(CannotStart) as refused:
+            open_sockets(config_of(f"127.0.0.1:{port}"), OWN, relays=1)
+        (problem,) = refused.value.problems
+        assert problem.startswith(
+            f"relay.listen[0], by TCP (without it: relay.tcp = false): 127.0.0.1:{port} is in use"
+        )
+
+
+def test_a_floating_address_is_listened_on_before_it_comes(opened: list[Sockets]) -> None:
+    sockets = open_sockets(config_of("192.0.2.77:0"), OWN, relays=1)
+    opened.append(sockets)
+    assert [b.endpoint.host for b in sockets.tcp] == ["192.0.2.77"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
@@ -50,8 +52,8 @@ class Parrot:
         return [SendDatagram(self._path, b"hello")]
 
 
-def line_to(candidate: Endpoint) -> Line:
-    line = Line([candidate])
+def line_to(candidate: Endpoint, transport: Transport = Transport.UDP) -> Line:
+    line = Line([candidate], transport)
     session = Parrot(line.paths[candidate])
     line.call = Call(
         session, SilentOpus(0), OPUS, frames=1, first_timestamp=0, now=trio.current_time()
@@ -114,13 +116,67 @@ async def test_a_line_that_moves_speaks_and_hears_on_another_port() -> None:
         lines.close()
 
 
+@asynccontextmanager
+async def over_tcp() -> AsyncIterator[tuple[trio.SocketListener, Lines, Line]]:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    where = Endpoint(*listener.socket.getsockname()[:2])
+    lines, line = Lines(), line_to(where, Transport.TCP)
+    async with listener, trio.open_nursery() as nursery:
+        nursery.start_soon(lines.read)
+        nursery.start_soon(lines.pace)
+        lines.plug(line)
+        with trio.fail_after(10):
+            yield listener, lines, line
+        lines.unplug(line)
+        nursery.cancel_scope.cancel()
+    lines.close()
+
+
+async def read_frame(stream: trio.SocketStream) -> bytes:
+    head = await stream.receive_some(2)
+    return bytes(await stream.receive_some(int.from_bytes(head, "big")))
+
+
+async def test_over_tcp_every_datagram_is_a_frame() -> None:
+    async with over_tcp() as (listener, _, line):
+        server = await listener.accept()
+        assert await read_frame(server) == b"hello"
+        for piece in (b"\x00", b"\x03one\x00\x03t", b"wo"):
+            await server.send_all(piece)
+        assert await read_frame(server) == b"one"
+        assert await read_frame(server) == b"two"
+        (path,) = line.paths.values()
+        client = server.socket.getpeername()
+        assert (path.transport, path.local) == (Transport.TCP, Endpoint(*client))
+        await server.send_all(b"\x00\x03bye")
+        await line.over.wait()
+        await server.aclose()
+
+
+async def test_a_broken_connection_is_made_again_until_the_call_is_over() -> None:
+    async with over_tcp() as (listener, _, line):
+        first = await listener.accept()
+        assert await read_frame(first) == b"hello"
+        await first.aclose()
+        second = await listener.accept()
+        assert await read_frame(second) == b"hello"
+        await second.send_all(b"\xff\xff no frame of ours")
+        third = await listener.accept()
+        assert await read_frame(third) == b"hello"
+        assert line.reconnects == 2
+        await second.aclose()
+        await third.send_all(b"\x00\x03bye")
+        await line.over.wait()
+        await third.aclose()
+        assert list(line.renew(trio.current_time() + 1)) == []
+
+
 async def test_strangers_are_not_heard() -> None:
     with trio.socket.socket(type=socket.SOCK_DGRAM) as stranger:
         line = line_to(Endpoint("127.0.0.1", 9))
-        (sock,) = line.sockets
-        port = sock.getsockname()[1]
-        await stranger.sendto(b"bye", ("127.0.0.1", port))
-        line.read(sock)
+        (wire,) = line.wires
+        await stranger.sendto(b"bye", ("127.0.0.1", wire.local.port))
+        line.read(wire)
         assert not line.over.is_set()
         line.hang_up(0.0)
 
@@ -128,7 +184,7 @@ async def test_strangers_are_not_heard() -> None:
 async def test_one_socket_for_each_family_and_one_path_for_each_candidate() -> None:
     first, second = Endpoint("127.0.0.1", 1), Endpoint("127.0.0.2", 2)
     line = Line([first, second])
-    assert len(list(line.sockets)) == 1
+    assert len(list(line.wires)) == 1
     assert [path.remote for path in line.paths.values()] == [first, second]
     assert {path.transport for path in line.paths.values()} == {Transport.UDP}
     line.hang_up(0.0)

@@ -101,7 +101,7 @@ class IntroductionLimits:
         """
         if not self._ufrags.admit(ufrag, now):
             return DropReason.UFRAG_LIMIT
-        if not self._sources.admit(_source(source.host), now):
+        if not self._sources.admit(source_of(source.host), now):
             return DropReason.SOURCE_LIMIT
         if not self._routes.admit(route, now):
             return DropReason.ROUTE_LIMIT
@@ -116,12 +116,13 @@ class IntroductionLimits:
 
         They have limits of their own, so that whoever pretends to be known clients keeps no check out.
         """
-        if not self._recovering.admit(_source(source.host), now):
+        if not self._recovering.admit(source_of(source.host), now):
             return DropReason.SOURCE_LIMIT
         if not self._recoveries.admit(None, now):
             return DropReason.ROUTE_LIMIT
         return None
 
 
-def _source(host: str) -> str | bytes:
+def source_of(host: str) -> str | bytes:
+    """What counts as one source: an IPv4 address, or the /64 that an IPv6 one is in."""
     return IPv6Address(host).packed[:8] if ":" in host else host

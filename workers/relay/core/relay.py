@@ -153,7 +153,14 @@ class Relay:
     def _summary(self, flow: PendingFlow, now: Instant) -> FlowSummary:
         key, silence = flow.key, max(0.0, LIFE - (flow.expires - now))
         return FlowSummary(
-            key.client, key.local, flow.label, flow.route, "pending", silence, flow.link
+            key.client,
+            key.local,
+            flow.label,
+            flow.route,
+            "pending",
+            silence,
+            flow.link,
+            transport=key.transport.name.lower(),
         )
 
     def next_timeout(self) -> Instant | None:

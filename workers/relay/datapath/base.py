@@ -72,6 +72,19 @@ Source = tuple[int, Callable[[Instant], object]]
 """A descriptor to wait for, and what to call when it is readable."""
 
 
+class DatagramSocket(Protocol):
+    """What a datapath in Python needs of a public socket; a UDP one that is non-blocking has it."""
+
+    def fileno(self) -> int:
+        """Readable when there is something to read."""
+
+    def recvfrom(self, size: int, /) -> tuple[bytes, SockAddress]:
+        """The next datagram, cut to that size, and its client. Raises BlockingIOError without one."""
+
+    def sendto(self, datagram: bytes | memoryview, address: SockAddress, /) -> int:
+        """To a client, at once. Raises OSError: see `workers.wire.sending`."""
+
+
 def sock_address(endpoint: Endpoint) -> SockAddress:
     """An end point as `recvfrom` would give it."""
     host, port = endpoint

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from config.ids import Endpoint
 from workers.relay.core.interface import SendBack, SendDatagram, SendRecord
-from workers.relay.datapath.base import DatapathCounters, sock_address
+from workers.relay.datapath.base import DatagramSocket, DatapathCounters, sock_address
 from workers.wire.link import encode_record, pack_records
 from workers.wire.sending import send_failure
 
@@ -20,7 +20,7 @@ class Outbox:
 
     def __init__(
         self,
-        ports: Mapping[Endpoint, socket.socket],
+        ports: Mapping[Endpoint, DatagramSocket],
         link: socket.socket,
         mtu: int,
         counters: DatapathCounters,
@@ -57,7 +57,7 @@ class Outbox:
                 self._send(self._link, datagram, to)
         self._records.clear()
 
-    def _send(self, sock: socket.socket, datagram: bytes, to: Endpoint) -> None:
+    def _send(self, sock: DatagramSocket, datagram: bytes, to: Endpoint) -> None:
         try:
             sock.sendto(datagram, sock_address(to))
             self._counters.sent += 1

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-
 from config.ids import Endpoint, FlowKey, Instant, Transport
 from workers.relay.core.interface import InstallFlow
-from workers.relay.datapath.base import FlowSeen, SockAddress, sock_address
+from workers.relay.datapath.base import DatagramSocket, FlowSeen, SockAddress, sock_address
 
 Place = SockAddress
 """Whose a datagram is, on its port: an address, on the port for Global Relays an address and a label."""
@@ -17,7 +15,7 @@ class Leg:
 
     __slots__ = ("address", "flows", "parts", "size", "socket")
 
-    def __init__(self, address: SockAddress, sock: socket.socket) -> None:
+    def __init__(self, address: SockAddress, sock: DatagramSocket) -> None:
         self.address = address
         self.socket = sock
         self.flows = 0
@@ -75,11 +73,19 @@ class Flow:
 class Port:
     """A public socket, the flows on it, and the tombstones, least recently hit first."""
 
-    __slots__ = ("flows", "is_ingress", "legs", "local", "socket", "tombstones")
+    __slots__ = ("flows", "is_ingress", "legs", "local", "socket", "tombstones", "transport")
 
-    def __init__(self, local: Endpoint, sock: socket.socket, *, is_ingress: bool = False) -> None:
+    def __init__(
+        self,
+        local: Endpoint,
+        sock: DatagramSocket,
+        *,
+        transport: Transport = Transport.UDP,
+        is_ingress: bool = False,
+    ) -> None:
         self.local = local
         self.socket = sock
+        self.transport = transport
         self.is_ingress = is_ingress
         """Not clients send to it, but Global Relays."""
         self.flows: dict[Place, Flow] = {}
@@ -95,7 +101,7 @@ class Port:
     def key_at(self, place: Place) -> FlowKey:
         """The key of a flow there."""
         if not self.is_ingress:
-            return FlowKey(Transport.UDP, Endpoint(place[0], place[1]), self.local)
+            return FlowKey(self.transport, Endpoint(place[0], place[1]), self.local)
         address, label = place
         return FlowKey(Transport.UDP, Endpoint(address[0], address[1]), self.local, label)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from typing import Final
 
-from config.ids import Endpoint, Instant, Route
+from config.ids import Endpoint, Instant, Route, Transport
 from workers.relay.core.flowtable import SlotMemory
 from workers.relay.core.interface import (
     Event,
@@ -36,6 +37,7 @@ from workers.relay.datapath.base import (
     RECORD_RING,
     TOMBSTONE_SILENCE,
     UPCALL_RING,
+    DatagramSocket,
     DatapathCounters,
     FlowSeen,
     SockAddress,
@@ -74,13 +76,14 @@ class PythonDatapath:
 
     def __init__(
         self,
-        public: Sequence[tuple[Endpoint, socket.socket]],
+        public: Sequence[tuple[Endpoint, DatagramSocket]],
         link: socket.socket,
         *,
         mtu: int,
         idle: float,
         max_flows: int,
         ingress: tuple[Endpoint, socket.socket] | None = None,
+        transport: Transport = Transport.UDP,
     ) -> None:
         """`mtu`: most bytes in a link datagram. `idle`: seconds of silence that end a flow."""
         self.memory: SlotMemory | None = None
@@ -88,7 +91,7 @@ class PythonDatapath:
         self.counters = DatapathCounters()
         ports = [*public, ingress] if ingress is not None else public
         self._outbox = Outbox(dict(ports), link, mtu, self.counters)
-        self._ports = [Port(local, sock) for local, sock in public]
+        self._ports = [Port(local, sock, transport=transport) for local, sock in public]
         if ingress is not None:
             self._ports.append(Port(*ingress, is_ingress=True))
         self._port_of = {port.local: port for port in self._ports}
@@ -113,11 +116,9 @@ class PythonDatapath:
     @property
     def sources(self) -> Sequence[Source]:
         """Every socket."""
-        ports = [(p.socket.fileno(), self._pump_of(i)) for i, p in enumerate(self._ports)]
-        return [*ports, (self._link.fileno(), lambda now: self.pump_link(PUMP_BUDGET))]
-
-    def _pump_of(self, index: int) -> Callable[[Instant], object]:
-        return lambda now: self.pump_public(index, PUMP_BUDGET, now)
+        ports = enumerate(port.socket.fileno() for port in self._ports)
+        pumps = [(fd, partial(self.pump_public, index, PUMP_BUDGET)) for index, fd in ports]
+        return [*pumps, (self._link.fileno(), lambda now: self.pump_link(PUMP_BUDGET))]
 
     @property
     def flows(self) -> int:
@@ -180,12 +181,11 @@ class PythonDatapath:
 
     def _pump_ingress(self, port: Port, budget: int, now: Instant) -> int:
         """As `pump_public`, with records for datagrams: only the label changes."""
-        view, counters = self._link_buffer, self.counters
-        received = 0
+        counters, received = self.counters, 0
         try:
             while received < budget:
-                end, peer = port.socket.recvfrom_into(view)
-                offset = 0
+                view, peer = port.socket.recvfrom(_LINK_BUFFER)
+                offset, end = 0, len(view)
                 while offset < end:
                     received += 1
                     start = offset + HEADER_LENGTH
@@ -197,7 +197,7 @@ class PythonDatapath:
                         counters.dropped[DropReason.MALFORMED_LINK] += 1
                         break
                     flow = port.flows.get((peer, label))
-                    payload = bytes(view[start:offset])
+                    payload = view[start:offset]
                     forward = type_ == RecordType.DATA and 0 < length <= MAX_PAYLOAD
                     if flow is None or flow.raised or not forward:
                         kind = _RECORD_TYPES[type_]

@@ -46,12 +46,21 @@ class Settings(msgspec.Struct, frozen=True):
     """Relay addresses for answers, the preferred one first; at least one."""
     backends: frozenset[str]
     max_sessions: int
+    advertise_tcp: tuple[Endpoint, ...] = ()
+    """The same for ICE-TCP."""
     codecs: tuple[str, ...] = VOICES
     """That answers may accept."""
     connect_timeout: float = 30.0
     consent_timeout: float = 30.0
     max_duration: float = 0.0
     idle_timeout: float = 0.0
+
+    def tcp_beside(self, advertise: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        """Addresses of ICE-TCP for an answer with these of UDP, which may be those of other sites.
+
+        A site is as this one is: where ours has TCP on the addresses of UDP, so has that one.
+        """
+        return advertise if self.advertise_tcp == self.advertise else self.advertise_tcp
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -86,6 +95,7 @@ def admit(event: Create, settings: Settings, entropy: Callable[[int], bytes]) ->
         local=local,
         fingerprint=settings.fingerprint,
         advertise=advertise,
+        advertise_tcp=settings.tcp_beside(advertise),
         origin=int.from_bytes(entropy(8), "big") >> 1,
         sctp_init=data.our_init if data is not None else b"",
         ssrc=ssrc,

@@ -24,6 +24,8 @@ from workers.transceiver.core.sdp import Section
 
 HOST_TYPE_PREFERENCE: Final = 126
 MAX_LOCAL_PREFERENCE: Final = 65_535
+PASSIVE_PREFERENCE: Final = 4 << 13 | 8_191
+"""RFC 6544, 4.2: the direction of a host candidate that is connected to, and the other preference."""
 STREAM: Final = "tandem"
 """The media stream our track belongs to, so that a browser's `ontrack` has a stream."""
 
@@ -39,6 +41,7 @@ def encode_answer(
     local: IceCredentials,
     fingerprint: Fingerprint,
     advertise: Sequence[Endpoint],
+    advertise_tcp: Sequence[Endpoint] = (),
     origin: int,
     sctp_init: bytes = b"",
     ssrc: int | None = None,
@@ -74,18 +77,28 @@ def encode_answer(
             f"a=setup:{dtls_role(agreement).value}",
         ]
         if section is taken[0]:
-            lines += [*encode_candidates(advertise), "a=end-of-candidates"]
+            lines += [*encode_candidates(advertise, advertise_tcp), "a=end-of-candidates"]
     return "\r\n".join(lines) + "\r\n"
 
 
-def encode_candidates(advertise: Sequence[Endpoint]) -> Iterator[str]:
-    """One UDP host candidate per address, the first preferred (RFC 8445, 5.1.1.3 and 5.1.2.1)."""
+def encode_candidates(
+    advertise: Sequence[Endpoint], advertise_tcp: Sequence[Endpoint] = ()
+) -> Iterator[str]:
+    """One host candidate per address, the first preferred (RFC 8445, 5.1.1.3 and 5.1.2.1).
+
+    Those of TCP (RFC 6544, 4.5), which only can be connected to, come after all of UDP.
+    """
     foundations: dict[str, int] = {}
-    for index, endpoint in enumerate(advertise):
-        foundation = foundations.setdefault(endpoint.host, len(foundations) + 1)
-        local_preference = MAX_LOCAL_PREFERENCE - index
-        priority = HOST_TYPE_PREFERENCE << 24 | local_preference << 8 | 255
-        yield f"a=candidate:{foundation} 1 udp {priority} {endpoint.host} {endpoint.port} typ host"
+    for transport, endpoints, highest in (
+        ("udp", advertise, MAX_LOCAL_PREFERENCE),
+        ("tcp", advertise_tcp, PASSIVE_PREFERENCE),
+    ):
+        suffix = " tcptype passive" if transport == "tcp" else ""
+        for index, (host, port) in enumerate(endpoints):
+            foundation = foundations.setdefault(transport + host, len(foundations) + 1)
+            priority = HOST_TYPE_PREFERENCE << 24 | highest - index << 8 | 255
+            candidate = f"{foundation} 1 {transport} {priority} {host} {port} typ host{suffix}"
+            yield f"a=candidate:{candidate}"
 
 
 def encode_fingerprint(fingerprint: Fingerprint) -> str:

@@ -51,7 +51,10 @@ def read_fragment(text: str) -> Fragment:
 
 
 def encode_fragment(
-    section: Section | None, local: IceCredentials, advertise: Sequence[Endpoint]
+    section: Section | None,
+    local: IceCredentials,
+    advertise: Sequence[Endpoint],
+    advertise_tcp: Sequence[Endpoint] = (),
 ) -> str:
     """Our side of an ICE restart, under the media line that the client's fragment had."""
     lines = ["a=ice-lite", "a=ice-options:ice2"]
@@ -64,7 +67,7 @@ def encode_fragment(
     lines += [
         f"a=ice-ufrag:{local.ufrag}",
         f"a=ice-pwd:{local.password}",
-        *encode_candidates(advertise),
+        *encode_candidates(advertise, advertise_tcp),
         "a=end-of-candidates",
     ]
     return "\r\n".join(lines) + "\r\n"

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from config.ids import Endpoint
+from config.ids import Endpoint, Transport
 from workers.transceiver.core.answer import STREAM, encode_fingerprint
 from workers.transceiver.core.candidates import read_candidates
 from workers.transceiver.core.codecs import encode_codecs, read_codecs, read_packet_time
@@ -49,7 +49,9 @@ class Answer(msgspec.Struct, frozen=True):
     """Ours, the offerer's."""
     lite: bool
     candidates: tuple[Endpoint, ...]
-    """UDP addresses, the highest priority first; names (mDNS) and TCP are left out."""
+    """UDP addresses, the highest priority first; names (mDNS) are left out."""
+    tcp_candidates: tuple[Endpoint, ...]
+    """The same of TCP, those that can be connected to."""
     audio: AudioParameters | None
     data: DataParameters | None
     """This or audio, or both."""
@@ -137,6 +139,7 @@ def parse_answer(text: str) -> Answer:
         DtlsRole.ACTIVE if peer.setup == "passive" else DtlsRole.PASSIVE,
         peer.lite,
         read_candidates(*accepted, answer),
+        read_candidates(*accepted, answer, transport=Transport.TCP),
         None if audio is None else _audio(answer, audio),
         None if data is None else read_data(data),
         bool(peer.sped),

@@ -64,7 +64,8 @@ def _restart(
     if fragment.credentials != entry.remote:
         local = mint_credentials(settings, entropy)
         restart = RestartIce(local, fragment.credentials)
-    said = encode_fragment(fragment.section, local, entry.parameters.advertise)
+    advertise = entry.parameters.advertise
+    said = encode_fragment(fragment.section, local, advertise, settings.tcp_beside(advertise))
     return IcePatched(event.ticket, entry.id, tag_of(local), said), restart
 
 

@@ -7,7 +7,7 @@ import pytest
 from config.ids import Endpoint
 from ipc.messages.lifecycle import Welcome
 from ipc.messages.routes import Relays, RelaysApplied, Routes, Transceivers
-from tests.support.supervision import LINKS, Table
+from tests.support.supervision import Table, links_of
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_process_is_told_the_whole_truth_at_its_hello(
     assert isinstance(told, truth)
     assert not more
     if isinstance(told, Relays):
-        assert told.links == LINKS[:2]
+        assert told.links == links_of(2)
 
 
 def test_news_goes_once_to_each_that_it_concerns(up: Table) -> None:
@@ -63,4 +63,4 @@ def test_an_acknowledgement_of_the_dead_does_not_count_for_its_successor(up: Tab
     assert distribution.links_known(up.core._fleet)  # it is not there, and will be told
     up.ready("transceiver-0")
     assert not distribution.links_known(up.core._fleet)
-    assert Endpoint("127.0.0.1", 1) not in LINKS
+    assert Endpoint("127.0.0.1", 1) not in links_of(8)

@@ -9,7 +9,7 @@ from config.ids import ClusterId, Endpoint, Epoch, HostId, Role, Route, Transcei
 from config.model import Config
 from ipc.messages.fleet import Announce, FleetHost, FleetTransceiver, FleetView, IdsLeased
 from ipc.messages.routes import Relays, RelaysApplied, Routes
-from tests.support.supervision import LINKS, Table
+from tests.support.supervision import Table, links_of
 
 FLEET: dict[str, Any] = {
     "fleet": {"listen": ["10.0.0.1:3480"]},
@@ -55,7 +55,7 @@ def test_routes_of_other_hosts_reach_every_relay_and_their_relays_every_transcei
     for transceiver in ("transceiver-0", "transceiver-1"):
         (told,) = up.sent(transceiver)
         assert isinstance(told, Relays)
-        assert told.links == (*LINKS[:2], Endpoint("10.0.0.2", 4000))
+        assert told.links == (*links_of(2), Endpoint("10.0.0.2", 4000))
     up.outputs.clear()
     up.say("fleet-0", FleetView(()))
     assert FAR.route not in routes(up)
@@ -104,7 +104,7 @@ def test_the_fleet_hears_what_this_host_is() -> None:
     up.start()
     told = [m for m in up.sent("fleet-0") if isinstance(m, Announce)][-1]
     assert told.own.cluster == 7
-    assert told.own.relays == LINKS[:2]
+    assert told.own.relays == links_of(2)
     assert [t.route.transceiver for t in told.own.transceivers] == [40, 41]
     assert all(t.accepting for t in told.own.transceivers)
     assert told.own.max_sessions == 2000

@@ -20,7 +20,7 @@ from appliance.supervisor.core.resize import KNOWN_WITHIN
 from config.ids import Role, WorkerName
 from ipc.messages.lifecycle import Drain, Release, Released
 from ipc.messages.routes import Relays
-from tests.support.supervision import LINKS, Table
+from tests.support.supervision import Table, links_of
 
 ADDED = (WorkerName("relay-2"), WorkerName("relay-3"))
 
@@ -68,7 +68,7 @@ def names(table: Table) -> list[str]:
 def test_clients_come_when_the_new_ones_serve_and_everybody_knows_them(up: Table) -> None:
     up.resize(4)
     assert [s.spec.name for s in up.outputs if isinstance(s, Spawn)] == [*ADDED]
-    assert told(up) == {"transceiver-0": LINKS[:4], "transceiver-1": LINKS[:4]}
+    assert told(up) == {"transceiver-0": links_of(4), "transceiver-1": links_of(4)}
     up.ready("relay-2")
     up.know_relays()
     up.apply_routes()
@@ -110,7 +110,7 @@ def test_one_that_does_not_come_up_takes_the_others_with_it(up: Table) -> None:
     up.die("relay-2", 0)
     assert names(up) == ["relay-0", "relay-1"]
     assert [o for o in up.outputs if isinstance(o, Abandon)] == [Abandon(2)]
-    assert told(up) == {"transceiver-0": LINKS[:2], "transceiver-1": LINKS[:2]}
+    assert told(up) == {"transceiver-0": links_of(2), "transceiver-1": links_of(2)}
     up.outputs.clear()
     grow(up)  # and the next attempt is another one
     assert [o for o in up.outputs if isinstance(o, Reloaded)] == [Reloaded((), added=ADDED)]
@@ -157,7 +157,7 @@ def test_nothing_comes_to_those_that_leave_and_they_stay_for_a_while(up: Table) 
     up.die("relay-1", 0)
     assert names(up) == ["relay-0"]
     assert [o for o in up.outputs if isinstance(o, Abandon)] == [Abandon(1)]
-    assert told(up) == {"transceiver-0": LINKS[:1], "transceiver-1": LINKS[:1]}
+    assert told(up) == {"transceiver-0": links_of(1), "transceiver-1": links_of(1)}
     assert not up.take(Spawn)
 
 

@@ -70,6 +70,23 @@ def test_an_answer_names_the_relays_that_signaling_has_chosen() -> None:
     assert result.parameters.advertise == chosen  # and a restart the same
 
 
+@pytest.mark.parametrize("chosen", [(), (Endpoint("203.0.113.9", 3478),)])
+def test_tcp_is_where_udp_is_unless_it_has_addresses_of_its_own(
+    chosen: tuple[Endpoint, ...],
+) -> None:
+    event = Create(1, OFFER, "echo", advertise=chosen)
+    own = (Endpoint("192.0.2.5", 443),)
+    for ours, expected in (
+        ((), ()),
+        (SETTINGS.advertise, chosen or SETTINGS.advertise),
+        (own, own),
+    ):
+        settings = msgspec.structs.replace(SETTINGS, advertise_tcp=ours)
+        result = admit(event, settings, Random(4).randbytes)
+        assert isinstance(result, Admitted)
+        assert parse_answer(result.answer).tcp_candidates == expected
+
+
 def test_only_the_codecs_that_the_operator_allows() -> None:
     settings = msgspec.structs.replace(SETTINGS, codecs=("pcma",))
     result = admit(Create(9, OFFER, "echo"), settings, Random(4).randbytes)

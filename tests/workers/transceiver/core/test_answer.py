@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from config.ids import Endpoint
+from config.ids import Endpoint, Transport
 from workers.transceiver.core.answer import encode_answer, encode_candidates
+from workers.transceiver.core.candidates import read_candidates
 from workers.transceiver.core.interface import Fingerprint, IceCredentials
 from workers.transceiver.core.negotiation import negotiate
-from workers.transceiver.core.sdp import parse_description
+from workers.transceiver.core.sdp import Attribute, Block, parse_description
 
 OFFERS = Path(__file__).parents[3] / "fixtures" / "offers"
 LOCAL = IceCredentials("0" * 23, "p" * 24)
@@ -91,6 +92,28 @@ def test_candidates_rank_by_order_of_advertisement() -> None:
     assert priorities[0] == 2130706431
     assert len({p[0] for p in parts}) == 3
     assert all(p[-2:] == ["typ", "host"] for p in parts)
+
+
+def test_tcp_comes_after_all_of_udp() -> None:
+    udp = (Endpoint("192.0.2.1", 3478), Endpoint("2001:db8::1", 3478))
+    tcp = (Endpoint("192.0.2.1", 3478), Endpoint("192.0.2.2", 443))
+    lines = list(encode_candidates(udp, tcp))
+    parts = [line.removeprefix("a=candidate:").split() for line in lines]
+    assert [(p[2], p[4], p[5]) for p in parts] == [
+        ("udp", "192.0.2.1", "3478"),
+        ("udp", "2001:db8::1", "3478"),
+        ("tcp", "192.0.2.1", "3478"),
+        ("tcp", "192.0.2.2", "443"),
+    ]
+    priorities = [int(p[3]) for p in parts]
+    assert priorities == sorted(set(priorities), reverse=True)
+    # RFC 6544, 4.2: 2^24 type + 2^8 (2^13 direction + other) + 256 - component.
+    assert priorities[2] == (126 << 24) + ((4 << 13) + 8191 << 8) + 255
+    assert len({p[0] for p in parts}) == 4  # a foundation is of one transport
+    assert all(line.endswith(" typ host tcptype passive") for line in lines[2:])
+    block = Block(1, tuple(Attribute(1, "candidate", line[12:]) for line in lines))
+    assert read_candidates(block) == udp
+    assert read_candidates(block, transport=Transport.TCP) == tcp
 
 
 def test_ipv6_default_destination() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.ids import Endpoint
+from config.ids import Endpoint, Transport
 from workers.transceiver.core.candidates import MAX_CANDIDATES, read_candidates
 from workers.transceiver.core.sdp import Attribute, Block, SdpError
 
@@ -31,6 +31,21 @@ def test_names_tcp_rtcp_and_port_zero_are_left_out() -> None:
             "1 2 udp 10 192.0.2.1 5000 typ host",
             "1 1 udp 10 192.0.2.1 0 typ host",
         )
+    )
+
+
+def test_of_tcp_those_count_that_can_be_connected_to() -> None:
+    candidates = block(
+        "1 1 udp 90 192.0.2.9 5000 typ host",
+        "1 1 tcp 10 192.0.2.1 9 typ host tcptype active",
+        "1 1 TCP 20 192.0.2.2 443 typ host tcptype passive",
+        "1 1 tcp 30 192.0.2.3 443 typ srflx raddr 10.0.0.1 rport 1 tcptype so generation 0",
+        "1 1 tcp 40 192.0.2.4 443 typ host",
+        "1 1 tcp 50 192.0.2.5 443 typ host tcptype",
+    )
+    assert read_candidates(candidates, transport=Transport.TCP) == (
+        Endpoint("192.0.2.3", 443),
+        Endpoint("192.0.2.2", 443),
     )
 
 
