@@ -346,7 +346,7 @@ class LogSection(_Section):
     level: LogLevel = LogLevel.INFO
     """debug, info, warning or error."""
     format: LogFormat = LogFormat.AUTO
-    """console, json, or auto: console on a terminal."""
+    """console, json, or auto: console on a terminal, fields for journald under systemd, else json."""
 
 
 class Config(_Section):

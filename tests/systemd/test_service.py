@@ -66,6 +66,30 @@ def test_the_journal_has_no_traceback_and_names_every_worker(machine: Machine) -
         assert worker["name"] in journal
 
 
+def lines(machine: Machine, *matches: str) -> list[dict[str, str]]:
+    """What the journal has of the service, as fields."""
+    command = ("journalctl", "-q", "-u", "tandem", "-o", "json", *matches)
+    return [json.loads(line) for line in machine.read(*command).splitlines()]
+
+
+def test_the_journal_has_fields_and_priorities(machine: Machine) -> None:
+    call(machine, count=1)
+    machine.until(lambda: lines(machine, "EVENT=session closed"), "the end of the call")
+    closed = lines(machine, "EVENT=session closed")[-1]
+    assert closed["PRIORITY"] == "6"
+    assert closed["SYSLOG_IDENTIFIER"] == "tandem"
+    assert closed["WORKER"].startswith("transceiver-")
+    events = [line["EVENT"] for line in lines(machine, f"SESSION={closed['SESSION']}")]
+    assert events[0] == "session created"
+    assert {"session connected", "session closed"} <= set(events)
+    victim = next(w for w in status(machine)["workers"] if w["name"] == "signaling-0")
+    kill(machine, victim["pid"])
+    machine.until(
+        lambda: [x for x in lines(machine, "EVENT=worker") if x["PRIORITY"] == "4"], "a warning"
+    )
+    machine.until(lambda: ready(machine), "ready again")
+
+
 def test_manual_and_completion_are_there(machine: Machine) -> None:
     assert "tandem.toml" in machine.read("gzip", "-dc", "/usr/share/man/man1/tandem.1.gz")
     completed = machine.read(
