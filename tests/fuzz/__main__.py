@@ -12,7 +12,14 @@ from pathlib import Path
 import atheris
 
 ROOT = Path(__file__).resolve().parents[2]
-LONGEST = {"admission": 8192, "sdp": 8192, "config": 2048, "session": 4096, "association": 4096}
+LONGEST = {
+    "admission": 8192,
+    "sdp": 8192,
+    "config": 2048,
+    "session": 4096,
+    "association": 4096,
+    "house": 256,
+}
 
 with atheris.instrument_imports(include=["workers", "config", "ipc"]):
     from tests.fuzz.targets import TARGETS

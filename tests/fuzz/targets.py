@@ -26,6 +26,7 @@ from ipc.backend.messages import Hello as BackendHello
 from ipc.codec import CodecError, decode, encode
 from ipc.messages.lifecycle import Hello
 from ipc.messages.sessions import CreateSession
+from tests.fuzz import house
 from tests.support.sessions import End, Pair, entropy, identity
 from workers.http.problems import Refused
 from workers.signaling.client_secrets import ClientSecrets
@@ -348,6 +349,7 @@ TARGETS: Final[dict[str, Fuzzed]] = {
     "admission": Fuzzed(_admission, _offers),
     "association": Fuzzed(_association, lambda: [_joined(_handshake())]),
     "session": Fuzzed(_session, lambda: [_joined(_captured()[:10])]),
+    "house": Fuzzed(house.run, house.seeds),
     "config": Fuzzed(
         _config,
         lambda: [

@@ -11,7 +11,7 @@ import pytest
 from tests.fuzz.targets import TARGETS
 
 FINDINGS: Final = Path(__file__).with_name("findings")
-SLOW: Final = {"session": 10, "admission": 60, "association": 60, "config": 60}
+SLOW: Final = {"session": 10, "admission": 60, "association": 60, "config": 60, "house": 10}
 ROUNDS: Final = 400
 
 
