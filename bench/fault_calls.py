@@ -73,9 +73,9 @@ async def _run(phone: _TimedPhone, count: int) -> None:
         print("connected", flush=True)
 
 
-def main(url: str, count: int, seconds: float) -> None:
-    """Call, and print what it was like."""
-    phone = _TimedPhone(Plan(url, count, seconds, connect_timeout=20.0))
+def main(url: str, count: int, seconds: float, rate: float = 50.0) -> None:
+    """Call, so many a second, and print what it was like."""
+    phone = _TimedPhone(Plan(url, count, seconds, rate, connect_timeout=20.0))
     trio.run(_run, phone, count)
     report = phone.report
     found = {

@@ -19,7 +19,7 @@ from ipc.messages.admin import (
 )
 from ipc.messages.details import FindSession, SessionDetail
 from ipc.messages.events import Events, WatchEvents
-from ipc.messages.fleet import Announce, FleetView, IdsLeased
+from ipc.messages.fleet import Announce, CacheReply, CacheRequest, FleetView, IdsLeased
 from ipc.messages.flows import DecodeUfrag, FlowList, FlowsRequest, ListFlows, UfragDecoded
 from ipc.messages.lifecycle import (
     Assignment,
@@ -88,6 +88,8 @@ Message: TypeAlias = (
     | Announce
     | FleetView
     | IdsLeased
+    | CacheRequest
+    | CacheReply
     | CreateSession
     | SessionCreated
     | SessionRefused

@@ -55,6 +55,24 @@ class FleetView(Tagged, frozen=True):
     hosts: tuple[FleetHost, ...]
 
 
+class CacheRequest(Tagged, frozen=True):
+    """From a relay to the fleet worker: flows to write, to forget and to find. Keys as in docs/wire.md."""
+
+    keep: tuple[tuple[bytes, Route], ...] = ()
+    forget: tuple[bytes, ...] = ()
+    find: tuple[bytes, ...] = ()
+
+
+class CacheReply(Tagged, frozen=True):
+    """Where the flows lead that were to be found, in their order; None if that is not known."""
+
+    there: bool
+    """The cache can be asked. If not, nothing was found out."""
+    generation: int = 0
+    """Another one than before has lost everything that was in it."""
+    routes: tuple[Route | None, ...] = ()
+
+
 class IdsLeased(Tagged, frozen=True):
     """To the supervisor: these numbers are this host's; by index, and kept where they were its already."""
 

@@ -90,6 +90,11 @@ def realtime_endpoint(runtime_directory: str, index: int) -> str:
     return f"ipc://{runtime_directory}/realtime-{index}.sock"
 
 
+def cache_endpoint(runtime_directory: str) -> str:
+    """Where the fleet worker answers relays about flows."""
+    return f"ipc://{runtime_directory}/fleet-cache.sock"
+
+
 class Siblings(Tagged, frozen=True):
     """More relays' tables for a relay that runs, one descriptor for each, to be read only."""
 

@@ -61,6 +61,10 @@ class RelayStats(Tagged, frozen=True):
     """False if a law was ever seen broken, those of `tcp` among them: a bug in the relay."""
     tcp: TcpStats | None = None
     """The same over TCP; None if that is not served."""
+    held: int = 0
+    """Datagrams of strangers that wait for the flow cache now."""
+    cache: dict[str, int] = msgspec.field(default_factory=dict)
+    """Flows that the flow cache was asked about, found or missed, and what it was not told."""
 
     @property
     def totals(self) -> tuple[int, int, int]:
@@ -178,6 +182,8 @@ class FleetStats(Tagged, frozen=True):
     """For a human: `reached, 0.4 ms`, `away for 12 s: refused`, or empty where none is configured."""
     failures: dict[str, int] = msgspec.field(default_factory=dict)
     """Requests that Redis did not fulfil, by reason."""
+    cache: dict[str, int] = msgspec.field(default_factory=dict)
+    """Flows that were written, forgotten, found, missed or lost for want of room, and those that wait."""
     refused: dict[str, int] = msgspec.field(default_factory=dict)
     """What other hosts are said to have said and was not believed, by reason."""
 

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
+from config.ids import ClusterId, HostId
+from config.redis_url import parse_redis_url
 from tests.support.hosts import Site, fleet_stats, knows, relay_stats
 from tests.support.live_calls import live_calls
 from tests.support.redis_server import needs_redis, redis_server
+from workers.fleet.core.lease import Lease
+from workers.fleet.redis import open_store
 
 pytestmark = pytest.mark.process
 
@@ -76,3 +81,34 @@ async def test_hosts_find_each_other_by_redis_and_get_different_numbers(tmp_path
                 if "[" in route
             ]
             assert sorted(numbers) == [": [0, 1, 2, 3, 4, 5], ", ": [6, 7, 8, 9, 10, 11], "]
+
+
+@needs_redis
+async def test_no_number_is_given_twice_when_many_hosts_come_at_once(tmp_path: Path) -> None:
+    """The registry itself, by as many as come to it at the same moment, after it has lost everything."""
+    place = parse_redis_url
+    with redis_server() as redis:
+        await redis.start()
+        given: dict[int, list[int]] = {}
+
+        async def come(number: int) -> None:
+            own = HostId(f"{number:016x}")
+            lease = Lease(0)
+            lease.want(6, (), trio.current_time())
+            async with open_store(place(redis.url), "", "t") as store:
+                while True:
+                    request = lease.request(trio.current_time())
+                    if request is None:
+                        await trio.sleep(0.1)
+                        continue
+                    reply = await store.lease(ClusterId(1), own, request)
+                    if ids := lease.granted(reply, trio.current_time()):
+                        given[number] = list(ids)
+                        return
+
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                for number in range(12):
+                    nursery.start_soon(come, number)
+        numbers = [number for ids in given.values() for number in ids]
+        assert sorted(numbers) == list(range(72))

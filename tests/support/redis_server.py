@@ -32,9 +32,17 @@ class RedisServer:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
 
-    def launch(self, options: Sequence[str] = (), program: str = "redis-server") -> None:
+    def launch(
+        self,
+        options: Sequence[str] = (),
+        program: str = "redis-server",
+        config: Path | None = None,
+    ) -> None:
         """Start it; does not wait."""
-        command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command = [program, *([] if config is None else [str(config)])]
+        command += ["--port", str(self.port), "--bind", "127.0.0.1"]
+        if config is None:
+            command += ["--save", ""]
         with (self._directory / f"redis-{self.port}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--dir", str(self._directory), *options], stdout=log, stderr=log
@@ -48,7 +56,7 @@ class RedisServer:
     async def until_up(self) -> None:
         """Wait until it answers."""
         with trio.fail_after(UP_WITHIN):
-            while self.ask("PING") != b"+PONG\r\n":
+            while not self.ask("PING").startswith((b"+PONG", b"-NOAUTH")):
                 await trio.sleep(0.02)
 
     def ask(self, *words: str) -> bytes:

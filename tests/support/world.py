@@ -101,6 +101,8 @@ class World:
         self.client_identity = DtlsIdentity(self.network.entropy)
         self.clients: list[Client] = []
         self.relays: list[RelayHost] = []
+        self.cache: dict[FlowKey, Route] = {}
+        """What the flow cache has; it answers at once."""
         self.transceivers: list[TransceiverHost] = []
         self.relay = RelayHost(self)
         self.transceiver = TransceiverHost(self, Epoch(1))
@@ -412,6 +414,12 @@ class RelayHost:
                         self.handle(expired)
                 case relay_core.Dropped():
                     self.refused.append(output)
+                case relay_core.KeepRoute(key, route):
+                    world.cache[key] = route
+                case relay_core.ForgetRoute(key):
+                    world.cache.pop(key, None)
+                case relay_core.LookUp(key):
+                    self.handle(relay_core.RouteFound(key, world.cache.get(key)))
                 case relay_core.FlowAssured():
                     pass
                 case _:

@@ -7,12 +7,22 @@ is raised. Whatever a server answers that is not what such a server answers is S
     <prefix>:{<cluster>}:hosts   hash, host -> what it is               written when that changes
     <prefix>:{<cluster>}:ids     hash, number -> "host expiry"          see core/lease.py
     <prefix>:clusters            set of cluster numbers
+    <prefix>:f:<flow key>        route of a flow                        see core/flows.py
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+import ssl
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -54,6 +64,7 @@ class Store:
     def __init__(self, client: _Client, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
+        self._flows = f"{prefix}:f:".encode()
 
     async def beat(
         self, cluster: ClusterId, own: HostId, beat: bytes, what: bytes | None
@@ -119,6 +130,29 @@ class Store:
             raise StoreFailed("nonsense", "the lease is no list of numbers")
         return [int(each) for each in reply if type(each) is int]
 
+    async def write(self, flows: Mapping[bytes, bytes | None], kept: int) -> None:
+        """Keep these flows for so many seconds; forget those without a value."""
+
+        def ask(pipe: _Pipe) -> list[Awaitable[Any]]:
+            return [
+                pipe.delete([self._flow(key)])
+                if value is None
+                else pipe.set(self._flow(key), value, ex=kept)
+                for key, value in flows.items()
+            ]
+
+        await self._pipeline(ask)
+
+    async def find(self, keys: Sequence[bytes]) -> Sequence[object]:
+        """The values of these flows, in their order."""
+        found = await self._within(lambda: self._client.mget([self._flow(key) for key in keys]))
+        if len(found) != len(keys):
+            raise StoreFailed("nonsense", "other flows than were asked for")
+        return found
+
+    def _flow(self, key: bytes) -> bytes:
+        return self._flows + key
+
     async def _pipeline(self, ask: Callable[[_Pipe], Collection[Awaitable[Any]]]) -> list[Any]:
         async def run() -> list[Any]:
             async with self._client.pipeline(transaction=False) as pipe:
@@ -159,34 +193,36 @@ async def open_store(place: RedisPlace, password: str, prefix: str) -> AsyncIter
 
 @asynccontextmanager
 async def _client(place: RedisPlace, password: str) -> AsyncIterator[_Client]:
-    secret: dict[str, Any] = {"password": password or None, "username": place.user or None}
+    timed: dict[str, Any] = {"stream_timeout": WITHIN, "connect_timeout": WITHIN}
+    if place.tls:
+        timed["ssl_context"] = ssl.create_default_context()
+    named: dict[str, Any] = {"password": password or None, "username": place.user or None}
     kept: dict[str, Any] = {
-        "stream_timeout": WITHIN,
-        "connect_timeout": WITHIN,
         "max_connections": CONNECTIONS,
         "retry_policy": NoRetryPolicy(),
         "verify_version": False,
         "ssl": place.tls,
-        "ssl_cert_reqs": "required" if place.tls else None,
     }
     match place.kind:
         case RedisKind.SINGLE:
             host, port = place.nodes[0]
-            async with coredis.Redis(host, port, db=place.database, **secret, **kept) as single:
+            async with coredis.Redis(
+                host, port, db=place.database, **timed, **named, **kept
+            ) as single:
                 yield single
         case RedisKind.SENTINEL:
-            sentinel = coredis.Sentinel(
-                list(place.nodes), stream_timeout=WITHIN, connect_timeout=WITHIN
-            )
+            watchers = [TCPLocation(*node) for node in place.nodes]
             async with (
-                sentinel,
-                sentinel.primary_for(place.service, db=place.database, **secret, **kept) as primary,
+                coredis.Sentinel(watchers, retry_policy=NoRetryPolicy(), **timed) as sentinel,
+                sentinel.primary_for(
+                    place.service, db=place.database, max_connections=CONNECTIONS, **named
+                ) as primary,
             ):
                 yield primary
         case RedisKind.CLUSTER:
-            nodes = [TCPLocation(host, port) for host, port in place.nodes]
+            nodes = [TCPLocation(*node) for node in place.nodes]
             members: coredis.RedisCluster[bytes] = coredis.RedisCluster(
-                startup_nodes=nodes, decode_responses=False, **secret, **kept
+                startup_nodes=nodes, decode_responses=False, **timed, **named, **kept
             )
             async with members as cluster:
                 yield cluster
@@ -235,7 +271,9 @@ def _failure(error: BaseException) -> StoreFailed:
         error = error.exceptions[0]
     if isinstance(error, StoreFailed):
         return error
-    detail = " ".join(str(error).split())[:200] or type(error).__name__
+    # In a pipeline the library puts the command in front, keys and values and all.
+    said = str(error).rpartition("caused error: ")[2]
+    detail = " ".join(said.split())[:200] or type(error).__name__
     if any(
         isinstance(cause, TimeoutError | trio.TooSlowError)
         for cause in (error, error.__cause__, error.__context__)

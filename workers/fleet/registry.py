@@ -44,6 +44,7 @@ class Registry:
         health: Health,
         log: Logger,
         *,
+        generation: int,
         everywhere: bool,
         leased: Callable[[tuple[TransceiverId, ...]], None],
         heard: Callable[[], None],
@@ -64,6 +65,8 @@ class Registry:
         self._hurry = trio.Event()
         self.store: Store | None = None
         """Open and reached, as far as is known."""
+        self.generation = generation
+        """Another one after Redis was found to have lost what was in it."""
 
     def hurry(self) -> None:
         """There is news: do not wait for the next beat."""
@@ -77,7 +80,7 @@ class Registry:
                 async with open_store(place, self._password(), self._section.prefix) as store:
                     await self._use(store)
             except StoreFailed as failure:
-                self._failed(failure)
+                self.failed(failure)
             await trio.sleep(self._health.delay)
 
     def _password(self) -> str:
@@ -94,14 +97,17 @@ class Registry:
             try:
                 again = await self._round(store)
             except StoreFailed as failure:
-                self._failed(failure)
+                self.failed(failure)
+                if str(failure) == "read_only":
+                    return  # it is the primary no longer: find out who is
                 await trio.sleep(self._health.delay)
                 continue
             if not again:
                 with trio.move_on_after(BEAT):
                     await self._hurry.wait()
 
-    def _failed(self, failure: StoreFailed) -> None:
+    def failed(self, failure: StoreFailed) -> None:
+        """A request was not fulfilled: whoever asks next asks in vain, until a beat has worked again."""
         self.store = None
         if self._health.failed(str(failure), failure.detail, trio.current_time()):
             self._log.warning("redis is away", reason=str(failure), why=failure.detail)
@@ -119,6 +125,7 @@ class Registry:
             self._log.info("redis is reached")
         self.store = store
         lost = unknown and what is None
+        self.generation += lost
         self._told = 0 if lost else beat.version
         if unknown:
             self._lease.lost(now)

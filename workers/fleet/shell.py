@@ -10,8 +10,9 @@ import trio
 
 from config.ids import HostId, TransceiverId
 from ipc.messages.fleet import Announce, FleetHost, FleetView, IdsLeased
-from ipc.messages.lifecycle import Ready
+from ipc.messages.lifecycle import Ready, cache_endpoint
 from ipc.messages.stats import FleetStats
+from workers.fleet.cache import CacheDesk
 from workers.fleet.core.health import Health
 from workers.fleet.core.hosts import STALE, Hosts, Way, lasting
 from workers.fleet.core.lease import Lease
@@ -48,6 +49,7 @@ class FleetShell:
             self._lease,
             self._health,
             worker.log,
+            generation=incarnation,
             everywhere=config.fleet.everywhere,
             leased=self._take_numbers,
             heard=self._look,
@@ -55,6 +57,8 @@ class FleetShell:
         self._numbers: tuple[TransceiverId, ...] = ()
         self._numbers_told = -math.inf
         self._seen: tuple[FleetHost, ...] = ()
+        self._cache = CacheDesk(self._registry, worker.log)
+        self._directory = worker.assignment.runtime_directory
         self._recalled = trio.Event()
         self._news = trio.Event()
         self._speak = trio.Event()
@@ -67,6 +71,7 @@ class FleetShell:
             nursery.start_soon(self._tell)
             if config.redis.url:
                 nursery.start_soon(self._registry.keep)
+                nursery.start_soon(self._cache.serve, cache_endpoint(self._directory))
             if config.fleet.listen:
                 with open_peers(config.fleet.listen, config.fleet.peers) as peers:
                     nursery.start_soon(peers.listen, self._hear_peer, self._refuse)
@@ -90,6 +95,7 @@ class FleetShell:
             fresh=sum(host.fresh for host in view),
             redis=self._health.text(trio.current_time()) if self._worker.config.redis.url else "",
             failures=dict(self._health.failures),
+            cache=self._cache.counters(),
             refused=dict(self._hosts.refused),
         )
 

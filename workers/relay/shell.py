@@ -11,22 +11,27 @@ from typing import Final, TypedDict, assert_never
 import trio
 
 from config.ids import Instant
-from ipc.messages.lifecycle import DescriptorKind, Ready
+from ipc.messages.lifecycle import DescriptorKind, Ready, cache_endpoint
 from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import RelayStats, TcpStats
 from ipc.rpc import RpcServer
 from workers.process import Worker
 from workers.relay.core.interface import (
+    CacheSeen,
     Draining,
     Dropped,
     Event,
     FlowAssured,
+    ForgetRoute,
     InstallFlow,
+    KeepRoute,
+    LookUp,
     Output,
     RaiseFlow,
     RaiseFlows,
     RemoveFlow,
     RemoveRoute,
+    RouteFound,
     SendBack,
     SendDatagram,
     SendRecord,
@@ -38,6 +43,7 @@ from workers.relay.datapath.base import Datapath, Source
 from workers.relay.datapath.choice import open_datapath
 from workers.relay.datapath.tcp import TcpDatapath
 from workers.relay.desk import AT_ONCE, Desk
+from workers.relay.line import CacheLine
 from workers.wire.ufrag import UfragKeys
 
 EVENT_BUDGET: Final = 32
@@ -66,15 +72,23 @@ class RelayShell:
     """Moves events from the datapath to the core and carries out what the core says."""
 
     def __init__(
-        self, core: Relay, datapath: Datapath, clock: Callable[[], Instant] = trio.current_time
+        self,
+        core: Relay,
+        datapath: Datapath,
+        clock: Callable[[], Instant] = trio.current_time,
+        cache: str = "",
     ) -> None:
-        """Until the supervisor has said what is live, the flows of an earlier relay say it."""
+        """Until the supervisor has said what is live, the flows of an earlier relay say it.
+
+        `cache`: where the flow cache is asked, if there is one.
+        """
         self._now = clock
         self._core = core
         self._datapath = datapath
         # Other clusters' routes are nobody's to announce: they last for as long as their flows.
         self._links = {r: link for r, link in datapath.inherited if not core.is_relay(link)}
         self._conserved = True
+        self.line = CacheLine(cache, self.hear_cache) if cache else None
         for change in route_changes({}, self._links):
             self._handle(change)
 
@@ -88,6 +102,8 @@ class RelayShell:
         for source in self._datapath.sources:
             nursery.start_soon(self.pump, source)
         nursery.start_soon(self.tick)
+        if self.line is not None:
+            nursery.start_soon(self.line.serve)
 
     async def pump(self, source: Source) -> None:
         """Serve one source for ever."""
@@ -120,6 +136,11 @@ class RelayShell:
         self._links = links
         self._datapath.flush()
 
+    def hear_cache(self, event: CacheSeen | RouteFound) -> None:
+        """The flow cache has said something."""
+        self._handle(event)
+        self._datapath.flush()
+
     def drain(self) -> None:
         """Let Global Relays look for another relay while this one still serves."""
         self._handle(Draining())
@@ -139,7 +160,8 @@ class RelayShell:
     def conserved(self) -> bool:
         """Whether the laws hold, and have held whenever somebody asked."""
         path, core = self._datapath.counters, self._core.counters
-        self._conserved = self._conserved and path.conserved() and core.conserved()
+        held = core.conserved(self._core.cache.held)
+        self._conserved = self._conserved and path.conserved() and held
         return self._conserved
 
     def totals(self) -> Totals:
@@ -157,6 +179,19 @@ class RelayShell:
             pending=self._core.pending,
             assured_total=core.assured,
         )
+
+    @property
+    def held(self) -> int:
+        """Datagrams that wait for the flow cache."""
+        return self._core.cache.held
+
+    def cache_stats(self) -> dict[str, int]:
+        """What the flow cache was asked, and what it was not told."""
+        if self.line is None:
+            return {}
+        counters = self._core.cache.counters
+        counted = {"asked": counters.asked, "found": counters.found, "missed": counters.missed}
+        return counted | self.line.lost
 
     def handle_waiting(self) -> None:
         """Let the core decide about some of what has come up."""
@@ -190,6 +225,9 @@ class RelayShell:
                     datapath.remove(output, self._now())
                 case RemoveRoute():
                     datapath.remove_route(output, self._now())
+                case KeepRoute() | ForgetRoute() | LookUp():
+                    if self.line is not None:
+                        self.line.take(output)
                 case FlowAssured() | Dropped():
                     pass  # counted by the core
                 case _:
@@ -228,7 +266,7 @@ async def serve(worker: Worker) -> None:
         ) as (datapath, note),
         _open_tcp(worker) as tcp_path,
     ):
-        shell = RelayShell(_core(worker, datapath), datapath)
+        shell = RelayShell(_core(worker, datapath), datapath, cache=_cache_of(worker))
         tcp = None if tcp_path is None else RelayShell(_core(worker, tcp_path), tcp_path)
         shells = [shell] if tcp is None else [shell, tcp]
         worker.set_load(lambda: sum(each.flows for each in shells))
@@ -237,6 +275,8 @@ async def serve(worker: Worker) -> None:
                 worker=assignment.name,
                 usage=worker.usage(),
                 conserved=all(each.conserved for each in shells),
+                held=shell.held,
+                cache=shell.cache_stats(),
                 tcp=_tcp_stats(tcp, tcp_path) if tcp is not None and tcp_path is not None else None,
                 **shell.totals(),
             )
@@ -255,6 +295,12 @@ async def serve(worker: Worker) -> None:
         if worker.releasing.is_set():
             for each in shells:
                 each.release()
+
+
+def _cache_of(worker: Worker) -> str:
+    """Where the flow cache is asked. A connection ends with its host, so only UDP has one."""
+    redis = worker.config.redis
+    return cache_endpoint(worker.assignment.runtime_directory) if redis.url and redis.cache else ""
 
 
 def _core(worker: Worker, datapath: Datapath) -> Relay:

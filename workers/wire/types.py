@@ -29,6 +29,7 @@ class DropReason(Enum):
     STALE_LABEL = "stale_label"
     UNKNOWN_PEER = "unknown_peer"
     TOMBSTONE = "tombstone"
+    LOOKUP_FAILED = "lookup_failed"
     # bounds
     UPCALLS_FULL = "upcalls_full"
     PENDING_FULL = "pending_full"
@@ -37,6 +38,8 @@ class DropReason(Enum):
     UFRAG_LIMIT = "ufrag_limit"
     ROUTE_LIMIT = "route_limit"
     QUEUE_FULL = "queue_full"
+    LOOKUP_LIMIT = "lookup_limit"
+    HOLD_FULL = "hold_full"
     AMPLIFICATION_LIMIT = "amplification_limit"
     PATHS_FULL = "paths_full"
     # the session

@@ -23,8 +23,8 @@ LEASE: Final = 86_400
 RENEW: Final = 60.0
 RETRY: Final = 0.5
 """Seconds until the next try, as long as numbers are missing."""
-SETTLE: Final = 2
-"""Seconds in which an empty registry gives out nothing: four beats of those who live."""
+SETTLE: Final = 3
+"""Whole seconds in which an empty registry gives out nothing: four beats of those who live at least."""
 NONE: Final = -1
 
 SCRIPT: Final = """

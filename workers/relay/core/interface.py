@@ -81,6 +81,22 @@ class Draining(msgspec.Struct, frozen=True):
     """This relay is about to go: Global Relays are told by silence."""
 
 
+class RouteFound(msgspec.Struct, frozen=True):
+    """What the flow cache says of a flow that it was asked about."""
+
+    key: FlowKey
+    route: Route | None
+    """None if it does not know the flow."""
+
+
+class CacheSeen(msgspec.Struct, frozen=True):
+    """How it is with the flow cache."""
+
+    there: bool
+    generation: int = 0
+    """Another one than before has lost everything that was in it."""
+
+
 class FlowExpired(msgspec.Struct, frozen=True):
     """An assured flow has left the datapath, for whatever reason: its slot rests, then is free.
 
@@ -91,7 +107,15 @@ class FlowExpired(msgspec.Struct, frozen=True):
 
 
 Event: TypeAlias = (
-    Upcall | IngressRecord | LinkRecord | RouteAdded | RouteRemoved | Draining | FlowExpired
+    Upcall
+    | IngressRecord
+    | LinkRecord
+    | RouteAdded
+    | RouteRemoved
+    | RouteFound
+    | CacheSeen
+    | Draining
+    | FlowExpired
 )
 
 
@@ -160,6 +184,25 @@ class RemoveRoute(msgspec.Struct, frozen=True):
     route: Route
 
 
+class KeepRoute(msgspec.Struct, frozen=True):
+    """Have it in the flow cache that this flow leads there."""
+
+    key: FlowKey
+    route: Route
+
+
+class ForgetRoute(msgspec.Struct, frozen=True):
+    """Have this flow in the flow cache no longer."""
+
+    key: FlowKey
+
+
+class LookUp(msgspec.Struct, frozen=True):
+    """Ask the flow cache about this flow; answered with RouteFound, or not at all."""
+
+    key: FlowKey
+
+
 class FlowAssured(msgspec.Struct, frozen=True):
     """A flow passed the owner's MESSAGE-INTEGRITY (for counters and events)."""
 
@@ -182,6 +225,9 @@ Output: TypeAlias = (
     | RaiseFlow
     | RaiseFlows
     | RemoveRoute
+    | KeepRoute
+    | ForgetRoute
+    | LookUp
     | FlowAssured
     | Dropped
 )

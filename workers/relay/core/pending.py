@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from config.ids import FlowKey, Instant, Route
+from ipc.messages.flows import FlowSummary
 from workers.relay.core.flow import PendingFlow
 
 LIFE: Final = 5.0
@@ -81,3 +82,18 @@ class PendingFlows:
                 continue
             self.remove(flow)
             yield flow
+
+
+def summary(flow: PendingFlow, now: Instant) -> FlowSummary:
+    """As an operator sees it."""
+    key, silence = flow.key, max(0.0, LIFE - (flow.expires - now))
+    return FlowSummary(
+        key.client,
+        key.local,
+        flow.label,
+        flow.route,
+        "pending",
+        silence,
+        flow.link,
+        transport=key.transport.name.lower(),
+    )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, assert_never
 
+import msgspec
+
 from config.ids import Endpoint, FlowKey, Instant, Route
 from ipc.messages.flows import FlowSummary
+from workers.relay.core.cache import Cache
 from workers.relay.core.classify import Answer, Check, Media, classify
+from workers.relay.core.counters import RelayCounters
 from workers.relay.core.flow import FlowState, PendingFlow
 from workers.relay.core.flowtable import FlowTable, SlotMemory
 from workers.relay.core.ingress import Ingress
 from workers.relay.core.interface import (
+    CacheSeen,
     Draining,
     Dropped,
     Event,
@@ -30,13 +33,14 @@ from workers.relay.core.interface import (
     RemoveFlow,
     RemoveRoute,
     RouteAdded,
+    RouteFound,
     RouteRemoved,
     SendBack,
     SendRecord,
     Upcall,
 )
 from workers.relay.core.limits import IntroductionLimits
-from workers.relay.core.pending import LIFE, MAX_ROUTES_PER_KEY, PendingFlows
+from workers.relay.core.pending import LIFE, MAX_ROUTES_PER_KEY, PendingFlows, summary
 from workers.relay.core.ways import (
     Neighbours,
     Way,
@@ -52,25 +56,6 @@ from workers.wire.types import DropReason, Malformed
 from workers.wire.ufrag import UfragKeys
 
 _DROPPED: Final = {reason: [Dropped(reason)] for reason in DropReason}
-
-
-@dataclass(slots=True)
-class RelayCounters:
-    """What the core has done. Law: upcalls == introduced + sum(upcalls_dropped)."""
-
-    upcalls: int = 0
-    introduced: int = 0
-    """Upcalls that went on to a transceiver, or to a relay that has it."""
-    records: int = 0
-    assured: int = 0
-    expired: int = 0
-    """Pending flows that no transceiver vouched for in time."""
-    upcalls_dropped: Counter[DropReason] = field(default_factory=Counter)
-    records_dropped: Counter[DropReason] = field(default_factory=Counter)
-
-    def conserved(self) -> bool:
-        """Whether every upcall so far has ended in exactly one way."""
-        return self.upcalls == self.introduced + self.upcalls_dropped.total()
 
 
 class Relay:
@@ -99,6 +84,7 @@ class Relay:
         self._pending = PendingFlows()
         self._ingress = Ingress(self._ways, self._table, self._pending)
         self._limits = IntroductionLimits()
+        self.cache = Cache(max_flows)
         self.counters = RelayCounters()
 
     @property
@@ -128,10 +114,15 @@ class Relay:
                 return self._add_route(route, link, now)
             case RouteRemoved(route=route):
                 return self._remove_route(route, now)
+            case RouteFound():
+                return self._found(event, now)
+            case CacheSeen():
+                return self.cache.seen(event)
             case Draining():
                 self._ingress.draining = True
                 return []
             case FlowExpired(label=label):
+                self.cache.ended(label)
                 if self._table.state(label) is FlowState.ASSURED:
                     self._table.end(label, now)
                 return []
@@ -148,31 +139,19 @@ class Relay:
     ) -> tuple[FlowSummary, ...]:
         """Some of them, or those of one client."""
         flows = (f for f in self._pending.values() if client is None or f.key.client == client)
-        return tuple(self._summary(flow, now) for flow in islice(flows, limit))
-
-    def _summary(self, flow: PendingFlow, now: Instant) -> FlowSummary:
-        key, silence = flow.key, max(0.0, LIFE - (flow.expires - now))
-        return FlowSummary(
-            key.client,
-            key.local,
-            flow.label,
-            flow.route,
-            "pending",
-            silence,
-            flow.link,
-            transport=key.transport.name.lower(),
-        )
+        return tuple(summary(flow, now) for flow in islice(flows, limit))
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` has something to do, at the earliest."""
-        due = (self._pending.next_timeout(), self._ways.clusters.next_timeout())
-        return min((at for at in due if at is not None), default=None)
+        timed = (self._pending, self._ways.clusters, self.cache)
+        return min((at for each in timed if (at := each.next_timeout()) is not None), default=None)
 
     def handle_timeout(self, now: Instant) -> list[Output]:
         """Let pending flows go that nobody vouched for; ask other clusters' relays whether they live."""
         for flow in self._pending.expired(now):
             self._table.end(flow.label, now)
             self.counters.expired += 1
+        self.counters.upcalls_dropped[DropReason.LOOKUP_FAILED] += self.cache.overdue(now)
         number, relays, dead = self._ways.clusters.ask(now)
         return [
             *(SendRecord(relay, RecordType.ECHO, 0, number, b"") for relay in relays),
@@ -209,7 +188,11 @@ class Relay:
             return self._drop_upcall(self._ways.why_not(check.route))
         if known is not None and known.route == check.route:
             self.counters.introduced += 1
-            return [*point(event, known, way), introduce(event, check.route, way, known.label)]
+            return [
+                *point(event, known, way),
+                introduce(event, check.route, way, known.label),
+                *self.cache.keep(event.key, known.label, known.route, now),
+            ]
         flow = self._pending_flow(event, check, now)
         if isinstance(flow, DropReason):
             return self._drop_upcall(flow)
@@ -277,13 +260,14 @@ class Relay:
         return [SendRecord(way.link, RecordType.DATA, 0, known.label, event.datagram)]
 
     def _recover(self, event: Upcall, now: Instant) -> list[Output]:
-        """Media of a stranger: of use only if a sibling knows its flow, and its owner agrees."""
-        route = event.sibling
+        """Media of a stranger: of use only if a sibling or the cache knows its flow, and the owner, too."""
+        pending = self._pending.of_key(event.key)
+        route = event.sibling or next((flow.route for flow in pending if flow.recovered), None)
         if route is None:
-            pending = self._pending.of_key(event.key)
-            return self._drop_upcall(
-                DropReason.PENDING_FLOW if pending else DropReason.UNKNOWN_FLOW
-            )
+            if pending:
+                return self._drop_upcall(DropReason.PENDING_FLOW)
+            outputs = self.cache.hold(event, source_of(event), now)
+            return self._drop_upcall(outputs) if isinstance(outputs, DropReason) else outputs
         way = self._ways.find(event, route)
         if way is None:
             return self._drop_upcall(self._ways.why_not(route))
@@ -301,6 +285,20 @@ class Relay:
         flow.recovered = True
         self.counters.introduced += 1
         return [_introduce_pending(event, flow, way)]
+
+    def _found(self, event: RouteFound, now: Instant) -> list[Output]:
+        """What waited goes on as if a sibling had known it, or ends in a tombstone."""
+        waited = self.cache.found(event)
+        if not waited:
+            return []
+        route = event.route
+        if route is not None and self._ways.find(waited[0], route) is not None:
+            known = (msgspec.structs.replace(upcall, sibling=route) for upcall in waited)
+            return [output for upcall in known for output in self._recover(upcall, now)]
+        reason = DropReason.LOOKUP_FAILED if route is None else self._ways.why_not(route)
+        self.counters.upcalls_dropped[reason] += len(waited)
+        waits = self._pending.of_key(event.key)
+        return [*(() if waits else self.cache.bury(event.key, self._table, now)), Dropped(reason)]
 
     def _drop_upcall(self, reason: DropReason) -> list[Output]:
         self.counters.upcalls_dropped[reason] += 1
@@ -347,7 +345,7 @@ class Relay:
         match event.type:
             case RecordType.DATA:
                 if event.flags & FLAG_ASSURED and self._may_install(flow, event.flags):
-                    return self._assure(flow, event)
+                    return self._assure(flow, event, now)
                 if not event.payload:
                     return self._drop_record(DropReason.EMPTY)
                 if not flow.may_return(len(event.payload)):
@@ -355,7 +353,8 @@ class Relay:
                 flow.returned += len(event.payload)
                 return [to_client(flow.key, event.flags, event.payload)]
             case RecordType.FORGET | RecordType.UNKNOWN:
-                return [*self._refuse(flow, event.peer, now), *forget_too(flow.key)]
+                over = self.cache.drop(flow.key) if flow.recovered else []
+                return [*self._refuse(flow, event.peer, now), *forget_too(flow.key), *over]
             case RecordType.INTRO | RecordType.ROUTED | RecordType.ECHO:
                 return self._drop_record(DropReason.UNSUPPORTED)
             case _:
@@ -370,7 +369,8 @@ class Relay:
             case RecordType.UNKNOWN if event.peer in self._ways.clusters:
                 return [RaiseFlow(event.label)]  # a relay knows nothing but what it has been told
             case RecordType.FORGET | RecordType.UNKNOWN:
-                return [RemoveFlow(event.label), *forget_too(event.flow)]
+                over = self.cache.drop(event.flow)
+                return [RemoveFlow(event.label), *forget_too(event.flow), *over]
             case RecordType.INTRO | RecordType.ROUTED | RecordType.ECHO:
                 return self._drop_record(DropReason.UNSUPPORTED)
             case _:
@@ -382,7 +382,7 @@ class Relay:
             return True
         return self._table.state(flow.rival) is not FlowState.ASSURED
 
-    def _assure(self, flow: PendingFlow, event: LinkRecord) -> list[Output]:
+    def _assure(self, flow: PendingFlow, event: LinkRecord, now: Instant) -> list[Output]:
         self._pending.remove(flow)
         self._table.assure(flow.label)
         for sibling in self._pending.of_key(flow.key):
@@ -392,6 +392,7 @@ class Relay:
         outputs: list[Output] = [
             InstallFlow(flow.key, flow.label, flow.route, event.peer),
             FlowAssured(flow.key, flow.route),
+            *self.cache.keep(flow.key, flow.label, flow.route, now, recovered=flow.recovered),
         ]
         if event.payload or flow.key.label is not None:
             outputs.append(to_client(flow.key, event.flags, event.payload))

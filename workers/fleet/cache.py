@@ -1,0 +1,86 @@
+"""The desk where relays have flows written and ask about strangers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from config.ids import Route
+from ipc.log import Logger
+from ipc.messages import Message
+from ipc.messages.admin import Failure
+from ipc.messages.fleet import CacheReply, CacheRequest
+from ipc.rpc import RpcServer
+from workers.fleet.core.flows import KEPT, Behind, encode_route, parse_route
+from workers.fleet.redis import StoreFailed
+from workers.fleet.registry import Registry
+
+EVERY: Final = 0.05
+"""Seconds between two batches: what is younger is lost with this process or with Redis."""
+ANSWER_WITHIN: Final = 0.2
+"""Seconds after which a relay has no use for an answer."""
+
+
+class CacheDesk:
+    """Answers at once if Redis is away, else within ANSWER_WITHIN."""
+
+    def __init__(self, registry: Registry, log: Logger) -> None:
+        self._registry = registry
+        self._log = log
+        self._behind = Behind()
+
+    def counters(self) -> dict[str, int]:
+        """Totals, and how much waits."""
+        return {**self._behind.counters, "waiting": len(self._behind)}
+
+    async def serve(self, endpoint: str) -> None:
+        """For ever."""
+        with RpcServer(endpoint, log=self._log, within=1.0) as server:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write)
+                await server.serve(self._answer)
+
+    async def _answer(self, request: Message) -> Message:
+        if not isinstance(request, CacheRequest):
+            return Failure(f"{type(request).__name__} is not asked here")
+        self._behind.add(request.keep, request.forget)
+        routes = await self._find(request.find) if request.find else ()
+        generation = self._registry.generation
+        if self._registry.store is None or routes is None:
+            return CacheReply(False, generation)
+        return CacheReply(True, generation, routes)
+
+    async def _find(self, keys: tuple[bytes, ...]) -> tuple[Route | None, ...] | None:
+        store = self._registry.store
+        if store is None:
+            return None
+        try:
+            with trio.fail_after(ANSWER_WITHIN):
+                values = await store.find(keys)
+        except trio.TooSlowError:
+            self._registry.failed(StoreFailed("timeout", "a flow was not found in time"))
+            return None
+        except StoreFailed as failure:
+            self._registry.failed(failure)
+            return None
+        routes = tuple(map(parse_route, values))
+        found = sum(route is not None for route in routes)
+        self._behind.counters["found"] += found
+        self._behind.counters["missed"] += len(routes) - found
+        return routes
+
+    async def _write(self) -> None:
+        while True:
+            await trio.sleep(EVERY)
+            while (store := self._registry.store) is not None and len(self._behind):
+                batch = self._behind.batch()
+                try:
+                    await store.write(
+                        {key: route and encode_route(route) for key, route in batch.items()}, KEPT
+                    )
+                except StoreFailed as failure:
+                    self._behind.again(batch)
+                    self._registry.failed(failure)
+                    break
+                self._behind.written(batch)
