@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -40,7 +40,7 @@ listen = []
 [supervisor]
 runtime_directory = "{directory}"
 state_directory = "{directory}/state"
-drain_timeout = 0.0
+drain_timeout = {drain_timeout}
 [log]
 level = "warning"
 """
@@ -53,10 +53,17 @@ _LAUNCH: Final = (
 class Appliance:
     """Its status, its CPU, and a caller against it."""
 
-    def __init__(self, process: subprocess.Popen[str], directory: Path) -> None:
+    def __init__(self, start: Callable[[], subprocess.Popen[str]], directory: Path) -> None:
         self.directory = directory
         """Its configuration (tandem.toml), its sockets and its state."""
-        self._process = process
+        self._start = start
+        self._process = start()
+
+    def kill(self) -> None:
+        """End the supervisor with SIGKILL, and start another as a service manager would."""
+        self._process.kill()
+        self._process.wait()
+        self._process = self._start()
 
     @property
     def pid(self) -> int:
@@ -84,7 +91,7 @@ class Appliance:
                     return
             except (RpcTimeout, RpcFailed, Unreachable):
                 pass
-            time.sleep(0.05)
+            time.sleep(0.01)
         raise SystemExit("the appliance was not ready in time")
 
     def worker(self, role: str) -> WorkerStatus:
@@ -149,16 +156,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def launched(sections: str, python: str = "") -> Iterator[Appliance]:
+def launched(sections: str, python: str = "", drain_timeout: float = 0.0) -> Iterator[Appliance]:
     """An appliance that is ready, ended behind you, however we end.
 
     `sections`: its [relay] and [transceiver]. `python`: a shell script that its workers are started with,
-    in which "{python}" is the real one.
+    in which "{python}" is the real one. `drain_timeout`: of its supervisor.
     """
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as name:
         directory = Path(name)
         config, script = directory / "tandem.toml", directory / "python"
-        config.write_text(sections + _QUIET.format(directory=directory))
+        quiet = _QUIET.format(directory=directory, drain_timeout=drain_timeout)
+        config.write_text(sections + quiet)
         interpreter = sys.executable
         if python:
             script.write_text(python.format(python=sys.executable))
@@ -166,13 +174,15 @@ def launched(sections: str, python: str = "") -> Iterator[Appliance]:
             interpreter = str(script)
         launch = [sys.executable, "-c", _LAUNCH, interpreter, "run", "-c", str(config)]
         environment = {**os.environ, "PYTHONPATH": str(_TREE)}
-        with started(
-            ["setpriv", "--pdeathsig", "TERM", *launch],
-            stdout=subprocess.DEVNULL,
-            cwd=_TREE,
-            env=environment,
-        ) as process:
-            appliance = Appliance(process, directory)
+
+        with ExitStack() as stack:
+
+            def start() -> subprocess.Popen[str]:
+                command = ["setpriv", "--pdeathsig", "TERM", *launch]
+                options = {"stdout": subprocess.DEVNULL, "cwd": _TREE, "env": environment}
+                return stack.enter_context(started(command, **options))
+
+            appliance = Appliance(start, directory)
             appliance.wait_ready()
             yield appliance
 

@@ -1,8 +1,8 @@
 """`python -m bench.fault_calls URL COUNT SECONDS`: calls as `tandem call` makes them, with their gaps.
 
 Prints a line when all are connected, and at the end one JSON object: sessions_failed, packets_lost,
-errors, and for each call the times (of the monotonic clock, which all processes share) at which its
-echoes came. SIGINT ends the calls early.
+errors, and for each call its session and the times (of the monotonic clock, which all processes share) at
+which its echoes came, with their numbers. SIGINT ends the calls early.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import trio
 from config.ids import Instant
 from workers.caller.call import Call
 from workers.caller.echoes import Echoes
+from workers.caller.exchange import Placed
 from workers.caller.lines import Line
 from workers.caller.phone import Phone, Plan
+from workers.caller.report import CallReport
 from workers.caller.source import Source
 from workers.transceiver.core.interface import IceCredentials
 from workers.transceiver.core.offer import Answer
@@ -28,9 +30,13 @@ class _Timed(Echoes):
     def __init__(self) -> None:
         super().__init__()
         self.times: list[float] = []
+        self.numbers: list[int] = []
+        self.session = ""
 
     def came(self, index: int | None, media_time: float, now: Instant) -> None:
-        self.times.append(round(time.monotonic(), 4))
+        if index is not None:
+            self.times.append(round(time.monotonic(), 4))
+            self.numbers.append(index)
         super().came(index, media_time, now)
 
 
@@ -51,6 +57,11 @@ class _TimedPhone(Phone):
         call.echoes = timed = _Timed()
         self.echoes.append(timed)
         return call
+
+    async def _talk(self, line: Line, placed: Placed, http: float) -> CallReport:
+        if line.call is not None and isinstance(line.call.echoes, _Timed):
+            line.call.echoes.session = placed.resource.rpartition("/")[2]
+        return await super()._talk(line, placed, http)
 
 
 async def _hear_signal(phone: Phone) -> None:
@@ -83,7 +94,9 @@ def main(url: str, count: int, seconds: float, rate: float = 50.0) -> None:
         "packets_lost": report.lost,
         "packets_sent": report.sent,
         "errors": dict(report.errors),
+        "sessions": [timed.session for timed in phone.echoes],
         "arrivals": [timed.times for timed in phone.echoes],
+        "numbers": [timed.numbers for timed in phone.echoes],
     }
     print(json.dumps(found))
 

@@ -1,5 +1,7 @@
 """`python -m bench.faults relay`: what live media lose when relays die, are replaced, or are flooded.
 `python -m bench.faults flood --seconds 60`: the flood alone, for longer (bench/fault_flood.py).
+`python -m bench.faults appliance`: any process of an appliance dies, and what it takes while nobody calls
+(bench/fault_appliance.py). What follows is of the first.
 
 One appliance with two relays. Through a stand-in transceiver go 20,000 datagrams a second of a thousand
 established flows; through a real one, at the same time, live calls as `tandem call` makes them.
@@ -31,6 +33,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from bench import fault_appliance
 from bench.appliance import free_port
 from bench.fault_figures import fell_silent, gap, lost, moved
 from bench.fault_flood import flood
@@ -195,11 +198,11 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", choices=["relay", "flood"])
+    parser.add_argument("what", choices=["relay", "flood", "appliance"])
     parser.add_argument("--seconds", type=float, default=60.0, help="of `flood`")
     parser.add_argument("--rate", type=int, default=FLOOD_RATE, help="of `flood`, a second")
     parser.add_argument("--nice", type=int, default=0, help="of `flood`: of appliance and load")
-    parser.add_argument("--quick", action="store_true", help="5 kills and a flood of 8 s")
+    parser.add_argument("--quick", action="store_true", help="under 50 s")
     parser.add_argument("--json", action="store_true", help="print nothing but one JSON object")
     arguments = parser.parse_args()
 
@@ -210,6 +213,10 @@ def main() -> None:
     quick = arguments.quick
     if arguments.what == "flood":
         found = measure_flood(arguments.rate, arguments.seconds, arguments.nice, log)
+    elif arguments.what == "appliance":
+        found = fault_appliance.measure(
+            calls=50 if quick else 100, idle_seconds=5.0 if quick else 30.0, log=log
+        )
     else:
         found = measure(kills=5 if quick else 10, flood_seconds=8.0 if quick else 60.0, log=log)
     print(json.dumps(found, indent=None if arguments.json else 2))

@@ -18,6 +18,7 @@
 #define TICK_MS 100
 #define TOMBSTONE_TICKS (30 * 1000 / TICK_MS)
 #define SWEEP_MS 25         /* little and often, so that a million flows which end at once keep no datagram waiting */
+#define REST_MS 200         /* between two looks at an empty table: nothing in it can fall silent */
 #define SWEEP_SHARE 256     /* a sweep looks at this fraction of the table */
 #define SWEEP_LEAST 256
 #define SWEEP_MOST 1024     /* flows that one sweep takes out, which costs more than a look */

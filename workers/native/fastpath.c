@@ -349,7 +349,7 @@ static void *run(void *argument) {
     fds[n] = (struct pollfd){ f->wake_fd, POLLIN, 0 };
     while (atomic_load_explicit(&f->running, memory_order_acquire)) {
         uint64_t ready = 0;
-        poll(fds, n + 1, f->removal_count ? 0 : SWEEP_MS);
+        poll(fds, n + 1, f->removal_count ? 0 : kept_used(&f->kept) ? SWEEP_MS : REST_MS);
         for (int i = 0; i < n; i++) {
             ready |= (uint64_t)(fds[i].revents != 0) << i;        /* reading clears an error */
             if (fds[i].revents & POLLNVAL) fds[i].fd = -1;         /* but nothing this one: it would spin */

@@ -402,7 +402,8 @@ async def serve(worker: Worker) -> None:
             nursery.start_soon(transceiver.pump)
             nursery.start_soon(transceiver.follow_relays)
             nursery.start_soon(rpc.serve, transceiver.answer)
-            nursery.start_soon(transceiver.keep_links)
+            if links:
+                nursery.start_soon(transceiver.keep_links)
             await worker.ready(Ready(link=Endpoint(*address), rpc=rpc.endpoint, datapath=note))
             try:
                 await transceiver.drain()
