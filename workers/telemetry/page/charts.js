@@ -113,6 +113,8 @@ export class Chart {
       const x = this.x(this.until - back * 60_000);
       const anchor = back === 0 ? "end" : back > span - 0.01 ? "start" : "middle";
       if (this.small && back && back < span) continue;
+      const crowded = this.x(this.until) - this.x(this.until - step * 60_000) < 75;
+      if (anchor === "start" && crowded) continue; // it would run into its neighbour
       svg("text", { x, y: bottom + 14, "text-anchor": anchor }, this.picture).textContent =
         back === 0 ? "now" : step < 1 ? `−${back * 60} s` : `−${back} min`;
     }
