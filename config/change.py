@@ -43,6 +43,7 @@ _LIVE: Final = (
     "relay.receive_buffer",
     "transceiver.workers",  # added beside the others, or let go when their sessions have ended
     "supervisor.drain_timeout",
+    "admin.clients",
     "supervisor.roll_timeout",
     "supervisor.spares",
 )
@@ -120,6 +121,7 @@ _RESTART: Final = (
     "redis.password_file",
     "redis.prefix",
     "redis.cache",
+    "admin.listen",
     "supervisor.runtime_directory",
     "supervisor.state_directory",
     "ops.listen",

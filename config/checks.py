@@ -389,6 +389,19 @@ def _redis(config: Config) -> Iterator[Finding]:
         yield Finding(("redis", "password_file"), "must not contain a zero byte")
 
 
+def _admin(config: Config) -> Iterator[Finding]:
+    section = config.admin
+    if not section.listen:
+        return
+    path: KeyPath = ("admin", "listen")
+    yield from listeners(path, section.listen)
+    for index, endpoint in enumerate(section.listen):
+        if not endpoint.port:
+            yield Finding((*path, index), "port 0 is not in 1-65535")
+    if not section.clients:
+        yield Finding(path, "needs admin.clients: nobody could come in (tandem keys curve)")
+
+
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _relay_listen,
     _relay_listen_tcp,
@@ -409,4 +422,5 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _what_a_fleet_needs,
     _redis,
     _directories,
+    _admin,
 )

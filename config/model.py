@@ -5,11 +5,20 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+)
 
 from config.ids import ClusterId, Endpoint
 
@@ -56,6 +65,15 @@ _Whole = Annotated[int, Strict()]
 _Number = Annotated[float, Strict()]
 _Text = Annotated[str, Strict()]
 _Switch = Annotated[bool, Strict()]
+
+
+_CURVE_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # 32 bytes in Z85
+
+
+def _curve_key(value: str) -> str:
+    if not _CURVE_KEY.fullmatch(value):
+        raise ValueError("must be a public key: the 40 characters that `tandem keys curve` prints")
+    return value
 
 
 class _Section(BaseModel):
@@ -340,13 +358,22 @@ class OpsSection(_Section):
     """Addresses of `/metrics` and the ops page. Empty: neither. Whoever reaches them may look."""
 
 
+class AdminSection(_Section):
+    """Operators on other hosts (`tandem --connect`); those of this host come by its runtime directory."""
+
+    listen: tuple[EndpointField, ...] = ()
+    """Addresses where they come in, over TCP and encrypted by CURVE. Empty: nowhere."""
+    clients: dict[_Text, Annotated[_Text, AfterValidator(_curve_key)]] = {}
+    """Name -> public key (`tandem keys curve`) of each who may do there whatever an operator may."""
+
+
 class LogSection(_Section):
     """Log lines, to standard error."""
 
     level: LogLevel = LogLevel.INFO
     """debug, info, warning or error."""
     format: LogFormat = LogFormat.AUTO
-    """console, json, or auto: console on a terminal, fields for journald under systemd, else json."""
+    """console, json, or auto: console on a terminal."""
 
 
 class Config(_Section):
@@ -365,6 +392,7 @@ class Config(_Section):
     redis: RedisSection = RedisSection()
     supervisor: SupervisorSection = SupervisorSection()
     ops: OpsSection = OpsSection()
+    admin: AdminSection = AdminSection()
     log: LogSection = LogSection()
 
     @property

@@ -1,7 +1,4 @@
-"""Log lines to standard error or to journald, by structlog alone, without ever blocking the event loop.
-
-Where standard error is journald's, lines go to it as fields (journal.py), or, if another format was asked
-for, as text with the priority in front. Of one event there are so many lines a second (line_limit.py).
+"""Log lines to standard error, by structlog alone, without ever blocking the event loop.
 
 Standard error is often a pipe or journald's socket, shared with the parent and the siblings. A stuck
 reader would stop the loop at the next line; O_NONBLOCK on the shared open file would surprise everyone
@@ -16,12 +13,9 @@ import select
 import socket
 import stat
 import sys
-import time
 from typing import Any, Final, TypeAlias, cast
 
 from config.model import LogFormat, LogLevel, LogSection
-from ipc.journal import PRIORITIES, JournalWriter, encode_fields, fields_of, is_journal
-from ipc.line_limit import LineLimit
 
 # structlog would import rich for tracebacks that we never print: a fifth of a worker's start-up. Where
 # nobody else has use for it, this one import does without.
@@ -126,27 +120,18 @@ class LineWriter:
         self._fd = -1
 
 
-def open_log(
-    section: LogSection, worker: str, *, writer: LineWriter | JournalWriter | None = None
-) -> Logger:
+def open_log(section: LogSection, worker: str, *, writer: LineWriter | None = None) -> Logger:
     """A logger whose lines carry `worker` and `pid`; level and format from the configuration."""
-    under_journal = writer is None and is_journal(
-        _STANDARD_ERROR, os.environ.get("JOURNAL_STREAM", "")
-    )
-    writer = writer or _open_writer(section, under_journal)
+    writer = writer or LineWriter()
     console = section.format is LogFormat.CONSOLE or (
         section.format is LogFormat.AUTO and writer.is_terminal
     )
     processors: list[Processor] = [
         structlog.processors.add_log_level,
-        _limit_lines(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _say_drops(writer),
     ]
-    if isinstance(writer, JournalWriter):
-        processors.append(structlog.processors.format_exc_info)
-        processors.append(_as_datagram)
-    elif console:
+    if console:
         processors.append(
             structlog.dev.ConsoleRenderer(
                 colors=writer.is_terminal,
@@ -156,8 +141,6 @@ def open_log(
     else:
         processors.append(structlog.processors.format_exc_info)
         processors.append(structlog.processors.JSONRenderer())
-    if under_journal and not isinstance(writer, JournalWriter):
-        processors.append(_with_priority)
     logger: Logger = structlog.wrap_logger(
         writer,
         processors=processors,
@@ -169,39 +152,7 @@ def open_log(
     return logger.bind()
 
 
-def _open_writer(section: LogSection, under_journal: bool) -> LineWriter | JournalWriter:
-    if under_journal and section.format is LogFormat.AUTO:
-        try:
-            return JournalWriter()
-        except OSError:  # hidden from us by a sandbox of somebody's making
-            pass
-    return LineWriter()
-
-
-def _as_datagram(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
-    return encode_fields(fields_of(event))
-
-
-def _with_priority(_logger: WrappedLogger, method: str, line: Any) -> str:
-    """As journald takes it from a pipe (sd-daemon(3))."""
-    return f"<{PRIORITIES.get('error' if method == 'exception' else method, 6)}>{line}"
-
-
-def _limit_lines() -> Processor:
-    limit = LineLimit()
-
-    def processor(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        left_out = limit.admit(str(event["event"]), time.monotonic())
-        if left_out is None:
-            raise structlog.DropEvent
-        if left_out:
-            event["left_out"] = left_out
-        return event
-
-    return processor
-
-
-def _say_drops(writer: LineWriter | JournalWriter) -> Processor:
+def _say_drops(writer: LineWriter) -> Processor:
     def processor(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         if writer.unsaid:
             event["lines_dropped"] = writer.unsaid

@@ -21,10 +21,11 @@ import trio
 
 from ipc.closing import Closing
 from ipc.codec import CodecError, decode, encode
+from ipc.curve import ClientCurve
 from ipc.log import Logger
 from ipc.messages import Message
 from ipc.messages.admin import Failure
-from ipc.zmq_trio import Frames, Pattern, ZmqSocket, request_blocking
+from ipc.zmq_trio import EndpointError, Frames, Pattern, ZmqSocket, request_blocking
 
 Handler = Callable[[Message], Awaitable[Message]]
 """Makes the reply of a request. What it raises becomes a Failure and a log line."""
@@ -35,6 +36,7 @@ HANDLER_DEADLINE: Final = 30.0
 """Seconds a handler may take; longer is a bug that would use up the slots of the server."""
 _CALL: Final = struct.Struct(">QQ")
 """Its number, and in CLOCK_MONOTONIC's ns, which all processes of a host share, when it is too late."""
+_NEVER: Final = (1 << 64) - 1
 _MAX_WHY: Final = 2000
 
 
@@ -61,7 +63,11 @@ class RpcServer(Closing):
         limit: int = MAX_CONCURRENT,
         within: float = HANDLER_DEADLINE,
         mode: int = 0o600,
+        secret: str = "",
     ) -> None:
+        """`secret`: of CURVE, without which nobody but this host's own may be let in."""
+        if not secret and not endpoint.startswith(("ipc://", "inproc://")):
+            raise EndpointError(f"{endpoint}: other hosts may come only with CURVE")
         self.endpoint = endpoint
         self.malformed = 0
         """Requests that were no message."""
@@ -80,6 +86,8 @@ class RpcServer(Closing):
         self._closed = False
         self._socket = ZmqSocket(Pattern.ROUTER)
         try:
+            if secret:
+                self._socket.demand_curve(secret)
             self._socket.bind(endpoint, mode=mode)
         except BaseException:
             self._socket.close()
@@ -256,13 +264,17 @@ def _accept(data: bytes) -> Message:
     return reply
 
 
-def call_blocking(endpoint: str, message: Message, within: float) -> Message:
+def call_blocking(
+    endpoint: str, message: Message, within: float, curve: ClientCurve | None = None
+) -> Message:
     """One call without trio, for command-line programs.
 
     Raises ipc.zmq_trio.Unreachable or its NotAllowed at once if nobody listens, RpcTimeout, RpcFailed.
     """
+    # Another host's clock is another one: there a call is never too late.
+    name = _CALL.pack(0, _NEVER) if curve is not None else _name(0, within)
     try:
-        frames = request_blocking(endpoint, [_name(0, within), encode(message)], within)
+        frames = request_blocking(endpoint, [name, encode(message)], within, curve)
     except TimeoutError:
         raise RpcTimeout(
             f"{endpoint}: no reply to {type(message).__name__} within {within:g} s"

@@ -26,9 +26,11 @@ from typing import Final
 
 import trio
 import zmq
+from zmq.utils import z85
 
 from ipc.closing import Closing
 from ipc.codec import MAX_MESSAGE
+from ipc.curve import ClientCurve, KeyPair
 from ipc.socket_file import EndpointError as EndpointError
 from ipc.socket_file import EndpointInUse as EndpointInUse
 from ipc.socket_file import SocketFile, ipc_path
@@ -38,6 +40,9 @@ Frames = list[bytes]
 
 DEFAULT_HWM: Final = 1000
 """Messages queued per direction and peer."""
+_DOMAIN: Final = b"tandem"
+_REFUSED: Final = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+_NOT_TALKED: Final = int(_REFUSED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 _RECONNECT_MS: Final = 50
 _RECONNECT_MAX_MS: Final = 1000
 _NOWAIT: Final = zmq.DONTWAIT
@@ -148,6 +153,14 @@ class ZmqSocket(Closing):
         self._monitor: zmq.Socket[bytes] | None = None
         self._places: list[SocketFile] = []
 
+    def demand_curve(self, secret: str) -> None:
+        """Before `bind`: let in only clients whose keys a `Door` of this process knows."""
+        self._raw.setsockopt(zmq.CURVE_SERVER, 1)
+        self._raw.setsockopt(zmq.CURVE_SECRETKEY, secret.encode())
+        # Without this libzmq lets everybody in as long as nobody answers for the door.
+        self._raw.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN)
+        self._raw.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+
     # -- where --------------------------------------------------------------------------------------
 
     def bind(self, endpoint: str, *, mode: int = 0o600) -> None:
@@ -157,6 +170,7 @@ class ZmqSocket(Closing):
         """
         try:
             if (path := ipc_path(endpoint)) is None:
+                self._raw.setsockopt(zmq.IPV6, int("[" in endpoint))
                 self._raw.bind(endpoint)
                 return
             place = SocketFile(path, mode)
@@ -336,29 +350,74 @@ class ZmqSocket(Closing):
                     self._senders.unpark()
 
 
-def request_blocking(endpoint: str, frames: Sequence[bytes], within: float) -> Frames:
+def make_key_pair() -> KeyPair:
+    """A new one for CURVE."""
+    public, secret = zmq.curve_keypair()
+    return KeyPair(public.decode(), secret.decode())
+
+
+def key_pair_of(secret: str) -> KeyPair:
+    """With the public key that belongs to a secret one."""
+    return KeyPair(zmq.curve_public(secret.encode()).decode(), secret)
+
+
+def encode_key(key: bytes) -> str:
+    """32 bytes as text."""
+    return z85.encode(key).decode()
+
+
+def request_blocking(
+    endpoint: str, frames: Sequence[bytes], within: float, curve: ClientCurve | None = None
+) -> Frames:
     """Send one request and wait for one reply, without trio. For command-line programs.
 
-    Raises Unreachable or NotAllowed at once if nobody listens, TimeoutError after `within` seconds.
+    Raises Unreachable or NotAllowed at once if nobody listens or we may not come in, TimeoutError after
+    `within` seconds.
     """
+    deadline = time.monotonic() + within
+    _probe(endpoint, within)
+    with _threads.socket(Pattern.DEALER) as raw:
+        raw.setsockopt(zmq.IPV6, int("[" in endpoint))
+        if curve is not None:
+            raw.setsockopt(zmq.CURVE_SERVERKEY, curve.server.encode())
+            raw.setsockopt(zmq.CURVE_PUBLICKEY, curve.own.public.encode())
+            raw.setsockopt(zmq.CURVE_SECRETKEY, curve.own.secret.encode())
+        with raw.get_monitor_socket(_NOT_TALKED) as failures:
+            failures.setsockopt(zmq.LINGER, 0)
+            raw.connect(endpoint)
+            raw.send_multipart(frames)
+            waiting = zmq.Poller()
+            waiting.register(raw, zmq.POLLIN)
+            waiting.register(failures, zmq.POLLIN)
+            ready = dict(waiting.poll(max(0, int((deadline - time.monotonic()) * 1000))))
+            raw.disable_monitor()
+        if raw in ready:
+            return raw.recv_multipart()
+        if ready:
+            raise NotAllowed(f"{endpoint}: it knows another key, or not ours")
+        raise TimeoutError(f"{endpoint}: no reply within {within:g} s")
+
+
+def _probe(endpoint: str, within: float) -> None:
+    """libzmq would retry in silence; a plain connect tells what is wrong."""
+    where: str | tuple[str, int]
     path = ipc_path(endpoint)
     if path is not None:
-        # libzmq would retry in silence; a plain connect tells what is wrong.
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(within)
-            try:
-                probe.connect(os.fspath(path))
-            except TimeoutError:
-                raise
-            except PermissionError as error:
-                raise NotAllowed(f"{path}: {error.strerror}") from None
-            except OSError as error:
-                raise Unreachable(f"{path}: {error.strerror or error}") from None
-    deadline = time.monotonic() + within
-    with _threads.socket(Pattern.DEALER) as raw:
-        raw.connect(endpoint)
-        raw.send_multipart(frames)
-        left = max(0, int((deadline - time.monotonic()) * 1000))
-        if not raw.poll(left, zmq.POLLIN):
-            raise TimeoutError(f"{endpoint}: no reply within {within:g} s")
-        return raw.recv_multipart()
+        family, where, name = socket.AF_UNIX, os.fspath(path), str(path)
+    elif endpoint.startswith("tcp://"):
+        host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+        host = host.strip("[]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        where, name = (host, int(port)), endpoint
+    else:
+        return
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(within)
+        try:
+            probe.connect(where)
+        except TimeoutError:
+            raise
+        except PermissionError as error:
+            raise NotAllowed(f"{name}: {error.strerror}") from None
+        except OSError as error:
+            raise Unreachable(f"{name}: {error.strerror or error}") from None

@@ -24,6 +24,7 @@ VERBS: Final = {
     "undrain": "Take sessions again: take back `tandem drain`.",
     "reload": "Let the appliance read its configuration again.",
     "config": "Check a configuration, show what it comes to, or what a reload would do.",
+    "keys": "Show the keys that seal routes into ufrags, make a new one, or a pair for --connect.",
     "doctor": "Look for what is wrong with this host and the appliance on it, and say what to change.",
     "call": "Call a server like a browser would, and measure.",
 }

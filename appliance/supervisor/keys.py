@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from appliance.supervisor.own_keys import (
+    FIRST_ID,
+    KEY_LENGTH,
+    keep_key,
+    new_key,
+    own_keys,
+    path_of,
+)
 from appliance.supervisor.problems import CannotStart
 from config.api_keys import parse_api_keys
 from config.model import SignalingSection, UfragSection
 from config.problems import ConfigError
 
-KEY_LENGTH: Final = 16
-OWN_KEY_ID: Final = "0"
-_OWN_KEY: Final = "ufrag.key"
 _MAX_FILE: Final = 256
 _FORBIDDEN: Final = stat.S_IRWXO | stat.S_IWGRP
 
@@ -35,7 +39,13 @@ class Keyring:
     """The keys in force, and those that living transceivers have minted with: old ufrags stay readable."""
 
     def __init__(self, keys: UfragKeys) -> None:
+        self.own = keys.mint_with
+        """Id of the host's own key that mints, where the operator has named none."""
         self._keys = dict(keys.keys)
+
+    def minting(self, section: UfragSection) -> str:
+        """Id of the key for new sessions."""
+        return section.mint_with or next(iter(section.keys), self.own)
 
     @property
     def keys(self) -> dict[str, bytes]:
@@ -59,11 +69,6 @@ class Keyring:
         self._keys = kept | wanted.keys
 
 
-def minting_key(section: UfragSection) -> str:
-    """Id of the key for new sessions."""
-    return section.mint_with or next(iter(section.keys), OWN_KEY_ID)
-
-
 def load_keys(section: UfragSection, state: Path) -> UfragKeys:
     """Read the operator's keys, or the host's own, made at first use.
 
@@ -71,7 +76,7 @@ def load_keys(section: UfragSection, state: Path) -> UfragKeys:
     problem of the files.
     """
     if not section.keys:
-        return UfragKeys({OWN_KEY_ID: _own_key(state / _OWN_KEY)}, OWN_KEY_ID)
+        return _load_own(state)
     keys: dict[str, bytes] = {}
     problems: list[str] = []
     for key_id, file in section.keys.items():
@@ -83,12 +88,12 @@ def load_keys(section: UfragSection, state: Path) -> UfragKeys:
             problems.append(f"{path}: {file}: {why}")
     if problems:
         raise CannotStart(problems)
-    return UfragKeys(keys, minting_key(section))
+    return UfragKeys(keys, section.mint_with or next(iter(keys)))
 
 
 def read_keys(section: UfragSection, state: Path) -> UfragKeys:
     """As `load_keys`, but makes none: where the host has no key yet, there are none."""
-    if not section.keys and not (state / _OWN_KEY).exists():
+    if not section.keys and not path_of(state, FIRST_ID).exists():
         return UfragKeys({}, "")
     return load_keys(section, state)
 
@@ -131,28 +136,20 @@ def _read_key(path: Path) -> bytes:
     return key
 
 
-def _own_key(path: Path) -> bytes:
-    """The host's own key. Two first starts at the same time agree on one."""
+def _load_own(state: Path) -> UfragKeys:
+    """The host's own; the first is made here. Two first starts at the same time agree on one."""
+    path = state
+    keys: dict[str, bytes] = {}
     try:
-        if not path.exists():
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            write_private(draft, secrets.token_hex(KEY_LENGTH) + "\n")
-            try:
-                os.link(draft, path)
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        return _read_key(path)
+        found = own_keys(state)
+        if not found:
+            path = path_of(state, FIRST_ID)
+            keep_key(path, new_key())
+            found = own_keys(state)
+        for key in found:
+            path = key.path
+            keys[key.id] = _read_key(path)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise CannotStart([f"{path}: {why}"]) from None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only we may read, and that is on disk when this returns."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(file, "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
+    return UfragKeys(keys, found[-1].id)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from appliance.supervisor.keys import write_private
+from appliance.supervisor.own_keys import write_private
 from appliance.supervisor.problems import CannotStart
 from config.ids import ClusterId, HostId, TransceiverId
 

@@ -13,11 +13,11 @@ from appliance.supervisor.addresses import advertised
 from appliance.supervisor.binding import BoundSocket, bind_link, bind_ops
 from appliance.supervisor.core.interface import ProcessId, Spawn
 from appliance.supervisor.generations import Generations
-from appliance.supervisor.keys import Keyring, UfragKeys, minting_key
+from appliance.supervisor.keys import Keyring, UfragKeys
 from appliance.supervisor.recovered import Recovered
 from appliance.supervisor.sockets import Sockets, open_sockets
 from appliance.supervisor.tables import Tables
-from config.ids import Endpoint, HostId, Role
+from config.ids import Endpoint, HostId, Role, WorkerName
 from config.model import Config
 from ipc.handover import MAX_DESCRIPTORS
 from ipc.messages.lifecycle import (
@@ -126,6 +126,11 @@ class Outfitter:
         listening = [bound.endpoint for bound in self.sockets.tcp]
         return advertised(config.relay.tcp_advertise, listening) if listening else ()
 
+    @property
+    def minting(self) -> tuple[tuple[WorkerName, str], ...]:
+        """Living transceivers, each with the id of the key that it mints with."""
+        return tuple((process.name, key_id) for process, key_id in self._minting.items())
+
     def drop_keys(self, wanted: UfragKeys) -> None:
         """Have only these keys for ufrags, and those that living transceivers mint with."""
         self.keyring.drop(wanted, set(self._minting.values()))
@@ -143,7 +148,7 @@ class Outfitter:
         spec = spawn.spec
         self._generations.keep(spawn.process.generation)
         given, own = self._sockets(spawn)
-        minting = minting_key(spawn.config.ufrag)
+        minting = self.keyring.minting(spawn.config.ufrag)
         if spec.role is Role.TRANSCEIVER:
             self._minting[spawn.process] = minting
         try:

@@ -64,6 +64,19 @@ class Reloader:
         self._tell(reply)
         return reply
 
+    async def learn(self, keys: UfragKeys, roles: frozenset[Role]) -> str:
+        """Replace the workers of these roles, so that they have these keys, too; gives the problem."""
+        if self._busy:
+            return "another reload is not over yet"
+        self._busy = True
+        try:
+            self._outfitter.keyring.add(keys)
+            workers = desired_workers(self._config, HostFacts(usable_cpus()))
+            outcome = await self._shell.reload(ReloadRequested(self._config, workers, roles))
+        finally:
+            self._busy = False
+        return outcome.problem
+
     def compare(self, request: DiffRequest) -> ReloadReply:
         """What a reload with that file would do, and what is wrong with it; does nothing."""
         try:

@@ -28,6 +28,7 @@ from ipc.messages.admin import (
 from ipc.messages.details import FindSession
 from ipc.messages.events import WatchEvents
 from ipc.messages.flows import FlowsRequest
+from ipc.messages.keys import KeysReply, KeysRequest, RotateKeys
 from ipc.messages.sessions import EndSession
 from ipc.messages.stats import WorkerStats
 from ipc.messages.trace import TraceRequest
@@ -47,7 +48,7 @@ class AdminDesk:
 
     `status` gives the present state without the workers' own counters, `inquiry` asks the workers, `reload`
     carries out a reload, `compare` says what one would do, `cordon` sets or lifts a cordon and gives the
-    problem, if there is one, `events` has what happened.
+    problem, if there is one, `events` has what happened, `keys` those of ufrags.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class AdminDesk:
         compare: Callable[[DiffRequest], ReloadReply],
         cordon: Callable[[CordonRequested], str],
         events: EventDesk,
+        keys: Callable[[KeysRequest | RotateKeys], Awaitable[KeysReply | Failure]],
     ) -> None:
         self._status = status
         self._inquiry = inquiry
@@ -65,6 +67,7 @@ class AdminDesk:
         self._compare = compare
         self._cordon = cordon
         self._events = events
+        self._keys = keys
         self._stats: dict[str, tuple[WorkerStats, float]] = {}
 
     def keep_stats(self, message: Message) -> None:
@@ -101,6 +104,8 @@ class AdminDesk:
             case CordonRequest(workers=names, lift=lift):
                 problem = self._cordon(CordonRequested(tuple(map(WorkerName, names)), lift))
                 return Failure(why=problem) if problem else self.status()
+            case KeysRequest() | RotateKeys():
+                return await self._keys(request)
             case WatchEvents():
                 return await self._events.watch(request)
             case _:

@@ -41,6 +41,8 @@ from appliance.supervisor.orders import Orders
 from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.problems import EXIT_BUG, EXIT_UNAVAILABLE, CannotStart
 from appliance.supervisor.reload import Reloader
+from appliance.supervisor.remote import Remote
+from appliance.supervisor.rotation import KeyDesk
 from appliance.supervisor.shell import Shell
 from appliance.supervisor.sockets import usable_cpus
 from appliance.supervisor.status import AdminDesk, version
@@ -182,6 +184,15 @@ class _Appliance:
                 admin = stack.enter_context(
                     RpcServer(self._admin, log=self._log, mode=0o660, within=ADMIN_WITHIN)
                 )
+                remote = stack.enter_context(
+                    Remote(
+                        self._config.admin.listen,
+                        lambda: self._config.admin.clients,
+                        self._state_directory,
+                        within=ADMIN_WITHIN,
+                        log=self._log,
+                    )
+                )
             except EndpointError as error:
                 raise CannotStart([str(error)], EXIT_UNAVAILABLE) from None
             stack.callback(self._outfitter.close)
@@ -205,6 +216,13 @@ class _Appliance:
                     on_change=self._work_with,
                 )
                 inquiry = Inquiry(self._core.places, self._config.cluster.id, self._log)
+                keys = KeyDesk(
+                    lambda: self._config,
+                    self._state_directory,
+                    self._outfitter,
+                    reloader,
+                    self._log,
+                )
                 events = EventDesk()
                 desk = AdminDesk(
                     self._status,
@@ -213,6 +231,7 @@ class _Appliance:
                     reloader.compare,
                     shell.cordon,
                     events,
+                    keys.answer,
                 )
                 shell.on_exit, shell.on_change = desk.forget_stats, events.note_change
                 shell.on_numbers = self._membership.keep
@@ -223,6 +242,7 @@ class _Appliance:
                 nursery.start_soon(shell.keep_time)
                 nursery.start_soon(self._collect, bus, desk, events)
                 nursery.start_soon(admin.serve, desk.answer)
+                nursery.start_soon(remote.serve, desk.answer)
                 nursery.start_soon(self._start, shell)
                 await shell.finished.wait()
                 nursery.cancel_scope.cancel()

@@ -21,6 +21,7 @@ from ipc.messages.details import FindSession, SessionDetail
 from ipc.messages.events import Events, WatchEvents
 from ipc.messages.fleet import Announce, CacheReply, CacheRequest, FleetView, IdsLeased
 from ipc.messages.flows import DecodeUfrag, FlowList, FlowsRequest, ListFlows, UfragDecoded
+from ipc.messages.keys import KeysReply, KeysRequest, RotateKeys
 from ipc.messages.lifecycle import (
     Assignment,
     Claim,
@@ -116,6 +117,9 @@ Message: TypeAlias = (
     | ListFlows
     | FlowList
     | FlowsRequest
+    | KeysRequest
+    | RotateKeys
+    | KeysReply
     | WatchEvents
     | Events
     | TraceRequest

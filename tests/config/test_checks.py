@@ -342,3 +342,17 @@ def test_the_realtime_back_end_has_its_name_for_itself() -> None:
     assert not findings(realtime={"url": url}, backends={"default": "realtime"})
     (found,) = findings(realtime={"url": url}, backends={"endpoints": {"realtime": ["ipc:///x"]}})
     assert "realtime.url makes a back end of that name" in found
+
+
+KEY = "ZY7mpSjs8V.0f2OlQXORyb*Gm^Vp%d?H-sCUqmUu"
+
+
+def test_operators_elsewhere() -> None:
+    assert not findings(admin={"listen": ["0.0.0.0:7788"], "clients": {"alice": KEY}})
+    assert not findings(admin={"clients": {"alice": KEY}})
+    assert findings(admin={"listen": ["0.0.0.0:7788"]}) == [
+        "admin.listen: needs admin.clients: nobody could come in (tandem keys curve)"
+    ]
+    assert findings(admin={"listen": ["127.0.0.1:0"], "clients": {"a": KEY}}) == [
+        "admin.listen[0]: port 0 is not in 1-65535"
+    ]

@@ -21,7 +21,8 @@ import trio
 from click.testing import CliRunner
 
 from appliance.cli.main import main
-from tests.support.appliance import TREE, Appliance, running_appliance
+from ipc.zmq_trio import make_key_pair
+from tests.support.appliance import TREE, Appliance, free_udp_port, running_appliance
 from tests.support.live_calls import live_calls
 
 pytestmark = pytest.mark.process
@@ -241,6 +242,7 @@ async def test_top_without_a_terminal_and_as_a_picture(tmp_path: Path) -> None:
         code, _, errors = await tandem(appliance, "top", "--svg", str(picture))
         assert code == 0, errors
         assert picture.read_text().startswith("<svg")
+        assert "url(" not in picture.read_text().replace("url(#", "")
         for row in (await appliance.sessions()).rows:
             await tandem(appliance, "sessions", "close", row.session)
     assert calls.report["sessions_failed"] == 2
@@ -323,3 +325,92 @@ async def test_a_doctor_comes_to_the_living_and_to_the_dead(tmp_path: Path) -> N
         code, text, _ = await tandem(appliance, "doctor", "-c", config)
         assert code == 0
         assert "no appliance answers" in text
+
+
+async def test_the_hosts_key_is_rotated_under_live_calls_and_the_old_one_dropped(
+    tmp_path: Path,
+) -> None:
+    overrides: dict[str, dict[str, Any]] = {
+        "relay": {"workers": 2},
+        "supervisor": {"roll_timeout": 3600.0},
+    }
+    async with running_appliance(tmp_path, overrides) as appliance:
+        (only,) = (await fields(appliance, "keys", "list"))["keys"]
+        assert (only["id"], only["mints"]) == ("0", True)
+        assert only["minted_by"] == ["transceiver-0"]
+        secret = (appliance.directory / "state/ufrag.key").read_text().strip()
+        assert secret not in json.dumps(only)
+        async with live_calls(appliance, seconds=LONG, count=2):
+            old = [row.session for row in (await appliance.sessions()).rows]
+            found = await fields(appliance, "keys", "rotate")
+            rows = {key["id"]: key for key in found["keys"]}
+            assert rows.keys() == {"0", "1"}
+            assert rows["1"]["mints"]
+            assert not rows["0"]["mints"]
+            assert (appliance.directory / "state/ufrag.key.1").exists()
+            # Calls of the old key live on, and relays that have been replaced know where they go.
+            for session in old:
+                traced = await fields(appliance, "trace", session)
+                assert traced["verdict"] == "live"
+            async with live_calls(appliance, seconds=1, count=3, among=old):
+                new = {row.session for row in (await appliance.sessions()).rows} - set(old)
+                assert {session.split("_")[2][0] for session in new} == {"1"}
+            code, _, errors = await tandem(appliance, "keys", "rotate", "--drop", "0")
+            assert code == 69
+            assert "still has sessions of key 0" in errors
+            for session in old:
+                await tandem(appliance, "sessions", "close", session)
+        code, _, errors = await tandem(appliance, "keys", "rotate", "--drop", "1")
+        assert code == 69
+        assert "mints now" in errors
+        await appliance.until(lambda status: len(status.workers) == 4)
+        found = await fields(appliance, "keys", "rotate", "--drop", "0")
+        assert [key["id"] for key in found["keys"]] == ["1"]
+        assert not (appliance.directory / "state/ufrag.key").exists()
+        # It is forgotten: what it has sealed is nobody's any more.
+        assert (await fields(appliance, "trace", old[0], code=1))["verdict"] == "unknown_key"
+
+
+async def test_operators_on_other_hosts_come_in_with_a_key(tmp_path: Path) -> None:
+    async def run(*arguments: str) -> tuple[int, str, str]:
+        done = await trio.to_thread.run_sync(CliRunner().invoke, main, [*arguments])
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+        return done.exit_code, done.stdout, done.stderr
+
+    alice, mallory, server = (str(tmp_path / name) for name in ("alice", "mallory", "server"))
+    code, public, _ = await run("keys", "curve", alice)
+    assert code == 0
+    assert (await run("keys", "curve", alice))[1] == public
+    await run("keys", "curve", mallory)
+    where = f"127.0.0.1:{free_udp_port()}"
+    admin = {"listen": [where], "clients": {"alice": public.strip()}}
+    async with running_appliance(tmp_path, {"admin": admin}) as appliance:
+        config = str(appliance.directory / "tandem.toml")
+        code, key, _ = await run("keys", "curve", "--server", "-c", config)
+        Path(server).write_text(key)
+        there = ["--connect", f"tcp://{where}", "--server-key", server]
+        code, output, errors = await run("status", "--json", *there, "--client-key", alice)
+        assert code == 0, errors
+        assert json.loads(output)["pid"] == appliance.pid
+        async with live_calls(appliance, seconds=LONG, count=1):
+            (row,) = (await appliance.sessions()).rows
+            close = ["sessions", "close", row.session, *there, "--client-key", alice]
+            assert (await run(*close))[0] == 0
+        code, _, errors = await run("status", *there, "--client-key", mallory)
+        assert code == 69
+        assert "does not let us in" in errors
+        assert (await run("status", "--connect", f"tcp://{where}"))[0] == 2
+        assert (await run("status", "--connect", "udp://x", "--server-key", server))[0] == 2
+        code, _, errors = await run("status", *there, "--client-key", str(tmp_path / "none"))
+        assert code == 78
+        assert "tandem keys curve" in errors
+        assert (await run("logs", *there, "--client-key", alice))[0] == 2
+        # Nobody is known any more, from the next connection on.
+        text = (appliance.directory / "tandem.toml").read_text()
+        other = make_key_pair().public
+        (appliance.directory / "tandem.toml").write_text(text.replace(public.strip(), other))
+        assert (await tandem(appliance, "reload"))[0] == 0
+        assert (await run("status", *there, "--client-key", alice))[0] == 69
+    code, _, errors = await run("status", *there, "--client-key", alice)
+    assert code == 69
+    assert "no appliance answers" in errors

@@ -66,28 +66,20 @@ def test_the_journal_has_no_traceback_and_names_every_worker(machine: Machine) -
         assert worker["name"] in journal
 
 
-def lines(machine: Machine, *matches: str) -> list[dict[str, str]]:
-    """What the journal has of the service, as fields."""
-    command = ("journalctl", "-q", "-u", "tandem", "-o", "json", *matches)
-    return [json.loads(line) for line in machine.read(*command).splitlines()]
+def test_logs_come_from_the_journal_and_can_be_chosen_among(machine: Machine) -> None:
+    shown = machine.read("tandem", "logs", "-n", "500")
+    assert "serving" in shown
+    lines = machine.read("tandem", "logs", "--worker", "relay-0", "--json").splitlines()
+    found = [json.loads(line) for line in lines]
+    assert {"ready", "worker"} <= {line["event"] for line in found}
+    assert all("relay-0" in (line["worker"], line["fields"].get("of")) for line in found)
+    assert all(line["at"] > 1.7e9 for line in found)
 
 
-def test_the_journal_has_fields_and_priorities(machine: Machine) -> None:
-    call(machine, count=1)
-    machine.until(lambda: lines(machine, "EVENT=session closed"), "the end of the call")
-    closed = lines(machine, "EVENT=session closed")[-1]
-    assert closed["PRIORITY"] == "6"
-    assert closed["SYSLOG_IDENTIFIER"] == "tandem"
-    assert closed["WORKER"].startswith("transceiver-")
-    events = [line["EVENT"] for line in lines(machine, f"SESSION={closed['SESSION']}")]
-    assert events[0] == "session created"
-    assert {"session connected", "session closed"} <= set(events)
-    victim = next(w for w in status(machine)["workers"] if w["name"] == "signaling-0")
-    kill(machine, victim["pid"])
-    machine.until(
-        lambda: [x for x in lines(machine, "EVENT=worker") if x["PRIORITY"] == "4"], "a warning"
-    )
-    machine.until(lambda: ready(machine), "ready again")
+def test_a_doctor_finds_nothing_that_does_not_work(machine: Machine) -> None:
+    report = machine.json("tandem", "doctor", "--json")
+    assert report["running"]
+    assert not [finding for finding in report["findings"] if finding["level"] == "fail"]
 
 
 def test_manual_and_completion_are_there(machine: Machine) -> None:

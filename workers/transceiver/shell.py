@@ -366,8 +366,6 @@ class Transceiver:
                 pass
 
     def _note(self, session: SessionId, what: str, detail: str = "") -> None:
-        details = {"detail": detail} if detail else {}
-        self._worker.log.info(f"session {what}", session=session, **details)
         self._news.append(SessionEvent(session, what, detail, time.time()))
         if len(self._news) >= NEWS:
             self.tell_news()

@@ -70,6 +70,8 @@ def command(
     Under systemd it is what journalctl has of the unit, read with its fields. Where the log goes to a
     terminal or another program, the command says so, and the exit code is 69.
     """  # fmt: skip
+    if line.curve is not None:
+        raise click.UsageError("logs are on the host itself: ssh HOST tandem logs")
     wanted = Wanted(worker, session, level)
     unit, pid = _unit_of(line)
     path = None if unit else _log_of(pid)

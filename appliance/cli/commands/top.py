@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ SESSIONS: Final = 2000
 """Sessions whose loss is looked at."""
 _HINT: Final = "q quits"
 _SIZE: Final = (100, 30)
+_FONT: Final = re.compile(r"@font-face\s*\{[^}]*\}\s*")
 
 
 @click.command(
@@ -146,7 +148,9 @@ def _print_last(
     if frame is not None:
         console.print(top_view(frame, width, height, problem))
     if svg is not None:
-        svg.write_text(console.export_svg(title="tandem top"), encoding="utf-8")
+        # Whoever looks at the picture shall not have to ask a stranger for a font.
+        drawn = _FONT.sub("", console.export_svg(title="tandem top"))
+        svg.write_text(drawn, encoding="utf-8")
 
 
 def _live(looks: Iterator[tuple[Frame | None, str]], seconds: float | None) -> None:

@@ -18,7 +18,7 @@ from appliance.cli.render import NONE, STATE_STYLES, duration
 HEIGHT: Final = 24
 """Lines, where nobody says how many there are."""
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
-_HEAD_LINES: Final = 7
+_HEAD_LINES: Final = 8
 """Above and below the workers."""
 _BUSY: Final = 80.0
 """Per cent of a CPU that are worth a colour."""
@@ -30,7 +30,12 @@ def top_view(
     """A frame for a screen of that size; `note`: what is wrong now."""
     room = max(1, height - _HEAD_LINES - len(frame.warnings) - bool(note) - bool(hint))
     shown = _choose(frame.workers, room)
-    parts: list[RenderableType] = [_headline(frame), _totals(frame, width), _table(shown, width)]
+    parts: list[RenderableType] = [
+        _headline(frame),
+        _totals(frame, width),
+        "",
+        _table(shown, width),
+    ]
     if len(shown) < len(frame.workers):
         parts.append(Text(f"{len(frame.workers) - len(shown)} workers more", style="dim"))
     parts += [Text(f"warning: {text}", style="yellow") for text in frame.warnings]
@@ -105,7 +110,7 @@ def _totals(frame: Frame, width: int) -> RenderableType:
         f"[bold]{rate(totals.packets_in)}/s[/]",
         f"[cyan]{spark(totals.packets_history, room)}[/]",
         "loss",
-        _loss(totals.loss_percent),
+        _loss(totals.loss_percent) + ("" if totals.loss_percent is None else " %"),
         f"drops {rate(totals.drops)}/s",
     )
     grid.add_row(
@@ -123,10 +128,10 @@ def _table(workers: Sequence[Rates], width: int) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0, header_style="bold", expand=True)
     table.add_column("worker", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    for name in ("sess", "cpu %", "mem", "in/s", "out/s", "loss", "drop/s"):
+    for name in ("sess", "cpu %", "mem", "in/s", "out/s", "loss %", "drop/s"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("in, last minute", no_wrap=True, ratio=1)
-    room = max(8, width - 66)
+    room = max(8, width - 68)
     for rates in workers:
         table.add_row(*_row(rates, min(room, 60)))
     return table

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.supervisor.keys import check_api_keys, load_keys
+from appliance.supervisor.keys import Keyring, check_api_keys, load_keys, read_keys
+from appliance.supervisor.own_keys import keep_key, path_of
 from appliance.supervisor.problems import CannotStart
 from config.model import SignalingSection, UfragSection
 
@@ -106,3 +107,24 @@ def test_a_file_of_api_keys_that_it_cannot(
         api_keys(key_file(tmp_path, "a", text, mode))
     with pytest.raises(CannotStart, match="No such file"):
         api_keys(str(tmp_path / "none"))
+
+
+def test_who_only_looks_makes_no_key(tmp_path: Path) -> None:
+    assert read_keys(UfragSection(), tmp_path).keys == {}
+    assert list(tmp_path.iterdir()) == []
+    made = load_keys(UfragSection(), tmp_path)
+    assert read_keys(UfragSection(), tmp_path) == made
+
+
+def test_the_newest_of_the_hosts_own_keys_mints(tmp_path: Path) -> None:
+    load_keys(UfragSection(), tmp_path)
+    assert keep_key(path_of(tmp_path, "1"), KEY)
+    assert not keep_key(path_of(tmp_path, "1"), KEY[::-1])
+    keys = load_keys(UfragSection(), tmp_path)
+    assert keys.mint_with == "1"
+    assert keys.keys.keys() == {"0", "1"}
+    assert keys.keys["1"] == KEY
+    keyring = Keyring(keys)
+    assert keyring.minting(UfragSection()) == "1"
+    assert keyring.minting(UfragSection(keys={"a": "f"})) == "a"
+    assert keyring.minting(UfragSection(keys={"a": "f", "b": "g"}, mint_with="b")) == "b"

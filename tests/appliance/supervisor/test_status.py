@@ -21,6 +21,7 @@ from ipc.messages.admin import (
 )
 from ipc.messages.details import FindSession
 from ipc.messages.flows import FlowsRequest
+from ipc.messages.keys import KeysReply, KeysRequest, RotateKeys
 from ipc.messages.lifecycle import Stop
 from ipc.messages.sessions import EndSession, SessionList, SessionUnknown
 from ipc.messages.stats import ProcessUsage, SignalingStats
@@ -41,6 +42,13 @@ STATUS = StatusReply(
 STATS = SignalingStats(S0, ProcessUsage(0.5, 1000), 3, {"201": 1}, 0)
 
 
+class NoKeys:
+    """Of a host that has none."""
+
+    async def answer(self, request: KeysRequest | RotateKeys) -> KeysReply | Failure:
+        return KeysReply(()) if isinstance(request, KeysRequest) else Failure("no keys here")
+
+
 def desk(lines: LogLines) -> AdminDesk:
     async def reload(request: ReloadRequest) -> ReloadReply:
         return ReloadReply(replaced=("relay-0",) if request.roll else ())
@@ -52,7 +60,8 @@ def desk(lines: LogLines) -> AdminDesk:
         return "" if request.lift else f"no {request.workers}"
 
     inquiry = Inquiry(lambda: (), ClusterId(0), lines.log)
-    return AdminDesk(lambda: STATUS, inquiry, reload, compare, cordon, EventDesk())
+    events, keys = EventDesk(), NoKeys()
+    return AdminDesk(lambda: STATUS, inquiry, reload, compare, cordon, events, keys.answer)
 
 
 async def test_status_has_the_newest_counters_of_each_worker() -> None:
@@ -107,4 +116,11 @@ async def test_a_cordon_is_answered_with_the_status_it_makes_or_the_problem() ->
     lines = LogLines()
     assert await desk(lines).answer(CordonRequest(("x",))) == Failure("no ('x',)")
     assert await desk(lines).answer(CordonRequest(lift=True)) == STATUS
+    lines.close()
+
+
+async def test_keys_are_asked_of_who_has_them() -> None:
+    lines = LogLines()
+    assert await desk(lines).answer(KeysRequest()) == KeysReply(())
+    assert await desk(lines).answer(RotateKeys()) == Failure("no keys here")
     lines.close()

@@ -318,5 +318,5 @@ async def test_a_flood_of_junk_leaves_it_serving(directory: Directory) -> None:
                     sender.sendto(encode_record(RecordType.DATA, 0, label, b"\x80"), its.link)
         client = Client(its.link, its.relay)
         await create(its, client)
-        assert its.lines.events() == ["ready", "session created"], "no line per packet"
+        assert its.lines.events() == ["ready"], "no line per packet"
         client.close()

@@ -35,7 +35,7 @@ def test_totals_and_a_worker_a_line() -> None:
     assert "tandem 0.1.0  ready for 2h10m" in text
     assert row_of(text, "sessions").startswith("sessions 412 ")
     assert row_of(text, "packets in ").startswith("packets in 20.6k/s")
-    assert "loss 0.01 drops 2.0/s" in " ".join(text.split())
+    assert "loss 0.01 % drops 2.0/s" in " ".join(text.split())
     row = row_of(text, "transceiver-3")
     assert row.startswith("transceiver-3 ready 206 3.0 55M 10.3k 9.5 0.02 0 ▁")
     assert row.endswith("█")

@@ -69,3 +69,11 @@ def test_one_is_warned_once_before_the_end() -> None:
 def test_a_short_session_is_warned_at_half_time() -> None:
     assert begun(20.0, 0.0, warned=False).warn(110.0) == 10.0
     assert begun(0.0, 20.0, warned=False).warn(1e9) is None
+
+
+def test_what_is_left() -> None:
+    assert Limits(60.0, 10.0).left(1e9) == (None, None)
+    assert begun(0.0, 0.0).left(130.0) == (None, None)
+    limits = begun(60.0, 10.0)
+    limits.seen(125.0)
+    assert limits.left(130.0) == (30.0, 5.0)

@@ -85,3 +85,16 @@ def test_payloads() -> None:
         assert channels.receive(Message(1, protocol, carried)) == MessageReceived(1, payload, text)
     assert channels.receive(Message(1, 52, b"x")) == Dropped(DropReason.UNSUPPORTED)
     assert channels.receive(Message(1, 50, b"junk")) == Dropped(DropReason.MALFORMED_SCTP)
+
+
+def test_those_that_can_be_used_are_listed() -> None:
+    channels = Channels(Parameters(even=True), Tally())
+    assert channels.open(OpenChannel("ours"), frozenset(), 10) is None
+    assert channels.opened() == ()
+    channels.announce()
+    channels.receive(Message(7, 50, THEIRS))
+    ours, theirs = channels.opened()
+    assert (ours.channel, ours.label, ours.by_peer) == (0, "ours", False)
+    assert (theirs.channel, theirs.label, theirs.by_peer) == (7, "theirs", True)
+    assert channels.close(7) is None
+    assert channels.opened() == (ours,)
