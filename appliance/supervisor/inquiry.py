@@ -171,7 +171,8 @@ class Inquiry:
         for client in clients:
             lists = await self._flows(relays(places), ListFlows(client=client))
             rows += [row for found in lists for row in found.rows]
-        return tuple(row for row in rows if (row.worker, row.label) in ways)
+        # A relay has another link address for TCP, which nobody here knows as its own.
+        return tuple(r for r in rows if {(r.worker, r.label), ("", r.label)} & ways)
 
     # --- a client -------------------------------------------------------------------------------
 
@@ -197,7 +198,7 @@ class Inquiry:
             )
             return reply(Verdict.PENDING, why)
         link = next((place.link for place in places if place.name == flow.worker), None)
-        question = FindSession(relay=link, label=flow.label)
+        question = FindSession(relay=link, label=flow.label, client=flow.client)
         return await self._trace_session(reply, owner, question, places)
 
     # --- asking ---------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ class FindSession(Tagged, frozen=True):
     relay: Endpoint | None = None
     """Link address of a relay, with the label of one of its flows."""
     label: int = 0
+    client: Endpoint | None = None
+    """If no session has that label: one that this client has a way to, whichever relay it comes by."""
 
 
 class PathDetail(msgspec.Struct, frozen=True, omit_defaults=True):

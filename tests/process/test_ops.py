@@ -414,3 +414,18 @@ async def test_operators_on_other_hosts_come_in_with_a_key(tmp_path: Path) -> No
     code, _, errors = await run("status", *there, "--client-key", alice)
     assert code == 69
     assert "no appliance answers" in errors
+
+
+async def test_a_call_over_tcp_is_found_too(tmp_path: Path) -> None:
+    async with (
+        running_appliance(tmp_path) as appliance,
+        live_calls(appliance, seconds=LONG, count=1, options=["--tcp"]),
+    ):
+        (row,) = (await fields(appliance, "flows"))["rows"]
+        assert row["transport"] == "tcp"
+        (session,) = (await appliance.sessions()).rows
+        for what in (row["client"], session.session):
+            traced = await fields(appliance, "trace", what)
+            assert traced["session"]["summary"]["session"] == session.session
+            assert [flow["client"] for flow in traced["flows"]] == [row["client"]]
+        await tandem(appliance, "sessions", "close", session.session)

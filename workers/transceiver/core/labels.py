@@ -60,6 +60,11 @@ class Labels(Generic[Owner]):
         """The labels that stand for an owner."""
         return tuple(self._labels.get(owner, ()))
 
+    def of_client(self, client: Endpoint) -> Owner | None:
+        """An owner that accepted a record from that address; looks through all, for an operator."""
+        found = (owners for path, owners in self._sharers.items() if path.remote == client)
+        return next((owners[0] for owners in found if owners), None)
+
     def sharers(self, path: Path) -> tuple[Owner, ...]:
         """Sessions that accepted a record on that path; the one that receives there comes first."""
         return tuple(self._sharers.get(path, ()))

@@ -189,6 +189,8 @@ class Sessions:
         if entry is None and question.relay is not None:
             bound = roster.labels.receiver((question.relay, question.label))
             entry = None if bound is None else bound.owner
+        if entry is None and question.client is not None:
+            entry = roster.labels.of_client(question.client)
         if entry is None:
             return None
         return detail_of(entry, roster.labels, roster.wiring.stats(entry), now)

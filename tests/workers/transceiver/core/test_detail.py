@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config.ids import SessionId
 from ipc.messages.details import FindSession
-from tests.support.transceiver import HOME, PUBLIC, RELAY, Rig
+from tests.support.transceiver import HOME, OTHER_RELAY, PUBLIC, RELAY, Rig
 
 
 def test_found_by_id_by_ufrag_and_by_label() -> None:
@@ -30,6 +30,8 @@ def test_found_by_id_by_ufrag_and_by_label() -> None:
     by_ufrag = FindSession(ufrag=caller.ufrag)
     by_label = FindSession(relay=RELAY, label=caller.label)
     assert rig.sessions.detail(by_ufrag, rig.now) == rig.sessions.detail(by_label, rig.now)
+    by_client = FindSession(relay=OTHER_RELAY, label=caller.label, client=HOME)
+    assert rig.sessions.detail(by_ufrag, rig.now) == rig.sessions.detail(by_client, rig.now)
 
 
 def test_a_stranger_is_not_found() -> None:

@@ -22,6 +22,8 @@ def test_one_owner_on_one_path() -> None:
     assert labels.receiver((Endpoint("127.0.0.1", 1), 1)) == Bound("a", PATHS[0])
     assert labels.way("a", PATHS[0]) == AT[1]
     assert labels.sharers(PATHS[0]) == ("a",)
+    assert labels.of_client(PATHS[0].remote) == "a"
+    assert labels.of_client(PATHS[1].remote) is None
     assert labels.remove("a") == (AT[1],)
     assert len(labels) == 0
     assert labels.sharers(PATHS[0]) == ()
