@@ -50,7 +50,7 @@ WAYS: Final[dict[str, dict[str, float]]] = {
     "us>ap": {"delay": 0.105, "jitter": 0.0005},
     "us>redis": {"delay": 0.010, "jitter": 0.0005},
 }
-"""One way, seconds. Between the regions it is the operator's own network: it loses nothing and is straighter."""
+"""One way, seconds. Between the regions it is the operator's own network, which loses nothing."""
 
 TALKING: Final = 25
 """Packets: half a second."""

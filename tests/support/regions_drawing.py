@@ -19,6 +19,8 @@ CALLS: Final = 5
 PHASES: Final = ("http", "connected", "setup")
 _WITHIN: Final = 30.0
 _PLACES: Final = {"home": (120, 250), "eu": (330, 120), "us": (620, 250), "ap": (330, 380)}
+_LABELS: Final = {"home>us": 0.3, "eu>ap": 0.75}
+"""How far along a way its round trip is written."""
 _NAMES: Final = {
     "home": ("client", "Frankfurt, behind a NAT"),
     "eu": ("eu", "Global Relay"),
@@ -84,7 +86,12 @@ def draw(measured: Measured) -> str:
         f"  <style>\n{_STYLE}  </style>",
         '  <rect class="page" width="960" height="470"/>',
         _text(24, 36, "Three regions, one client in Europe", "title text"),
-        _text(24, 58, "solid: the operator's own network; thick: the way of media", "small note"),
+        _text(
+            24,
+            58,
+            "round trips of the WAN; dashed: public, solid: the operator's own; thick: the way of media",
+            "small note",
+        ),
     ]
     for way, weather in WAYS.items():
         a, _, b = way.partition(">")
@@ -96,9 +103,12 @@ def draw(measured: Measured) -> str:
         lines.append(
             f'  <line class="{kind}{taken}" x1="{ax}" y1="{ay}" x2="{bx}" y2="{by}" fill="none"/>'
         )
-        there = 2000 * weather["delay"]
-        label = f"{there:.0f} ms"
-        lines.append(_text((ax + bx) / 2 + 8, (ay + by) / 2 - 6, label, "small note"))
+        along = _LABELS.get(way, 0.5)
+        x, y = ax + along * (bx - ax), ay + along * (by - ay)
+        lines.append(
+            f'  <rect class="page" x="{x - 27:.0f}" y="{y - 10:.0f}" width="54" height="20"/>'
+        )
+        lines.append(_text(x, y + 4, f"{2000 * weather['delay']:.0f} ms", "small note", "middle"))
     for place, (x, y) in _PLACES.items():
         name, what = _NAMES[place]
         lines += [
