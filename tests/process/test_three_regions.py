@@ -14,7 +14,7 @@ import trio
 from tests.support.hosts import fleet_stats
 from tests.support.peers import CHROMIUM, STATS, chromium
 from tests.support.regions import HOST, OUTSIDE, Regions, report_of, three_regions
-from tests.support.wan import why_not
+from tests.support.wan import UDP, why_not
 
 pytestmark = [
     pytest.mark.process,
@@ -120,3 +120,16 @@ def test_a_region_that_has_lost_redis_keeps_serving(regions: Regions) -> None:
         assert report_of(call)["sessions_ok"] == 1
     finally:
         regions.internet.change(ways={"us>redis": {"cut": False}})
+
+
+def test_a_client_whose_network_blocks_udp_falls_back_to_tcp(regions: Regions) -> None:
+    blocked = {f"home>{region}": {"blocked": [UDP]} for region in HOST}
+    regions.internet.change(ways=blocked)
+    try:
+        call = regions.call("--tcp")
+        until(lambda: regions.relays_in_use() == ["eu"], regions.sessions)
+        (row,) = regions.sessions().rows
+        assert row.path.endswith("/tcp")
+        assert report_of(call)["sessions_ok"] == 1
+    finally:
+        regions.internet.change(ways={way: {"blocked": []} for way in blocked})

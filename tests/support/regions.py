@@ -74,11 +74,11 @@ class Regions(NamedTuple):
         """Where to place calls."""
         return f"http://{HOST['us']}:{HTTP_PORT}/v1/realtime/calls"
 
-    def call(self, seconds: float = 60.0) -> subprocess.Popen[str]:
+    def call(self, *options: str) -> subprocess.Popen[str]:
         """A call from home; its report comes on standard output."""
         command = [sys.executable, "-m", "appliance.cli.main", "call", self.url, "--json"]
         return subprocess.Popen(
-            [*self.internet.inside("home"), *command, "--seconds", str(seconds)],
+            [*self.internet.inside("home"), *command, "--seconds", "60", *options],
             cwd=TREE,
             stdout=subprocess.PIPE,
             text=True,

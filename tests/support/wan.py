@@ -35,8 +35,8 @@ _IFF_TUN_NO_PI: Final = 0x1001
 _CLONE_NEWNET: Final = 0x40000000
 _DEVICE: Final = "wan0"
 _MTU: Final = 1500
-_UDP, _TCP = 17, 6
-_CHECKSUM_AT: Final = {_UDP: 6, _TCP: 16}
+UDP, _TCP = 17, 6
+_CHECKSUM_AT: Final = {UDP: 6, _TCP: 16}
 _MOST_QUEUED: Final = 20_000
 _BATCH: Final = 64
 
@@ -108,7 +108,7 @@ def _rewrite(packet: bytearray, where: int, address: bytes, port_at: int, port: 
     new = address + port.to_bytes(2, "big")
     packet[where : where + 4] = address
     packet[port_at : port_at + 2] = new[4:]
-    if protocol != _UDP or packet[summed : summed + 2] != b"\0\0":
+    if protocol != UDP or packet[summed : summed + 2] != b"\0\0":
         _adjust(packet, summed, old, new)
     _adjust(packet, 10, old[:4], address)
 
