@@ -136,7 +136,7 @@ def main() -> None:
     quick, load = arguments.quick, os.getloadavg()[0]
     many = arguments.sessions or MANY
     calls = arguments.sessions or 100
-    seconds = 4.0 if quick else 20.0
+    seconds = 3.0 if quick else 20.0
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="tandem-bench-"))
         endpoint = f"ipc://{directory}/bench.sock"
