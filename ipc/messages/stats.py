@@ -183,7 +183,9 @@ class FleetStats(Tagged, frozen=True):
     failures: dict[str, int] = msgspec.field(default_factory=dict)
     """Requests that Redis did not fulfil, by reason."""
     cache: dict[str, int] = msgspec.field(default_factory=dict)
-    """Flows that were written, forgotten, found, missed or lost for want of room, and those that wait."""
+    """Flows that were written, forgotten, found, missed or lost for want of room."""
+    cache_waiting: int = 0
+    """Flows that wait to be written."""
     refused: dict[str, int] = msgspec.field(default_factory=dict)
     """What other hosts are said to have said and was not believed, by reason."""
 

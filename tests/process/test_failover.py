@@ -28,7 +28,7 @@ def test_calls_go_on_with_redis_from_the_cache_and_without_it_at_the_next_check(
     with stage(cache=True, redis=True) as scene:
         calls = scene.calls(CALLS, 120.0)
         fleet = scene.first.fleet
-        scene.until("flows", lambda: (seen := fleet()) and seen.cache["written"] >= CALLS)
+        scene.until("flows", lambda: (seen := fleet()) and seen.cache.get("written", 0) >= CALLS)
         if not alive:
             scene.redis.kill()
             scene.until("no redis", lambda: (seen := fleet()) and seen.redis.startswith("away"))

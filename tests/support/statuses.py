@@ -41,8 +41,15 @@ def relay(at: float, received: int = 0, cpu: float = 0.0, **dropped: int) -> Rel
     return RelayStats(
         WorkerName("relay-0"), used(at, cpu), received, rest * 2 // 3, rest - rest * 2 // 3,
         returned=received // 2, dropped=dropped, refused={"queue_full": 1}, flows=9, pending=2,
-        assured_total=7, conserved=True,
+        assured_total=7, conserved=True, held=1, cache={"found": 2},
     )  # fmt: skip
+
+
+def fleet(at: float) -> FleetStats:
+    """A fleet worker that knows three hosts and has a flow cache."""
+    return FleetStats(
+        WorkerName("fleet-0"), used(at), 3, 2, "reached", {"x": 1}, {"written": 5}, 4, {"y": 2}
+    )
 
 
 def transceiver(
@@ -90,7 +97,7 @@ def every_role(at: float = 10.0) -> StatusReply:
         row(transceiver(at, created=7, audio=1000)),
         row(SignalingStats(name("signaling-0"), used(at), 4, {"201": 7, "404": 1}, 1), note=""),
         row(RealtimeStats(name("realtime-0"), used(at), 1, 5, {"x": 2}, {"audio": 3}), note=""),
-        row(FleetStats(name("fleet-0"), used(at), 3, 2, "reached", {"x": 1}, {"y": 2}), note=""),
+        row(fleet(at), note=""),
         row(TelemetryStats(name("telemetry-0"), used(at), 2, {"200": 9}, 0, 1), note=""),
         at=at,
     )

@@ -30,9 +30,15 @@ class CacheDesk:
         self._log = log
         self._behind = Behind()
 
+    @property
     def counters(self) -> dict[str, int]:
-        """Totals, and how much waits."""
-        return {**self._behind.counters, "waiting": len(self._behind)}
+        """Totals, by what has become of flows."""
+        return dict(self._behind.counters)
+
+    @property
+    def waiting(self) -> int:
+        """Flows that wait to be written."""
+        return len(self._behind)
 
     async def serve(self, endpoint: str) -> None:
         """For ever."""

@@ -95,7 +95,8 @@ class FleetShell:
             fresh=sum(host.fresh for host in view),
             redis=self._health.text(trio.current_time()) if self._worker.config.redis.url else "",
             failures=dict(self._health.failures),
-            cache=self._cache.counters(),
+            cache=self._cache.counters,
+            cache_waiting=self._cache.waiting,
             refused=dict(self._hosts.refused),
         )
 

@@ -140,6 +140,20 @@ FLEET_FAILURES = _counter(
 FLEET_REFUSED = _counter(
     "fleet_refused", "What others were said to have said and was not believed.", *_WORKER, "reason"
 )
+FLEET_CACHE = _counter(
+    "fleet_cache_flows",
+    "Flows written to the flow cache, taken out, found, missed.",
+    *_WORKER,
+    "what",
+)
+FLEET_WAITING = _gauge("fleet_cache_waiting", "Flows that wait to be written.", *_WORKER)
+RELAY_CACHE = _counter(
+    "relay_cache_flows",
+    "Flows that the flow cache was asked about, found, missed.",
+    *_WORKER,
+    "what",
+)
+RELAY_HELD = _gauge("relay_held", "Datagrams that wait for the flow cache.", *_WORKER)
 UNANSWERED = _counter(
     "telemetry_unanswered_questions", "Questions the supervisor did not answer.", *_WORKER
 )

@@ -106,6 +106,8 @@ def _worker(out: Exposition, worker: WorkerStatus) -> None:
             out.add(c.FLEET_FRESH, stats.fresh, worker.name)
             _by(out, c.FLEET_FAILURES, stats.failures, (), worker.name)
             _by(out, c.FLEET_REFUSED, stats.refused, (), worker.name)
+            _by(out, c.FLEET_CACHE, stats.cache, (), worker.name)
+            out.add(c.FLEET_WAITING, stats.cache_waiting, worker.name)
         case _ as never:
             assert_never(never)
 
@@ -121,6 +123,8 @@ def _relay(out: Exposition, stats: RelayStats, name: str) -> None:
     out.add(c.RELAY_PENDING, stats.pending, name)
     out.add(c.RELAY_ASSURED, stats.assured_total, name)
     out.add(c.RELAY_CONSERVED, stats.conserved, name)
+    _by(out, c.RELAY_CACHE, stats.cache, (), name)
+    out.add(c.RELAY_HELD, stats.held, name)
 
 
 def _transceiver(out: Exposition, stats: TransceiverStats, name: str) -> None:
