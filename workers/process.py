@@ -56,6 +56,7 @@ from ipc.messages.lifecycle import (
 )
 from ipc.messages.routes import Relays, Routes, Transceivers
 from ipc.messages.stats import ProcessUsage, WorkerStats
+from ipc.release import release
 from ipc.usage import usage
 from ipc.zmq_trio import EndpointError
 from workers.holdings import Holdings
@@ -326,6 +327,7 @@ class _Life:
             generation=assignment.generation,
             pid=os.getpid(),
             phase=self._worker.phase,
+            release=release(),
         )
 
 
@@ -343,6 +345,7 @@ def main(role: Role, serve: Serve) -> NoReturn:
         sock = socket.socket(fileno=fd)
         # What is imported by now stays for ever: the collector need not look at it again. It takes
         # 20 ms, and a spare has the time.
+        release()  # which is what has been imported: what is installed later is another's
         gc.collect()
         gc.freeze()
         gc.enable()

@@ -23,6 +23,7 @@ VERBS: Final = {
     "drain": "Take no new sessions; those that there are go on.",
     "undrain": "Take sessions again: take back `tandem drain`.",
     "reload": "Let the appliance read its configuration again.",
+    "upgrade": "Run the version that is installed now, without ending a call.",
     "config": "Check a configuration, show what it comes to, or what a reload would do.",
     "keys": "Show the keys that seal routes into ufrags, make a new one, or a pair for --connect.",
     "doctor": "Look for what is wrong with this host and the appliance on it, and say what to change.",
@@ -62,9 +63,10 @@ Examples:
 \b
 Exit codes:
   0   done
-  1   it was done, and the answer is no: some calls of `tandem call` failed, `tandem reload` was given up,
-      `tandem config diff` found differences, `tandem drain` has waited in vain, there is no such session,
-      `tandem trace` leads nowhere, `tandem doctor` has found something that does not work
+  1   it was done, and the answer is no: some calls of `tandem call` failed, `tandem reload` or
+      `tandem upgrade` was given up, `tandem config diff` found differences, `tandem drain` has waited
+      in vain, there is no such session, `tandem trace` leads nowhere, `tandem doctor` has found
+      something that does not work
   2   wrong usage
   69  no appliance runs, or something it needs is taken (an address, its directory)
   70  a bug: the traceback says where

@@ -88,7 +88,7 @@ def status_view(status: StatusReply) -> RenderableType:
         head.add_row("fleet", escape(_fleet(stats)))
     if ended := _ended(status.workers):
         head.add_row("ended", escape(ended))
-    notes = [Text(f"{names}: {note}") for note, names in _notes(status.workers).items()]
+    notes = [Text(f"{names}: {note}") for note, names in _notes(status).items()]
     warnings = [Text(f"warning: {text}", style="yellow") for text in status.warnings]
     return Group(head, "", _workers(status.workers), "", *notes, *warnings)
 
@@ -188,10 +188,14 @@ def _traffic(worker: WorkerStatus) -> tuple[str, str, str]:
             assert_never(never)
 
 
-def _notes(workers: Sequence[WorkerStatus]) -> dict[str, str]:
+def _notes(status: StatusReply) -> dict[str, str]:
     """What is to be said, and about whom: workers that share a note share its line."""
     notes: dict[str, list[str]] = {}
-    for worker in workers:
+    for worker in status.workers:
+        if worker.release not in ("", status.version):
+            notes.setdefault(f"runs version {worker.release} (tandem upgrade)", []).append(
+                worker.name
+            )
         if worker.note:
             notes.setdefault(worker.note, []).append(worker.name)
         if worker.restarts:

@@ -88,9 +88,20 @@ class WorkerProcess:
         assert self._pidfd is not None
         try:
             await trio.lowlevel.wait_readable(self._pidfd)
+            return self._reap(self._pidfd)
         finally:
             self.close()
-        return None if self._popen is None else self._popen.wait()
+
+    def _reap(self, pidfd: int) -> int | None:
+        if self._popen is not None:
+            return self._popen.wait()
+        try:  # a survivor is our child, too, if we are what its supervisor has become
+            ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        except ChildProcessError:
+            return None
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def close(self) -> None:
         """Let go of it: it is not watched any more, nor killed."""
@@ -111,6 +122,12 @@ class WorkerProcess:
         if self.link is None:
             raise HandoverError("there is no way to that process")
         return self.link
+
+    def end(self) -> None:
+        """Kill and reap it, when nobody watches it any more."""
+        if self._popen is not None:
+            self._popen.kill()
+            self._popen.wait()
 
 
 def start_process(role: Role) -> WorkerProcess:

@@ -10,7 +10,7 @@ import msgspec
 
 from appliance.supervisor.configuration import read_file
 from appliance.supervisor.core.interface import Reloaded, ReloadRequested
-from appliance.supervisor.core.spec import HostFacts, desired_workers
+from appliance.supervisor.core.spec import HostFacts, desired_workers, one_more_relay
 from appliance.supervisor.keys import UfragKeys, check_api_keys, load_keys
 from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.problems import CannotStart
@@ -114,7 +114,13 @@ class Reloader:
         if not roll and config == self._config:
             return reply
         self._outfitter.keyring.add(keys)
-        workers = desired_workers(config, HostFacts(usable_cpus()))
+        host = HostFacts(usable_cpus())
+        workers = desired_workers(config, host)
+        if Role.RELAY in roll:
+            relays = [spec for spec in workers if spec.role is Role.RELAY]
+            tried = await self._shell.rehearse(config, one_more_relay(relays, host))
+            if tried.problem:
+                return msgspec.structs.replace(reply, given_up=tried.problem)
         outcome = await self._shell.reload(ReloadRequested(config, workers, roll))
         if not outcome.problem:
             self._outfitter.drop_keys(keys)

@@ -281,6 +281,11 @@ class Shell:
                 self.on_exit(name.name)
             self.feed(Exited(name, code))
 
+    def end_spares(self) -> None:
+        """End those that nobody needs any more, and reap them."""
+        for process in self._spares.values():
+            process.end()
+
     def _tell(self, change: WorkerChanged) -> None:
         details = {"of": change.process.name, "state": change.state.value}
         if change.pid:
@@ -312,6 +317,16 @@ class Shell:
         if outcome.problem:
             self._outfitter.unprepare()
         return outcome
+
+    async def rehearse(self, config: Config, relays: tuple[WorkerSpec, ...]) -> Reloaded:
+        """See whether one more relay, the last of these, would come up; nobody notices it."""
+        try:
+            links = self._outfitter.prepare(len(relays))
+            return await self.reload(ResizeRequested(config, relays, links, rehearsal=True))
+        except OSError as error:
+            return Reloaded((), f"no sockets to try a relay with: {error}")
+        finally:
+            self._outfitter.unprepare()
 
     def _introduce_siblings(self) -> None:
         for name, process in self._processes.items():

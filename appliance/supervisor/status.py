@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import cache
-from importlib import metadata
 
 import msgspec
 import trio
@@ -23,6 +21,8 @@ from ipc.messages.admin import (
     SessionsRequest,
     StatusReply,
     StatusRequest,
+    UpgradeReply,
+    UpgradeRequest,
     WorkerStatus,
 )
 from ipc.messages.details import FindSession
@@ -34,21 +34,13 @@ from ipc.messages.stats import WorkerStats
 from ipc.messages.trace import TraceRequest
 
 
-@cache
-def version() -> str:
-    """The version of Tandem that is installed."""
-    try:
-        return metadata.version("tandem")
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
 class AdminDesk:
     """Answers the requests of the admin socket.
 
     `status` gives the present state without the workers' own counters, `inquiry` asks the workers, `reload`
     carries out a reload, `compare` says what one would do, `cordon` sets or lifts a cordon and gives the
-    problem, if there is one, `events` has what happened, `keys` those of ufrags.
+    problem, if there is one, `events` has what happened, `keys` those of ufrags,
+    `upgrade` begins an upgrade.
     """
 
     def __init__(
@@ -60,6 +52,7 @@ class AdminDesk:
         cordon: Callable[[CordonRequested], str],
         events: EventDesk,
         keys: Callable[[KeysRequest | RotateKeys], Awaitable[KeysReply | Failure]],
+        upgrade: Callable[[UpgradeRequest], Awaitable[UpgradeReply | Failure]],
     ) -> None:
         self._status = status
         self._inquiry = inquiry
@@ -68,6 +61,7 @@ class AdminDesk:
         self._cordon = cordon
         self._events = events
         self._keys = keys
+        self._upgrade = upgrade
         self._stats: dict[str, tuple[WorkerStats, float]] = {}
 
     def keep_stats(self, message: Message) -> None:
@@ -101,6 +95,8 @@ class AdminDesk:
                 return reply
             case DiffRequest():
                 return self._compare(request)
+            case UpgradeRequest():
+                return await self._upgrade(request)
             case CordonRequest(workers=names, lift=lift):
                 problem = self._cordon(CordonRequested(tuple(map(WorkerName, names)), lift))
                 return Failure(why=problem) if problem else self.status()

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -39,15 +40,16 @@ from appliance.supervisor.membership import Membership
 from appliance.supervisor.notify import keep_watchdog, notify, watchdog_interval
 from appliance.supervisor.orders import Orders
 from appliance.supervisor.outfit import Outfitter
-from appliance.supervisor.problems import EXIT_BUG, EXIT_UNAVAILABLE, CannotStart
+from appliance.supervisor.problems import EXIT_BUG, EXIT_OK, EXIT_UNAVAILABLE, CannotStart
 from appliance.supervisor.reload import Reloader
 from appliance.supervisor.remote import Remote
 from appliance.supervisor.rotation import KeyDesk
 from appliance.supervisor.shell import Shell
 from appliance.supervisor.sockets import usable_cpus
-from appliance.supervisor.status import AdminDesk, version
+from appliance.supervisor.status import AdminDesk
 from appliance.supervisor.survivors import Survivors
 from appliance.supervisor.terms import Terms
+from appliance.supervisor.upgrade import ENDING, Upgrader, execute_anew
 from config.ids import Endpoint, Role
 from config.model import Config
 from ipc import zmq_trio
@@ -55,6 +57,7 @@ from ipc.bus import Subscriber
 from ipc.control import ControlServer
 from ipc.log import Logger, open_log
 from ipc.messages.admin import StatusReply
+from ipc.release import release
 from ipc.rpc import RpcServer
 from ipc.usage import usage
 from ipc.zmq_trio import EndpointError
@@ -64,6 +67,8 @@ STALE_WORKERS_LEAVE: Final = 10.0
 ADMIN_WITHIN: Final = 600.0
 """Seconds an operator's request may take: some hosts have many workers to replace."""
 _BIND_AGAIN: Final = 0.2
+ANSWER_LEAVES: Final = 0.2
+"""Seconds; an answer that does not arrive is no harm: who asked looks what has become of it."""
 _CONTROL: Final = "control.sock"
 _BUS: Final = "bus.sock"
 
@@ -79,10 +84,11 @@ def run(
     `on_ready` is called once with the URL of the page, when everything serves.
     """
     log = open_log(config.log, "supervisor")
-    log.info("starting", version=version(), config=str(config_path or "defaults"))
+    log.info("starting", version=release(), config=str(config_path or "defaults"))
     runtime = runtime_directory(config.supervisor)
     state = state_directory(config.supervisor)
     lock: SupervisorLock | None = None
+    appliance: _Appliance | None = None
     try:
         workers = prepare_runtime(runtime)
         prepare_state(state)
@@ -101,6 +107,12 @@ def run(
         code = EXIT_BUG
     finally:
         zmq_trio.shut_down()
+    if appliance is not None and appliance.is_upgrading:
+        try:
+            execute_anew()
+        except OSError as error:  # the service manager starts it, or an operator does
+            log.error("not executed", why=str(error))
+            return EXIT_BUG
     if lock is not None and code != EXIT_BUG:
         lock.release()
     log.info("ended", code=code)
@@ -140,6 +152,8 @@ class _Appliance:
         self._log = log
         self._on_ready = on_ready
         self._since = 0.0
+        self.is_upgrading = False
+        """It has ended to be executed anew; its workers have not."""
         self._warnings: list[str] = []
         self._control = f"ipc://{workers / _CONTROL}"
         self._bus = f"ipc://{workers / _BUS}"
@@ -178,6 +192,7 @@ class _Appliance:
         self._since = trio.current_time()
         with ExitStack() as stack:
             signals = stack.enter_context(trio.open_signal_receiver(*_ending_signals()))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # an upgrade has held them back
             try:
                 control = stack.enter_context(ControlServer(self._control))
                 bus = stack.enter_context(Subscriber(self._bus))
@@ -224,6 +239,12 @@ class _Appliance:
                     self._log,
                 )
                 events = EventDesk()
+                upgrader = Upgrader(
+                    self._config_path,
+                    self._log,
+                    refusal=self._core.why_not_able,
+                    leave=partial(nursery.start_soon, self._leave, shell),
+                )
                 desk = AdminDesk(
                     self._status,
                     inquiry,
@@ -232,6 +253,7 @@ class _Appliance:
                     shell.cordon,
                     events,
                     keys.answer,
+                    upgrader.upgrade,
                 )
                 shell.on_exit, shell.on_change = desk.forget_stats, events.note_change
                 shell.on_numbers = self._membership.keep
@@ -246,6 +268,9 @@ class _Appliance:
                 nursery.start_soon(self._start, shell)
                 await shell.finished.wait()
                 nursery.cancel_scope.cancel()
+            shell.end_spares()
+        if self.is_upgrading:
+            return EXIT_OK
         self._orders.forget()
         if shell.outcome.why:
             self._log.error("gave up", why=shell.outcome.why)
@@ -304,6 +329,13 @@ class _Appliance:
             shell.feed(StopRequested() if draining else DrainRequested())
             draining = True
 
+    async def _leave(self, shell: Shell) -> None:
+        """End this supervisor but none of its workers, as soon as the operator has his answer."""
+        notify("STATUS=upgrading")
+        await trio.sleep(ANSWER_LEAVES)
+        self.is_upgrading = True
+        shell.finished.set()
+
     async def _collect(self, bus: Subscriber, desk: AdminDesk, events: EventDesk) -> None:
         async for message in bus:
             desk.keep_stats(message)
@@ -313,7 +345,7 @@ class _Appliance:
         now = trio.current_time()
         buffers = self._outfitter.sockets.buffer_warning()
         return StatusReply(
-            version=version(),
+            version=release(),
             pid=os.getpid(),
             state=self._core.state.value,
             uptime=now - self._since,

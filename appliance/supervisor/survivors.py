@@ -137,6 +137,7 @@ class Survivors:
                 assignment.route,
                 claim.ready,
                 terms.misfit(assignment),
+                claim.hello.release,
             )
         )
 

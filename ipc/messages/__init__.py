@@ -16,6 +16,8 @@ from ipc.messages.admin import (
     SessionsRequest,
     StatusReply,
     StatusRequest,
+    UpgradeReply,
+    UpgradeRequest,
 )
 from ipc.messages.details import FindSession, SessionDetail
 from ipc.messages.events import Events, WatchEvents
@@ -132,6 +134,8 @@ Message: TypeAlias = (
     | ReloadRequest
     | DiffRequest
     | CordonRequest
+    | UpgradeRequest
+    | UpgradeReply
     | ReloadReply
     | Failure
 )

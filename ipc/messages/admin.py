@@ -35,6 +35,8 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     """Number of its process, which no other one of this host has had."""
     last_exit: str = ""
     """Why the process before this one ended; empty if there was none, or it was replaced in order."""
+    release: str = ""
+    """The version of Tandem that its process runs."""
 
 
 class SpareStatus(msgspec.Struct, frozen=True):
@@ -99,6 +101,23 @@ class DiffRequest(Tagged, frozen=True):
     """What a configuration file says; None is the file that the appliance was started with."""
     source: str = ""
     """Where the text is from, for problems."""
+
+
+class UpgradeRequest(Tagged, frozen=True):
+    """Become the version that is installed; workers stay as they are."""
+
+    force: bool = False
+    """Also if it calls itself the same."""
+
+
+class UpgradeReply(Tagged, frozen=True):
+    """What there is, and whether the supervisor leaves now to come back as what is installed."""
+
+    running: str
+    installed: str
+    leaving: bool = False
+    problems: tuple[str, ...] = ()
+    """Why not."""
 
 
 class ConfigChange(msgspec.Struct, frozen=True):

@@ -118,6 +118,8 @@ class Hello(Tagged, frozen=True):
     generation: int
     pid: int
     phase: WorkerPhase = WorkerPhase.STARTING
+    release: str = ""
+    """The version of Tandem that it runs."""
 
 
 class Welcome(Tagged, frozen=True):

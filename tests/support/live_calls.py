@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -18,8 +19,13 @@ CALLS = 3
 class Calls:
     """`tandem call` at work; `report` has its measurements when the block is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: trio.Process) -> None:
         self.report: dict[str, Any] = {}
+        self._process = process
+
+    def hang_up(self) -> None:
+        """End the calls now, in order."""
+        self._process.terminate()
 
 
 def call_command(
@@ -45,12 +51,19 @@ async def live_calls(
     among: Collection[str] = (),
 ) -> AsyncIterator[Calls]:
     """Some calls of that length, all connected when the block begins; `among`: sessions of others."""
-    calls = Calls()
     command = call_command(appliance, seconds, count, options, path)
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, cwd=TREE)
+    assert process.stdout is not None
+    output, calls = process.stdout, Calls(process)
 
     async def run() -> None:
-        done = await trio.run_process(command, capture_stdout=True, check=False, cwd=TREE)
-        calls.report = json.loads(done.stdout)
+        try:
+            said = b"".join([piece async for piece in output])
+            await process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        calls.report = json.loads(said)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)

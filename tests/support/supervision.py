@@ -158,13 +158,13 @@ class Table:
             if process in self.pids:
                 self.feed(Received(process, self.pids[process], RelaysApplied(serial)))
 
-    def resize(self, relays: int) -> None:
+    def resize(self, relays: int, *, rehearsal: bool = False) -> None:
         """The operator wants so many."""
         config = Config.model_validate({"relay": {"workers": relays}})
         specs = desired_workers(config, HostFacts((0, 1)))
         wanted = tuple(spec for spec in specs if spec.role is Role.RELAY)
         present = sum(name.startswith("relay") for name in self.states)
-        self.feed(ResizeRequested(config, wanted, LINKS[: max(relays, present)]))
+        self.feed(ResizeRequested(config, wanted, LINKS[: max(relays, present)], rehearsal))
 
     def reload(self, config: Config, *roles: Role) -> None:
         """The operator wants this configuration, and new workers of these roles."""

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -53,7 +53,7 @@ class Machine:
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root, and wait for it."""
         done = subprocess.run(
-            ["nsenter", "-t", str(self.leader), "--all", "--wdns=/", "--", *command],
+            self._inside(command),
             env=_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -67,6 +67,19 @@ class Machine:
                 + self.journal()
             )
         return done
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command inside, as root; whoever waits for it reads what it prints."""
+        return subprocess.Popen(
+            self._inside(command),
+            env=_ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _inside(self, command: Sequence[str]) -> list[str]:
+        return ["nsenter", "-t", str(self.leader), "--all", "--wdns=/", "--", *command]
 
     def read(self, *command: str) -> str:
         """What a command that succeeds prints."""

@@ -14,6 +14,8 @@ from tests.systemd.conftest import build
 from tests.systemd.machine import Machine, kill
 
 CALLS = "http://127.0.0.1:8080/v1/realtime/calls"
+MANY = 10
+"""Live calls."""
 CONFIG = "/etc/tandem/tandem.toml"
 
 
@@ -169,14 +171,34 @@ def test_stop_leaves_no_process_behind(machine: Machine) -> None:
     machine.run("systemctl", "start", "tandem")
 
 
-def test_an_upgrade_is_run_when_the_operator_says_so(machine: Machine, tmp_path: Path) -> None:
-    before = machine.show("tandem", "MainPID")
-    said = machine.install(build(tmp_path, version="99.0"))
-    assert "still runs" in said
-    assert machine.show("tandem", "MainPID") == before
-    call(machine)
-    machine.run("systemctl", "restart", "tandem")
-    assert status(machine)["version"] == "99.0"
+def sessions(machine: Machine) -> int:
+    """How many are connected."""
+    rows = machine.json("tandem", "sessions", "--json")["rows"]
+    return sum(row["state"] == "connected" for row in rows)
+
+
+def test_an_upgrade_is_run_when_the_operator_says_so_and_ends_no_call(
+    machine: Machine, tmp_path: Path
+) -> None:
+    newer = build(tmp_path, version="99.0")
+    before, old = machine.show("tandem", "MainPID"), status(machine)["version"]
+    options = ("--count", str(MANY), "--seconds", "600", "--json")
+    with machine.start("tandem", "call", CALLS, *options) as calls:
+        machine.until(lambda: sessions(machine) == MANY, "live calls")
+        said = machine.install(newer)
+        assert "tandem upgrade" in said
+        assert status(machine)["version"] == old
+        upgraded = machine.json("tandem", "upgrade", "--json")
+        assert (upgraded["from"], upgraded["to"], upgraded["given_up"]) == (old, "99.0", "")
+        assert machine.show("tandem", "MainPID") == before
+        assert sessions(machine) == MANY
+        machine.run("pkill", "-INT", "-f", "workers.caller")
+        report = json.loads(calls.communicate(timeout=90)[0])
+    assert (report["sessions_ok"], report["packets_lost"]) == (MANY, 0), report
+    machine.until(
+        lambda: {w["release"] for w in status(machine)["workers"]} == {"99.0"}, "all are new"
+    )
+    assert machine.show("tandem", "ActiveState") == "active"
     call(machine)
 
 

@@ -148,7 +148,7 @@ def _occupy(worker: Worker, claim: Adopted, now: Instant) -> None:
     if claim.config is not None:
         worker.config = claim.config
     worker.begin_process(claim.process.generation, claim.route)
-    worker.pid = claim.pid
+    worker.pid, worker.release = claim.pid, claim.release
     worker.life.spawn(now)
     if claim.ready is not None:
         worker.serve(claim.ready)

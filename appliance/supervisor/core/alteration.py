@@ -15,13 +15,16 @@ from appliance.supervisor.core.interface import (
     Steered,
 )
 from appliance.supervisor.core.lifecycle import WorkerState
+from appliance.supervisor.core.patience import STOP_GRACE
 from appliance.supervisor.core.resize import Resize
 from appliance.supervisor.core.roll import Roll
 from appliance.supervisor.core.succession import BESIDE
 from appliance.supervisor.core.worker import Worker
 from config.ids import Instant, Role
-from ipc.messages.lifecycle import Release
+from ipc.messages.lifecycle import Release, Stop
 
+ALONE: Final = frozenset({Role.FLEET, Role.TELEMETRY})
+"""Roles whose workers bind what a second one could not, and whom no call misses for a moment."""
 INTERRUPTED: Final = "the appliance was told to end"
 GENERATIONS: Final = 4
 """Workers that finish old sessions, for each that takes new ones: no more are replaced before some end."""
@@ -68,6 +71,8 @@ class Alteration:
         if refused := self._refusal(able=able):
             return [refused]
         leaving = [worker.name for worker in self._fleet.leaving(Role.RELAY)]
+        if leaving and event.rehearsal:
+            return [Reloaded(())]  # its place in the house is taken
         if leaving:
             who, patience = " and ".join(leaving), self._fleet.config.transceiver.consent_timeout
             return [
@@ -103,10 +108,15 @@ class Alteration:
         links = self._distribution.links.links[:left]
         return [*self._distribution.replace_links(links, self._fleet), Abandon(left)]
 
-    def _refusal(self, *, able: bool) -> Reloaded | None:
+    def why_not(self, *, able: bool) -> str:
+        """Why nothing can be altered now; empty if it can."""
         if self._roll or self._resize:
-            return Reloaded((), "the appliance is being replaced already")
-        return None if able else Reloaded((), "the appliance is starting or draining")
+            return "the appliance is being replaced already"
+        return "" if able else "the appliance is starting or draining"
+
+    def _refusal(self, *, able: bool) -> Reloaded | None:
+        why = self.why_not(able=able)
+        return Reloaded((), why) if why else None
 
     def _surfeit(self) -> Reloaded | None:
         """So many finish old sessions that a roll would fill the memory."""
@@ -143,7 +153,17 @@ class Alteration:
             return []
         self._roll = None
         self._distribution.repeat()
-        return [following]
+        return [*([] if following.problem else self._restart_alone(roll, now)), following]
+
+    def _restart_alone(self, roll: Roll, now: Instant) -> list[Output]:
+        """Workers of the roles that can have none beside them, and that no call waits for."""
+        outputs: list[Output] = []
+        for worker in self._fleet:
+            role, state = worker.spec.role, worker.life.state
+            if role in ALONE and role in roll.roles and state is WorkerState.READY:
+                worker.life.drain(now, until=now + STOP_GRACE)
+                outputs.append(worker.send(Stop()))
+        return outputs
 
     def _advance_resize(self, now: Instant, *, running: bool) -> list[Output]:
         resize = self._resize

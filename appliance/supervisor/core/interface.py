@@ -104,6 +104,8 @@ class Adopted(msgspec.Struct, frozen=True):
     """What it has said when it began to serve."""
     misfit: str = ""
     """Why it is of no use all the same: it works with what is no longer so."""
+    release: str = ""
+    """The version of Tandem that it runs."""
 
 
 class StartRequested(msgspec.Struct, frozen=True):
@@ -185,6 +187,8 @@ class ResizeRequested(msgspec.Struct, frozen=True):
     relays: tuple[WorkerSpec, ...]
     links: tuple[tuple[Endpoint, ...], ...]
     """Link addresses of the present relays and of the new ones, by index."""
+    rehearsal: bool = False
+    """Only see whether the new ones come up: then they end, and no client has come to them."""
 
 
 class Steered(msgspec.Struct, frozen=True):

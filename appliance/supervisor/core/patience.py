@@ -9,6 +9,8 @@ from appliance.supervisor.core.worker import Worker
 from config.ids import Role
 from config.model import Config
 
+STOP_GRACE: Final = 3.0
+"""Seconds between Stop and SIGKILL."""
 SIGNALING_DRAIN: Final = 3.0
 """Seconds that open HTTP requests may take."""
 LEAVES: Final = {

@@ -8,7 +8,8 @@ Fewer: Steer: nothing more comes to the last ones -> done; each of these drains:
 
 A client that moves is recovered by its new relay from the table of the old one, which is why a relay that
 leaves serves on for `transceiver.consent_timeout`: a client that is silent for longer is none any more.
-If one of the new relays does not come up, all of them are given up, and nothing has changed.
+If one of the new relays does not come up, all of them are given up, and nothing has changed. A rehearsal
+ends so in any case: that a relay comes up should be known before one that serves is replaced.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Resize:
             fleet.add(spec, request.config) for spec in request.relays[self._present :]
         ]
         self._config = request.config
+        self._rehearsal = request.rehearsal
         self.is_steering = False
         """Steer is being carried out."""
         self._patience: Instant | None = None
@@ -70,8 +72,11 @@ class Resize:
             if self._patience is not None and now >= self._patience:
                 return self.give_up("not every worker has taken notice of the new relays")
             return None
-        self.is_steering = True
         self._patience = None
+        if self._rehearsal:
+            self._end_joining()
+            return Reloaded(())
+        self.is_steering = True
         return Steer(self._wanted)
 
     def steered(self, problem: str) -> Reloaded:
@@ -87,9 +92,12 @@ class Resize:
 
     def give_up(self, why: str) -> Reloaded:
         """Nothing has changed; who was to join ends."""
+        self._end_joining()
+        return Reloaded((), f"{why}; there are {self._present} relays as before")
+
+    def _end_joining(self) -> None:
         for worker in self._joining:
             worker.retire_by = Goal.STOP
-        return Reloaded((), f"{why}; there are {self._present} relays as before")
 
 
 def _names(workers: list[Worker]) -> tuple[WorkerName, ...]:

@@ -44,6 +44,8 @@ class Roll:
     ) -> None:
         self._fleet = fleet
         self._config = config
+        self.roles = frozenset(roles)
+        """Whose workers are replaced."""
         self._succession = Succession(fleet, config, workers, roles)
         self._with_relays = Role.RELAY in roles
         self._relays: Handover | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import count, islice
 from typing import Final
 
@@ -55,6 +55,12 @@ def desired_workers(config: Config, host: HostFacts) -> tuple[WorkerSpec, ...]:
         ),
         *([_spec(Role.FLEET, 0)] if config.in_fleet else []),
     )
+
+
+def one_more_relay(present: Sequence[WorkerSpec], host: HostFacts) -> tuple[WorkerSpec, ...]:
+    """These relays, and one to try whether it comes up."""
+    index = len(present)
+    return (*present, _spec(Role.RELAY, index, host.cpus[index % len(host.cpus)]))
 
 
 def new_specs(role: Role, number: int, taken: Collection[int]) -> tuple[WorkerSpec, ...]:

@@ -53,7 +53,7 @@ from appliance.supervisor.core.interface import (
 from appliance.supervisor.core.lifecycle import START_TIMEOUT, WorkerState, cause_of
 from appliance.supervisor.core.linger import Linger
 from appliance.supervisor.core.neighbours import WITHOUT_NUMBER, Neighbours
-from appliance.supervisor.core.patience import LEAVES, patience
+from appliance.supervisor.core.patience import LEAVES, STOP_GRACE, patience
 from appliance.supervisor.core.placement import entries
 from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_stage, plan
 from appliance.supervisor.core.spares import Spares
@@ -77,8 +77,6 @@ from ipc.messages.lifecycle import (
 from ipc.messages.routes import RelaysApplied, RoutesApplied, TransceiverEntry, Transceivers
 
 TRANSCEIVERS_EVERY: Final = 1.0
-STOP_GRACE: Final = 3.0
-"""Seconds between Stop and SIGKILL."""
 DRAIN_GRACE: Final = 7.0
 """Seconds between the end of a drain and SIGKILL; a worker cancels what is left after 5."""
 LATE: Final = 2.0
@@ -152,6 +150,10 @@ class Supervisor:
     def places(self) -> tuple[Place, ...]:
         """All workers as others reach them."""
         return tuple(worker.place() for worker in self._fleet)
+
+    def why_not_able(self) -> str:
+        """Why nothing can be altered now; empty if it can."""
+        return self._alteration.why_not(able=self._is_able)
 
     # --- the door -------------------------------------------------------------------------------
 
@@ -291,6 +293,7 @@ class Supervisor:
         worker.life.heard(now)
         match event.message:
             case Hello():
+                worker.release = event.message.release
                 self._greet(worker, outputs)
             case Ready() as ready:
                 worker.serve(ready)
@@ -325,7 +328,8 @@ class Supervisor:
                 assert_never(event.message)
 
     def _was_ours(self, process: ProcessId) -> bool:
-        return self._first_generation <= process.generation < self._next_generation
+        started = self._first_generation <= process.generation < self._next_generation
+        return started or process in self._leaving
 
     def _greet(self, worker: Worker, outputs: list[Output]) -> None:
         worker.welcomed = True

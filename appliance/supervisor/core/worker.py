@@ -47,6 +47,8 @@ class Worker:
         """The state that was last made an output."""
         self.welcomed = False
         self.sessions = 0
+        self.release = ""
+        """The version of Tandem that its process runs."""
         self.note = ""
         self.farewell = ""
         self.last_exit = ""
@@ -95,7 +97,7 @@ class Worker:
     def _forget(self) -> None:
         self.pid = self.sessions = 0
         self.welcomed = False
-        self.note = self.farewell = self.rpc = ""
+        self.release = self.note = self.farewell = self.rpc = ""
         self.link = self.route = None
 
     def send(self, message: ToWorker) -> Send:
@@ -124,6 +126,7 @@ class Worker:
             role=self.spec.role.label,
             generation=self.generation,
             last_exit=self.last_exit,
+            release=self.release,
         )
 
     def place(self) -> Place:

@@ -225,3 +225,12 @@ def test_back_ends_elsewhere_are_shown_with_who_reaches_them() -> None:
     assert "ipc:///run/a.sock 6 sessions" in text_of(status_view(seen(True, True)))
     assert "ipc:///run/a.sock away" in text_of(status_view(seen(False, False)))
     assert "reached by 1 of 2, 3 sessions" in text_of(status_view(seen(True, False)))
+
+
+def test_who_runs_another_version_is_named() -> None:
+    rows = tuple(msgspec.structs.replace(w, release="0.9") for w in STATUS.workers[:2])
+    status = msgspec.structs.replace(STATUS, workers=rows)
+    text = text_of(status_view(status))
+    assert "relay-0, transceiver-0: runs version 0.9 (tandem upgrade)" in text
+    same = msgspec.structs.replace(status, version="0.9")
+    assert "runs version" not in text_of(status_view(same))

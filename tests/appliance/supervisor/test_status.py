@@ -17,6 +17,8 @@ from ipc.messages.admin import (
     SessionsRequest,
     StatusReply,
     StatusRequest,
+    UpgradeReply,
+    UpgradeRequest,
     WorkerStatus,
 )
 from ipc.messages.details import FindSession
@@ -59,9 +61,12 @@ def desk(lines: LogLines) -> AdminDesk:
     def cordon(request: CordonRequested) -> str:
         return "" if request.lift else f"no {request.workers}"
 
+    async def upgrade(request: UpgradeRequest) -> UpgradeReply:
+        return UpgradeReply("1", "2", leaving=request.force)
+
     inquiry = Inquiry(lambda: (), ClusterId(0), lines.log)
     events, keys = EventDesk(), NoKeys()
-    return AdminDesk(lambda: STATUS, inquiry, reload, compare, cordon, events, keys.answer)
+    return AdminDesk(lambda: STATUS, inquiry, reload, compare, cordon, events, keys.answer, upgrade)
 
 
 async def test_status_has_the_newest_counters_of_each_worker() -> None:
@@ -116,6 +121,8 @@ async def test_a_cordon_is_answered_with_the_status_it_makes_or_the_problem() ->
     lines = LogLines()
     assert await desk(lines).answer(CordonRequest(("x",))) == Failure("no ('x',)")
     assert await desk(lines).answer(CordonRequest(lift=True)) == STATUS
+    answer = await desk(lines).answer(UpgradeRequest(force=True))
+    assert answer == UpgradeReply("1", "2", leaving=True)
     lines.close()
 
 

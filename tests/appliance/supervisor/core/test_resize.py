@@ -18,7 +18,7 @@ from appliance.supervisor.core.interface import (
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.resize import KNOWN_WITHIN
 from config.ids import Role, WorkerName
-from ipc.messages.lifecycle import Drain, Release, Released
+from ipc.messages.lifecycle import Drain, Release, Released, Stop
 from ipc.messages.routes import Relays
 from tests.support.supervision import Table, links_of
 
@@ -237,3 +237,29 @@ def test_one_thing_at_a_time(up: Table) -> None:
     early.resize(3)
     assert [r.problem for r in early.take(Reloaded)] == ["the appliance is starting or draining"]
     up.feed(Steered())  # nobody asked
+
+
+def test_a_rehearsal_is_noticed_by_nobody(up: Table) -> None:
+    up.resize(3, rehearsal=True)
+    up.ready("relay-2")
+    up.apply_routes()
+    up.know_relays()
+    assert not [o for o in up.outputs if isinstance(o, Steer)]
+    assert [o for o in up.outputs if isinstance(o, Reloaded)] == [Reloaded(())]
+    assert Stop() in up.sent("relay-2")
+    assert up.core.state is ApplianceState.READY
+    up.outputs.clear()
+    # A second one finds its place taken, and is not worth waiting for that.
+    up.resize(3, rehearsal=True)
+    assert up.take(Reloaded) == [Reloaded(())]
+    up.die("relay-2", 0)
+    assert up.take(Abandon) == [Abandon(2)]
+
+
+def test_a_rehearsal_that_fails_says_why(up: Table) -> None:
+    up.resize(3, rehearsal=True)
+    up.die("relay-2", 70)
+    assert [o.problem for o in up.outputs if isinstance(o, Reloaded)] == [
+        "relay-2 did not start: exit code 70; there are 2 relays as before"
+    ]
+    assert up.core.state is ApplianceState.READY

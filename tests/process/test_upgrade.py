@@ -1,0 +1,126 @@
+"""Another version is installed under live calls, and runs: no call ends, nothing that is said is lost."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.process.test_roll import tandem
+from tests.support.appliance import TREE, Appliance, running_appliance
+from tests.support.live_calls import CALLS, live_calls
+
+pytestmark = pytest.mark.process
+
+MANY = 20
+OLD, NEW = "1.0.0", "2.0.0"
+_PACKAGES = ("appliance", "config", "ipc", "workers")
+
+
+def replace(source: str, target: str) -> None:
+    """As a package manager does: what runs keeps the old file."""
+    fresh = f"{target}.new"
+    shutil.copy2(source, fresh)
+    Path(fresh).replace(target)
+
+
+def install(tree: Path, release: str) -> None:
+    """Put the product there, calling itself that version."""
+    for package in _PACKAGES:
+        shutil.copytree(
+            TREE / package,
+            tree / package,
+            copy_function=replace,
+            ignore=shutil.ignore_patterns("__pycache__"),
+            dirs_exist_ok=True,
+        )
+    for found in tree.glob("tandem-*.dist-info"):
+        shutil.rmtree(found)
+    about = tree / f"tandem-{release}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tandem\nVersion: {release}\n")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Where the old version is installed."""
+    tree = tmp_path / "tree"
+    install(tree, OLD)
+    return tree
+
+
+def break_module(tree: Path, name: str) -> None:
+    """Somebody's mistake in the new version."""
+    with (tree / name).open("a") as file:
+        file.write('\nraise RuntimeError("a mistake of the new version")\n')
+
+
+async def releases(appliance: Appliance) -> dict[str, tuple[str, int]]:
+    return {w.name: (w.release, w.pid) for w in (await appliance.status()).workers}
+
+
+async def test_live_calls_notice_nothing(tmp_path: Path, tree: Path) -> None:
+    config = {"relay": {"workers": 2}, "transceiver": {"workers": 2}}
+    async with running_appliance(tmp_path, config, tree) as appliance:
+        before = await releases(appliance)
+        assert {release for release, _ in before.values()} == {OLD}
+        async with live_calls(appliance, 300.0, MANY) as calls:
+            install(tree, NEW)
+            code, reply = await tandem(appliance, "upgrade")
+            assert code == 0, reply
+            assert (reply["from"], reply["to"]) == (OLD, NEW)
+            assert reply["replaced"] == [
+                *("relay-0", "relay-1", "transceiver-0", "transceiver-1", "signaling-0")
+            ]
+            assert sum(reply["finishing"].values()) == MANY
+            status = await appliance.status()
+            assert (status.version, status.pid, status.state) == (NEW, appliance.pid, "ready")
+            assert len((await appliance.sessions()).rows) == MANY
+            calls.hang_up()
+        report, said = calls.report, appliance.log()
+        assert report["sessions_ok"] == MANY, f"{report}\n{said}"
+        assert report["packets_lost"] == 0, f"{report}\n{said}"
+        status = await appliance.until(lambda s: all(w.release == NEW for w in s.workers))
+        assert not {w.pid for w in status.workers} & {pid for _, pid in before.values()}
+        code, again = await tandem(appliance, "upgrade")
+        assert (code, again["replaced"]) == (0, [])
+
+
+async def test_a_version_that_does_not_start_is_not_tried(tmp_path: Path, tree: Path) -> None:
+    async with running_appliance(tmp_path, None, tree) as appliance:
+        before = await releases(appliance)
+        install(tree, NEW)
+        break_module(tree, "appliance/supervisor/configuration.py")
+        code, problem = await tandem(appliance, "upgrade")
+        assert code == 1
+        assert "it does not start: RuntimeError: a mistake of the new version" in problem
+        assert await releases(appliance) == before
+        assert (await appliance.status()).version == OLD
+
+
+@pytest.mark.parametrize("role", ["transceiver", "signaling", "relay"])
+async def test_a_canary_that_does_not_come_up_leaves_the_old_processes(
+    tmp_path: Path, tree: Path, role: str
+) -> None:
+    config = {"relay": {"workers": 2}}
+    async with running_appliance(tmp_path, config, tree) as appliance:
+        before = await releases(appliance)
+        async with live_calls(appliance, 300.0) as calls:
+            install(tree, NEW)
+            sound = (tree / f"workers/{role}/shell.py").read_text()
+            break_module(tree, f"workers/{role}/shell.py")
+            code, reply = await tandem(appliance, "upgrade")
+            assert code == 1
+            assert f"{role}-" in reply["given_up"]
+            status = await appliance.until(lambda s: s.state == "ready")
+            assert status.version == NEW
+            assert await releases(appliance) == before
+            (tree / f"workers/{role}/shell.py").write_text(sound)
+            code, reply = await tandem(appliance, "upgrade")
+            assert code == 0, reply
+            assert len((await appliance.sessions()).rows) == CALLS
+            calls.hang_up()
+        report = calls.report
+        assert report["sessions_failed"] == 0, f"{report}\n{appliance.log()}"
+        assert report["packets_lost"] == 0, f"{report}\n{appliance.log()}"
