@@ -58,25 +58,31 @@ MEMORY = _gauge("process_resident_memory_bytes", "Resident memory of a process."
 
 # --- relays -----------------------------------------------------------------------------------------
 
+_FLOWING = (*_WORKER, "transport")
 RELAY_RECEIVED = _counter(
-    "relay_received_datagrams", "From clients. Equals forwarded + upcalled + dropped.", *_WORKER
+    "relay_received_datagrams",
+    "From clients (TCP: frames). Equals forwarded + upcalled + dropped.",
+    *_FLOWING,
 )
 RELAY_FORWARDED = _counter(
-    "relay_forwarded_datagrams", "From clients, sent on to transceivers at once.", *_WORKER
+    "relay_forwarded_datagrams", "From clients, sent on to transceivers at once.", *_FLOWING
 )
 RELAY_UPCALLED = _counter(
-    "relay_upcalled_datagrams", "From clients, given to the core to decide.", *_WORKER
+    "relay_upcalled_datagrams", "From clients, given to the core to decide.", *_FLOWING
 )
 RELAY_DROPPED = _counter(
-    "relay_dropped_datagrams", "From clients, that went neither on nor up.", *_WORKER, "reason"
+    "relay_dropped_datagrams", "From clients, that went neither on nor up.", *_FLOWING, "reason"
 )
 RELAY_REFUSED = _counter(
-    "relay_refused", "Upcalls and link records that the core ended.", *_WORKER, "reason"
+    "relay_refused", "Upcalls and link records that the core ended.", *_FLOWING, "reason"
 )
-RELAY_RETURNED = _counter("relay_returned_datagrams", "Sent to clients.", *_WORKER)
-RELAY_FLOWS = _gauge("relay_flows", "Flows of clients, pending ones included.", *_WORKER)
-RELAY_PENDING = _gauge("relay_pending_flows", "Flows nobody has vouched for yet.", *_WORKER)
-RELAY_ASSURED = _counter("relay_assured_flows", "Flows a transceiver vouched for.", *_WORKER)
+RELAY_RETURNED = _counter("relay_returned_datagrams", "Sent to clients.", *_FLOWING)
+RELAY_FLOWS = _gauge("relay_flows", "Flows of clients, pending ones included.", *_FLOWING)
+RELAY_PENDING = _gauge("relay_pending_flows", "Flows nobody has vouched for yet.", *_FLOWING)
+RELAY_ASSURED = _counter("relay_assured_flows", "Flows a transceiver vouched for.", *_FLOWING)
+RELAY_CONNECTIONS = _gauge("relay_tcp_connections", "Connections that are open.", *_WORKER)
+RELAY_ACCEPTED = _counter("relay_tcp_accepted", "Connections so far.", *_WORKER)
+RELAY_ENDED = _counter("relay_tcp_ended", "Connections that have ended.", *_WORKER, "reason")
 RELAY_CONSERVED = _gauge(
     "relay_conserved", "1 as long as the counters of datagrams have always added up.", *_WORKER
 )

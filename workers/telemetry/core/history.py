@@ -15,7 +15,13 @@ from typing import Final
 import msgspec
 
 from ipc.messages.admin import StatusReply, WorkerStatus
-from ipc.messages.stats import ROUND_TRIP_BOUNDS, QualityStats, RelayStats, TransceiverStats
+from ipc.messages.stats import (
+    ROUND_TRIP_BOUNDS,
+    QualityStats,
+    RelayStats,
+    TcpStats,
+    TransceiverStats,
+)
 
 EVERY: Final = 2.0
 """Seconds from sample to sample."""
@@ -174,11 +180,12 @@ def _rates(before: WorkerStatus, now: WorkerStatus, took: float) -> Rates:
     cpu = 100 * (new.usage.cpu_seconds - old.usage.cpu_seconds) / took
     match old, new:
         case RelayStats(), RelayStats():
+            (received, returned, _), (came, went, _) = new.totals, old.totals
             return Rates(
                 cpu,
-                received=(new.received - old.received) / took,
-                returned=(new.returned - old.returned) / took,
-                drops=_more((old.dropped, old.refused), (new.dropped, new.refused), took),
+                received=(received - came) / took,
+                returned=(returned - went) / took,
+                drops=_more(_drops(old), _drops(new), took),
             )
         case TransceiverStats(), TransceiverStats():
             return Rates(
@@ -188,6 +195,14 @@ def _rates(before: WorkerStatus, now: WorkerStatus, took: float) -> Rates:
             )
         case _:
             return Rates(cpu)
+
+
+def _drops(relay: RelayStats) -> list[dict[str, int]]:
+    """By reason, of UDP and TCP."""
+    both: list[RelayStats | TcpStats] = [relay]
+    if relay.tcp is not None:
+        both.append(relay.tcp)
+    return [counts for one in both for counts in (one.dropped, one.refused)]
 
 
 def _more(

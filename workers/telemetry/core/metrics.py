@@ -16,6 +16,7 @@ from ipc.messages.stats import (
     RealtimeStats,
     RelayStats,
     SignalingStats,
+    TcpStats,
     TelemetryStats,
     TransceiverStats,
 )
@@ -113,18 +114,27 @@ def _worker(out: Exposition, worker: WorkerStatus) -> None:
 
 
 def _relay(out: Exposition, stats: RelayStats, name: str) -> None:
-    out.add(c.RELAY_RECEIVED, stats.received, name)
-    out.add(c.RELAY_FORWARDED, stats.forwarded, name)
-    out.add(c.RELAY_UPCALLED, stats.upcalled, name)
-    _by(out, c.RELAY_DROPPED, stats.dropped, _DROPS, name)
-    _by(out, c.RELAY_REFUSED, stats.refused, _DROPS, name)
-    out.add(c.RELAY_RETURNED, stats.returned, name)
-    out.add(c.RELAY_FLOWS, stats.flows, name)
-    out.add(c.RELAY_PENDING, stats.pending, name)
-    out.add(c.RELAY_ASSURED, stats.assured_total, name)
+    _flowing(out, stats, name, "udp")
+    if (tcp := stats.tcp) is not None:
+        _flowing(out, tcp, name, "tcp")
+        out.add(c.RELAY_CONNECTIONS, tcp.connections, name)
+        out.add(c.RELAY_ACCEPTED, tcp.accepted, name)
+        _by(out, c.RELAY_ENDED, tcp.ended, (), name)
     out.add(c.RELAY_CONSERVED, stats.conserved, name)
     _by(out, c.RELAY_CACHE, stats.cache, (), name)
     out.add(c.RELAY_HELD, stats.held, name)
+
+
+def _flowing(out: Exposition, stats: RelayStats | TcpStats, *of: str) -> None:
+    out.add(c.RELAY_RECEIVED, stats.received, *of)
+    out.add(c.RELAY_FORWARDED, stats.forwarded, *of)
+    out.add(c.RELAY_UPCALLED, stats.upcalled, *of)
+    _by(out, c.RELAY_DROPPED, stats.dropped, _DROPS, *of)
+    _by(out, c.RELAY_REFUSED, stats.refused, _DROPS, *of)
+    out.add(c.RELAY_RETURNED, stats.returned, *of)
+    out.add(c.RELAY_FLOWS, stats.flows, *of)
+    out.add(c.RELAY_PENDING, stats.pending, *of)
+    out.add(c.RELAY_ASSURED, stats.assured_total, *of)
 
 
 def _transceiver(out: Exposition, stats: TransceiverStats, name: str) -> None:

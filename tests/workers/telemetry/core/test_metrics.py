@@ -90,10 +90,16 @@ def test_no_number_is_left_out() -> None:
 def test_what_relays_receive_is_accounted_for() -> None:
     found = scrape(every_role())
     dropped = sum(v for _, v in found["tandem_relay_dropped_datagrams_total"])
-    forwarded = value(found, "tandem_relay_forwarded_datagrams_total")
-    upcalled = value(found, "tandem_relay_upcalled_datagrams_total")
     assert dropped == 4
-    assert value(found, "tandem_relay_received_datagrams_total") == forwarded + upcalled + dropped
+    for transport, drops in (("udp", dropped), ("tcp", 0)):
+        received, forwarded, upcalled = (
+            value(found, f"tandem_relay_{what}_datagrams_total", transport=transport)
+            for what in ("received", "forwarded", "upcalled")
+        )
+        assert received == forwarded + upcalled + drops
+    ended = value(found, "tandem_relay_tcp_ended_total", reason="left")
+    still = value(found, "tandem_relay_tcp_connections")
+    assert value(found, "tandem_relay_tcp_accepted_total") == ended + still
 
 
 def test_reasons_that_never_happened_are_there_at_zero() -> None:
