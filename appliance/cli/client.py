@@ -13,7 +13,7 @@ import click
 
 from appliance.cli.failure import Failed
 from appliance.cli.settings import config_option, find_file, read_config
-from appliance.supervisor.directories import find_admin_socket
+from appliance.supervisor.directories import find_admin_socket, is_there
 from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE
 from config.model import Config, SupervisorSection
 from ipc.curve import ClientCurve, read_public, read_secret
@@ -90,10 +90,21 @@ def appliance_options(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def line_of(given: Mapping[str, Any]) -> Line:
-    """The way that these options name. Raises Failed if the configuration has mistakes."""
+    """The way that these options name.
+
+    Raises Failed if the configuration has mistakes, unless an appliance is found without it: one that runs
+    has refused them.
+    """
     if connect := given.get("connect"):
         return _remote_line(connect, given.get("server_key"), given.get("client_key"))
-    return admin_socket(read_config(find_file(given.get("file"))), given.get("directory"))
+    directory = given.get("directory")
+    try:
+        config = read_config(find_file(given.get("file")))
+    except Failed:
+        config = Config()
+        if directory is None and not is_there(find_admin_socket(config.supervisor)):
+            raise
+    return admin_socket(config, directory)
 
 
 def client_key_file() -> Path:

@@ -2,7 +2,8 @@
 
 <runtime>/supervisor.lock     held while a supervisor lives; has its pid
 <runtime>/admin.sock          for operators
-<runtime>/workers/            0700: sockets between supervisor and workers
+<runtime>/in-force.toml       the configuration in force, for the next supervisor if this one dies
+<runtime>/workers/            0700: sockets between supervisor and workers, and their roster
 <state>/ufrag.key             the host's own key, if the configuration names none
 <state>/epoch                 the last boot number that was given to a transceiver
 """
@@ -17,11 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from appliance.supervisor.names import WORKERS
 from appliance.supervisor.problems import EXIT_UNAVAILABLE, CannotStart
 from config.model import SupervisorSection
 
 ADMIN_SOCKET: Final = "admin.sock"
-WORKERS: Final = "workers"
 _LOCK: Final = "supervisor.lock"
 _MAX_SOCKET_PATH: Final = 107
 _LONGEST_SOCKET: Final = "workers/transceiver-255-9999999.rpc"
@@ -38,10 +39,11 @@ def find_admin_socket(section: SupervisorSection, environ: Mapping[str, str] = o
     candidates = [d / ADMIN_SOCKET for d in (*_runtime_candidates(section, environ), _SYSTEM)]
     if section.runtime_directory:
         return candidates[0]
-    return next((path for path in candidates if _is_there(path)), candidates[0])
+    return next((path for path in candidates if is_there(path)), candidates[0])
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
+    """There is a socket."""
     try:
         return path.is_socket()
     except PermissionError:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import trio
 
 
-def notify(*states: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Send `READY=1`, `STOPPING=1`, `STATUS=...`. True if somebody was told.
+def notify(*states: str, fds: Sequence[int] = (), environ: Mapping[str, str] = os.environ) -> bool:
+    """Send `READY=1`, `STOPPING=1`, `STATUS=...`, and copies of descriptors. True if somebody was told.
 
     Never raises and never waits: telling is a courtesy.
     """
@@ -23,7 +24,8 @@ def notify(*states: str, environ: Mapping[str, str] = os.environ) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unix:
         unix.setblocking(False)
         with suppress(OSError):
-            unix.sendto("\n".join(states).encode(), address)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
+            unix.sendmsg(["\n".join(states).encode()], rights, 0, address)
             return True
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from appliance.supervisor.generations import Generations
 from appliance.supervisor.keys import Keyring, UfragKeys
 from appliance.supervisor.recovered import Recovered
 from appliance.supervisor.sockets import Sockets, open_sockets
+from appliance.supervisor.store import Store
 from appliance.supervisor.tables import Tables
 from config.ids import Endpoint, HostId, Role, WorkerName
 from config.model import Config
@@ -64,6 +66,7 @@ class Outfitter:
         self.keyring = Keyring(keys)
         self._minting: dict[ProcessId, str] = {}
         self._tables = Tables()
+        self._store = Store()
         self._generations = generations
         self._workers = workers
         self._control = control
@@ -77,6 +80,27 @@ class Outfitter:
         if assignment.role is Role.TRANSCEIVER:
             self._minting[process] = assignment.mint_with
         self.recovered.take(assignment, fds)
+
+    def take_stored(self, stored: Sequence[tuple[str, int]], *, fits: bool) -> None:
+        """What systemd has kept: of use where no worker has brought the same, if it fits at all."""
+        self._store.found({name for name, _ in stored})
+        for name, fd in stored:
+            if fits:
+                self.recovered.take_stored(name, fd)
+            else:
+                os.close(fd)
+        self.recovered.finish()
+
+    def store(self) -> None:
+        """Have systemd keep what is in use now."""
+        self._store.keep(
+            {f"table.{index}": [fd] for index, fd in self._tables.by_index().items()}
+            | self.sockets.by_name()
+        )
+
+    def end_store(self) -> None:
+        """Have systemd keep nothing any more."""
+        self._store.end()
 
     def open(self, config: Config, own: Sequence[str], relays: int) -> None:
         """Have all sockets, those that came back and new ones. Raises CannotStart."""
@@ -110,12 +134,14 @@ class Outfitter:
             self.sockets.steer(relays)
         except OSError as error:
             return f"datagrams cannot be steered to {relays} relays: {error.strerror}"
+        self.store()
         return ""
 
     def keep(self, relays: int) -> None:
         """Close and free what was kept for any but the first so many relays."""
         self.sockets.keep(relays)
         self._tables.keep(relays)
+        self.store()
 
     def advertise(self, config: Config) -> tuple[Endpoint, ...]:
         """Relay addresses for answers."""
@@ -194,7 +220,9 @@ class Outfitter:
                 tcp_links = self.sockets.tcp_links[index : index + 1]
                 given += [_given(DescriptorKind.TCP_LINK, b) for b in tcp_links]
                 room = MAX_DESCRIPTORS - len(given)
-                return given + self._tables.of(index, len(self.sockets.links), room), []
+                tables = self._tables.of(index, len(self.sockets.links), room)
+                self.store()
+                return given + tables, []
             case Role.TRANSCEIVER:
                 # A link socket per boot: what was sent to a dead process never reaches its successor.
                 config = spawn.config

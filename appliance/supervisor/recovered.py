@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from appliance.supervisor.binding import BoundSocket
+from appliance.supervisor.binding import BoundSocket, bound
 from config.ids import Endpoint, Role
 from ipc.messages.lifecycle import Assignment, Descriptor, DescriptorKind
 
@@ -34,6 +34,7 @@ class Recovered:
         self.tcp_links: dict[int, BoundSocket] = {}
         self.http: list[BoundSocket] = []
         self.tables: dict[int, int] = {}
+        self._rows: dict[int, list[BoundSocket]] = {}
         self.peers: tuple[Endpoint, ...] = ()
         """The link addresses of all relays, also of those that brought nothing back."""
 
@@ -74,10 +75,46 @@ class Recovered:
                 self.tcp_links[assignment.index] = found
             case DescriptorKind.TCP if found.endpoint not in [b.endpoint for b in self.tcp]:
                 self.tcp.append(found)
-            case DescriptorKind.HTTP if found.endpoint not in [b.endpoint for b in self.http]:
+            case DescriptorKind.HTTP if assignment.role is Role.SIGNALING and (
+                found.endpoint not in [b.endpoint for b in self.http]
+            ):
                 self.http.append(found)
-            case _:  # there is one already, or it is a transceiver's link, which is its own
+            case _:  # there is one already, or it is the worker's own, as a transceiver's link
                 found.socket.close()
+
+    def take_stored(self, name: str, fd: int) -> None:
+        """Something that systemd has kept by that name, now ours; what is here already is closed."""
+        kind, _, number = name.partition(".")
+        index = int(number) if number.isdecimal() else 0
+        try:
+            if kind == "table":
+                self._take_table(DescriptorKind.TABLE, fd)
+                return
+            found = bound(socket.socket(fileno=fd))
+        except (OSError, ValueError):
+            with suppress(OSError):
+                os.close(fd)
+            return
+        found.socket.setblocking(False)
+        links = {"link": self.links, "tcp_link": self.tcp_links}.get(kind)
+        shared = {"tcp": self.tcp, "http": self.http}.get(kind)
+        if kind == "public" and index not in self.public:
+            self._rows.setdefault(index, []).append(found)
+        elif links is not None and index not in links:
+            links[index] = found
+        elif shared is not None and found.endpoint not in [b.endpoint for b in shared]:
+            shared.append(found)
+        else:
+            found.socket.close()
+
+    def finish(self) -> None:
+        """Nothing more is stored."""
+        for index, row in self._rows.items():
+            if self._fits(row):
+                self.public[index] = row
+            else:
+                _close(row)
+        self._rows = {}
 
     def _fits(self, row: list[BoundSocket]) -> bool:
         """All relays share their end points."""

@@ -51,6 +51,8 @@ class Reloader:
         self._log = log
         self._on_change = on_change
         self._busy = False
+        self.problems: tuple[str, ...] = ()
+        """What was wrong with the file when it was read last."""
 
     async def reload(self, request: ReloadRequest) -> ReloadReply | Failure:
         """Read, compare, carry out; the answer comes when all that is over."""
@@ -77,6 +79,15 @@ class Reloader:
             self._busy = False
         return outcome.problem
 
+    async def catch_up(self, roles: frozenset[Role]) -> None:
+        """Look at the file after a start by what was in force, and replace workers of these roles, too."""
+        self._busy = True
+        try:
+            reply = await self._reload(False, roles)
+        finally:
+            self._busy = False
+        self._tell(reply)
+
     def compare(self, request: DiffRequest) -> ReloadReply:
         """What a reload with that file would do, and what is wrong with it; does nothing."""
         try:
@@ -94,7 +105,7 @@ class Reloader:
             return ReloadReply(problems=error.problems, changes=told)
         return ReloadReply(changes=told)
 
-    async def _reload(self, forced: bool) -> ReloadReply:
+    async def _reload(self, forced: bool, also: frozenset[Role] = frozenset()) -> ReloadReply:
         try:
             wanted = read_file(self._file)
         except ConfigError as error:
@@ -110,7 +121,7 @@ class Reloader:
         reply = ReloadReply(changes=told, added=resized.added, removed=resized.removed)
         if resized.problem:
             return msgspec.structs.replace(reply, given_up=resized.problem)
-        roll = frozenset(Role) if forced else rolled(differ)
+        roll = frozenset(Role) if forced else rolled(differ) | also
         if not roll and config == self._config:
             return reply
         self._outfitter.keyring.add(keys)
@@ -159,6 +170,7 @@ class Reloader:
         self._on_change(config)
 
     def _tell(self, reply: ReloadReply) -> None:
+        self.problems = reply.problems
         for problem in reply.problems:
             self._log.error("configuration not reloaded", why=problem)
         if not reply.problems:

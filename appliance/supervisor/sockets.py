@@ -166,6 +166,16 @@ class Sockets:
         members = self.public[: self.joined]
         return [[row[n].socket for row in members] for n in range(len(self.endpoints()))]
 
+    def by_name(self) -> dict[str, list[int]]:
+        """The descriptors of all that is bound, by what it is for and by whom."""
+        rows = self.public[: self.joined]
+        named = {f"public.{n}": [b.socket.fileno() for b in row] for n, row in enumerate(rows)}
+        for kind, links in ("link", self.links), ("tcp_link", self.tcp_links):
+            joined = enumerate(links[: self.joined])
+            named |= {f"{kind}.{n}": [b.socket.fileno()] for n, b in joined}
+        shared = {"tcp": self.tcp, "http": self.http}
+        return named | {kind: [b.socket.fileno() for b in each] for kind, each in shared.items()}
+
     def close(self, but: Recovered | None = None) -> None:
         """Close everything, but for what came back."""
         kept = set() if but is None else but.sockets()

@@ -34,6 +34,7 @@ from appliance.supervisor.directories import (
 )
 from appliance.supervisor.events import EventDesk
 from appliance.supervisor.generations import Generations
+from appliance.supervisor.in_force import Beginning, InForce
 from appliance.supervisor.inquiry import Inquiry
 from appliance.supervisor.keys import check_api_keys, load_keys
 from appliance.supervisor.membership import Membership
@@ -74,7 +75,7 @@ _BUS: Final = "bus.sock"
 
 
 def run(
-    config: Config,
+    beginning: Beginning,
     *,
     config_path: Path | None = None,
     on_ready: Callable[[str], None] | None = None,
@@ -83,6 +84,7 @@ def run(
 
     `on_ready` is called once with the URL of the page, when everything serves.
     """
+    config = beginning.config
     log = open_log(config.log, "supervisor")
     log.info("starting", version=release(), config=str(config_path or "defaults"))
     runtime = runtime_directory(config.supervisor)
@@ -94,7 +96,7 @@ def run(
         prepare_state(state)
         lock = SupervisorLock(runtime)
         appliance = _Appliance(
-            config, config_path, runtime, workers, state, lock, log, on_ready or _greet
+            beginning, config_path, runtime, workers, state, lock, log, on_ready or _greet
         )
         code = trio.run(appliance.run)
     except* CannotStart as group:
@@ -137,7 +139,7 @@ class _Appliance:
 
     def __init__(
         self,
-        config: Config,
+        beginning: Beginning,
         config_path: Path | None,
         runtime: Path,
         workers: Path,
@@ -146,7 +148,11 @@ class _Appliance:
         log: Logger,
         on_ready: Callable[[str], None],
     ) -> None:
-        self._config = config
+        self._beginning = beginning
+        self._config = config = beginning.config
+        self._in_force = InForce(runtime)
+        self._problems: Callable[[], tuple[str, ...]] = tuple
+        """Those of the operator's file."""
         self._config_path = config_path and config_path.absolute()
         self._state_directory = state
         self._log = log
@@ -230,6 +236,7 @@ class _Appliance:
                     self._log,
                     on_change=self._work_with,
                 )
+                self._problems = lambda: reloader.problems
                 inquiry = Inquiry(self._core.places, self._config.cluster.id, self._log)
                 keys = KeyDesk(
                     lambda: self._config,
@@ -265,7 +272,7 @@ class _Appliance:
                 nursery.start_soon(self._collect, bus, desk, events)
                 nursery.start_soon(admin.serve, desk.answer)
                 nursery.start_soon(remote.serve, desk.answer)
-                nursery.start_soon(self._start, shell)
+                nursery.start_soon(self._start, shell, reloader)
                 await shell.finished.wait()
                 nursery.cancel_scope.cancel()
             shell.end_spares()
@@ -276,7 +283,7 @@ class _Appliance:
             self._log.error("gave up", why=shell.outcome.why)
         return shell.outcome.code
 
-    async def _start(self, shell: Shell) -> None:
+    async def _start(self, shell: Shell, reloader: Reloader) -> None:
         """Adopt, bind, start the workers that are missing, and tell when they serve."""
         async with trio.open_nursery() as claims:
             if self._survivors.processes:
@@ -284,6 +291,8 @@ class _Appliance:
                 await claims.start(self._survivors.listen, shell.feed, terms)
                 await shell.adopt_survivors()
             claims.cancel_scope.cancel()
+        begun = self._beginning
+        self._outfitter.take_stored(begun.stored, fits=begun.continues)
         await self._bind()
         sockets = self._outfitter.sockets
         for warning in sockets.warnings:
@@ -298,8 +307,11 @@ class _Appliance:
         page = page_url([bound.endpoint for bound in sockets.http])
         seconds = round(trio.current_time() - self._since, 3)
         self._log.info("serving", page=page, state=self._core.state.value, after=seconds)
+        self._keep_in_force()
         notify("READY=1", f"STATUS={self._core.state.value}, {page}")
         self._on_ready(page)
+        if begun.continues:
+            await reloader.catch_up(self._core.outdated)
 
     async def _bind(self) -> None:
         """Bind everything; wait a little where a dead supervisor's workers may be in the way.
@@ -326,6 +338,9 @@ class _Appliance:
             what = "stop" if draining else "drain"
             self._log.info(what, because=signal.Signals(number).name)
             notify("STOPPING=1")
+            # The next start is one by the operator's file.
+            self._in_force.forget()
+            self._outfitter.end_store()
             shell.feed(StopRequested() if draining else DrainRequested())
             draining = True
 
@@ -354,7 +369,11 @@ class _Appliance:
             advertise=self._outfitter.advertise(self._config),
             advertise_tcp=self._outfitter.advertise_tcp(self._config),
             workers=self._core.workers(now),
-            warnings=(*self._warnings, *([buffers] if buffers else [])),
+            warnings=(
+                *self._warnings,
+                *(f"not in force: {problem}" for problem in self._problems()),
+                *([buffers] if buffers else []),
+            ),
             spares=self._core.spares(),
             cordoned=self._core.is_cordoned,
             usage=usage(),
@@ -366,6 +385,13 @@ class _Appliance:
         if config.relay.receive_buffer != self._config.relay.receive_buffer:
             self._outfitter.sockets.resize(config.relay.receive_buffer)
         self._config = config
+        self._keep_in_force()
+
+    def _keep_in_force(self) -> None:
+        try:
+            self._in_force.keep(self._config)
+        except OSError as error:
+            self._log.warning("configuration not kept", why=str(error))
 
     def _warn(self, warning: str) -> None:
         self._warnings.append(warning)

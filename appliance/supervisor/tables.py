@@ -31,6 +31,10 @@ class Tables:
         """These are a dead supervisor's, by index; they are ours from now on."""
         self._own.update(tables)
 
+    def by_index(self) -> dict[int, int]:
+        """All that there are."""
+        return dict(self._own)
+
     def of(self, index: int, relays: int, room: int) -> list[tuple[Descriptor, int]]:
         """That relay's table and those of its siblings, `room` at most. Raises OSError.
 

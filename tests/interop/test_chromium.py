@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -134,6 +137,43 @@ def interrupted(url: str, directory: Path) -> None:
         expect(page.locator("#headline")).to_have_text("The server ended the call")
         page.screenshot(path=directory / "lost.png")
         assert errors == []
+
+
+def bereft(url: str, directory: Path, kill: Callable[[], None]) -> float:
+    """The transceiver of a call is gone: seconds until the page has another one by itself."""
+    with chromium(directory) as context:
+        page, errors = open_page(context, url)
+        page.click("#start")
+        page.wait_for_selector(LIVE, timeout=WITHIN)
+        page.evaluate("() => { window.killed = performance.now(); }")
+        kill()
+        until(page, "() => window.peers.length === 2")
+        page.wait_for_selector(LIVE, timeout=WITHIN)
+        took = float(page.evaluate("() => performance.now() - window.killed")) / 1000
+        page.click("#hang-up")
+        page.wait_for_selector(ENDED)
+        assert errors == []
+        return took
+
+
+@shows("Chromium", "a new call when the transceiver died")
+@pytest.mark.parametrize("transceivers", [1, 2])
+async def test_a_call_whose_transceiver_died_is_placed_again(
+    tmp_path: Path, transceivers: int
+) -> None:
+    config = reachable() | {"transceiver": {"workers": transceivers}}
+    async with running_appliance(tmp_path, config) as appliance:
+        await appliance.until(lambda s: len(s.spares) == 3 and all(x.waiting for x in s.spares))
+
+        def kill() -> None:
+            (row,) = trio.from_thread.run(appliance.sessions).rows
+            worker = trio.from_thread.run(appliance.worker, row.worker)
+            os.kill(worker.pid, signal.SIGKILL)
+
+        took = await trio.to_thread.run_sync(bereft, appliance.url, tmp_path, kill)
+        assert (
+            took < 10.0
+        )  # by ICE alone it is 15 and more; a machine at rest takes a fraction of one
 
 
 @shows("Chromium", "a new call after a broken one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from ipc.messages.admin import StatusReply
+from tests.process.test_survival import edit, tandem_reload
 from tests.support.appliance import (
     Appliance,
     free_udp_port,
@@ -39,9 +40,13 @@ def kill(appliance: Appliance) -> None:
 
 
 @asynccontextmanager
-async def successor(appliance: Appliance) -> AsyncIterator[Appliance]:
+async def successor(
+    appliance: Appliance, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Appliance]:
     """The next supervisor, ready; ended, with its workers, behind you."""
-    following = restart_appliance(appliance.directory, appliance.relay)
+    following = restart_appliance(
+        appliance.directory, appliance.relay, environment=environment or {}
+    )
     try:
         yield await ready(following)
     finally:
@@ -73,12 +78,55 @@ async def test_workers_are_adopted_and_calls_notice_nothing(tmp_path: Path) -> N
         assert not any(is_worker(pid) for pid in pids(before).values())
 
 
+async def test_what_the_file_says_meanwhile_is_a_reload(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        first = pids(await appliance.status())
+        async with live_calls(appliance, 8.0) as calls:
+            kill(appliance)
+            edit(appliance, "[relay]\n", "[relay]\nmax_flows = 4096\nflow_idle = 90.0\n")
+            async with successor(appliance) as second:
+                status = await second.until(
+                    lambda s: s.state == "ready" and pids(s)["relay-0"] not in (0, first["relay-0"])
+                )
+                assert {n for n, pid in first.items() if pids(status)[n] != pid} == {"relay-0"}
+                await second.until(lambda s: "configuration reloaded" in second.log())
+                assert '"after_restart": ["relay.max_flows"]' in second.log()
+                while (await second.sessions()).rows:
+                    await trio.sleep(0.05)
+        assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
+        assert calls.report["packets_lost"] == 0
+
+
+@pytest.mark.parametrize("text", ["[relay]\nwrokers = 1\n", "= no TOML"])
+async def test_a_bad_file_is_reported_and_calls_go_on(tmp_path: Path, text: str) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        first = pids(await appliance.status())
+        file = appliance.directory / "tandem.toml"
+        good = file.read_text()
+        kill(appliance)
+        file.write_text(text)
+        # As under systemd: where a bad file says nothing, the environment does.
+        runtime = {"RUNTIME_DIRECTORY": str(appliance.directory)}
+        async with successor(appliance, runtime) as second:
+            status = await second.until(lambda s: any("tandem.toml" in w for w in s.warnings))
+            assert pids(status) == first
+            assert "configuration not reloaded" in second.log()
+            file.write_text(good)
+            assert (await tandem_reload(second))[0] == 0
+            assert not (await second.status()).warnings
+            second.signal(signal.SIGTERM)
+            assert await second.wait() == 0
+        file.write_text(text)
+        third = restart_appliance(appliance.directory, appliance.relay, environment=runtime)
+        assert await third.wait() == 78
+
+
 async def test_workers_that_serve_by_other_values_are_replaced(tmp_path: Path) -> None:
     async with running_appliance(tmp_path) as appliance:
         first = pids(await appliance.status())
         kill(appliance)
-        file = appliance.directory / "tandem.toml"
-        file.write_text(file.read_text().replace("[relay]\n", "[relay]\nmax_flows = 4096\n"))
+        (appliance.directory / "in-force.toml").unlink()
+        edit(appliance, "[relay]\n", "[relay]\nmax_flows = 4096\n")
         async with successor(appliance) as second:
             status = await second.status()
             assert not set(pids(status).values()) & set(first.values())

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import trio
@@ -200,15 +201,19 @@ def start_appliance(
 
 
 def restart_appliance(
-    directory: Path, relay: Endpoint, tree: Path = TREE, prefix: Sequence[str] = ()
+    directory: Path,
+    relay: Endpoint,
+    tree: Path = TREE,
+    prefix: Sequence[str] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Appliance:
     """Start one with the configuration that is there already; `tree` is where its code is.
 
     `prefix`: a command that becomes the one behind it, in another namespace for instance.
     """
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    inherited = {**os.environ, "PYTHONPATH": str(tree)}
     for name in ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "NOTIFY_SOCKET"):
-        environment.pop(name, None)
+        inherited.pop(name, None)
     command = [sys.executable, "-m", "appliance.cli.main", "run"]
     with (directory / "stderr").open("ab") as stderr:
         process = subprocess.Popen(
@@ -217,7 +222,7 @@ def restart_appliance(
             stdout=stderr,
             stderr=stderr,
             cwd=directory,
-            env=environment,
+            env={**inherited, **environment},
             start_new_session=True,
         )
     return Appliance(process, directory, relay)

@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.systemd.conftest import build
-from tests.systemd.machine import Machine, kill
+from tests.systemd.machine import WITHIN, Machine, kill
 
 CALLS = "http://127.0.0.1:8080/v1/realtime/calls"
 MANY = 10
 """Live calls."""
+CALLS_AT_ONCE = 3
 CONFIG = "/etc/tandem/tandem.toml"
 
 
@@ -40,6 +43,42 @@ def call(machine: Machine, count: int = 3) -> None:
     )
     assert report["sessions_ok"] == count, report
     assert report["packets_lost"] == 0, report
+
+
+@contextmanager
+def live_calls(
+    machine: Machine, seconds: float = 20.0, *, must_end_well: bool = True
+) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
+    """Calls that are connected when the block begins: their report when it is over, and who serves them."""
+    command = ("tandem", "call", CALLS, "--count", str(CALLS_AT_ONCE), "--json")
+    report: dict[str, Any] = {}
+    with machine.start(*command, "--seconds", str(seconds)) as calls:
+
+        def connected() -> bool:
+            rows = machine.json("tandem", "sessions", "--json")["rows"]
+            return [row["state"] for row in rows] == ["connected"] * CALLS_AT_ONCE
+
+        try:
+            machine.until(connected, "calls")
+            yield report, {w["name"]: w["pid"] for w in status(machine)["workers"]}
+        except BaseException:
+            calls.kill()
+            raise
+        output, _ = calls.communicate(timeout=WITHIN)
+        if must_end_well:
+            report |= json.loads(output)
+
+
+def adopted(machine: Machine, workers: dict[str, int], by_another_than: int) -> None:
+    """Wait for a supervisor that has these very workers."""
+
+    def has_them() -> bool:
+        found = ready(machine)
+        if found is None or found["pid"] == by_another_than:
+            return False
+        return workers.items() <= {w["name"]: w["pid"] for w in found["workers"]}.items()
+
+    machine.until(has_them, "adopted")
 
 
 def configure(machine: Machine, text: str) -> None:
@@ -130,25 +169,73 @@ def test_a_killed_worker_is_replaced(machine: Machine, role: str) -> None:
     call(machine)
 
 
-def test_a_killed_supervisor_is_replaced(machine: Machine) -> None:
-    before = machine.show("tandem", "MainPID")
-    kill(machine, int(before))
-    machine.until(lambda: ready(machine), "ready again")
-    assert machine.show("tandem", "MainPID") != before
+def test_a_killed_supervisor_is_replaced_and_calls_notice_nothing(machine: Machine) -> None:
+    with live_calls(machine) as (calls, workers):
+        for _ in range(2):
+            supervisor = int(machine.show("tandem", "MainPID"))
+            kill(machine, supervisor)
+            adopted(machine, workers, supervisor)
+    assert (calls["sessions_ok"], calls["packets_lost"]) == (CALLS_AT_ONCE, 0), calls
     call(machine)
 
 
-def test_a_hung_supervisor_is_replaced(machine: Machine) -> None:
+def test_a_hung_supervisor_is_replaced_and_calls_notice_nothing(machine: Machine) -> None:
     drop_in = machine.root / "run/systemd/system/tandem.service.d"
     drop_in.mkdir(parents=True)
-    (drop_in / "watchdog.conf").write_text("[Service]\nWatchdogSec=2\n")
+    (drop_in / "watchdog.conf").write_text("[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "tandem")
-    before = machine.show("tandem", "MainPID")
-    kill(machine, int(before), signal.SIGSTOP)
-    machine.until(lambda: machine.show("tandem", "MainPID") not in {before, "0"}, "another one")
-    machine.until(lambda: ready(machine), "ready again")
+    machine.until(lambda: ready(machine), "ready")
+    with live_calls(machine) as (calls, workers):
+        supervisor = int(machine.show("tandem", "MainPID"))
+        kill(machine, supervisor, signal.SIGSTOP)
+        adopted(machine, workers, supervisor)
     assert "atchdog" in machine.journal()
+    assert (calls["sessions_ok"], calls["packets_lost"]) == (CALLS_AT_ONCE, 0), calls
+
+
+def test_who_dies_with_the_supervisor_leaves_its_sockets_in_the_store(machine: Machine) -> None:
+    """Datagrams that come meanwhile wait in the kernel, as many as it grants room for."""
+    with live_calls(machine) as (calls, workers):
+        supervisor = int(machine.show("tandem", "MainPID"))
+        machine.run("kill", "-9", str(supervisor), str(workers["relay-0"]))
+        others = {name: pid for name, pid in workers.items() if name != "relay-0"}
+        adopted(machine, others, supervisor)
+    assert calls["sessions_ok"] == CALLS_AT_ONCE, calls
+
+
+def test_everybody_dies_and_the_port_is_never_closed(machine: Machine) -> None:
+    workers = [str(worker["pid"]) for worker in status(machine)["workers"]]
+    before = machine.show("tandem", "NFileDescriptorStore")
+    assert int(before) >= 3
+    machine.run("kill", "-9", machine.show("tandem", "MainPID"), *workers)
+    machine.until(lambda: ready(machine), "ready again")
+    assert machine.show("tandem", "NFileDescriptorStore") == before
+    call(machine)
+
+
+def test_a_bad_file_at_a_crash_is_only_reported(machine: Machine) -> None:
+    with live_calls(machine) as (calls, workers):
+        configure(machine, "[relay]\nwrokers = 1\n")
+        supervisor = int(machine.show("tandem", "MainPID"))
+        kill(machine, supervisor)
+        adopted(machine, workers, supervisor)
+        warned = machine.until(lambda: status(machine)["warnings"], "a warning")
+        assert any("wrokers" in warning for warning in warned)
+        configure(machine, "")
+        machine.run("systemctl", "reload", "tandem")
+    assert (calls["sessions_ok"], calls["packets_lost"]) == (CALLS_AT_ONCE, 0), calls
+
+
+def test_a_supervisor_that_is_killed_while_it_stops_leaves_nobody(machine: Machine) -> None:
+    with live_calls(machine, must_end_well=False):
+        supervisor = int(machine.show("tandem", "MainPID"))
+        machine.run("systemctl", "stop", "--no-block", "tandem")
+        machine.until(lambda: "draining" in machine.show("tandem", "StatusText"), "draining")
+        kill(machine, supervisor)
+        machine.until(lambda: machine.show("tandem", "ActiveState") == "failed", "the end")
+        assert machine.processes("tandem") == {}
+    machine.run("systemctl", "start", "tandem")
     call(machine)
 
 

@@ -26,6 +26,8 @@ from workers.signaling.signals import (
     Answer,
     Closed,
     Connected,
+    Follow,
+    Followed,
     HangUp,
     HungUp,
     Offer,
@@ -142,6 +144,11 @@ class Line:
                     reply: Reply = Trickled(request.id)
                 case Restart():
                     reply = await self._restart(request, nursery)
+                case Follow(session=session):
+                    self._take_up(session)
+                    if not self._session:
+                        self._follow(SessionId(session), nursery)
+                    reply = Followed(request.id)
                 case HangUp(session=session):
                     await self._switchboard.end(session or self._own())
                     reply = HungUp(request.id)
@@ -178,12 +185,15 @@ class Line:
 
     async def _restart(self, request: Restart, nursery: trio.Nursery) -> Restarted:
         session = request.session or self._own()
-        if self._session and session != self._session:
-            raise Refused(ProblemKind.METHOD_NOT_ALLOWED, "this socket has another call")
+        self._take_up(session)
         patched = await self._switchboard.patch(session, request.fragment, ())
         if not self._session:
             self._follow(patched.session, nursery)
         return Restarted(patched.session, patched.fragment, patched.ice, request.id)
+
+    def _take_up(self, session: str) -> None:
+        if self._session and session != self._session:
+            raise Refused(ProblemKind.METHOD_NOT_ALLOWED, "this socket has another call")
 
     def _own(self) -> str:
         if not self._session:

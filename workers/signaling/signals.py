@@ -46,6 +46,13 @@ class Restart(_Signal, frozen=True, tag="restart"):
     session: str = ""
 
 
+class Follow(_Signal, frozen=True, tag="follow"):
+    """That call becomes the one of this socket, which hears what becomes of it."""
+
+    session: _Text
+    id: Id | None = None
+
+
 class HangUp(_Signal, frozen=True, tag="hangup"):
     """End it."""
 
@@ -53,7 +60,7 @@ class HangUp(_Signal, frozen=True, tag="hangup"):
     session: str = ""
 
 
-Wanted: TypeAlias = Offer | Trickle | Restart | HangUp
+Wanted: TypeAlias = Offer | Trickle | Restart | Follow | HangUp
 
 
 class Answer(_Signal, frozen=True, tag="answer"):
@@ -77,6 +84,12 @@ class Restarted(_Signal, frozen=True, tag="restarted"):
     session: str
     fragment: str
     ice: str
+    id: Id | None = None
+
+
+class Followed(_Signal, frozen=True, tag="followed"):
+    """What becomes of it will be told."""
+
     id: Id | None = None
 
 
@@ -107,7 +120,7 @@ class Problem(_Signal, frozen=True, tag="error"):
     id: Id | None = None
 
 
-Reply: TypeAlias = Answer | Trickled | Restarted | HungUp
+Reply: TypeAlias = Answer | Trickled | Restarted | Followed | HungUp
 Said: TypeAlias = Reply | Connected | Closed | Problem
 
 

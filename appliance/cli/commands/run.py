@@ -13,9 +13,13 @@ from pathlib import Path
 
 import click
 
-from appliance.cli.settings import config_option, find_file, read_config
+from appliance.cli.failure import Failed
+from appliance.cli.settings import config_option, find_file
 from appliance.supervisor import supervisor
+from appliance.supervisor.in_force import begin
+from appliance.supervisor.problems import EXIT_CONFIG
 from config.model import Config
+from config.problems import ConfigError
 
 
 @click.command(
@@ -32,8 +36,12 @@ def command(file: Path | None) -> None:
     supervisor.drain_timeout says; a second one stops at once.
     """
     found = find_file(file)
-    config = read_config(found)
-    sys.exit(supervisor.run(config, config_path=found, on_ready=_greeter(config, file)))
+    try:
+        beginning = begin(found)
+    except ConfigError as error:
+        raise Failed(map(str, error.problems), EXIT_CONFIG) from None
+    on_ready = _greeter(beginning.config, file)
+    sys.exit(supervisor.run(beginning, config_path=found, on_ready=on_ready))
 
 
 def _greeter(config: Config, given: Path | None) -> Callable[[str], None]:

@@ -109,6 +109,14 @@ class Adoption:
         self.has_any = bool(unique)
         return [*outputs, Settled(tuple(claim.process for claim in unique.values()))]
 
+    def to_greet(self) -> list[Worker]:
+        """Who hears the truth as soon as it is whole.
+
+        Signaling hears it after its next Hello: by then relays have acknowledged the routes, and no call is
+        turned away for want of that.
+        """
+        return [w for w in self._fleet if w.life.has_process and w.spec.role is not Role.SIGNALING]
+
     def _seat(self, role: Role, claims: list[Adopted], now: Instant) -> None:
         """Give the workers of one role, the eldest first, their places.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
+from config.change import changes, rolled
 from config.ids import Role, WorkerName
 from config.model import Config
 
@@ -54,6 +55,15 @@ class Fleet:
     def remove(self, worker: Worker) -> None:
         """One that has no process and is not wanted any more."""
         del self._workers[worker.name]
+
+    @property
+    def outdated(self) -> frozenset[Role]:
+        """Roles of which a worker has another configuration than the next ones get."""
+        return frozenset(
+            worker.spec.role
+            for worker in self
+            if worker.stays and worker.spec.role in rolled(changes(worker.config, self.config))
+        )
 
     def adopt(self, config: Config) -> None:
         """Everybody's next process gets this."""

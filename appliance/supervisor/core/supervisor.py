@@ -132,6 +132,11 @@ class Supervisor:
         """An operator has said that this host shall take no new sessions."""
         return self._cordon.host
 
+    @property
+    def outdated(self) -> frozenset[Role]:
+        """Roles of which a worker has another configuration than the next ones get."""
+        return self._fleet.outdated
+
     def spares(self) -> tuple[SpareStatus, ...]:
         """The spare processes."""
         return self._spares.status()
@@ -257,12 +262,9 @@ class Supervisor:
         self._neighbours.listening = event.listening
         outputs += self._distribution.replace_links(event.links, self._fleet)
         self._next_tick = now + TRANSCEIVERS_EVERY
-        # Adopted workers hear the whole truth now, for it is whole. Signaling's comes with its next Hello:
-        # by then relays have acknowledged the routes, and no call is turned away for want of that.
         self._distribution.update_routes(self._fleet)
-        for worker in self._fleet:
-            if worker.life.has_process and worker.spec.role is not Role.SIGNALING:
-                self._greet(worker, outputs)
+        for worker in self._adoption.to_greet():
+            self._greet(worker, outputs)
 
     def _current(self, event: Started | SpawnFailed | Exited | Received) -> Worker | None:
         """The worker whose present process the event is about."""
@@ -281,7 +283,9 @@ class Supervisor:
 
     def _received(self, event: Received, now: Instant, outputs: list[Output]) -> None:
         worker = self._current(event)
-        if worker is None and self._was_ours(event.process):
+        ours = range(self._first_generation, self._next_generation)
+        leaves = event.process in self._leaving
+        if worker is None and (leaves or event.process.generation in ours):
             return  # its last words were still on their way when it was gone
         if worker is None and (answers := self._adoption.greet(event)) is not None:
             outputs += answers
@@ -326,10 +330,6 @@ class Supervisor:
                 worker.farewell = farewell.why
             case _:
                 assert_never(event.message)
-
-    def _was_ours(self, process: ProcessId) -> bool:
-        started = self._first_generation <= process.generation < self._next_generation
-        return started or process in self._leaving
 
     def _greet(self, worker: Worker, outputs: list[Output]) -> None:
         worker.welcomed = True

@@ -97,6 +97,22 @@ async def test_a_call_outlives_its_socket_and_another_takes_it_up() -> None:
             assert (await second.hear())["reason"] == "idle"
 
 
+async def test_a_call_is_followed_from_another_socket() -> None:
+    async with running_server() as running:
+        async with websocket(running.port) as first:
+            session = await place(first)
+        async with websocket(running.port) as second:
+            for _ in range(2):
+                assert await second.ask("follow", session=session) == {"type": "followed"}
+            other = await second.ask("follow", session="rtc_other")
+            assert other["problem"]["status"] == 405
+            running.transceivers.happens(session, CloseReason.IDLE)  # type: ignore[arg-type]
+            closed = await second.hear()
+            assert (closed["type"], closed["reason"]) == ("closed", "idle")
+            unknown = await second.ask("follow", session="rtc_other")
+            assert unknown["problem"]["status"] == 404
+
+
 async def test_what_is_refused_is_said_as_in_http_and_the_socket_stays() -> None:
     async with running_server() as running, websocket(running.port) as client:
         for request, status, slug in (

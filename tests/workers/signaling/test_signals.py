@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ipc.messages.sessions import CloseReason
 from workers.signaling.signals import (
     Closed,
+    Follow,
     HangUp,
     Offer,
     Restart,
@@ -26,6 +27,7 @@ from workers.signaling.signals import (
         ('{"type":"offer","sdp":"v","session":{"a":1}}', Offer("v", None, {"a": 1})),
         ('{"type":"trickle","fragment":"a","ice":"e","id":"x"}', Trickle("a", "e", "x")),
         ('{"type":"restart","fragment":"a","session":"rtc_1"}', Restart("a", None, "rtc_1")),
+        ('{"type":"follow","session":"rtc_1","id":4}', Follow("rtc_1", 4)),
         ('{"type":"hangup"}', HangUp()),
     ],
 )

@@ -4,6 +4,10 @@
 //              \________\___________\---> failed          (once, by itself: live/connecting -> connecting)
 
 const CALLS = "/v1/realtime/calls";
+const SIGNAL = "/v1/realtime/signal";
+const FOLLOW_AGAIN = 1_000;
+const BUSY_AGAIN = 250;
+const BUSY_FOR = 5_000;
 const CONNECT_WITHIN = 12_000;
 const MEASURE_EVERY = 500;
 const HISTORY = 120;
@@ -26,9 +30,10 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Why a call failed, in words for the person in front of the page. */
 class Failure extends Error {
-  constructor(headline, detail) {
+  constructor(headline, detail, busy = false) {
     super(detail);
     this.headline = headline;
+    this.busy = busy;
   }
 }
 
@@ -148,6 +153,19 @@ async function openMicrophone() {
 
 // --- a call -------------------------------------------------------------------------------------
 
+/** POST the offer, again for a while if `patient`: who has just lost a call may be back before the server is. */
+async function place(sdp, signal, patient) {
+  const until = performance.now() + (patient ? BUSY_FOR : 0);
+  for (;;) {
+    try {
+      return await exchange(sdp, signal);
+    } catch (error) {
+      if (!error.busy || performance.now() > until) throw error;
+      await new Promise((done) => setTimeout(done, BUSY_AGAIN));
+    }
+  }
+}
+
 /** POST the offer. Throws a Failure that carries the problem's own words. */
 async function exchange(sdp, signal) {
   let response;
@@ -155,13 +173,13 @@ async function exchange(sdp, signal) {
     response = await fetch(CALLS, { method: "POST", headers: { "Content-Type": "application/sdp" }, body: sdp, signal });
   } catch (error) {
     if (signal.aborted) throw error;
-    throw new Failure("The server did not answer", `${location.host} could not be reached. Is Tandem still running?`);
+    throw new Failure("The server did not answer", `${location.host} could not be reached. Is Tandem still running?`, true);
   }
   if (!response.ok) {
     const problem = await response.json().catch(() => ({}));
     const wait = response.headers.get("Retry-After");
     const hint = wait ? ` Try again in ${wait} s.` : "";
-    throw new Failure(problem.title ?? `The server answered ${response.status}`, `${problem.detail ?? response.statusText}.${hint}`);
+    throw new Failure(problem.title ?? `The server answered ${response.status}`, `${problem.detail ?? response.statusText}.${hint}`, response.status === 503);
   }
   return { answer: await response.text(), location: response.headers.get("Location") };
 }
@@ -175,7 +193,8 @@ function addresses(sdp) {
 }
 
 class Call {
-  constructor(microphone, levels, over) {
+  constructor(microphone, levels, patient, over) {
+    this.patient = patient;
     this.microphone = microphone;
     this.levels = levels;
     this.over = over;
@@ -198,7 +217,7 @@ class Call {
     peer.onconnectionstatechange = () => this.moved();
     try {
       await peer.setLocalDescription();
-      const { answer, location } = await exchange(peer.localDescription.sdp, this.aborter.signal);
+      const { answer, location } = await place(peer.localDescription.sdp, this.aborter.signal, this.patient);
       this.session = location;
       if (this.closed) return this.tell();
       this.answer = answer;
@@ -207,9 +226,22 @@ class Call {
       // A hang-up by the server closes DTLS; the connection's own state follows half a minute later.
       const { transport } = peer.getSenders()[0];
       transport.onstatechange = () => transport.state === "closed" && this.fail(this.hungUp());
+      this.follow();
     } catch (error) {
       if (!this.closed) this.fail(error instanceof Failure ? error : new Failure("The call could not be set up", error.message));
     }
+  }
+
+  /** Hear what becomes of the call: a process that is gone says no goodbye, and ICE takes long to notice. */
+  follow() {
+    if (this.closed) return;
+    const socket = (this.socket = new WebSocket(location.origin.replace(/^http/, "ws") + SIGNAL));
+    socket.onopen = () => socket.send(JSON.stringify({ type: "follow", session: this.session.split("/").pop() }));
+    socket.onmessage = ({ data }) => {
+      const said = JSON.parse(data);
+      if (said.type === "closed" || said.problem?.status === 404) this.fail(this.hungUp());
+    };
+    socket.onclose = () => setTimeout(() => this.follow(), FOLLOW_AGAIN);
   }
 
   moved() {
@@ -288,6 +320,7 @@ class Call {
     clearTimeout(this.timer);
     clearInterval(this.sampler);
     this.aborter.abort();
+    this.socket?.close();
     this.peer.close();
     $("speaker").srcObject = null;
     this.tell();
@@ -327,7 +360,7 @@ async function start() {
 
 function connect(words) {
   show("connecting", words);
-  call = new Call(microphone, levels, (failure, worked) => {
+  call = new Call(microphone, levels, words === WORDS.again, (failure, worked) => {
     if (worked && mayRetry) {
       mayRetry = false;
       connect(WORDS.again);

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from appliance.cli.main import main
 from appliance.supervisor import supervisor
+from appliance.supervisor.in_force import Beginning
 from config.model import Config
 
 
@@ -21,9 +22,9 @@ class Supervisor:
         self.config_path: Path | None = None
 
     def run(
-        self, config: Config, *, config_path: Path | None, on_ready: Callable[[str], None]
+        self, beginning: Beginning, *, config_path: Path | None, on_ready: Callable[[str], None]
     ) -> int:
-        self.config, self.config_path = config, config_path
+        self.config, self.config_path = beginning.config, config_path
         on_ready("http://127.0.0.1:8080/")
         return self.code
 
