@@ -22,6 +22,7 @@ from appliance.supervisor.core.interface import (
     Finished,
     FromWorker,
     Invite,
+    KeepHosts,
     KeepNumbers,
     Kill,
     Output,
@@ -54,7 +55,7 @@ from appliance.supervisor.orders import Orders
 from appliance.supervisor.outfit import Outfit, Outfitter
 from appliance.supervisor.process import WorkerProcess, start_process
 from appliance.supervisor.survivors import Survivors
-from config.ids import Role, TransceiverId, WorkerName
+from config.ids import Role, WorkerName
 from config.model import Config
 from ipc.control import ControlServer, identity
 from ipc.handover import HandoverError
@@ -80,8 +81,8 @@ class Shell:
     ) -> None:
         self.on_exit: Callable[[WorkerName], None] = lambda worker: None
         """Called when the last process of a name is gone."""
-        self.on_numbers: Callable[[tuple[TransceiverId, ...]], None] = lambda ids: None
-        """Called with leased numbers that are to be kept; may raise OSError."""
+        self.on_membership: Callable[[KeepNumbers | KeepHosts], None] = lambda news: None
+        """Called with what is to be kept; may raise OSError."""
         self.on_change: Callable[[WorkerChanged | ApplianceChanged], None] = lambda change: None
         """Called when a worker, or the appliance, has entered a state."""
         self.state = trio.Event()
@@ -189,11 +190,11 @@ class Shell:
                 self._events.append(Steered(self._outfitter.steer(output.relays)))
             case Abandon():
                 self._outfitter.keep(output.relays)
-            case KeepNumbers():
+            case KeepNumbers() | KeepHosts():
                 try:
-                    self.on_numbers(output.ids)
+                    self.on_membership(output)
                 except OSError as error:  # it matters at the next start only
-                    self._log.warning("numbers not kept", why=str(error))
+                    self._log.warning("not kept", what=type(output).__name__, why=str(error))
             case Reloaded():
                 if self._asked is not None:
                     self._asked.send_nowait(output)

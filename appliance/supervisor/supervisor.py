@@ -182,6 +182,7 @@ class _Appliance:
             cordons=self._orders.cordons,
             host=self._membership.host,
             ids=self._membership.ids,
+            view=self._membership.view,
         )
         check_api_keys(config.signaling)
         self._outfitter = Outfitter(
@@ -263,7 +264,7 @@ class _Appliance:
                     upgrader.upgrade,
                 )
                 shell.on_exit, shell.on_change = desk.forget_stats, events.note_change
-                shell.on_numbers = self._membership.keep
+                shell.on_membership = self._membership.keep
                 if (interval := watchdog_interval()) is not None:
                     nursery.start_soon(keep_watchdog, interval)
                 nursery.start_soon(self._hear_signals, signals, shell)

@@ -344,6 +344,12 @@ class KeepNumbers(msgspec.Struct, frozen=True):
     ids: tuple[TransceiverId, ...]
 
 
+class KeepHosts(msgspec.Struct, frozen=True):
+    """Remember over restarts what is known of other hosts."""
+
+    view: FleetView
+
+
 class Cordons(msgspec.Struct, frozen=True):
     """What takes no new sessions now, because an operator said so."""
 
@@ -376,5 +382,6 @@ Output: TypeAlias = (
     | Reloaded
     | Cordons
     | KeepNumbers
+    | KeepHosts
     | Finished
 )

@@ -28,8 +28,17 @@ NUMBERS: Final = 6
 class Neighbours:
     """What the fleet worker has said, and what it is told."""
 
-    def __init__(self, config: Config, host: HostId, ids: Sequence[TransceiverId]) -> None:
-        """`ids`: numbers of transceivers that this host has leased earlier and has still."""
+    def __init__(
+        self,
+        config: Config,
+        host: HostId,
+        ids: Sequence[TransceiverId],
+        view: FleetView = FleetView(()),  # noqa: B008  # a value
+    ) -> None:
+        """`ids`: numbers of transceivers that this host has leased earlier and has still.
+
+        `view`: what an earlier supervisor knew. Workers that it left route by it: they must not hear less.
+        """
         self._config = config
         self._host = host
         self.ids = tuple(ids)
@@ -40,18 +49,21 @@ class Neighbours:
         """Where transceivers of other hosts are."""
         self.links: tuple[Endpoint, ...] = ()
         """The link addresses of other hosts' relays."""
+        self.take(view)
 
     @property
     def view(self) -> FleetView:
         """All other hosts."""
         return FleetView(self._hosts)
 
-    def take(self, view: FleetView) -> None:
-        """The whole truth from now on."""
+    def take(self, view: FleetView) -> bool:
+        """The whole truth from now on. True if that changed anything for routes and links."""
+        before = self.routes, self.links
         self._hosts = tuple(host for host in view.hosts if host.host != self._host)
         near = [host for host in self._hosts if host.cluster == self._config.cluster.id]
         self.routes = {t.route: t.link for host in near for t in host.transceivers}
         self.links = tuple(sorted({link for host in near for link in host.relays}))
+        return before != (self.routes, self.links)
 
     def has_number(self, spec: WorkerSpec) -> bool:
         """It can be started: it is no transceiver, or one that has a number."""

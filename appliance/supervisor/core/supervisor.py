@@ -30,6 +30,7 @@ from appliance.supervisor.core.interface import (
     Event,
     Exited,
     Finished,
+    KeepHosts,
     KeepNumbers,
     Kill,
     Output,
@@ -96,12 +97,13 @@ class Supervisor:
         cordons: Cordons = Cordons(),  # noqa: B008  # a value
         host: str = "",
         ids: Sequence[TransceiverId] = (),
+        view: FleetView = FleetView(()),  # noqa: B008  # a value
     ) -> None:
         """`host` and `ids`: what this host is in a fleet, and its leased numbers of transceivers."""
         self._first_generation = self._next_generation = next_generation
         self._welcome = Welcome(supervisor_pid)
         self._fleet = Fleet(config, specs)
-        self._neighbours = Neighbours(config, HostId(host), ids)
+        self._neighbours = Neighbours(config, HostId(host), ids, view)
         self._distribution = Distribution(self._neighbours)
         self._adoption = Adoption(self._fleet)
         self._alteration = Alteration(self._fleet, self._distribution)
@@ -316,7 +318,7 @@ class Supervisor:
             case RelaysApplied() as applied:
                 self._distribution.links.acknowledge(worker.name, applied.serial)
             case FleetView() as view:
-                self._neighbours.take(view)
+                outputs += [KeepHosts(view)] if self._neighbours.take(view) else []
             case IdsLeased() as leased:
                 self._neighbours.ids = leased.ids
                 outputs.append(KeepNumbers(leased.ids))

@@ -70,11 +70,11 @@ class Hosts:
         """What was heard and not believed, by reason."""
 
     def recall(self, hosts: Iterable[FleetHost], ways: Iterable[Way]) -> None:
-        """Begin with what an earlier process knew: these were heard in all ways that there are."""
+        """Begin with what an earlier process knew: by all ways that there are."""
         for host in hosts:
             if host.host != self._own and host.host not in self._known:
                 known = self._known[host.host] = _Known(host)
-                known.silence = dict.fromkeys(ways, 0.0)
+                known.silence = dict.fromkeys(ways, STALE + 1)  # until it is heard
                 self._parts += known.parts
 
     def wants(self, beat: Beat, way: Way) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.supervisor.core.interface import KeepNumbers, Spawn
+from appliance.supervisor.core.interface import KeepHosts, KeepNumbers, Spawn
+from appliance.supervisor.core.neighbours import Neighbours
 from config.ids import ClusterId, Endpoint, Epoch, HostId, Role, Route, TransceiverId
 from config.model import Config
 from ipc.messages.fleet import Announce, FleetHost, FleetTransceiver, FleetView, IdsLeased
@@ -68,6 +69,19 @@ def test_the_same_again_is_told_to_nobody() -> None:
     up.outputs.clear()
     up.say("fleet-0", FleetView((other(sessions=5),)))
     assert not up.outputs
+
+
+def test_what_routes_need_is_kept_and_nothing_less_is_told_at_a_start() -> None:
+    up = table()
+    up.start()
+    up.outputs.clear()
+    up.say("fleet-0", FleetView((other(),)))
+    assert KeepHosts(FleetView((other(),))) in up.outputs
+    up.outputs.clear()
+    up.say("fleet-0", FleetView((other(sessions=5),)))
+    assert not up.outputs
+    known = Neighbours(up.config, HostId("a" * 16), (), FleetView((other(),)))
+    assert known.routes == {FAR.route: FAR.link}
 
 
 def test_other_clusters_and_our_own_echo_change_nothing() -> None:
