@@ -12,8 +12,9 @@ import trio
 
 from config.ids import ClusterId, HostId
 from config.redis_url import parse_redis_url
+from tests.support.appliance import restart_appliance
 from tests.support.hosts import Site, fleet_stats, knows, relay_stats
-from tests.support.live_calls import live_calls
+from tests.support.live_calls import CALLS, live_calls
 from tests.support.redis_server import needs_redis, redis_server
 from workers.fleet.core.lease import Lease
 from workers.fleet.redis import StoreFailed, open_store
@@ -115,3 +116,26 @@ async def test_no_number_is_given_twice_when_many_hosts_come_at_once(tmp_path: P
                     nursery.start_soon(come, number)
         numbers = [number for ids in given.values() for number in ids]
         assert sorted(numbers) == list(range(72))
+
+
+async def test_a_supervisor_that_is_replaced_costs_no_call_of_another_host(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    second = site.peers(3, 2, first_id=50) | {
+        "relay": {"advertise": site.config(2)["relay"]["listen"]}
+    }
+    async with (
+        site.host(2, tmp_path / "a", **site.peers(2, 3)) as a,
+        site.host(3, tmp_path / "b", **second) as b,
+    ):
+        await a.until(knows(1))
+        await b.until(knows(1))
+        async with live_calls(b, 8.0) as calls:
+            a.process.kill()
+            a.process.wait()
+            again = restart_appliance(a.directory, a.relay)
+            await again.until(lambda s: s.state == "ready" and knows(1)(s))
+            (stats,) = relay_stats(await again.status())
+            assert stats.flows == CALLS
+        await again.end()
+        assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{again.log()}"
+        assert calls.report["packets_lost"] == 0
