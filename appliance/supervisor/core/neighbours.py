@@ -12,11 +12,12 @@ from typing import Final
 import msgspec
 
 from appliance.supervisor.core.fleet import Fleet
+from appliance.supervisor.core.interface import KeepHosts, KeepNumbers
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
 from config.ids import Endpoint, Epoch, HostId, Role, Route, TransceiverId
 from config.model import Config
-from ipc.messages.fleet import Announce, FleetHost, FleetTransceiver, FleetView
+from ipc.messages.fleet import Announce, FleetHost, FleetTransceiver, FleetView, IdsLeased
 from ipc.messages.routes import TransceiverEntry
 
 EPOCHS: Final = 1 << 16
@@ -49,14 +50,21 @@ class Neighbours:
         """Where transceivers of other hosts are."""
         self.links: tuple[Endpoint, ...] = ()
         """The link addresses of other hosts' relays."""
-        self.take(view)
+        self._take(view)
 
     @property
     def view(self) -> FleetView:
         """All other hosts."""
         return FleetView(self._hosts)
 
-    def take(self, view: FleetView) -> bool:
+    def hear(self, news: FleetView | IdsLeased) -> list[KeepHosts | KeepNumbers]:
+        """The fleet worker's word, and what of it is to outlive us."""
+        if isinstance(news, IdsLeased):
+            self.ids = news.ids
+            return [KeepNumbers(news.ids)]
+        return [KeepHosts(news)] if self._take(news) else []
+
+    def _take(self, view: FleetView) -> bool:
         """The whole truth from now on. True if that changed anything for routes and links."""
         before = self.routes, self.links
         self._hosts = tuple(host for host in view.hosts if host.host != self._host)

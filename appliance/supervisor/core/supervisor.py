@@ -30,8 +30,6 @@ from appliance.supervisor.core.interface import (
     Event,
     Exited,
     Finished,
-    KeepHosts,
-    KeepNumbers,
     Kill,
     Output,
     ProcessId,
@@ -317,11 +315,8 @@ class Supervisor:
                 self._distribution.routes.acknowledge(worker.name, applied.serial)
             case RelaysApplied() as applied:
                 self._distribution.links.acknowledge(worker.name, applied.serial)
-            case FleetView() as view:
-                outputs += [KeepHosts(view)] if self._neighbours.take(view) else []
-            case IdsLeased() as leased:
-                self._neighbours.ids = leased.ids
-                outputs.append(KeepNumbers(leased.ids))
+            case FleetView() | IdsLeased() as news:
+                outputs += self._neighbours.hear(news)
             case Released():
                 if worker.life.state is WorkerState.RELEASING:
                     self._leaving[worker.process] = now + STOP_GRACE
