@@ -60,6 +60,8 @@ from ipc.release import release
 from ipc.usage import usage
 from ipc.zmq_trio import EndpointError
 from workers.holdings import Holdings
+from workers.inbox import Inbox
+from workers.reserve import Reserve
 from workers.resources import allow_descriptors, pin
 from workers.tether import Beat, Tether
 
@@ -75,10 +77,8 @@ DRAIN_GRACE: Final = 5.0
 """Seconds after the drain deadline until `serve` is cancelled."""
 FAREWELL_LINGER: Final = 0.3
 """Seconds that the last messages may take to leave."""
-_COMMANDS: Final = 16
 _MAX_WHY: Final = 2000
 
-Command: TypeAlias = Routes | Transceivers | Relays | Announce | FleetView
 Serve: TypeAlias = Callable[["Worker"], Awaitable[None]]
 
 
@@ -108,20 +108,27 @@ class Worker:
         self.drain_deadline: float | None = None
         """When to be done, in trio time; set before `draining`."""
         self.releasing = trio.Event()
-        """A successor waits for our sockets and table: leave them as they are and return from `serve`."""
-        self.commands: trio.MemoryReceiveChannel[Command]
+        """A successor waits for our sockets and table: leave them as they are and return from `serve`.
+
+        Should the supervisor die before that one is born, `serve` is called again.
+        """
+        self._inbox = Inbox()
+        self.commands = self._inbox.commands
         """What the supervisor says to this role, each the whole truth: of more than 16 the oldest go."""
-        self._inbox, self.commands = trio.open_memory_channel[Command](_COMMANDS)
         self.holdings = Holdings(assignment.descriptors, fds, channel)
         self._control = control
         self._tether = Tether(config.supervisor.orphan_timeout, trio.current_time())
         self._bus = bus
+        self._fall_silent()
+        self._serving = trio.CancelScope()
+        self._stopped = False
+
+    def _fall_silent(self) -> None:
+        """Nothing is served, so there is nothing to tell."""
         self._ready: Ready | None = None
         self._load: Callable[[], int] = int
         self._stats: Callable[[], WorkerStats] | None = None
         self._news: Callable[[], None] | None = None
-        self._serving = trio.CancelScope()
-        self._stopped = False
 
     def sockets(self, kind: DescriptorKind) -> list[tuple[Endpoint, socket.socket]]:
         """The non-blocking sockets of that kind, each with what it is bound to."""
@@ -200,16 +207,10 @@ class Worker:
             self.log.info("stopping", why=why)
             self._serving.cancel()
 
-    def _offer(self, command: Command) -> None:
-        while True:
-            try:
-                self._inbox.send_nowait(command)
-            except trio.WouldBlock:
-                self.commands.receive_nowait()
-            except trio.BrokenResourceError:
-                return
-            else:
-                return
+    def _begin_anew(self) -> None:
+        """What was released is ours again, by another supervisor."""
+        self._inbox.clear()
+        self.releasing = trio.Event()
 
 
 class _Life:
@@ -221,6 +222,7 @@ class _Life:
         self._log = worker.log
         self._tether = worker._tether
         self._welcomed = trio.Event()
+        self._reserve = Reserve()
 
     async def run(self, serve: Serve) -> None:
         worker = self._worker
@@ -234,13 +236,28 @@ class _Life:
                 if not self._welcomed.is_set():
                     raise Unwanted(f"no supervisor answered within {WELCOME_WITHIN:g} s")
                 await serve(worker)
-            if worker.releasing.is_set() and not worker._stopped:
-                self._control.send_nowait(Released())
+                while worker.releasing.is_set() and await self._is_ours_again():
+                    await serve(worker)
             nursery.cancel_scope.cancel()
         if worker._serving.cancelled_caught and not worker._stopped:
             self._log.warning("not done at the drain deadline")
         if not (worker.draining.is_set() or worker.releasing.is_set() or worker._stopped):
             raise RuntimeError("serve returned though nobody asked for an end")
+
+    async def _is_ours_again(self) -> bool:
+        """Let go of everything, and wait for what becomes of it."""
+        self._worker._fall_silent()
+        self._reserve.keep()
+        self._control.send_nowait(Released())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._give_up_when_draining)
+            ours = await self._reserve.until_ours()
+            nursery.cancel_scope.cancel()
+        return ours
+
+    async def _give_up_when_draining(self) -> None:
+        await self._worker.draining.wait()
+        self._reserve.give_up()
 
     async def _hear_signals(self) -> None:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
@@ -261,6 +278,9 @@ class _Life:
             case Welcome(supervisor_pid=pid):
                 if self._tether.welcomed(pid, self._control.connection):
                     self._log.info("a new supervisor", supervisor_pid=pid)
+                if self._reserve.welcomed():
+                    self._log.info("goes on", why="its successor was not born")
+                    worker._begin_anew()
                 if worker._ready is not None:
                     self._control.send_nowait(worker._ready)
                 self._welcomed.set()
@@ -268,6 +288,8 @@ class _Life:
                 self._tether.answered()
             case Reclaim(token=token):
                 self._give_back(token)
+            case Rejected(why=why) if self._reserve.is_kept:
+                worker.stop(why)
             case Rejected(why=why):
                 raise Unwanted(why)
             case Drain(within=within):
@@ -278,7 +300,7 @@ class _Life:
             case Stop():
                 worker.stop("told by the supervisor")
             case Routes() | Transceivers() | Relays() | Announce() | FleetView():
-                worker._offer(message)
+                worker._inbox.offer(message)
             case _:
                 self._log.warning("unexpected message", message=type(message).__name__)
 
@@ -289,6 +311,7 @@ class _Life:
         claim = Claim(token, self._hello(), worker.assignment, worker._ready)
         try:
             worker.holdings.give_back(path, claim)
+            self._reserve.shown()
         except (OSError, HandoverError) as error:  # our next Hello is another chance
             self._log.warning("not claimed", why=str(error))
 

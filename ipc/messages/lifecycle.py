@@ -187,12 +187,13 @@ class Stop(Tagged, frozen=True):
 class Release(Tagged, frozen=True):
     """To a relay: stop using the sockets and the table at once, its successor waits for them.
 
-    Flows are left as they are, unlike with Drain.
+    Flows are left as they are, unlike with Drain. It keeps all open until it is told Stop, or until another
+    supervisor has asked for it (Reclaim) and says Welcome: then it serves as before.
     """
 
 
 class Released(Tagged, frozen=True):
-    """The process touches neither sockets nor table any more, and is about to end."""
+    """The process touches neither sockets nor table any more."""
 
 
 class Farewell(Tagged, frozen=True):

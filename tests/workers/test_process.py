@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -22,7 +21,7 @@ from config.ids import Endpoint, Role, WorkerName
 from config.model import Config, LogFormat, LogSection, SupervisorSection
 from ipc.bus import Publisher, Subscriber
 from ipc.control import ControlClient, ControlServer, identity
-from ipc.handover import assignment_pair, send_assignment
+from ipc.handover import RECLAIM_SOCKET, assignment_pair, receive_claim, send_assignment
 from ipc.messages import Message
 from ipc.messages.lifecycle import (
     PROTOCOL_VERSION,
@@ -34,6 +33,7 @@ from ipc.messages.lifecycle import (
     Heartbeat,
     Hello,
     Ready,
+    Reclaim,
     Rejected,
     Release,
     Released,
@@ -52,7 +52,7 @@ ROOT = Path(__file__).parents[2]
 M = TypeVar("M")
 
 
-async def test_of_unread_commands_the_newest_are_kept(directory: Path) -> None:
+async def test_a_drain_is_only_ever_brought_forward(directory: Path) -> None:
     assignment = Assignment(
         version=1,
         name=WorkerName("relay-0"),
@@ -71,15 +71,6 @@ async def test_of_unread_commands_the_newest_are_kept(directory: Path) -> None:
     bus = Publisher(assignment.bus)
     lines = LogLines()
     worker = Worker(assignment, Config(), lines.log, [], control, bus)
-    for serial in range(100):
-        worker._offer(Routes(serial=serial, routes=()))
-    kept = []
-    with contextlib.suppress(trio.WouldBlock):
-        while True:
-            kept.append(worker.commands.receive_nowait())
-    assert kept == [Routes(serial=serial, routes=()) for serial in range(84, 100)]
-    worker.commands.close()
-    worker._offer(Routes(serial=100, routes=()))
     worker.drain(10, "first")
     worker.drain(20, "later is no news")
     assert lines.events() == ["draining"]
@@ -278,12 +269,69 @@ async def test_told_to_release_it_leaves_its_table_and_says_so(nursery: Nursery)
         await nursery.welcomed(assignment, memory=(table, sibling))
         nursery.say(Release())
         await nursery.hear(Released)
+        assert (await nursery.hear(Heartbeat)).phase is WorkerPhase.STARTING
+        nursery.say(Stop())
         await nursery.hear(Farewell)
         assert await nursery.exit_code() == 0
     assert os.pread(table, 100, 0) == b"the flows"
     assert os.fstat(sibling).st_size == 0
     os.close(table)
     os.close(sibling)
+
+
+async def released(nursery: Nursery, table: int) -> Ready:
+    """It serves, and is told to release that table and has; gives what it had said when it served."""
+    memory = (Descriptor(DescriptorKind.TABLE, Endpoint("", 0)),)
+    assignment = nursery.assignment()
+    assignment = msgspec.structs.replace(assignment, descriptors=assignment.descriptors + memory)
+    ready = await nursery.welcomed(assignment, memory=(table,))
+    nursery.say(Release())
+    await nursery.hear(Released)
+    return ready
+
+
+async def test_what_it_released_is_its_own_again_when_another_supervisor_has_asked(
+    nursery: Nursery,
+) -> None:
+    table = os.memfd_create("table")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(nursery.directory / RECLAIM_SOCKET))
+    listener.listen()
+    with trio.fail_after(20):
+        ready = await released(nursery, table)
+        nursery.say(Welcome(supervisor_pid=os.getpid()))  # crossed its Released
+        nursery.say(Routes(serial=7, routes=()))
+        nursery.control.close()
+        nursery.new_supervisor()
+        assert (await nursery.hear(Hello)).phase is WorkerPhase.STARTING
+        nursery.say(Reclaim(b"token"))
+        connection, _ = await trio.to_thread.run_sync(listener.accept, abandon_on_cancel=True)
+        claim, fds = receive_claim(connection)
+        assert claim.ready is None
+        assert os.path.sameopenfile(fds[1], table)
+        nursery.say(Welcome(supervisor_pid=4711))
+        nursery.say(Routes(serial=1, routes=()))
+        assert await nursery.hear(Ready) == ready
+        assert await nursery.hear(RoutesApplied) == RoutesApplied(1)
+        nursery.say(Drain(within=5))
+        assert await nursery.exit_code() == 0
+    for fd in (*fds, table):
+        os.close(fd)
+    connection.close()
+    listener.close()
+
+
+@pytest.mark.parametrize("message", [Rejected("a younger process is relay-0"), Drain(within=60)])
+async def test_who_only_keeps_what_it_released_ends_at_once(
+    nursery: Nursery, message: Message
+) -> None:
+    table = os.memfd_create("table")
+    with trio.fail_after(20):
+        await released(nursery, table)
+        nursery.say(message)
+        await nursery.hear(Farewell)
+        assert await nursery.exit_code() == 0
+    os.close(table)
 
 
 async def test_what_is_not_done_after_the_drain_deadline_is_cancelled(nursery: Nursery) -> None:

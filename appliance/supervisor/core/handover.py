@@ -1,6 +1,7 @@
 """Replaces the relays one by one, each only when its predecessor's successor serves.
 
     for each relay:  wait for a spare -> Release -> Released -> spawned with the same sockets and table
+                     -> Hello: its predecessor may end (releases.py)
                      -> Ready and RoutesApplied -> the next one
 
 The first is the canary. If its successor does not come up, every relay keeps the old configuration, and the

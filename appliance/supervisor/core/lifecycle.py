@@ -133,7 +133,7 @@ class Lifecycle:
         self._enter(WorkerState.RELEASING, now, until=now + RELEASE_TIMEOUT)
 
     def released(self, now: Instant) -> None:
-        """It has. The process is about to end, and no longer has the name."""
+        """It has. The process no longer has the name, and ends when its successor is born."""
         self._enter(WorkerState.STOPPED, now)
 
     def hasten(self, now: Instant) -> None:

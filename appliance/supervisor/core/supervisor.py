@@ -32,7 +32,6 @@ from appliance.supervisor.core.interface import (
     Finished,
     Kill,
     Output,
-    ProcessId,
     Received,
     Reject,
     ReloadRequested,
@@ -55,6 +54,7 @@ from appliance.supervisor.core.neighbours import WITHOUT_NUMBER, Neighbours
 from appliance.supervisor.core.patience import LEAVES, STOP_GRACE, patience
 from appliance.supervisor.core.placement import entries
 from appliance.supervisor.core.plan import Action, Goal, Stage, goal_of, next_stage, plan
+from appliance.supervisor.core.releases import Releases
 from appliance.supervisor.core.spares import Spares
 from appliance.supervisor.core.spec import ONLOOKERS, WorkerSpec
 from appliance.supervisor.core.worker import Place, Worker
@@ -105,8 +105,7 @@ class Supervisor:
         self._distribution = Distribution(self._neighbours)
         self._adoption = Adoption(self._fleet)
         self._alteration = Alteration(self._fleet, self._distribution)
-        self._leaving: dict[ProcessId, Instant] = {}
-        """Processes that released their name, and when they are killed if they have not ended."""
+        self._releases = Releases()
         self._spares = Spares()
         self._stage = Stage.RUN
         self._running = False
@@ -181,7 +180,7 @@ class Supervisor:
                 if worker := self._current(event):
                     self._gone(worker, f"could not be started: {event.why}", None, now)
             case Exited():
-                self._leaving.pop(event.process, None)
+                self._releases.gone(event.process)
                 self._adoption.gone(event.process)
                 if worker := self._current(event):
                     self._gone(worker, cause_of(event.code), event.code, now)
@@ -223,9 +222,8 @@ class Supervisor:
         if self._stage is Stage.DONE or self._next_tick is None:
             return self._adoption.deadline
         deadlines = [d for w in self._fleet if (d := w.life.deadline) is not None]
-        deadlines += self._leaving.values()
-        others = (self._linger.until, self._spares.deadline, self._alteration.deadline)
-        deadlines += [deadline for deadline in others if deadline is not None]
+        others = (self._spares.deadline, self._alteration.deadline, self._releases.deadline)
+        deadlines += [due for due in (self._linger.until, *others) if due is not None]
         return min([self._next_tick, *deadlines])
 
     def handle_timeout(self, now: Instant) -> list[Output]:
@@ -240,9 +238,7 @@ class Supervisor:
                 worker.life.heard(now)
             if why := worker.life.overdue(now):
                 outputs.append(Kill(worker.process, why))
-        for process in [p for p, until in self._leaving.items() if now >= until]:
-            self._leaving[process] = now + STOP_GRACE
-            outputs.append(Kill(process, "did not end after its release"))
+        outputs += self._releases.overdue(now)
         if self._next_tick is not None and now >= self._next_tick:
             self._next_tick = now + TRANSCEIVERS_EVERY
             self._distribution.repeat()
@@ -284,7 +280,7 @@ class Supervisor:
     def _received(self, event: Received, now: Instant, outputs: list[Output]) -> None:
         worker = self._current(event)
         ours = range(self._first_generation, self._next_generation)
-        leaves = event.process in self._leaving
+        leaves = event.process in self._releases
         if worker is None and (leaves or event.process.generation in ours):
             return  # its last words were still on their way when it was gone
         if worker is None and (answers := self._adoption.greet(event)) is not None:
@@ -319,7 +315,7 @@ class Supervisor:
                 outputs += self._neighbours.hear(news)
             case Released():
                 if worker.life.state is WorkerState.RELEASING:
-                    self._leaving[worker.process] = now + STOP_GRACE
+                    self._releases.add(worker.process, worker.pid)
                     worker.end_process()
                     worker.life.released(now)
                     self._distribution.gone(worker)
@@ -351,6 +347,7 @@ class Supervisor:
         for worker in self._fleet:
             self._act(worker, now, outputs)
         outputs.extend(c for w in self._fleet if (c := w.change()) is not None)
+        outputs += self._releases.let_go(self._fleet, now)
         outputs += self._alteration.clear_away()
         if self._cordon.keep([worker.name for worker in self._fleet if worker.stays]):
             outputs.append(self._cordon.value)
@@ -361,7 +358,7 @@ class Supervisor:
         running = self._stage is Stage.RUN
         outputs += self._spares.tend(self._fleet, now, running=running, started=self._was_ready)
         left = {w.spec.role for w in self._fleet if w.life.state is not WorkerState.STOPPED}
-        following = next_stage(self._stage, left | {Role.RELAY for _ in self._leaving})
+        following = next_stage(self._stage, left | ({Role.RELAY} if self._releases else set()))
         if following is not self._stage and not self._linger.holds(following, now):
             self._stage = following
             if following is Stage.DONE:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from config.model import DatapathChoice
-from ipc.messages.lifecycle import Release, Released
+from ipc.messages.lifecycle import Release, Released, Stop
 from ipc.messages.routes import LiveRoute, RoutesApplied
 from tests.support.relay_stage import (
     PATIENCE,
@@ -79,6 +79,7 @@ async def test_media_go_on_through_a_successor(directory: Path, kindly: bool) ->
                 if kindly:
                     stage.tell(Release())
                     await stage.until(lambda: Released() in stage.heard)
+                    stage.tell(Stop())
                 else:
                     stage.process.kill()
                 with trio.fail_after(PATIENCE):

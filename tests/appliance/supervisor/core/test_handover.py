@@ -88,6 +88,7 @@ def test_one_that_releases_but_does_not_end_is_killed(up: Table) -> None:
     old = up.current["relay-0"]
     up.reload(NEW, Role.RELAY)
     up.say("relay-0", Released())
+    up.hello("relay-0")
     up.sleep(3.1)
     assert [kill.process for kill in up.take(Kill)] == [old]
     up.leave(old)
