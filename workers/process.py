@@ -249,15 +249,7 @@ class _Life:
         self._worker._fall_silent()
         self._reserve.keep()
         self._control.send_nowait(Released())
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._give_up_when_draining)
-            ours = await self._reserve.until_ours()
-            nursery.cancel_scope.cancel()
-        return ours
-
-    async def _give_up_when_draining(self) -> None:
-        await self._worker.draining.wait()
-        self._reserve.give_up()
+        return await self._reserve.until_ours(self._worker.draining)
 
     async def _hear_signals(self) -> None:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
@@ -286,6 +278,8 @@ class _Life:
                 self._welcomed.set()
             case Heartbeat():
                 self._tether.answered()
+            case Reclaim() if worker.releasing.is_set() and not self._reserve.is_kept:
+                pass  # about to let go: what we would say of us is not so any more at our next Hello
             case Reclaim(token=token):
                 self._give_back(token)
             case Rejected(why=why) if self._reserve.is_kept:

@@ -37,11 +37,14 @@ class Reserve:
         self._settled.set()
         return True
 
-    def give_up(self) -> None:
-        """Nobody is to have it from us: no use to wait."""
-        self._settled.set()
-
-    async def until_ours(self) -> bool:
-        """Wait until it is; false if that will never be."""
-        await self._settled.wait()
+    async def until_ours(self, draining: trio.Event) -> bool:
+        """Wait until it is; false if we are told to drain before."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._give_up, draining)
+            await self._settled.wait()
+            nursery.cancel_scope.cancel()
         return not self.is_kept
+
+    async def _give_up(self, draining: trio.Event) -> None:
+        await draining.wait()
+        self._settled.set()

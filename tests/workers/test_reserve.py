@@ -25,12 +25,12 @@ async def test_it_is_ours_again_only_when_a_supervisor_has_seen_it(times: int) -
         assert reserve.is_kept
         assert reserve.welcomed()
         with trio.fail_after(1):
-            assert await reserve.until_ours()
+            assert await reserve.until_ours(trio.Event())
 
 
-async def test_who_gives_up_waits_no_longer() -> None:
-    reserve = Reserve()
+async def test_who_is_told_to_drain_waits_no_longer() -> None:
+    reserve, draining = Reserve(), trio.Event()
     reserve.keep()
-    reserve.give_up()
+    draining.set()
     with trio.fail_after(1):
-        assert not await reserve.until_ours()
+        assert not await reserve.until_ours(draining)
