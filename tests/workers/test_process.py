@@ -158,7 +158,7 @@ class Nursery:
             peer, message = await self.control.receive()
             assert peer == self.peer
             if isinstance(message, Heartbeat):
-                self.say(message)
+                self.control.send(peer, message)  # who sent it may have left since
             if isinstance(message, kind):
                 return message
 
