@@ -306,6 +306,7 @@ async def test_what_it_released_is_its_own_again_when_another_supervisor_has_ask
         assert (await nursery.hear(Hello)).phase is WorkerPhase.STARTING
         nursery.say(Reclaim(b"token"))
         connection, _ = await trio.to_thread.run_sync(listener.accept, abandon_on_cancel=True)
+        await trio.lowlevel.wait_readable(connection)
         claim, fds = receive_claim(connection)
         assert claim.ready is None
         assert os.path.sameopenfile(fds[1], table)
