@@ -58,10 +58,10 @@ fuzz-native: ## random traffic and damage for all C, under ASan and UBSan; MINUT
 	while [ $$(date +%s) -lt $$end ]; do seed=$$((seed + 1)); echo "seed $$seed"; \
 	  build/fuzz-native $$seed 20000 && build/fuzz-media $$seed 20000 || exit; done
 
-test-systemd: .venv/.test .venv/.peers .venv/.supply ## install, run, break, upgrade and purge the package under a real systemd; needs root
+test-systemd: .venv/.test .venv/.peers .venv/.supply ## install, run, break, upgrade and purge the package under a real systemd; needs root; RELEASE=trixie on that
 	$(BIN)/python -m pytest tests/systemd
 
-deb: .venv/.runtime .venv/.supply ## build build/tandem_VERSION_ARCH.deb, and what is in it as CycloneDX, for this Debian release
+deb: $(if $(RELEASE),,.venv/.runtime .venv/.supply) ## build build/tandem_VERSION_ARCH.deb, and what is in it as CycloneDX; RELEASE=trixie for that Debian release
 	@systemd/build-deb build
 
 sdk: .venv/.runtime ## build build/tandem_backend-VERSION-py3-none-any.whl, the SDK of back ends alone

@@ -1,14 +1,15 @@
 #!/bin/bash
 # Runs inside fresh pid, mount, uts, ipc, net and cgroup namespaces and becomes a real systemd (PID 1).
-#   boot.sh WORK      WORK: an empty directory; the machine's writable layer is a tmpfs there
-# The root is this host's own, below that layer: what the machine writes, the host never sees.
+#   boot.sh WORK ROOT      WORK: an empty directory; the machine's writable layer is a tmpfs there
+# ROOT, this host's own or that of another Debian release, is below that layer: what the machine writes, it never
+# sees.
 set -euo pipefail
-work=$1
+work=$1 below=$2
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 machine "$work"
 mkdir "$work/layer" "$work/overlay" "$work/root"
 root=$work/root
-mount -t overlay overlay -o "lowerdir=/,upperdir=$work/layer,workdir=$work/overlay" "$root"
+mount -t overlay overlay -o "lowerdir=$below,upperdir=$work/layer,workdir=$work/overlay" "$root"
 
 # A machine of its own: no identity, disks, consoles, clocks or services of the host's.
 rm -f "$root/etc/machine-id" && : >"$root/etc/machine-id"
@@ -36,15 +37,8 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$root/dev/pt
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$root/run"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 
-# Where the host has version 2 only, so has the machine; else systemd's own hierarchies, as in a container.
-if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
-  mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$root/sys/fs/cgroup"
-else
-  mount -t tmpfs -o mode=755 tmpfs "$root/sys/fs/cgroup"
-  mkdir "$root"/sys/fs/cgroup/{unified,systemd}
-  mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$root/sys/fs/cgroup/unified"
-  mount -t cgroup -o none,name=systemd,nosuid,nodev,noexec cgroup "$root/sys/fs/cgroup/systemd"
-fi
+# Version 2 alone, whatever the host has: all that releases of today want, and the only one that newer ones take.
+mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$root/sys/fs/cgroup"
 
 cd "$root"
 pivot_root . mnt

@@ -1,4 +1,5 @@
-"""One machine for all tests here, with the package of this tree installed."""
+"""One machine for all tests here, with the package of this tree installed: of this host's Debian release,
+or of the one that the environment names as RELEASE."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.support.tree import ROOT
 from tests.systemd.machine import Machine, booted
+
+RELEASE: Final = os.environ.get("RELEASE")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,7 +51,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def machine(package: Path) -> Iterator[Machine]:
     """A machine on which it is installed and started."""
-    with booted() as machine:
+    with booted(ROOT / "build" / RELEASE / "root" if RELEASE else Path("/")) as machine:
         machine.install(package)
         machine.run("systemctl", "start", "tandem")
         yield machine

@@ -23,11 +23,12 @@ from typing import Any, Final
 BOOT: Final = Path(__file__).with_name("boot.sh")
 WITHIN: Final = 90.0
 """Seconds that anything may take: far more than it does, for machines that are busy."""
-_HIERARCHIES: Final = (
-    (Path("/sys/fs/cgroup"),)
+_GROUPS: Final = (
+    Path("/sys/fs/cgroup")
     if Path("/sys/fs/cgroup/cgroup.controllers").exists()
-    else (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/systemd"))
+    else Path("/sys/fs/cgroup/unified")
 )
+"""The hierarchy of version 2."""
 _ENVIRONMENT: Final = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -122,17 +123,17 @@ class Machine:
 
 
 @contextmanager
-def booted() -> Iterator[Machine]:
-    """A machine that has finished booting; it ends, with all its processes, at the end of the block."""
+def booted(root: Path = Path("/")) -> Iterator[Machine]:
+    """A machine on this host's root, or another, that has finished booting; it ends, with all its
+    processes, at the end of the block."""
     work = Path(tempfile.mkdtemp(prefix="machine-"))
-    groups = [hierarchy / work.name for hierarchy in _HIERARCHIES]
-    for group in groups:
-        group.mkdir()
-    joins = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups)
+    group = _GROUPS / work.name
+    group.mkdir()
+    join = f"echo $$ > {group}/cgroup.procs"
     spawn = "exec unshare --pid --mount --uts --ipc --net --cgroup --fork --kill-child=SIGKILL"
     with (work.with_suffix(".log")).open("w+b") as log:
         outside = subprocess.Popen(
-            ["bash", "-euc", f"{joins} {spawn} bash {BOOT} {work}"],
+            ["bash", "-euc", f"{join}; {spawn} bash {BOOT} {work} {root}"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -146,7 +147,7 @@ def booted() -> Iterator[Machine]:
             outside.kill()  # and with it, by --kill-child, PID 1, and with that all the others
             outside.wait()
             work.with_suffix(".log").unlink()
-            _remove(work, groups)
+            _remove(work, group)
 
 
 def _leader(outside: subprocess.Popen[bytes], log: Path) -> int:
@@ -162,16 +163,15 @@ def _leader(outside: subprocess.Popen[bytes], log: Path) -> int:
     raise AssertionError(f"the machine did not boot:\n{log.read_text()}")
 
 
-def _remove(work: Path, groups: list[Path]) -> None:
+def _remove(work: Path, group: Path) -> None:
     give_up = time.monotonic() + WITHIN
-    for group in groups:
-        for directory, _, _ in os.walk(group, topdown=False):
-            while time.monotonic() < give_up:
-                try:
-                    Path(directory).rmdir()
-                    break
-                except OSError:  # the last processes are still on their way out
-                    time.sleep(0.05)
+    for directory, _, _ in os.walk(group, topdown=False):
+        while time.monotonic() < give_up:
+            try:
+                Path(directory).rmdir()
+                break
+            except OSError:  # the last processes are still on their way out
+                time.sleep(0.05)
     work.rmdir()
 
 
