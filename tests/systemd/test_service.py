@@ -4,6 +4,7 @@ each other."""
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,15 +184,24 @@ def test_a_hung_supervisor_is_replaced_and_calls_notice_nothing(machine: Machine
     drop_in = machine.root / "run/systemd/system/tandem.service.d"
     drop_in.mkdir(parents=True)
     (drop_in / "watchdog.conf").write_text("[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n")
+    restart(machine)
+    try:
+        with live_calls(machine) as (calls, workers):
+            supervisor = int(machine.show("tandem", "MainPID"))
+            kill(machine, supervisor, signal.SIGSTOP)
+            adopted(machine, workers, supervisor)
+        assert "atchdog" in machine.journal()
+        assert (calls["sessions_ok"], calls["packets_lost"]) == (CALLS_AT_ONCE, 0), calls
+    finally:  # two seconds are few for a busy machine: nobody else shall be held to them
+        shutil.rmtree(drop_in)
+        restart(machine)
+
+
+def restart(machine: Machine) -> None:
+    """With units as they are now."""
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "tandem")
     machine.until(lambda: ready(machine), "ready")
-    with live_calls(machine) as (calls, workers):
-        supervisor = int(machine.show("tandem", "MainPID"))
-        kill(machine, supervisor, signal.SIGSTOP)
-        adopted(machine, workers, supervisor)
-    assert "atchdog" in machine.journal()
-    assert (calls["sessions_ok"], calls["packets_lost"]) == (CALLS_AT_ONCE, 0), calls
 
 
 def test_who_dies_with_the_supervisor_leaves_its_sockets_in_the_store(machine: Machine) -> None:
