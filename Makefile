@@ -19,7 +19,8 @@ demo-agent: .venv/.runtime .venv/.agent ## an appliance and a voice agent that n
 	  $(BIN)/tandem run -c examples/agent.toml
 
 test: .venv/.test .venv/.peers lint audit ## everything a change must pass: style, types, rules, tests with real peers
-	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile \
+	    --basetemp "$$(mktemp -d /tmp/t.XXXX)"
 
 lint: .venv/.test ## style, types and the import rules of the house
 	$(BIN)/ruff check .

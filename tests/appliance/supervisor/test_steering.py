@@ -124,6 +124,7 @@ def test_what_the_configuration_can_say(group: Group, way: Way) -> None:
     assert len(reached) == 4 if way is not Way.CPU else reached <= {0, 1, 2, 3}
 
 
+@pytest.mark.flaky(reruns=3)  # by CPU: the kernel may move us between two datagrams
 @pytest.mark.parametrize("way", Way)
 def test_who_is_to_be_removed_gets_nothing_more(group: Group, way: Way) -> None:
     steering = Steering(way, sorted(os.sched_getaffinity(0)))
