@@ -6,6 +6,8 @@ too: a packet may be late. Those tests are asked a second time, and the report s
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,15 @@ settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def _left_over(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test of whole appliances leaves to the collector is found in that test, not in a later one."""
+    yield
+    if request.node.get_closest_marker("flaky"):
+        gc.collect()
+
 
 _WHOLE: Final = frozenset({"process", "interop"})
 _HERE: Final = Path(__file__).parent

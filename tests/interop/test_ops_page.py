@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import pytest
 import trio
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.support.appliance import TREE, free_tcp_port, running_appliance
-from tests.support.live_calls import CALLS, call_command
+from tests.support.appliance import free_tcp_port, running_appliance
+from tests.support.live_calls import CALLS, live_calls
 from tests.support.peers import chromium
 
 pytestmark = pytest.mark.interop
@@ -75,17 +74,13 @@ def look_at_a_gap(directory: Path, url: str) -> None:
 async def test_live_calls_are_seen(tmp_path: Path) -> None:
     port = free_tcp_port()
     config = {"ops": {"listen": [f"127.0.0.1:{port}"]}}
-    async with running_appliance(tmp_path, config) as appliance:
-        command = call_command(appliance, 600.0)
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=TREE) as calling:
-            try:
-                with trio.fail_after(60):
-                    while (await appliance.sessions()).total < CALLS:
-                        await trio.sleep(0.05)
-                url = f"http://127.0.0.1:{port}/"
-                await trio.to_thread.run_sync(partial(look, tmp_path, url))
-            finally:
-                calling.kill()
+    async with (
+        running_appliance(tmp_path, config) as appliance,
+        live_calls(appliance, 600.0) as calls,
+    ):
+        url = f"http://127.0.0.1:{port}/"
+        await trio.to_thread.run_sync(partial(look, tmp_path, url))
+        calls.hang_up()
 
 
 async def test_an_answer_that_fails_is_said_and_asked_for_again(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ipc.messages.admin import StatusReply
 from tests.process.test_adoption import TWO_RELAYS, kill, pids, successor
 from tests.process.test_roll import states
 from tests.support.appliance import TREE, Appliance, running_appliance
+from tests.support.child import child
 from tests.support.live_calls import CALLS, live_calls
 
 pytestmark = pytest.mark.process
@@ -40,15 +41,8 @@ async def roll_begun(appliance: Appliance) -> AsyncIterator[None]:
     """An operator who waits for the end of `tandem reload --roll`, and hears of none."""
     command = [sys.executable, "-m", "appliance.cli.main", "reload", "--roll"]
     command += ["--runtime-directory", str(appliance.directory)]
-    process = await trio.lowlevel.open_process(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=TREE
-    )
-    try:
+    async with child(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=TREE):
         yield
-    finally:
-        process.kill()
-        with trio.CancelScope(shield=True):
-            await process.wait()
 
 
 def group(appliance: Appliance) -> set[str]:

@@ -23,6 +23,7 @@ from click.testing import CliRunner
 from appliance.cli.main import main
 from ipc.zmq_trio import make_key_pair
 from tests.support.appliance import TREE, Appliance, free_udp_port, running_appliance
+from tests.support.child import child
 from tests.support.live_calls import live_calls
 
 pytestmark = pytest.mark.process
@@ -164,10 +165,9 @@ async def test_events_are_followed_as_they_happen_and_across_a_restart(tmp_path:
         assert before[-1] == "ready"
         command = [sys.executable, "-m", "appliance.cli.main", "events", "--follow", "--json"]
         command += ["-n", "0", "--runtime-directory", str(appliance.directory)]
-        process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, cwd=TREE)
-        assert process.stdout is not None
-        lines = Lines(process.stdout)
-        try:
+        async with child(command, stdout=subprocess.PIPE, cwd=TREE) as process:
+            assert process.stdout is not None
+            lines = Lines(process.stdout)
             # It follows from when it has asked: so something happens until it is heard of.
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(keep_reloading, appliance)
@@ -182,9 +182,6 @@ async def test_events_are_followed_as_they_happen_and_across_a_restart(tmp_path:
             os.kill((await appliance.worker("transceiver-0")).pid, signal.SIGKILL)
             event = await lines.until(lambda e: e["what"] == "back-off")
             assert (event["worker"], event["detail"]) == ("transceiver-0", "killed by signal 9")
-        finally:
-            process.kill()
-            await process.wait()
 
 
 def is_about(what: str, event: dict[str, Any]) -> bool:

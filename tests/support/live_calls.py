@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 from tests.support.appliance import TREE, Appliance
+from tests.support.child import child
 
 CALLS = 3
 
@@ -52,25 +53,23 @@ async def live_calls(
 ) -> AsyncIterator[Calls]:
     """Some calls of that length, all connected when the block begins; `among`: sessions of others."""
     command = call_command(appliance, seconds, count, options, path)
-    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, cwd=TREE)
-    assert process.stdout is not None
-    output, calls = process.stdout, Calls(process)
-
-    async def run() -> None:
-        try:
-            said = b"".join([piece async for piece in output])
-            await process.wait()
-        except BaseException:
-            process.kill()
-            raise
-        calls.report = json.loads(said)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(run)
+    async with (
+        child(command, stdout=subprocess.PIPE, cwd=TREE) as process,
+        trio.open_nursery() as nursery,
+    ):
+        calls = Calls(process)
+        nursery.start_soon(_listen, process, calls)
         with trio.fail_after(60):
             while await _states(appliance, among) != ["connected"] * count:
                 await trio.sleep(0.05)
         yield calls
+
+
+async def _listen(process: trio.Process, calls: Calls) -> None:
+    assert process.stdout is not None
+    said = b"".join([piece async for piece in process.stdout])
+    await process.wait()
+    calls.report = json.loads(said)
 
 
 async def _states(appliance: Appliance, others: Collection[str]) -> list[str]:
