@@ -1,12 +1,14 @@
 """For all tests: how long an example takes says something of the machine, not of the code.
 
 Whole appliances, browsers and machines share two CPUs with each other here, and where CI runs with others,
-too: a packet may be late. Those tests are asked a second time, and the report says so ("rerun").
+too: a packet may be late. Tests that wait for somebody else are asked a second time, and the report names
+them ("RERUN"): each is a defect, of the test or of what it tests, to be understood.
 """
 
 from __future__ import annotations
 
 import gc
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -20,22 +22,28 @@ settings.register_profile(
 settings.load_profile("untimed")
 
 
-@pytest.fixture(autouse=True)
-def _left_over(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test of whole appliances leaves to the collector is found in that test, not in a later one."""
-    yield
-    if request.node.get_closest_marker("flaky"):
-        gc.collect()
-
-
 _WHOLE: Final = frozenset({"process", "interop"})
 _HERE: Final = Path(__file__).parent
 
 
+@pytest.fixture(autouse=True)
+def _left_over(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test of whole appliances leaves to the collector is found in that test, not in a later one."""
+    yield
+    if any(request.node.get_closest_marker(name) for name in _WHOLE):
+        gc.collect()
+
+
+def _meets_the_clock(item: pytest.Item) -> bool:
+    return (
+        inspect.iscoroutinefunction(getattr(item, "function", None))
+        or item.path.is_relative_to(_HERE / "systemd")
+        or any(mark.name in _WHOLE for mark in item.iter_markers())
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs more than itself."""
+    """Mark what waits for others: sockets, processes, machines."""
     for item in items:
-        if item.path.is_relative_to(_HERE / "systemd") or any(
-            mark.name in _WHOLE for mark in item.iter_markers()
-        ):
+        if _meets_the_clock(item):
             item.add_marker(pytest.mark.flaky(reruns=1))
