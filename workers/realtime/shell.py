@@ -69,7 +69,8 @@ class Bridges:
             self._changed = trio.Event()
         if talk.failure is not None:
             self.failed[talk.failure.code] += 1
-            self._log.warning("server failed", code=talk.failure.code, why=str(talk.failure))
+            code, why = talk.failure.code, str(talk.failure)
+            self._log.warning("server failed", session=call.id, code=code, why=why)
 
     async def until_empty(self) -> None:
         """Take no calls from now on, and wait for the last one to end."""
@@ -80,7 +81,7 @@ class Bridges:
     def crashed(self, call: Call, error: Exception) -> None:
         """A call ended by a bug of ours."""
         self.failed["crashed"] += 1
-        self._log.error("call crashed", exc_info=error)
+        self._log.error("call crashed", session=call.id, exc_info=error)
 
     async def _dial(self, model: str) -> Upstream:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ async def test_a_key_that_is_gone_ends_the_call_with_a_reason(tmp_path: Path) ->
     await worker.talk(caller.call)
     assert caller.hung_up
     assert worker.failed == {"upstream_key": 1}
+
+
+async def test_lines_of_the_log_say_which_session(capfd: pytest.CaptureFixture[str]) -> None:
+    caller = FakeCaller(audio=FORMAT, session="rtc_0_mine")
+    worker = bridges("ws://127.0.0.1:1/")
+    await worker.talk(caller.call)
+    worker.crashed(caller.call, RuntimeError("a bug"))
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines] == ["server failed", "call crashed"]
+    assert {line["session"] for line in lines} == {"rtc_0_mine"}
 
 
 async def test_what_was_lost_is_kept_when_the_call_is_over() -> None:
