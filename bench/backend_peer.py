@@ -30,7 +30,7 @@ async def agent(call: Call) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(obey, call)
         async for chunk in call.audio:
-            call.say(chunk.payload, "echo")
+            call.say(chunk.payload, "echo", live=True)
 
 
 async def obey(call: Call) -> None:

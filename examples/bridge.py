@@ -42,14 +42,14 @@ class Room:
             return
         for talker in self.talkers:
             if talker is not speaker:
-                talker.say(pcm)
+                talker.say(pcm, live=True)
         if speaker is not self.talkers[0]:
             self._second = pcm
         elif self.listeners:
             both = mix(pcm, self._second) if len(self._second) == len(pcm) else pcm
             self._second = b""
             for listener in self.listeners:
-                listener.say(both)
+                listener.say(both, live=True)
 
     def take_over(self, call: Call) -> None:
         """That one speaks from now on, in place of the second."""

@@ -17,7 +17,7 @@ async def echo(call: Call) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(echo_messages, call)
         async for chunk in call.audio:
-            call.say(chunk.payload)
+            call.say(chunk.payload, live=True)
 
 
 async def echo_messages(call: Call) -> None:

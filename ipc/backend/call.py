@@ -201,14 +201,15 @@ class Call:
         self._say(AudioOut(self.id, b"", item, last=True))
         return item
 
-    def say(self, chunk: bytes, item: str = "", *, last: bool = False) -> None:
+    def say(self, chunk: bytes, item: str = "", *, last: bool = False, live: bool = False) -> None:
         """Play one chunk after what waits, without waiting: for audio that comes in real time.
 
         What does not fit into the transceiver's buffer is refused there (`refused`). `last`: the item is
-        complete with this chunk, which may be empty.
+        complete with this chunk, which may be empty. `live`: rather leave some out than be late for
+        good, when they come all at once after a stall.
         """
         self._check()
-        self._say(AudioOut(self.id, chunk, item, last))
+        self._say(AudioOut(self.id, chunk, item, last, live))
 
     async def played(self, item: str) -> bool:
         """Wait until the last frame of an item has left (True), or it was flushed (False)."""

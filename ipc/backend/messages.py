@@ -294,6 +294,8 @@ class AudioOut(Item, frozen=True, gc=False):
     """What it belongs to, for `playback` and `flush`: an utterance."""
     last: bool = False
     """The item is complete with this chunk (which may be empty)."""
+    live: bool = False
+    """It is of now: rather left out than late for good (an echo, another caller's voice)."""
 
 
 class Flush(Item, frozen=True):

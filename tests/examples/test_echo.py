@@ -24,6 +24,9 @@ async def test_says_back_everything(tmp_path: Path, short_directory: Path) -> No
         async with live_calls(appliance, 3.0, options=["--data"]) as calls:
             pass
     assert calls.report["sessions_failed"] == 0, calls.report
-    assert calls.report["packets_lost"] == 0, calls.report
+    # On the way; of what a busy machine delayed for good the echo leaves some out, since it is live.
+    assert calls.report["packets_lost_up"] == 0, calls.report
+    assert calls.report["packets_lost_down"] == 0, calls.report
+    assert calls.report["packets_received"] > 0, calls.report
     assert calls.report["messages_sent"] > 0, calls.report
     assert calls.report["messages_lost"] == 0, calls.report

@@ -83,6 +83,7 @@ FROM: Final[list[FromBackend]] = [
     Accept(S, PCM, speech=True, barge_in=True),
     Reject(S, "closed"),
     AudioOut(S, b"\x01\x00\x02\x00", "greeting", last=True),
+    AudioOut(S, b"\xfc\xff\xfe", live=True),
     Flush(S, "greeting"),
     Pause(S),
     Resume(S),

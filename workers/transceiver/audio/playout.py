@@ -12,6 +12,10 @@ a pause of the right length. After a pause longer than `REST` the grid begins an
 that a first word never waits for a slot.
 
 What was *played* is what has left. `flush` and `pause` take effect before the next slot.
+
+*Live* audio is said now or never. After a stall it comes all at once, and would be late by that much for
+ever: what has waited for a whole second without having been needed is left out, the oldest first. So a
+delay that is there for a reason, since frames come unevenly, stays.
 """
 
 from __future__ import annotations
@@ -32,6 +36,12 @@ REST: Final = 0.2
 PROGRESS_EVERY: Final = 10
 """Frames between two reports of how far an item is."""
 MAX_ITEMS: Final = 256
+LIVE_MOST: Final = 25
+"""Frames of live audio that may wait; then the oldest are left out at once."""
+LIVE_WINDOW: Final = 5 * PROGRESS_EVERY
+"""Frames after which it is looked how many of them always waited,"""
+LIVE_SPARE: Final = 1
+"""and so many may."""
 _TIMESTAMPS: Final = 1 << 32
 
 
@@ -76,6 +86,9 @@ class _Item:
     complete: bool = False
     played: int = 0
     """Frames."""
+    live: bool = False
+    least: int = LIVE_MOST
+    """Frames that waited behind each that left since it was last looked."""
 
 
 class Playout:
@@ -89,6 +102,8 @@ class Playout:
         """Payloads for which there was no room."""
         self.starved = 0
         """Slots that stayed empty within an item that was not complete."""
+        self.skipped = 0
+        """Frames of live audio that were left out, since they were late for good."""
         self._frame_bytes = frame_bytes
         self._limit = round(buffer / FRAME)
         self._step = round(clock_rate * FRAME)
@@ -112,7 +127,9 @@ class Playout:
 
     # --- what the back end says -------------------------------------------------------------------
 
-    def add(self, item: str, payload: bytes, now: Instant, *, last: bool = False) -> bool:
+    def add(
+        self, item: str, payload: bytes, now: Instant, *, last: bool = False, live: bool = False
+    ) -> bool:
         """Play this after what waits; False, and counted, if there is no room.
 
         Payloads of an item follow each other; another item's ends it.
@@ -131,19 +148,26 @@ class Playout:
         elif payload:
             current.frames.append(payload)
             self._waiting += 1
+        current.live = live
+        if live:
+            self._skip(current, len(current.frames) - LIVE_MOST)
         if last:
             self._complete(current)
         if self._origin is None:
             self._began_at = now
         return True
 
-    def add_next(self, item: str, payload: bytes, *, last: bool = False) -> bool:
+    def add_next(
+        self, item: str, payload: bytes, *, last: bool = False, live: bool = False
+    ) -> bool:
         """As `add`, if this is simply one frame more of the item that waits last and is being played."""
         items = self._items
         if not items or self._waiting >= self._limit or self._frame_bytes or last or not payload:
             return False
         current = items[-1]
         if current.name != item or current.complete or self._paused or self._origin is None:
+            return False
+        if live is not current.live or (live and len(current.frames) >= LIVE_MOST):
             return False
         current.frames.append(payload)
         self._waiting += 1
@@ -220,7 +244,10 @@ class Playout:
         self._busy_until = until = origin + self._slot * FRAME
         item.played += 1
         marker, self._gap = self._gap, False
-        return Frame(item.frames.popleft(), timestamp, marker, until)
+        frame = Frame(item.frames.popleft(), timestamp, marker, until)
+        if len(item.frames) < item.least:
+            item.least = len(item.frames)
+        return frame
 
     def _play_slot(self, outputs: list[PlayoutOutput]) -> None:
         """Fill one slot; items that have nothing to say are passed on the way."""
@@ -242,6 +269,10 @@ class Playout:
                 outputs.append(Played(item.name, Progress.DRAINED, _milliseconds(item)))
             elif item.played % PROGRESS_EVERY == 0:
                 outputs.append(Played(item.name, Progress.PROGRESS, _milliseconds(item)))
+                if item.played % LIVE_WINDOW == 0:
+                    if item.live:
+                        self._skip(item, item.least - LIVE_SPARE)
+                    item.least = LIVE_MOST
             return
 
     # --- the grid ---------------------------------------------------------------------------------
@@ -274,6 +305,13 @@ class Playout:
         )
         self._waiting += whole // self._frame_bytes
         item.rest = data[whole:]
+
+    def _skip(self, item: _Item, count: int) -> None:
+        """Leave out so many of its oldest frames."""
+        for _ in range(count):
+            item.frames.popleft()
+            self._waiting -= 1
+            self.skipped += 1
 
     def _complete(self, item: _Item) -> None:
         """No more will come: what does not fill a frame is filled with silence."""

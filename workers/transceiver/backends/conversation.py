@@ -121,7 +121,7 @@ class Conversation:
 
     def say_next(self, item: AudioOut) -> bool:
         """Whether it was simply put behind what is being played, so that no time-out changes by it."""
-        return self._playout.add_next(item.item, item.payload, last=item.last)
+        return self._playout.add_next(item.item, item.payload, last=item.last, live=item.live)
 
     def play_next(self, now: Instant) -> tuple[list[SendAudio], Instant] | None:
         """The frame that is due, if that is all there is to do and to say; and the next time-out."""
@@ -142,7 +142,8 @@ class Conversation:
         """An item of the back end's."""
         match item:
             case AudioOut():
-                if not self._playout.add(item.item, item.payload, now, last=item.last):
+                audio, last, live = item.payload, item.last, item.live
+                if not self._playout.add(item.item, audio, now, last=last, live=live):
                     why = "what waits to be played fills the buffer"
                     return [Error(ErrorCode.AUDIO_FLOOD, why, self._session)]
             case Flush():

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from workers.transceiver.audio.playout import (
     FRAME,
+    LIVE_MOST,
+    LIVE_SPARE,
+    LIVE_WINDOW,
     MAX_LATE,
     REST,
     Frame,
@@ -169,6 +172,53 @@ def test_a_flood_is_refused_whole() -> None:
     assert playout.waiting == 0.1
 
 
+def echo(playout: Playout, spoken: list[int], until: int) -> list[bytes]:
+    """Frames that come in real time, and what leaves; `spoken`: how many come in each 20 ms, then one."""
+    sent: list[bytes] = []
+    number = 0
+    for tick in range(until):
+        now = 7.0 + tick * FRAME
+        for _ in range(spoken[tick] if tick < len(spoken) else 1):
+            assert playout.add("", b"%d" % number, now, live=True)
+            number += 1
+        due = playout.next_timeout()
+        if due is not None and due <= now + FRAME / 2:
+            sent += [frame.payload for frame in frames(playout.handle_timeout(now + FRAME / 2))]
+    return sent
+
+
+def test_live_audio_does_not_stay_behind_after_a_stall() -> None:
+    playout = opus()
+    sent = echo(playout, [1] * 20 + [0] * 30 + [31], 51 + 3 * LIVE_WINDOW)
+    assert playout.waiting <= LIVE_SPARE * FRAME
+    newest = 51 + 3 * LIVE_WINDOW - 1
+    assert int(sent[-1]) >= newest - LIVE_SPARE
+    assert playout.skipped == newest + 1 - len(sent) - round(playout.waiting / FRAME)
+    assert sent == sorted(sent, key=int)
+
+
+def test_live_audio_that_comes_in_bursts_is_left_alone() -> None:
+    playout = opus()
+    sent = echo(playout, [5, 0, 0, 0, 0] * 40, 200)
+    assert playout.skipped == 0
+    assert len(sent) == 200
+
+
+def test_live_audio_is_bounded_at_once_and_never_refused() -> None:
+    playout = opus()
+    echo(playout, [1] * 10 + [0] * 600 + [601], 611)
+    assert playout.waiting <= LIVE_MOST * FRAME
+    assert playout.refused == 0
+
+
+def test_what_is_not_live_is_played_whole_however_long_it_takes() -> None:
+    playout = opus()
+    for number in range(300):
+        playout.add("a", b"%d" % number, 0.0, last=number == 299)
+    assert len([out for _, out in run(playout, 0.0, 10.0) if isinstance(out, Frame)]) == 300
+    assert playout.skipped == 0
+
+
 def test_empty_items_pass() -> None:
     playout = opus()
     playout.add("a", b"", now=0.0, last=True)
@@ -230,7 +280,13 @@ def take(playout: Playout, now: float) -> list[PlayoutOutput]:
 @given(
     st.lists(
         st.one_of(
-            st.tuples(st.just("add"), st.sampled_from("ab"), st.binary(max_size=2), st.booleans()),
+            st.tuples(
+                st.just("add"),
+                st.sampled_from("ab"),
+                st.binary(max_size=2),
+                st.booleans(),
+                st.booleans(),
+            ),
             st.tuples(st.just("wait"), st.floats(0, 0.3)),
             st.tuples(st.sampled_from(["flush", "pause", "resume"])),
         ),
@@ -241,10 +297,11 @@ def test_the_short_ways_lead_to_the_same_place(steps: list[tuple[Any, ...]]) -> 
     plain, short, now = opus(0.5), opus(0.5), 0.0
     for step, *details in steps:
         if step == "add":
-            item, payload, last = details
-            added = plain.add(item, payload, now, last=last)
+            item, payload, last, live = details
+            added = plain.add(item, payload, now, last=last, live=live)
             assert added == (
-                short.add_next(item, payload, last=last) or short.add(item, payload, now, last=last)
+                short.add_next(item, payload, last=last, live=live)
+                or short.add(item, payload, now, last=last, live=live)
             )
         elif step == "wait":
             until = now + details[0]
@@ -261,10 +318,11 @@ def test_the_short_ways_lead_to_the_same_place(steps: list[tuple[Any, ...]]) -> 
             plain.resume(now)
             short.resume(now)
         assert plain.next_timeout() == short.next_timeout()
-        assert (plain.waiting, plain.refused, plain.starved) == (
+        assert (plain.waiting, plain.refused, plain.starved, plain.skipped) == (
             short.waiting,
             short.refused,
             short.starved,
+            short.skipped,
         )
 
 
