@@ -13,17 +13,15 @@ from ipc.messages.admin import Failure
 from ipc.messages.fleet import CacheReply, CacheRequest
 from ipc.rpc import RpcServer
 from workers.fleet.core.flows import KEPT, Behind, encode_route, parse_route
-from workers.fleet.redis import StoreFailed
+from workers.fleet.redis import WITHIN, StoreFailed
 from workers.fleet.registry import Registry
 
 EVERY: Final = 0.05
 """Seconds between two batches: what is younger is lost with this process or with Redis."""
-ANSWER_WITHIN: Final = 0.2
-"""Seconds after which a relay has no use for an answer."""
 
 
 class CacheDesk:
-    """Answers at once if Redis is away, else within ANSWER_WITHIN."""
+    """Answers at once if Redis is away, else when it has, within what a store allows."""
 
     def __init__(self, registry: Registry, log: Logger) -> None:
         self._registry = registry
@@ -42,7 +40,7 @@ class CacheDesk:
 
     async def serve(self, endpoint: str) -> None:
         """For ever."""
-        with RpcServer(endpoint, log=self._log, within=1.0) as server:
+        with RpcServer(endpoint, log=self._log, within=2 * WITHIN) as server:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
                 await server.serve(self._answer)
@@ -62,13 +60,9 @@ class CacheDesk:
         if store is None:
             return None
         try:
-            with trio.fail_after(ANSWER_WITHIN):
-                values = await store.find(keys)
-        except trio.TooSlowError:
-            self._registry.failed(StoreFailed("timeout", "a flow was not found in time"))
-            return None
-        except StoreFailed as failure:
-            self._registry.failed(failure)
+            values = await store.find(keys)
+        except StoreFailed:
+            self._registry.hurry()
             return None
         routes = tuple(map(parse_route, values))
         found = sum(route is not None for route in routes)
@@ -85,8 +79,8 @@ class CacheDesk:
                     await store.write(
                         {key: route and encode_route(route) for key, route in batch.items()}, KEPT
                     )
-                except StoreFailed as failure:
+                except StoreFailed:
                     self._behind.again(batch)
-                    self._registry.failed(failure)
+                    self._registry.hurry()
                     break
                 self._behind.written(batch)

@@ -2,6 +2,7 @@
 
 Every method is one round trip, or raises StoreFailed within WITHIN; nothing waits longer, and nothing else
 is raised. Whatever a server answers that is not what such a server answers is StoreFailed, too.
+A store is over with its first failure: who knows what its connections still have to deliver? Open another.
 
     <prefix>:{<cluster>}:beats   hash, host -> beat                     all hosts write, twice a second
     <prefix>:{<cluster>}:hosts   hash, host -> what it is               written when that changes
@@ -20,11 +21,12 @@ from collections.abc import (
     Callable,
     Collection,
     Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias, TypeVar
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeAlias
 
 import coredis
 import trio
@@ -37,17 +39,17 @@ from config.ids import ClusterId, HostId
 from config.redis_url import RedisKind, RedisPlace
 from workers.fleet.core.lease import LEASE, SCRIPT, SETTLE, LeaseRequest
 
-WITHIN: Final = 0.5
-"""Seconds that one round trip may take, connecting included."""
-OPEN_WITHIN: Final = 2.0
-"""Seconds to find out who the primary is, or which members a Cluster has."""
+WITHIN: Final = 1.0
+"""Seconds that one round trip may take, so how far away a Redis may be."""
+OPEN_WITHIN: Final = 6.0
+"""Seconds to find out who the primary is, or which members a Cluster has, and to connect: up to seven round
+trips one after the other, or a first packet that is lost twice."""
 CONNECTIONS: Final = 4
 MOST_CLUSTERS: Final = 1024
 _HOST_LENGTH: Final = 16
 
 _Client: TypeAlias = coredis.Redis[bytes] | coredis.RedisCluster[bytes]
 _Pipe: TypeAlias = Pipeline[bytes] | ClusterPipeline[bytes]
-_T = TypeVar("_T")
 
 
 class StoreFailed(Exception):
@@ -64,6 +66,7 @@ class Store:
     def __init__(self, client: _Client, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
+        self._over: StoreFailed | None = None
         self._flows = f"{prefix}:f:".encode()
 
     async def beat(
@@ -84,31 +87,36 @@ class Store:
                 asked.append(pipe.sadd(f"{self._prefix}:clusters", [str(cluster)]))
             return asked
 
-        added, beats, *_ = await self._pipeline(ask)
-        return _beats(beats), added == 1
+        with self._asking():
+            added, beats, *_ = await self._pipeline(ask)
+            return _beats(beats), added == 1
 
-    async def beats(self, cluster: ClusterId) -> dict[HostId, bytes]:
-        """Who lives in another cluster."""
-        return _beats(await self._within(lambda: self._client.hgetall(self._key(cluster, "beats"))))
+    async def beats(self, clusters: Sequence[ClusterId]) -> list[dict[HostId, bytes]]:
+        """Who lives in other clusters."""
+
+        def ask(pipe: _Pipe) -> list[Awaitable[Any]]:
+            return [pipe.hgetall(self._key(cluster, "beats")) for cluster in clusters]
+
+        with self._asking():
+            return [_beats(found) for found in await self._pipeline(ask)]
 
     async def clusters(self) -> list[ClusterId]:
         """Which clusters there are, or were."""
-        found = await self._within(lambda: self._client.smembers(f"{self._prefix}:clusters"))
-        if not isinstance(found, set | frozenset):
-            raise StoreFailed("nonsense", "the clusters are no set")
-        numbers = sorted(int(n) for n in found if n.isdigit())
-        return [ClusterId(n) for n in numbers if n < 1 << 16][:MOST_CLUSTERS]
+        with self._asking():
+            found = await self._client.smembers(f"{self._prefix}:clusters")
+            if not isinstance(found, set | frozenset):
+                raise StoreFailed("nonsense", "the clusters are no set")
+            numbers = sorted(int(n) for n in found if n.isdigit())
+            return [ClusterId(n) for n in numbers if n < 1 << 16][:MOST_CLUSTERS]
 
     async def hosts(self, cluster: ClusterId, names: Sequence[HostId]) -> dict[HostId, bytes]:
         """What these hosts are; who is not there is left out."""
-        found = await self._within(
-            lambda: self._client.hmget(self._key(cluster, "hosts"), list(names))
-        )
-        if len(found) != len(names):
-            raise StoreFailed("nonsense", "other hosts than were asked for")
-        return {
-            name: what for name, what in zip(names, found, strict=True) if isinstance(what, bytes)
-        }
+        with self._asking():
+            found = await self._client.hmget(self._key(cluster, "hosts"), list(names))
+            if len(found) != len(names):
+                raise StoreFailed("nonsense", "other hosts than were asked for")
+        pairs = zip(names, found, strict=True)
+        return {name: what for name, what in pairs if isinstance(what, bytes)}
 
     async def forget(self, cluster: ClusterId, names: Iterable[HostId]) -> None:
         """Take hosts out that are gone."""
@@ -118,16 +126,16 @@ class Store:
             keys = (self._key(cluster, "beats"), self._key(cluster, "hosts"))
             return [pipe.hdel(key, gone) for key in keys]
 
-        await self._pipeline(ask)
+        with self._asking():
+            await self._pipeline(ask)
 
     async def lease(self, cluster: ClusterId, own: HostId, asked: LeaseRequest) -> list[int]:
         """Ask for numbers (core/lease.py)."""
         values: list[str | int] = [own, LEASE, SETTLE, asked.wanted, asked.first, *asked.held]
-        reply = await self._within(
-            lambda: self._client.eval(SCRIPT, [self._key(cluster, "ids")], values)
-        )
-        if not isinstance(reply, list) or not all(type(each) is int for each in reply):
-            raise StoreFailed("nonsense", "the lease is no list of numbers")
+        with self._asking():
+            reply = await self._client.eval(SCRIPT, [self._key(cluster, "ids")], values)
+            if not isinstance(reply, list) or not all(type(each) is int for each in reply):
+                raise StoreFailed("nonsense", "the lease is no list of numbers")
         return [int(each) for each in reply if type(each) is int]
 
     async def write(self, flows: Mapping[bytes, bytes | None], kept: int) -> None:
@@ -141,34 +149,38 @@ class Store:
                 for key, value in flows.items()
             ]
 
-        await self._pipeline(ask)
+        with self._asking():
+            await self._pipeline(ask)
 
     async def find(self, keys: Sequence[bytes]) -> Sequence[object]:
         """The values of these flows, in their order."""
-        found = await self._within(lambda: self._client.mget([self._flow(key) for key in keys]))
-        if len(found) != len(keys):
-            raise StoreFailed("nonsense", "other flows than were asked for")
+        with self._asking():
+            found = await self._client.mget([self._flow(key) for key in keys])
+            if len(found) != len(keys):
+                raise StoreFailed("nonsense", "other flows than were asked for")
         return found
 
     def _flow(self, key: bytes) -> bytes:
         return self._flows + key
 
     async def _pipeline(self, ask: Callable[[_Pipe], Collection[Awaitable[Any]]]) -> list[Any]:
-        async def run() -> list[Any]:
-            async with self._client.pipeline(transaction=False) as pipe:
-                asked = ask(pipe)
-            return [await each for each in asked]
+        async with self._client.pipeline(transaction=False) as pipe:
+            asked = ask(pipe)
+        return [await each for each in asked]
 
-        return await self._within(run)
-
-    async def _within(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        if self._over is not None:
+            raise self._over
         try:
             with trio.fail_after(WITHIN):
-                return await ask()
-        except StoreFailed:
+                yield
+        except StoreFailed as failure:
+            self._over = failure
             raise
         except Exception as error:  # what a library makes of a server's nonsense can be anything
-            raise _failure(error) from error
+            self._over = _failure(error)
+            raise self._over from error
 
     def _key(self, cluster: ClusterId, what: str) -> str:
         return f"{self._prefix}:{{{cluster}}}:{what}"
@@ -183,6 +195,7 @@ async def open_store(place: RedisPlace, password: str, prefix: str) -> AsyncIter
     try:
         with trio.CancelScope(deadline=trio.current_time() + OPEN_WITHIN) as opening:
             async with _client(place, password) as client:
+                await _connect(client)
                 opening.deadline = math.inf
                 yield Store(client, prefix)
     except Exception as error:  # as above
@@ -193,7 +206,7 @@ async def open_store(place: RedisPlace, password: str, prefix: str) -> AsyncIter
 
 @asynccontextmanager
 async def _client(place: RedisPlace, password: str) -> AsyncIterator[_Client]:
-    timed: dict[str, Any] = {"stream_timeout": WITHIN, "connect_timeout": WITHIN}
+    timed: dict[str, Any] = {"stream_timeout": WITHIN, "connect_timeout": OPEN_WITHIN}
     if place.tls:
         timed["ssl_context"] = ssl.create_default_context()
     named: dict[str, Any] = {"password": password or None, "username": place.user or None}
@@ -226,6 +239,29 @@ async def _client(place: RedisPlace, password: str) -> AsyncIterator[_Client]:
             )
             async with members as cluster:
                 yield cluster
+
+
+async def _connect(client: _Client) -> None:
+    """All connections now, so that no question has to wait for one, which takes five round trips."""
+    pool = client.connection_pool
+    if isinstance(client, coredis.RedisCluster):
+        places = [{"node": node} for node in client.connection_pool.cluster_layout.primaries]
+    else:
+        places = [{}] * CONNECTIONS
+    left = len(places)
+    connected = trio.Event()
+
+    async def connect(place: Mapping[str, Any]) -> None:
+        nonlocal left
+        async with pool.acquire(**place):
+            left -= 1
+            if not left:
+                connected.set()
+            await connected.wait()
+
+    async with trio.open_nursery() as nursery:
+        for place in places:
+            nursery.start_soon(connect, place)
 
 
 def _beats(found: object) -> dict[HostId, bytes]:

@@ -28,8 +28,8 @@ from workers.fleet.redis import Store, StoreFailed, open_store
 
 BEAT: Final = 0.5
 """Seconds between two beats: news is everywhere within one and a round trip."""
-EVERYWHERE: Final = 4
-"""Other clusters are looked at with every fourth beat."""
+EVERYWHERE: Final = 2.0
+"""Seconds between two looks at the other clusters."""
 
 
 class Registry:
@@ -60,16 +60,15 @@ class Registry:
         self._heard = heard
         self._told = 0
         """Version of what others can read of us."""
-        self._beats = 0
         self._last: float | None = None
         self._hurry = trio.Event()
         self.store: Store | None = None
-        """Open and reached, as far as is known."""
+        """Open and reached, as far as is known. Whomever it fails calls `hurry`: it is over."""
         self.generation = generation
         """Another one after Redis was found to have lost what was in it."""
 
     def hurry(self) -> None:
-        """There is news: do not wait for the next beat."""
+        """There is news, or the store has failed somebody: do not wait for the next beat."""
         self._hurry.set()
 
     async def keep(self) -> None:
@@ -77,10 +76,15 @@ class Registry:
         place = parse_redis_url(self._section.url)
         while True:
             try:
-                async with open_store(place, self._password(), self._section.prefix) as store:
-                    await self._use(store)
+                async with (
+                    open_store(place, self._password(), self._section.prefix) as store,
+                    trio.open_nursery() as nursery,
+                ):
+                    if self._everywhere:
+                        nursery.start_soon(self._look_around, store)
+                    nursery.start_soon(self._beat, store)
             except StoreFailed as failure:
-                self.failed(failure)
+                self._failed(failure)
             await trio.sleep(self._health.delay)
 
     def _password(self) -> str:
@@ -91,23 +95,14 @@ class Registry:
         except (OSError, UnicodeDecodeError) as error:
             raise StoreFailed("password_file", str(error)) from None
 
-    async def _use(self, store: Store) -> None:
+    async def _beat(self, store: Store) -> None:
         while True:
             self._hurry = trio.Event()
-            try:
-                again = await self._round(store)
-            except StoreFailed as failure:
-                self.failed(failure)
-                if str(failure) == "read_only":
-                    return  # it is the primary no longer: find out who is
-                await trio.sleep(self._health.delay)
-                continue
-            if not again:
+            if not await self._round(store):
                 with trio.move_on_after(BEAT):
                     await self._hurry.wait()
 
-    def failed(self, failure: StoreFailed) -> None:
-        """A request was not fulfilled: whoever asks next asks in vain, until a beat has worked again."""
+    def _failed(self, failure: StoreFailed) -> None:
         self.store = None
         if self._health.failed(str(failure), failure.detail, trio.current_time()):
             self._log.warning("redis is away", reason=str(failure), why=failure.detail)
@@ -129,21 +124,26 @@ class Registry:
         self._told = 0 if lost else beat.version
         if unknown:
             self._lease.lost(now)
+        await self._ask_for_numbers(store, host.cluster, host.host)
         await self._hear(store, host.cluster, beats)
-        if self._everywhere and self._beats % EVERYWHERE == 0:
-            for cluster in await store.clusters():
-                if cluster != host.cluster:
-                    await self._hear(store, cluster, await store.beats(cluster))
-        self._beats += 1
         # Only what could be heard is silence: not the time when nobody answered.
         since = now if self._last is None else self._last
         self._hosts.pass_time(Way.REDIS, min(now - since, 2 * BEAT))
         self._last = now
         self._heard()
-        await self._ask_for_numbers(store, host.cluster, host.host)
         if gone := self._hosts.gone(beats.keys()):
             await store.forget(host.cluster, gone)
         return lost
+
+    async def _look_around(self, store: Store) -> None:
+        """At other clusters: for as long as that takes, it holds up no beat."""
+        while True:
+            host = self._own.host
+            if host is not None:
+                others = [each for each in await store.clusters() if each != host.cluster]
+                for cluster, beats in zip(others, await store.beats(others), strict=True):
+                    await self._hear(store, cluster, beats)
+            await trio.sleep(EVERYWHERE)
 
     async def _hear(self, store: Store, cluster: ClusterId, beats: Mapping[HostId, bytes]) -> None:
         wanted: dict[HostId, Beat] = {}

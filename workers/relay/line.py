@@ -22,7 +22,8 @@ MOST: Final = 16_384
 BATCH: Final = 1024
 ASK_EVERY: Final = 0.5
 """Seconds until the cache is asked whether it is there, if there is nothing else to ask."""
-ANSWER_WITHIN: Final = 0.3
+ANSWER_WITHIN: Final = 1.2
+"""Seconds: a Redis has one of them (workers/fleet/redis.py)."""
 
 Hear: TypeAlias = Callable[[CacheSeen | RouteFound], None]
 

@@ -96,11 +96,13 @@ async def test_all_that_is_kept_comes_back(tmp_path: Path, kind: object) -> None
         assert await store.beat(C, A, b"1", b"what a is") == ({A: b"1"}, True)
         assert await store.beat(C, A, b"2", None) == ({A: b"2"}, False)
         beats, _ = await store.beat(C, B, b"3", b"what b is")
-        assert beats == {A: b"2", B: b"3"} == await store.beats(C)
+        assert beats == {A: b"2", B: b"3"}
+        assert await store.beats([C, ClusterId(8)]) == [beats, {}]
+        assert await store.beats([]) == []
         assert await store.hosts(C, [B, HostId("c" * 16), A]) == {A: b"what a is", B: b"what b is"}
         assert await store.clusters() == [C]
         await store.forget(C, [A])
-        assert await store.beats(C) == {B: b"3"}
+        assert await store.beats([C]) == [{B: b"3"}]
         assert await store.hosts(C, [A]) == {}
         await store.write({key(n): VALUE for n in range(200)}, 100)
         await store.write({key(n): None for n in range(100, 200)}, 100)
@@ -138,9 +140,9 @@ async def test_a_password(tmp_path: Path) -> None:
     async with single(tmp_path, ["--requirepass", "secret"]) as (url, _):
         async with opened(url, "secret") as store:
             assert (await store.beat(C, A, b"1", None))[1]
-        async with opened(url, "wrong") as store:
-            with pytest.raises(StoreFailed, match="not_allowed"):
-                await store.beats(C)
+        with pytest.raises(StoreFailed, match="not_allowed"):
+            async with opened(url, "wrong"):
+                pass
 
 
 @pytest.mark.parametrize(
@@ -151,11 +153,13 @@ async def test_a_password(tmp_path: Path) -> None:
     ],
 )
 async def test_who_cannot_write_says_so(tmp_path: Path, options: list[str], reason: str) -> None:
-    async with single(tmp_path, options) as (url, _), opened(url) as store:
+    async with single(tmp_path, options) as (url, _):
         with pytest.raises(StoreFailed, match=reason):
-            await store.beat(C, A, b"1", None)
+            async with opened(url) as store:
+                await store.beat(C, A, b"1", None)
         with pytest.raises(StoreFailed, match=reason):
-            await store.write({key(1): VALUE}, 10)
+            async with opened(url) as store:
+                await store.write({key(1): VALUE}, 10)
 
 
 @pytest.mark.parametrize(
@@ -183,10 +187,10 @@ async def test_nonsense_is_a_failure_like_others(answer: bytes) -> None:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         port = listener.socket.getsockname()[1]
         nursery.start_soon(trio.serve_listeners, talk, [listener])
-        async with opened(f"redis://127.0.0.1:{port}") as store:
-            for _ in range(2):
-                with pytest.raises(StoreFailed):
-                    await store.beats(C)
+        for _ in range(2):
+            with pytest.raises(StoreFailed):
+                async with opened(f"redis://127.0.0.1:{port}") as store:
+                    await store.clusters()
         nursery.cancel_scope.cancel()
 
 
@@ -197,4 +201,4 @@ async def test_nonsense_is_a_failure_like_others(answer: bytes) -> None:
 async def test_nobody_there(url: str) -> None:
     with trio.fail_after(20), pytest.raises(StoreFailed):
         async with opened(url) as store:
-            await store.beats(C)
+            await store.clusters()

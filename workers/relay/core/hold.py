@@ -19,8 +19,8 @@ PER_FLOW: Final = 16
 """Datagrams: a third of a second of audio."""
 MOST_FLOWS: Final = 4096
 MOST_BYTES: Final = 4 << 20
-PATIENCE: Final = 0.3
-"""Seconds after which an answer is of no use any more."""
+PATIENCE: Final = 1.2
+"""Seconds: what a Redis on another continent may take. The client's next check mostly takes longer."""
 QUESTIONS: Final = 4096
 """A second: when the clients of a dead relay come all at once, they are a matter of a second or two."""
 QUESTIONS_PER_SOURCE: Final = 1024
