@@ -3,6 +3,7 @@ PYTHON ?= $(shell test -x /usr/bin/python3 && echo /usr/bin/python3 || echo pyth
 BIN := .venv/bin
 UV := $(BIN)/uv
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SMALL := -DREMOVAL_SHARE=7 -DRING_BYTES=131072 -DEVENT_BYTES=262144 -DCOMMAND_BYTES=131072
 INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
@@ -50,8 +51,13 @@ fuzz: .venv/.fuzz ## every parser, coverage-guided; MINUTES=n each, ONLY="stun s
 	  echo "fuzz $$name"; $(BIN)/python -m tests.fuzz $$name $$((60 * $(or $(MINUTES),1))) 2>build/fuzz-$$name.log \
 	    || { tail -40 build/fuzz-$$name.log; exit 1; }; grep -E "number_of_executed|DONE" build/fuzz-$$name.log; done
 
-fuzz-native: ## random traffic and damage for all C, under ASan and UBSan; MINUTES=n
-	mkdir -p build
+fuzz-native: .venv/.clang ## all C under ASan and UBSan: coverage-guided, then random traffic and damage; MINUTES=n each
+	@mkdir -p build/fuzz && $(BIN)/python -m tests.workers.native.seeds build/fuzz
+	@for name in relay media; do echo "fuzz $$name"; \
+	  clang -O1 -g -pthread $(SMALL) $(SANITIZE) -fsanitize=fuzzer tests/workers/native/guided_$$name.c -o build/guided-$$name && \
+	  ASAN_OPTIONS=quarantine_size_mb=1 build/guided-$$name build/fuzz/c-$$name -max_total_time=$$((60 * $(or $(MINUTES),1))) \
+	    -max_len=4096 -len_control=20 -timeout=10 -print_final_stats=1 -artifact_prefix=build/fuzz/c-$$name- 2>build/fuzz-c-$$name.log \
+	    || { tail -40 build/fuzz-c-$$name.log; exit 1; }; grep -E "number_of_executed|DONE" build/fuzz-c-$$name.log; done
 	cc -O1 -g -pthread -DREMOVAL_SHARE=7 $(SANITIZE) tests/workers/native/fuzz.c \
 	    workers/native/fastpath.c workers/native/life.c -o build/fuzz-native
 	cc -O1 -g -pthread $(SANITIZE) tests/workers/native/fuzz_media.c workers/native/media*.c -o build/fuzz-media
@@ -133,4 +139,8 @@ $(UV):
 
 .venv/.peers: $(UV)
 	@.ci/bootstrap peers
+	@touch $@
+
+.venv/.clang: .venv/.test
+	@.ci/bootstrap clang
 	@touch $@

@@ -12,7 +12,7 @@ size_t fp_table_size(uint32_t capacity) { return kept_size(capacity); }
 fp *fp_open(int table_fd, uint32_t capacity, uint32_t link_mtu, uint32_t idle_seconds) {
     fp *f = aligned_alloc(64, sizeof *f);
     if (!f) return NULL;
-    memset(f, 0, sizeof *f);
+    memset(f, 0, offsetof(fp, heads)); /* what follows is written before it is read */
     f->records = (struct ring){ .limit = RECORD_RING, .bytes = malloc(RING_BYTES) };
     f->known = (struct ring){ .limit = UPCALL_RING, .bytes = malloc(RING_BYTES) };
     f->strangers = (struct ring){ .limit = UPCALL_RING, .bytes = malloc(RING_BYTES) };

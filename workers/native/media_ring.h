@@ -8,9 +8,11 @@
 #include <string.h>
 #include "media.h"
 
+#ifndef EVENT_BYTES /* tests have less, which is sooner full */
 #define EVENT_BYTES (1u << 21)
-#define EVENT_SHARE (EVENT_BYTES / 2 - 4096) /* of frames, and of all others; a wrap may waste an entry's length */
 #define COMMAND_BYTES (1u << 20)
+#endif
+#define EVENT_SHARE (EVENT_BYTES / 2 - 4096) /* of frames, and of all others; a wrap may waste an entry's length */
 #define COMMAND_RESERVE (COMMAND_BYTES / 4) /* not for frames */
 
 struct byte_ring {

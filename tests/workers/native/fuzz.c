@@ -24,7 +24,8 @@ static uint64_t state;
 static long round_;
 static int table, public[PORTS], link_, clients[PORTS][CLIENTS], transceivers[TRANSCEIVERS], threaded;
 static fp *path, *sibling;
-static uint8_t taken[1 << 17];
+
+#include "laws_relay.h"
 
 static uint32_t roll(uint32_t below) {
     state ^= state << 13;
@@ -151,28 +152,6 @@ static void from_transceiver(void) { from_relative(transceivers[roll(TRANSCEIVER
 
 static void from_global(void) { from_relative(clients[INGRESS][roll(CLIENTS)], public[INGRESS], 2, 1); }
 
-static void take(void) {
-    size_t end = fp_take(path, taken, sizeof taken), at = 0;
-    while (at < end) {
-        fp_upcall *u = (fp_upcall *)(taken + at);
-        CHECK(u->size >= sizeof *u && u->size % 8 == 0 && sizeof *u + u->length <= u->size);
-        CHECK(u->kind >= FP_UPCALL_DATAGRAM && u->kind <= FP_UPCALL_EXPIRED);
-        CHECK(u->port < PORTS);
-        at += u->size;
-    }
-    CHECK(at == end);
-}
-
-static void laws(void) {
-    uint64_t n[FP_COUNTERS], dropped = 0, lost = 0;
-    fp_counters(path, n);
-    for (int i = FP_DROPPED_EMPTY; i <= FP_DROPPED_MALFORMED; i++) dropped += n[i];
-    for (int i = FP_RECORDS_MALFORMED; i <= FP_RECORDS_NO_BUFFERS; i++) lost += n[i];
-    CHECK(n[FP_RECEIVED] == n[FP_FORWARDED] + n[FP_UPCALLED] + dropped);
-    CHECK(n[FP_RECORDS] == n[FP_RETURNED] + n[FP_RAISED] + lost);
-    CHECK(n[FP_FLOWS] <= CAPACITY);
-}
-
 int main(int count, char **arguments) {
     state = count > 1 ? strtoull(arguments[1], NULL, 10) * 0x9e3779b97f4a7c15ull + 1 : 1;
     long rounds = count > 2 ? atol(arguments[2]) : 20000;
@@ -194,14 +173,14 @@ int main(int count, char **arguments) {
         for (uint32_t n = roll(40); n; n--) roll(3) ? from_client() : roll(2) ? from_transceiver() : from_global();
         if (!roll(3)) now += roll(20000);
         if (!threaded) fp_pump(path, now, roll(2 << PORTS));
-        if (roll(3)) take();
+        if (roll(3)) take_upcalls(path, PORTS);
         if (!roll(20)) for (int i = 0; i < PORTS * CLIENTS; i++) hush(clients[i % PORTS][i / PORTS]);
         if (!roll(20)) for (int i = 0; i < TRANSCEIVERS; i++) hush(transceivers[i]);
         fp_endpoint asked;
         uint16_t route[3];
         fill_endpoint(&asked, clients[0][roll(CLIENTS)]);
         fp_ask_siblings(sibling, (const uint8_t *)&asked, 0, route);
-        laws();
+        keeps_the_laws(path, CAPACITY);
         if (!roll(60)) {
             fp_close(path);
             if (!threaded || roll(2)) damage();
