@@ -134,12 +134,12 @@ class RelayShell:
         for change in route_changes(self._links, links):
             self._handle(change)
         self._links = links
-        self._datapath.flush()
+        self._datapath.outbox.flush()
 
     def hear_cache(self, event: CacheSeen | RouteFound) -> None:
         """The flow cache has said something."""
         self._handle(event)
-        self._datapath.flush()
+        self._datapath.outbox.flush()
 
     def drain(self) -> None:
         """Let Global Relays look for another relay while this one still serves."""
@@ -167,7 +167,8 @@ class RelayShell:
     def totals(self) -> Totals:
         """A snapshot of all counters."""
         path, core = self._datapath.counters, self._core.counters
-        refused = core.upcalls_dropped + core.records_dropped + path.records_dropped + path.unsent
+        refused = core.upcalls_dropped + core.records_dropped + path.records_dropped
+        refused += self._datapath.outbox.unsent
         return Totals(
             received=path.received,
             forwarded=path.forwarded,
@@ -200,7 +201,7 @@ class RelayShell:
             if event is None:
                 break
             self._handle(event)
-        self._datapath.flush()
+        self._datapath.outbox.flush()
 
     def _handle(self, event: Event) -> None:
         self._carry_out(self._core.handle(event, self._now()))
@@ -210,11 +211,11 @@ class RelayShell:
         for output in outputs:
             match output:
                 case SendRecord():
-                    datapath.send_record(output)
+                    datapath.outbox.send_record(output)
                 case SendDatagram():
-                    datapath.send_datagram(output)
+                    datapath.outbox.send_datagram(output)
                 case SendBack():
-                    datapath.send_back(output)
+                    datapath.outbox.send_back(output)
                 case InstallFlow():
                     datapath.install(output, self._now())
                 case RaiseFlow():

@@ -43,7 +43,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from config.ids import Endpoint, FlowKey, Instant, Route
 from workers.relay.core.flowtable import SlotMemory
@@ -54,10 +54,8 @@ from workers.relay.core.interface import (
     RaiseFlows,
     RemoveFlow,
     RemoveRoute,
-    SendBack,
-    SendDatagram,
-    SendRecord,
 )
+from workers.relay.datapath.outbox import Outbox
 from workers.wire.types import DropReason
 
 UPCALL_RING: Final = 1024
@@ -66,29 +64,8 @@ RECORD_RING: Final = 4096
 FLOW_UPCALLS: Final = 8
 TOMBSTONE_SILENCE: Final = 30.0
 
-SockAddress = tuple[Any, ...]
-"""What `recvfrom` returns and `sendto` takes: (host, port), for IPv6 with flow info and scope."""
 Source = tuple[int, Callable[[Instant], object]]
 """A descriptor to wait for, and what to call when it is readable."""
-
-
-class DatagramSocket(Protocol):
-    """What a datapath in Python needs of a public socket; a UDP one that is non-blocking has it."""
-
-    def fileno(self) -> int:
-        """Readable when there is something to read."""
-
-    def recvfrom(self, size: int, /) -> tuple[bytes, SockAddress]:
-        """The next datagram, cut to that size, and its client. Raises BlockingIOError without one."""
-
-    def sendto(self, datagram: bytes | memoryview, address: SockAddress, /) -> int:
-        """To a client, at once. Raises OSError: see `workers.wire.sending`."""
-
-
-def sock_address(endpoint: Endpoint) -> SockAddress:
-    """An end point as `recvfrom` would give it."""
-    host, port = endpoint
-    return (host, port, 0, 0) if ":" in host else (host, port)
 
 
 @dataclass(slots=True)
@@ -109,9 +86,6 @@ class DatapathCounters:
     raised: int = 0
     """Of them, put into the ring of records."""
     records_dropped: Counter[DropReason] = field(default_factory=Counter)
-    sent: int = 0
-    """Datagrams, to clients and transceivers, that were sent because the core said so."""
-    unsent: Counter[DropReason] = field(default_factory=Counter)
 
     def conserved(self) -> bool:
         """Whether both laws hold."""
@@ -134,6 +108,9 @@ class FlowSeen(NamedTuple):
 
 class Datapath(Protocol):
     """See the module. No method blocks; every one does a bounded amount of work."""
+
+    outbox: Outbox
+    """By it the core sends, through the same sockets."""
 
     @property
     def memory(self) -> SlotMemory | None:
@@ -194,18 +171,6 @@ class Datapath(Protocol):
 
     def remove_route(self, route: RemoveRoute, now: Instant) -> None:
         """Let all flows go that this route has now: some at once, the rest with the turns that follow."""
-
-    def send_back(self, back: SendBack) -> None:
-        """Send a record to a Global Relay at once."""
-
-    def send_record(self, record: SendRecord) -> None:
-        """Queue a record until `flush`."""
-
-    def send_datagram(self, datagram: SendDatagram) -> None:
-        """Send a datagram to a client at once."""
-
-    def flush(self) -> None:
-        """Send the queued records, packed."""
 
     def sweep(self, now: Instant) -> None:
         """Look at a part of the table for flows and tombstones whose clients have gone silent."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 
 from config.ids import Endpoint
-from workers.relay.datapath.base import DatapathCounters, SockAddress, sock_address
+from workers.relay.datapath.base import DatapathCounters
 from workers.relay.datapath.parts import Flow, Leg
+from workers.relay.datapath.sockets import SockAddress, sock_address
 from workers.wire.link import HEADER, HEADER_LENGTH, RecordType
 from workers.wire.sending import send_failure
 

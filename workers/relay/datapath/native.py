@@ -40,9 +40,6 @@ from workers.relay.core.interface import (
     RaiseFlows,
     RemoveFlow,
     RemoveRoute,
-    SendBack,
-    SendDatagram,
-    SendRecord,
     Upcall,
 )
 from workers.relay.datapath.base import DatapathCounters, FlowSeen, Source
@@ -138,8 +135,7 @@ class NativeDatapath:
         self._table = TableLook(module, self._fp, self._locals, self._ingress)
         self.memory: SlotMemory | None = self._slots(max_flows, recovered)
         self.inherited = self._ways()
-        self._own = DatapathCounters()
-        self._outbox = Outbox(dict(ports), link, mtu, self._own)
+        self.outbox = Outbox(dict(ports), link, mtu)
         self._buffer = self._ffi.new("uint8_t[]", _TAKE)
         self._view = memoryview(self._ffi.buffer(self._buffer))
         self._numbers = self._ffi.new("uint64_t[]", self._lib.FP_COUNTERS)
@@ -204,8 +200,6 @@ class NativeDatapath:
             returned=n[lib.FP_RETURNED],
             raised=n[lib.FP_RAISED],
             records_dropped=_by_reason(_RECORDS_DROPPED, n, lost),
-            sent=self._own.sent,
-            unsent=self._own.unsent,
         )
 
     @property
@@ -276,10 +270,6 @@ class NativeDatapath:
         self._fresh.clear()
         self._command(self._lib.FP_REMOVE_ROUTE, route=route.route)
 
-    def send_back(self, back: SendBack) -> None:
-        """Send a record to a Global Relay at once."""
-        self._outbox.send_back(back)
-
     def look(self, start: int, now: Instant) -> tuple[list[FlowSeen], int]:
         """Some installed flows, and where to go on."""
         return self._table.look(start, time.monotonic() if self._started else now)
@@ -287,18 +277,6 @@ class NativeDatapath:
     def find(self, client: Endpoint, now: Instant) -> list[FlowSeen]:
         """The installed flows of a client."""
         return self._table.find(client, time.monotonic() if self._started else now)
-
-    def send_record(self, record: SendRecord) -> None:
-        """Queue a record until `flush`."""
-        self._outbox.send_record(record)
-
-    def send_datagram(self, datagram: SendDatagram) -> None:
-        """Send a datagram to a client at once."""
-        self._outbox.send_datagram(datagram)
-
-    def flush(self) -> None:
-        """Send the queued records, packed."""
-        self._outbox.flush()
 
     def sweep(self, now: Instant) -> None:
         """The thread sweeps; here only commands go that found the ring full."""

@@ -1,34 +1,34 @@
 """What the core says is sent: datagrams to clients at once, records to transceivers packed per batch.
 
-Both datapaths send it the same way; the native one's thread is busy with media meanwhile.
+All datapaths send it this way; the native one's thread is busy with media meanwhile.
 """
 
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Mapping
 
 from config.ids import Endpoint
 from workers.relay.core.interface import SendBack, SendDatagram, SendRecord
-from workers.relay.datapath.base import DatagramSocket, DatapathCounters, sock_address
+from workers.relay.datapath.sockets import DatagramSocket, sock_address
 from workers.wire.link import encode_record, pack_records
 from workers.wire.sending import send_failure
+from workers.wire.types import DropReason
 
 
 class Outbox:
-    """Sends for the core; `sent` and `unsent` of the counters are its."""
+    """Sends for the core, through the sockets of a datapath."""
 
     def __init__(
-        self,
-        ports: Mapping[Endpoint, DatagramSocket],
-        link: socket.socket,
-        mtu: int,
-        counters: DatapathCounters,
+        self, ports: Mapping[Endpoint, DatagramSocket], link: socket.socket, mtu: int
     ) -> None:
+        """`mtu`: most bytes in a link datagram."""
+        self.unsent: Counter[DropReason] = Counter()
+        """Datagrams that the network did not take."""
         self._ports = ports
         self._link = link
         self._mtu = mtu
-        self._counters = counters
         self._records: dict[Endpoint, list[bytes]] = {}
 
     def send_datagram(self, datagram: SendDatagram) -> None:
@@ -60,6 +60,5 @@ class Outbox:
     def _send(self, sock: DatagramSocket, datagram: bytes, to: Endpoint) -> None:
         try:
             sock.sendto(datagram, sock_address(to))
-            self._counters.sent += 1
         except OSError as error:
-            self._counters.unsent[send_failure(error)] += 1
+            self.unsent[send_failure(error)] += 1

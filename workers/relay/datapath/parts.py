@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from config.ids import Endpoint, FlowKey, Instant, Transport
 from workers.relay.core.interface import InstallFlow
-from workers.relay.datapath.base import DatagramSocket, FlowSeen, SockAddress, sock_address
+from workers.relay.datapath.base import FlowSeen
+from workers.relay.datapath.sockets import DatagramSocket, SockAddress, sock_address
 
 Place = SockAddress
 """Whose a datagram is, on its port: an address, on the port for Global Relays an address and a label."""

@@ -27,9 +27,6 @@ from workers.relay.core.interface import (
     RaiseFlows,
     RemoveFlow,
     RemoveRoute,
-    SendBack,
-    SendDatagram,
-    SendRecord,
     Upcall,
 )
 from workers.relay.datapath.base import (
@@ -37,16 +34,14 @@ from workers.relay.datapath.base import (
     RECORD_RING,
     TOMBSTONE_SILENCE,
     UPCALL_RING,
-    DatagramSocket,
     DatapathCounters,
     FlowSeen,
-    SockAddress,
     Source,
-    sock_address,
 )
 from workers.relay.datapath.legs import Legs
 from workers.relay.datapath.outbox import Outbox
 from workers.relay.datapath.parts import Flow, Place, Port
+from workers.relay.datapath.sockets import DatagramSocket, SockAddress, sock_address
 from workers.wire.demux import FORWARDED, KINDS, Kind
 from workers.wire.link import (
     HEADER,
@@ -90,7 +85,7 @@ class PythonDatapath:
         self.inherited: tuple[tuple[Route, Endpoint], ...] = ()
         self.counters = DatapathCounters()
         ports = [*public, ingress] if ingress is not None else public
-        self._outbox = Outbox(dict(ports), link, mtu, self.counters)
+        self.outbox = Outbox(dict(ports), link, mtu)
         self._ports = [Port(local, sock, transport=transport) for local, sock in public]
         if ingress is not None:
             self._ports.append(Port(*ingress, is_ingress=True))
@@ -338,22 +333,6 @@ class PythonDatapath:
         """The installed flows of a client."""
         flows = (port.flows.get(sock_address(client)) for port in self._ports)
         return [flow.seen_at(now) for flow in flows if flow is not None]
-
-    def send_datagram(self, datagram: SendDatagram) -> None:
-        """Send a datagram to a client at once."""
-        self._outbox.send_datagram(datagram)
-
-    def send_back(self, back: SendBack) -> None:
-        """Send a record to a Global Relay at once."""
-        self._outbox.send_back(back)
-
-    def send_record(self, record: SendRecord) -> None:
-        """Queue a record until `flush`."""
-        self._outbox.send_record(record)
-
-    def flush(self) -> None:
-        """Send the queued records, packed."""
-        self._outbox.flush()
 
     # --- the table --------------------------------------------------------------------------------
 

@@ -15,9 +15,9 @@ from functools import partial
 from config.ids import Endpoint, Instant, Transport
 from workers.relay.core.connections import Connections, Ending
 from workers.relay.core.interface import InstallFlow, RemoveFlow, RemoveRoute
-from workers.relay.datapath.base import SockAddress, sock_address
 from workers.relay.datapath.parts import Flow
 from workers.relay.datapath.python import PythonDatapath
+from workers.relay.datapath.sockets import SockAddress, sock_address
 from workers.relay.datapath.tcp_port import Connection, TcpPort
 
 

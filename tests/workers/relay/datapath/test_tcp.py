@@ -127,7 +127,7 @@ class Bench:
         found = []
         while (event := self.path.next_event()) is not None:
             found.append(event)
-        self.path.flush()
+        self.path.outbox.flush()
         return found
 
     def settle(self, client: Client, label: int = LABEL) -> None:
@@ -180,7 +180,7 @@ def test_a_check_goes_up_and_media_go_both_ways(bench: Bench, ipv6: bool) -> Non
     client = bench.client(ipv6=ipv6)
     client.send(STUN)
     assert bench.events() == [Upcall(client.key, STUN, None)]
-    bench.path.send_datagram(SendDatagram(client.key, b"answer"))
+    bench.path.outbox.send_datagram(SendDatagram(client.key, b"answer"))
     assert client.take() == [b"answer"]
     bench.settle(client)
     client.send(SRTP, STUN, SRTP + b"2")
@@ -234,8 +234,8 @@ def test_a_flow_ends_with_its_connection(bench: Bench) -> None:
     assert (bench.path.flows, bench.path.connections) == (0, 0)
     assert bench.ended == {Ending.LEFT: 1}
     bench.say(LABEL, b"too late")
-    bench.path.send_datagram(SendDatagram(client.key, b"too late"))
-    assert bench.path.counters.unsent == {DropReason.SEND_REFUSED: 1}
+    bench.path.outbox.send_datagram(SendDatagram(client.key, b"too late"))
+    assert bench.path.outbox.unsent == {DropReason.SEND_REFUSED: 1}
 
 
 def test_a_client_that_left_before_its_flow_came_leaves_nothing(bench: Bench) -> None:
