@@ -21,12 +21,11 @@ from ipc.messages.stats import (
     SignalingStats,
     TelemetryStats,
     TransceiverStats,
+    WorkerStats,
 )
 
 MINUTE: Final = 60
 """Looks that are remembered."""
-SAME: Final = 0.2
-"""Seconds: counters that came so close to each other are the same ones."""
 
 
 class Counted(NamedTuple):
@@ -95,14 +94,28 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class _Past:
-    """The last look at a worker."""
+    """What a worker's process had counted when it was looked at last, and how fast it counts."""
 
     def __init__(self) -> None:
         self.pid = 0
-        self.counted: Counted | None = None
         self.at = 0.0
-        self.rates: Rates | None = None
+        self.counted: Counted | None = None
+        self.a_second: tuple[float, ...] | None = None
+        """As `Counted`; None until it has counted twice."""
         self.history: deque[float] = deque(maxlen=MINUTE)
+
+    def take(self, worker: WorkerStatus) -> None:
+        """The newest counters, which may be those of the last look."""
+        if self.pid != worker.pid:
+            self.pid, self.counted, self.a_second = worker.pid, None, None
+        if worker.stats is None:
+            return
+        counted = _count(worker.stats)
+        before, passed = self.counted, worker.stats.usage.at - self.at
+        if before is not None and passed > 0:
+            pairs = zip(counted, before, strict=True)
+            self.a_second = tuple(max(0.0, (new - old) / passed) for new, old in pairs)
+        self.counted, self.at = counted, worker.stats.usage.at
 
 
 class Meter:
@@ -116,11 +129,11 @@ class Meter:
             deque[float](maxlen=MINUTE) for _ in range(3)
         )
 
-    def look(self, status: StatusReply, sessions: SessionList, at: float, now: float) -> Frame:
-        """One more look; `at` is wall-clock time, `now` a monotonic one."""
+    def look(self, status: StatusReply, sessions: SessionList, at: float) -> Frame:
+        """One more look; `at` is wall-clock time."""
         known, self._looked = self._looked, True
         loss = self._loss(sessions)
-        workers = tuple(self._rates(worker, now, loss) for worker in status.workers)
+        workers = tuple(self._rates(worker, loss) for worker in status.workers)
         for gone in self._workers.keys() - {worker.name for worker in status.workers}:
             del self._workers[gone]
         totals = self._sum(status.workers, workers, loss, known=known)
@@ -128,36 +141,28 @@ class Meter:
             at, status.version, status.state, status.uptime, totals, workers, status.warnings
         )
 
-    def _rates(self, worker: WorkerStatus, now: float, loss: dict[str, Heard]) -> Rates:
+    def _rates(self, worker: WorkerStatus, loss: dict[str, Heard]) -> Rates:
         past = self._workers.setdefault(worker.name, _Past())
-        counted, at = _count(worker), now - worker.stats_age
-        if past.pid != worker.pid:
-            past.counted, past.rates = None, None
-        before, passed = past.counted, at - past.at
+        past.take(worker)
         memory = None if worker.stats is None else worker.stats.usage.rss_bytes
-        rates = Rates(worker.name, worker.state, worker.sessions, memory_bytes=memory)
-        if counted is None or before is None:
-            past.pid, past.counted, past.at = worker.pid, counted, at
-            return msgspec.structs.replace(rates, history=tuple(past.history))
-        if passed < SAME and past.rates is not None:  # it has not counted anew since
-            past.history.append(past.rates.packets_in or 0.0)
-            return msgspec.structs.replace(past.rates, history=tuple(past.history))
-        cpu, taken, given, dropped = (
-            max(0.0, (new - old) / max(passed, SAME))
-            for new, old in zip(counted, before, strict=True)
-        )
-        past.history.append(taken)
-        past.counted, past.at = counted, at
-        past.rates = msgspec.structs.replace(
-            rates,
-            cpu_percent=100 * cpu,
-            packets_in=taken,
-            packets_out=given,
+        rates = Rates(
+            worker.name,
+            worker.state,
+            worker.sessions,
+            memory_bytes=memory,
             loss_percent=_percent(loss.get(worker.name)),
-            drops=dropped,
-            history=tuple(past.history),
         )
-        return past.rates
+        if past.a_second is not None:
+            cpu, taken, given, dropped = past.a_second
+            past.history.append(taken)
+            rates = msgspec.structs.replace(
+                rates,
+                cpu_percent=100 * cpu,
+                packets_in=taken,
+                packets_out=given,
+                drops=dropped,
+            )
+        return msgspec.structs.replace(rates, history=tuple(past.history))
 
     def _loss(self, sessions: SessionList) -> dict[str, Heard]:
         """By worker, of the packets since the last look; sessions that are new do not count yet."""
@@ -203,8 +208,8 @@ class Meter:
         )
 
 
-def _count(worker: WorkerStatus) -> Counted | None:
-    match worker.stats:
+def _count(stats: WorkerStats) -> Counted:
+    match stats:
         case RelayStats() as relay:
             return Counted(relay.usage.cpu_seconds, *relay.totals)
         case TransceiverStats() as it:
@@ -218,8 +223,6 @@ def _count(worker: WorkerStatus) -> Counted | None:
             return Counted(realtime.usage.cpu_seconds, 0, 0, dropped)
         case FleetStats() as fleet:
             return Counted(fleet.usage.cpu_seconds, 0, 0, sum(fleet.refused.values()))
-        case None:
-            return None
         case _ as never:
             assert_never(never)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import msgspec
-import trio
 
 from appliance.supervisor.core.interface import CordonRequested
 from appliance.supervisor.events import EventDesk
@@ -62,12 +61,12 @@ class AdminDesk:
         self._events = events
         self._keys = keys
         self._upgrade = upgrade
-        self._stats: dict[str, tuple[WorkerStats, float]] = {}
+        self._stats: dict[str, WorkerStats] = {}
 
     def keep_stats(self, message: Message) -> None:
         """Remember the newest counters of a worker; other news of the bus is not for this desk."""
         if isinstance(message, WorkerStats):
-            self._stats[message.worker] = message, trio.current_time()
+            self._stats[message.worker] = message
 
     def forget_stats(self, worker: WorkerName) -> None:
         """The process that counted is gone."""
@@ -113,8 +112,5 @@ class AdminDesk:
         return msgspec.structs.replace(reply, workers=tuple(map(self._with_stats, reply.workers)))
 
     def _with_stats(self, row: WorkerStatus) -> WorkerStatus:
-        found = self._stats.get(row.name)
-        if found is None:
-            return row
-        stats, at = found
-        return msgspec.structs.replace(row, stats=stats, stats_age=trio.current_time() - at)
+        stats = self._stats.get(row.name)
+        return row if stats is None else msgspec.structs.replace(row, stats=stats)

@@ -28,8 +28,6 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     stats: WorkerStats | None = None
     cordoned: bool = False
     """An operator has said that it shall take no new sessions."""
-    stats_age: float = 0.0
-    """Seconds since the counters came."""
     role: str = ""
     generation: int = 0
     """Number of its process, which no other one of this host has had."""

@@ -98,7 +98,7 @@ def _look(line: Line, meter: Meter) -> Frame:
         sessions = ask(line, SessionsRequest(SESSIONS), SessionList, within=PATIENCE)
     except Failed:  # while no transceiver answers
         sessions = SessionList((), 0)
-    return meter.look(status, sessions, time.time(), time.monotonic())
+    return meter.look(status, sessions, time.time())
 
 
 def _paced(

@@ -15,13 +15,13 @@ from tests.appliance.cli.test_render import RELAY, SESSION, SIGNALING, STATUS, T
 Stats = RelayStats | TransceiverStats | SignalingStats
 
 
-def usage(cpu: float) -> ProcessUsage:
-    return ProcessUsage(cpu, 50 * 2**20)
+def usage(cpu: float, at: float = 0.0) -> ProcessUsage:
+    return ProcessUsage(cpu, 50 * 2**20, at)
 
 
-def worker(stats: Stats | None, pid: int = 7, age: float = 0.0, sessions: int = 3) -> WorkerStatus:
+def worker(stats: Stats | None, pid: int = 7, sessions: int = 3) -> WorkerStatus:
     name = "relay-0" if stats is None else stats.worker
-    return WorkerStatus(name, "ready", pid, None, 0, 9.0, sessions, stats=stats, stats_age=age)
+    return WorkerStatus(name, "ready", pid, None, 0, 9.0, sessions, stats=stats)
 
 
 def status(*workers: WorkerStatus) -> StatusReply:
@@ -36,13 +36,21 @@ NOBODY = SessionList((), 0)
 
 
 def look(meter: Meter, now: float, *workers: WorkerStatus, rows: SessionList = NOBODY) -> Frame:
-    return meter.look(status(*workers), rows, 0.0, now)
+    """Whatever the workers say, they have counted just now, unless they say when."""
+    return meter.look(status(*(_stamped(each, now) for each in workers)), rows, 0.0)
 
 
-def relay(cpu: float, received: int, returned: int, dropped: int) -> RelayStats:
+def _stamped(worker: WorkerStatus, now: float) -> WorkerStatus:
+    if worker.stats is None or worker.stats.usage.at:
+        return worker
+    usage = structs.replace(worker.stats.usage, at=now)
+    return structs.replace(worker, stats=structs.replace(worker.stats, usage=usage))
+
+
+def relay(cpu: float, received: int, returned: int, dropped: int, at: float = 0.0) -> RelayStats:
     return structs.replace(
         RELAY,
-        usage=usage(cpu),
+        usage=usage(cpu, at),
         received=received,
         returned=returned,
         dropped={"empty": dropped},
@@ -71,13 +79,22 @@ def test_the_second_has() -> None:
 
 def test_seconds_are_those_between_two_counts_not_between_two_looks() -> None:
     meter = Meter()
-    look(meter, 10.0, worker(relay(0, 0, 0, 0), age=0.9))
-    late = look(meter, 11.0, worker(relay(0, 0, 0, 0), age=1.9))
-    assert late.workers[0].packets_in == 0
-    frame = look(meter, 12.0, worker(relay(0, 300, 0, 0), age=0.9))
+    look(meter, 10.0, worker(relay(0, 0, 0, 0, at=9.1)))
+    late = look(meter, 11.0, worker(relay(0, 0, 0, 0, at=9.1)))
+    assert late.workers[0].packets_in is None
+    frame = look(meter, 12.0, worker(relay(0, 300, 0, 0, at=11.1)))
     assert frame.workers[0].packets_in == pytest.approx(150)
-    same = look(meter, 12.5, worker(relay(0, 300, 0, 0), age=1.4))
-    assert same.workers[0].packets_in == pytest.approx(150)
+
+
+def test_who_has_not_counted_anew_keeps_its_rates_and_nothing_else() -> None:
+    meter = Meter()
+    look(meter, 10.0, worker(relay(0, 0, 0, 0, at=9.1)))
+    counted = relay(0, 300, 0, 0, at=11.1)
+    look(meter, 12.0, worker(counted))
+    (rates,) = look(meter, 12.5, worker(counted, sessions=9)).workers
+    assert rates.packets_in == pytest.approx(150)
+    assert rates.sessions == 9
+    assert rates.history == pytest.approx((150, 150))
 
 
 def test_another_process_begins_anew() -> None:
