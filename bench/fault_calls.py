@@ -52,8 +52,9 @@ class _TimedPhone(Phone):
         ssrc: int,
         answer: Answer,
         source: Source | None,
+        number: int,
     ) -> Call:
-        call = super()._call(line, local, ssrc, answer, source)
+        call = super()._call(line, local, ssrc, answer, source, number)
         call.echoes = timed = _Timed()
         self.echoes.append(timed)
         return call

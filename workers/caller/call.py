@@ -48,9 +48,9 @@ from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import StreamStats
 
 GRACE: Final = 0.5
-"""Seconds of silence at the end after which what is still in flight counts as lost."""
-MAX_GRACE: Final = 5.0
-"""Seconds after the last frame after which it does in any case."""
+"""Seconds of silence at the end after which what is still in flight counts as lost, if nobody says else."""
+MAX_GRACE: Final = 10
+"""So many times as long after the last frame it does in any case."""
 _WRAP: Final = 1 << 32
 
 
@@ -101,12 +101,19 @@ class Call:
         first_timestamp: int,
         now: Instant,
         data: bool = False,
+        number: int = 0,
+        patience: float = GRACE,
     ) -> None:
-        """Speak `source` in `codec`, unless they are None, and with `data` send messages, too."""
+        """Speak `source` in `codec`, unless they are None, and with `data` send messages, too.
+
+        `number`: this call's among those that are placed together. `patience`: seconds of silence at the
+        end after which what is still in flight counts as lost.
+        """
         self._session = session
         self._source = source
         self._codec = codec
         self._frames = frames
+        self._patience = patience
         self._first_timestamp = first_timestamp
         self._answered = now
         self._checked: Instant | None = None
@@ -119,7 +126,7 @@ class Call:
         """Frames' times that have passed while talking."""
         self._channel_opened: Instant | None = None
         self._restarts = 0
-        self._messages = Messages() if data else None
+        self._messages = Messages(number) if data else None
         self._asked = False
         """For the channel."""
         self._closed = False
@@ -208,6 +215,7 @@ class Call:
             round_trips=echoes.round_trips,
             messages_sent=messages.echoes.sent if messages else 0,
             messages_received=messages.echoes.received if messages else 0,
+            messages_astray=messages.echoes.astray if messages else {},
             message_round_trips=messages.echoes.round_trips if messages else None,
             restarts=self._restarts,
             drops=dict(self._drops),
@@ -244,7 +252,10 @@ class Call:
         outstanding = self.echoes.outstanding
         if self._messages is not None:
             outstanding += self._messages.echoes.outstanding
-        return not outstanding or now >= quiet_since + GRACE or now >= self._last_sent + MAX_GRACE
+        if not outstanding:
+            return True
+        patience = self._patience
+        return now >= quiet_since + patience or now >= self._last_sent + MAX_GRACE * patience
 
     def _take(self, outputs: list[StandaloneOutput], now: Instant) -> list[SendDatagram]:
         sends = []

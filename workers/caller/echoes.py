@@ -52,6 +52,16 @@ class Echoes:
         """Frames that have not come back; right once nothing is in flight any more."""
         return self.sent - self.received
 
+    @property
+    def astray(self) -> dict[str, int]:
+        """What should not have come back, or not then, by why; only what there was."""
+        kinds = {
+            "duplicate": self.duplicates,
+            "foreign": self.foreign,
+            "out of order": self.reordered,
+        }
+        return {why: number for why, number in kinds.items() if number}
+
     def went(self, index: int, now: float) -> None:
         """The frame with that number leaves; numbers rise by one."""
         self.sent += 1

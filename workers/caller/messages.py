@@ -1,4 +1,7 @@
-"""Messages on a data channel, sent now and then and told again when they come back."""
+"""Messages on a data channel, sent now and then and told again when they come back.
+
+Each carries the number of its call, so that one of another call is not taken for ours, and its own.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,16 @@ from workers.transceiver.core.sctp.interface import MessageReceived, OpenChannel
 LABEL: Final = "tandem call"
 PERIOD: Final = 0.1
 """Seconds between two messages."""
-_FILLER: Final = bytes(range(32, 64))
-_NUMBER: Final = struct.Struct(">I")
+_FILLER: Final = bytes(range(32, 60))
+_NUMBERS: Final = struct.Struct(">II")
 
 
 class Messages:
     """One channel of one call."""
 
-    def __init__(self) -> None:
+    def __init__(self, call: int) -> None:
+        """`call`: its number, 32 bits."""
+        self._call = call
         self.echoes = Echoes()
         self._channel: int | None = None
         self._due: Instant = 0.0
@@ -45,13 +50,14 @@ class Messages:
         self._due = self._due + PERIOD if now < self._due + PERIOD else now + PERIOD
         index = self.echoes.sent
         self.echoes.went(index, now)
-        return SendMessage(self._channel, _NUMBER.pack(index) + _FILLER)
+        return SendMessage(self._channel, _NUMBERS.pack(self._call, index) + _FILLER)
 
     def came(self, message: MessageReceived, now: Instant) -> bool:
         """A message arrived; True if it is one of ours."""
         index = None
-        if message.channel == self._channel and message.payload[_NUMBER.size :] == _FILLER:
-            (index,) = _NUMBER.unpack_from(message.payload)
+        if message.channel == self._channel and message.payload[_NUMBERS.size :] == _FILLER:
+            call, number = _NUMBERS.unpack_from(message.payload)
+            index = number if call == self._call else None
         before = self.echoes.received
         self.echoes.came(index, (index or 0) * PERIOD, now)
         return self.echoes.received > before

@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from config.ids import Transport
-from workers.caller.call import Call
+from workers.caller.call import GRACE, Call
 from workers.caller.exchange import Exchange, Placed
 from workers.caller.http import HttpFailed
 from workers.caller.lines import Line, Lines
@@ -55,6 +55,10 @@ class Plan(msgspec.Struct, frozen=True):
     """Seconds between two ICE restarts of a call; 0 never."""
     move_every: float = 0.0
     """Seconds between two changes of a call's own port; 0 never."""
+    first_number: int = 0
+    """Of the calls; numbers tell what comes back of one from what comes back of another."""
+    patience: float = GRACE
+    """Seconds of silence at a call's end after which what is still in flight counts as lost."""
     transport: Transport = Transport.UDP
     """Over which the server is reached."""
 
@@ -107,7 +111,7 @@ class Phone:
         for number in range(self._plan.count):
             if self._stopping.is_set():
                 return
-            calls.start_soon(self._one, number)
+            calls.start_soon(self._one, self._plan.first_number + number)
             if self._plan.rate:
                 due += 1 / self._plan.rate
                 with trio.move_on_at(due):
@@ -149,7 +153,7 @@ class Phone:
             over = self._plan.transport
             candidates = answer.candidates if over is Transport.UDP else answer.tcp_candidates
             line = Line(candidates, over)
-            line.call = self._call(line, local, ssrc, answer, source)
+            line.call = self._call(line, local, ssrc, answer, source, number)
         except (SdpError, NothingInCommon, OSError):
             await self._hang_up_quietly(placed)
             raise
@@ -218,6 +222,7 @@ class Phone:
         ssrc: int,
         answer: Answer,
         source: Source | None,
+        number: int,
     ) -> Call:
         codec = None
         if source is not None:
@@ -254,6 +259,8 @@ class Phone:
             first_timestamp=secrets.randbits(32),
             now=now,
             data=self._plan.data,
+            number=number,
+            patience=self._plan.patience,
         )
 
     async def _hang_up_quietly(self, placed: Placed) -> None:

@@ -49,6 +49,8 @@ class CallReport(msgspec.Struct, frozen=True):
     """What we counted of what it sent."""
     messages_sent: int = 0
     messages_received: int = 0
+    messages_astray: dict[str, int] = {}
+    """Those that came back and should not have, by why; without those of which there were none."""
     message_round_trips: Histogram | None = None
     restarts: int = 0
     """ICE restarts that came to a new pair."""

@@ -9,7 +9,7 @@ from workers.transceiver.core.sctp.interface import MessageReceived, SendMessage
 
 
 def opened() -> Messages:
-    messages = Messages()
+    messages = Messages(7)
     assert messages.request().label == LABEL
     assert messages.next(5.0) is None
     messages.opened(6, 10.0)
@@ -48,6 +48,14 @@ def test_strange_messages_are_counted_and_not_ours(payload: bytes) -> None:
     sent(messages, 10.0)
     assert not messages.came(MessageReceived(6, payload, False), 10.1)
     assert messages.echoes.foreign == 1
+
+
+def test_a_message_of_another_call_is_not_ours() -> None:
+    theirs, ours = opened(), Messages(8)
+    ours.opened(6, 10.0)
+    sent(ours, 10.0)
+    assert not ours.came(MessageReceived(6, sent(theirs, 10.0).payload, False), 10.1)
+    assert ours.echoes.astray == {"foreign": 1}
 
 
 def test_a_message_twice_or_on_another_channel_counts_once() -> None:
