@@ -1,7 +1,9 @@
-"""`python -m tests.campaign.calls URL COUNT PORT:INSTEAD`: calls that are placed again when they end.
+"""`python -m tests.campaign.calls URL COUNT FIRST speak|write PORT:INSTEAD`: calls that are placed again
+when they end.
 
-Each talks, and sends messages, until SIGINT. Then prints a JSON array of every attempt there was. With a
-second port the answers are read as if they named that one: the way through a proxy.
+Each sends messages, and talks if it is to speak, until SIGINT. Then prints a JSON array of every attempt
+there was. FIRST numbers the calls, so that what belongs to another one is told, also to one of another
+process. With a second port the answers are read as if they named that one: the way through a proxy.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import signal
 import sys
 import time
+from itertools import count
 from typing import Final
 
 import msgspec
@@ -24,6 +27,8 @@ from workers.caller.report import CallReport
 FOR_EVER: Final = 3600.0
 AGAIN: Final = 0.5
 """Seconds until a call that has ended is placed again."""
+PATIENCE: Final = 10.0
+"""Seconds in which a message that was lost on the way comes once more, on a machine that is busy."""
 
 
 class Diverted(Exchange):
@@ -45,13 +50,14 @@ class Redialler(Phone):
     def __init__(self, plan: Plan, ports: str) -> None:
         super().__init__(plan)
         self.attempts: list[Attempt] = []
+        self._numbers = count(plan.first_number)
         if ports:
             self._exchange = Diverted(plan.url, *ports.split(":"))
 
     async def _one(self, number: int) -> None:
         while not self._stopping.is_set():
             before = len(self.attempts)
-            await super()._one(number)
+            await super()._one(next(self._numbers))
             if len(self.attempts) == before:
                 error = self.report.errors.most_common(1)
                 refused = error[0][0] if error else "refused"
@@ -72,14 +78,25 @@ class Redialler(Phone):
                 report.messages_sent,
                 report.messages_received,
                 report.foreign,
+                report.messages_astray,
             )
         )
         return report
 
 
-async def main(url: str, count: int, ports: str) -> None:
+async def main(url: str, calls: int, first: int, speak: bool, ports: str) -> None:
     """Call until told to stop."""
-    phone = Redialler(Plan(url, count, FOR_EVER, data=True, connect_timeout=15.0), ports)
+    plan = Plan(
+        url,
+        calls,
+        FOR_EVER,
+        audio=speak,
+        data=True,
+        connect_timeout=15.0,
+        first_number=first,
+        patience=PATIENCE,
+    )
+    phone = Redialler(plan, ports)
 
     async def hear_signal() -> None:
         with trio.open_signal_receiver(signal.SIGINT) as signals:
@@ -87,7 +104,7 @@ async def main(url: str, count: int, ports: str) -> None:
                 phone.stop()
 
     async def tell() -> None:
-        while phone.connected < count:
+        while phone.connected < calls:
             await trio.sleep(0.05)
         print("connected", flush=True)
 
@@ -100,4 +117,5 @@ async def main(url: str, count: int, ports: str) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    _, where, many, number, how, *proxy = sys.argv
+    trio.run(main, where, int(many), int(number), how == "speak", "".join(proxy))

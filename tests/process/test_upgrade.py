@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.process.test_roll import tandem
-from tests.support.appliance import TREE, Appliance, running_appliance
+from tests.support.appliance import Appliance, running_appliance
 from tests.support.live_calls import CALLS, live_calls
+from tests.support.release import break_module, install
 
 pytestmark = pytest.mark.process
 
 MANY = 20
 OLD, NEW = "1.0.0", "2.0.0"
-_PACKAGES = ("appliance", "config", "ipc", "workers")
-
-
-def replace(source: str, target: str) -> None:
-    """As a package manager does: what runs keeps the old file."""
-    fresh = f"{target}.new"
-    shutil.copy2(source, fresh)
-    Path(fresh).replace(target)
-
-
-def install(tree: Path, release: str) -> None:
-    """Put the product there, calling itself that version."""
-    for package in _PACKAGES:
-        shutil.copytree(
-            TREE / package,
-            tree / package,
-            copy_function=replace,
-            ignore=shutil.ignore_patterns("__pycache__"),
-            dirs_exist_ok=True,
-        )
-    for found in tree.glob("tandem-*.dist-info"):
-        shutil.rmtree(found)
-    about = tree / f"tandem-{release}.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tandem\nVersion: {release}\n")
 
 
 @pytest.fixture
@@ -48,12 +23,6 @@ def tree(tmp_path: Path) -> Path:
     tree = tmp_path / "tree"
     install(tree, OLD)
     return tree
-
-
-def break_module(tree: Path, name: str) -> None:
-    """Somebody's mistake in the new version."""
-    with (tree / name).open("a") as file:
-        file.write('\nraise RuntimeError("a mistake of the new version")\n')
 
 
 async def releases(appliance: Appliance) -> dict[str, tuple[str, int]]:

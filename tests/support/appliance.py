@@ -189,6 +189,7 @@ def start_appliance(
     overrides: Mapping[str, Mapping[str, Any]],
     tree: Path = TREE,
     prefix: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> Appliance:
     """Start one whose sockets, state, configuration and log are in `directory`; does not wait."""
     relay = Endpoint("127.0.0.1", free_udp_port())
@@ -197,7 +198,7 @@ def start_appliance(
         config.setdefault(table, {}).update(values)
     file = directory / "tandem.toml"
     write_config(file, config)
-    return restart_appliance(directory, relay, tree, prefix)
+    return restart_appliance(directory, relay, tree, prefix, python=python)
 
 
 def restart_appliance(
@@ -206,15 +207,17 @@ def restart_appliance(
     tree: Path = TREE,
     prefix: Sequence[str] = (),
     environment: Mapping[str, str] = MappingProxyType({}),
+    python: str = sys.executable,
 ) -> Appliance:
     """Start one with the configuration that is there already; `tree` is where its code is.
 
-    `prefix`: a command that becomes the one behind it, in another namespace for instance.
+    `prefix`: a command that becomes the one behind it, in another namespace for instance. `python`: the
+    interpreter, also of its workers.
     """
     inherited = {**os.environ, "PYTHONPATH": str(tree)}
     for name in ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "NOTIFY_SOCKET"):
         inherited.pop(name, None)
-    command = [sys.executable, "-m", "appliance.cli.main", "run"]
+    command = [python, "-m", "appliance.cli.main", "run"]
     with (directory / "stderr").open("ab") as stderr:
         process = subprocess.Popen(
             [*prefix, *command, "-c", directory / "tandem.toml"],

@@ -4,9 +4,10 @@ Sans-IO. Each end point is a back end that we connect to, like an upstream of a 
 
     DOWN --its hello--> LIVE --SILENCE, or another instance's hello--> DOWN
 
-A session is offered to the live end point of its name with the fewest; one that rejects it, does not
-answer within ANSWER_WITHIN or goes down passes it on to the next, told `resumed` if somebody had it
-before. If there is none for PATIENCE, the session is given up.
+A session is offered to the live end point of its name with the fewest; one that rejects it or goes down
+passes it on to the next, told `resumed` if somebody had it before. So does one that does not answer within
+ANSWER_WITHIN, as soon as there is another. If nobody takes it for PATIENCE, or HOLD if somebody had it, the
+session is given up.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ from ipc.messages.stats import EndpointStats
 ANSWER_WITHIN: Final = 1.0
 """Seconds a back end may take to accept."""
 PATIENCE: Final = 2.0
-"""Seconds a session waits for a back end to be there."""
+"""Seconds a new session waits for a back end that takes it."""
+HOLD: Final = 10.0
+"""Seconds one waits that somebody had: as long as a back end may take to start again."""
 MAX_CREDIT: Final = 65_536
 """However generous a back end is."""
 _REJECTED: Final = "rejected"
@@ -135,9 +138,15 @@ class _Session:
     """For somebody to accept it."""
     at: _Endpoint | None = None
     accepted: bool = False
-    offered_at: Instant = 0.0
+    due: Instant = 0.0
+    """When whoever it is offered to should have answered."""
     refused_by: set[EndpointName] = field(default_factory=set)
     why: str = "no back end is there"
+
+    @property
+    def until(self) -> Instant:
+        """When it is given up if nobody has taken it."""
+        return self.waits_since + (HOLD if self.started.resumed else PATIENCE)
 
 
 class Pool:
@@ -260,9 +269,7 @@ class Pool:
             for endpoint in self._endpoints.values()
         ]
         due += [
-            session.waits_since + PATIENCE
-            if session.at is None
-            else session.offered_at + ANSWER_WITHIN
+            session.until if session.at is None else min(session.due, session.until)
             for session in self._pending.values()
         ]
         return min(due)
@@ -278,11 +285,15 @@ class Pool:
                 outputs += self._send(endpoint, now, sign)
         for session in list(self._pending.values()):
             if session.at is None:
-                if now - session.waits_since >= PATIENCE:
-                    self._forget(session.started.session)
-                    outputs.append(Unplaced(session.started.session, session.why))
-            elif now - session.offered_at >= ANSWER_WITHIN:
+                if now >= session.until:
+                    outputs.append(self._give_up(session))
+            elif now >= session.until:
                 outputs += self._withdraw(session, "did not answer", now)
+            elif now >= session.due:
+                if self._candidates(session, besides=session.at):
+                    outputs += self._withdraw(session, "did not answer", now)
+                else:
+                    session.due = session.until
         return outputs
 
     # --- inside -------------------------------------------------------------------------------------
@@ -290,6 +301,11 @@ class Pool:
     def _forget(self, name: str) -> _Session | None:
         self._pending.pop(name, None)
         return self._sessions.pop(name, None)
+
+    def _give_up(self, session: _Session) -> Unplaced:
+        name = session.started.session
+        self._forget(name)
+        return Unplaced(name, session.why)
 
     def _greet(self, endpoint: _Endpoint, hello: Hello, now: Instant) -> list[PoolOutput]:
         if hello.version != VERSION or not hello.audio.valid:
@@ -310,6 +326,8 @@ class Pool:
         for session in list(self._pending.values()):
             if session.at is None:
                 outputs += self._place(session, now)
+            elif session.due == session.until:
+                session.due = now  # whoever it is offered to is slow, and here is another
         return outputs
 
     def _take(self, endpoint: _Endpoint, item: FromBackend, now: Instant) -> list[PoolOutput]:
@@ -363,17 +381,22 @@ class Pool:
         ]
 
     def _place(self, session: _Session, now: Instant) -> list[PoolOutput]:
-        candidates = [
-            endpoint
-            for endpoint in self._groups.get(session.started.backend, ())
-            if endpoint.has_room and endpoint.name not in session.refused_by
-        ]
+        candidates = self._candidates(session)
         if not candidates:
             return []
         endpoint = min(candidates, key=lambda candidate: len(candidate.sessions))
-        session.at, session.offered_at = endpoint, now
+        session.at, session.due = endpoint, now + ANSWER_WITHIN
         endpoint.sessions.add(session.started.session)
         return self._send(endpoint, now, session.started)
+
+    def _candidates(self, session: _Session, besides: _Endpoint | None = None) -> list[_Endpoint]:
+        return [
+            endpoint
+            for endpoint in self._groups.get(session.started.backend, ())
+            if endpoint.has_room
+            and endpoint.name not in session.refused_by
+            and endpoint is not besides
+        ]
 
     def _withdraw(self, session: _Session, why: str, now: Instant) -> list[PoolOutput]:
         """That end point does not take it: the next one."""
@@ -392,8 +415,7 @@ class Pool:
             for endpoint in self._groups.get(session.started.backend, ())
             if endpoint.live
         }:
-            self._forget(name)
-            outputs.append(Unplaced(name, why))
+            outputs.append(self._give_up(session))
         return outputs + placed
 
     def _lose(self, endpoint: _Endpoint, now: Instant) -> list[PoolOutput]:

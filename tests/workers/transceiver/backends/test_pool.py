@@ -27,6 +27,7 @@ from ipc.backend.messages import (
 )
 from workers.transceiver.backends.pool import (
     ANSWER_WITHIN,
+    HOLD,
     PATIENCE,
     Accepted,
     Pool,
@@ -146,6 +147,60 @@ def test_who_never_answers_loses_the_offer() -> None:
     assert second != first
 
 
+def test_who_is_slow_keeps_the_offer_if_nobody_else_is_there() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    say(it, A, Heartbeat(), now=ANSWER_WITHIN)
+    assert it.handle_timeout(ANSWER_WITHIN) == [Send(A, (Heartbeat(),))]
+    assert it.next_timeout() > ANSWER_WITHIN
+    (accepted,) = say(it, A, Accept("s"), now=PATIENCE - 0.1)
+    assert isinstance(accepted, Accepted)
+
+
+def test_who_is_slow_loses_the_offer_when_somebody_comes() -> None:
+    it = pool()
+    say(it, A, Hello(A, instance="1"))
+    it.start(started("s"), 0.0)
+    say(it, A, Heartbeat(), now=ANSWER_WITHIN)
+    it.handle_timeout(ANSWER_WITHIN)
+    later = ANSWER_WITHIN + 0.1
+    say(it, B, Hello(B, instance="1"), now=later)
+    assert it.next_timeout() <= later
+    outputs = it.handle_timeout(later)
+    assert Send(A, (SessionEnded("s", "withdrawn", "did not answer"),)) in outputs
+    assert offers(outputs) == [(B, started("s"))]
+
+
+def test_an_offer_that_nobody_answers_is_given_up() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    for now in (ANSWER_WITHIN, PATIENCE):
+        say(it, A, Heartbeat(), now=now)
+        outputs = it.handle_timeout(now)
+    assert Send(A, (SessionEnded("s", "withdrawn", "did not answer"),)) in outputs
+    assert Unplaced("s", "did not answer") in outputs
+
+
+def test_a_call_that_somebody_had_is_held_until_he_is_back() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    say(it, A, Accept("s"))
+    it.handle_timeout(SILENCE)
+    assert it.live("agent") == 0
+    back = SILENCE + HOLD - 0.1
+    assert not any(isinstance(output, Unplaced) for output in it.handle_timeout(back))
+    ((endpoint, session),) = offers(say(it, A, Hello(A, instance="2"), now=back))
+    assert (endpoint, session.resumed) == (A, True)
+
+
+def test_a_call_that_nobody_takes_any_more_is_given_up() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    say(it, A, Accept("s"))
+    it.handle_timeout(SILENCE)
+    assert Unplaced("s", "its back end is gone") in it.handle_timeout(SILENCE + HOLD)
+
+
 def test_sessions_of_a_dead_back_end_go_on_at_another() -> None:
     it = live()
     for number in range(100):
@@ -261,9 +316,9 @@ def test_every_session_is_at_one_end_point_or_waits(steps: list[tuple[str, int]]
                 outputs = it.handle_timeout(now)
         living -= {output.session for output in outputs if isinstance(output, Unplaced)}
         assert it.load(A) + it.load(B) <= len(living)
-        assert it.next_timeout() <= now + max(HEARTBEAT, PATIENCE)
-    now += PATIENCE + SILENCE + 2 * ANSWER_WITHIN
+        assert it.next_timeout() <= now + max(HEARTBEAT, HOLD)
+    now += HOLD + SILENCE + 2 * ANSWER_WITHIN
     for _ in range(8):
         living -= {o.session for o in it.handle_timeout(now) if isinstance(o, Unplaced)}
-        now += PATIENCE
+        now += HOLD
     assert not living or it.live("agent") == 0 or it.load(A) + it.load(B) == len(living)
