@@ -74,8 +74,9 @@ deb: $(if $(RELEASE),,.venv/.runtime .venv/.supply) ## build build/tandem_VERSIO
 sdk: .venv/.runtime ## build build/tandem_backend-VERSION-py3-none-any.whl, the SDK of back ends alone
 	@$(BIN)/python .ci/sdk.py
 
-campaign: .venv/.test ## faults of every kind on live calls; FAULTS=n SEED=n CALLS=n
-	$(BIN)/python -m tests.campaign --faults $(or $(FAULTS),100) --calls $(or $(CALLS),200) $(if $(SEED),--seed $(SEED))
+campaign: .venv/.test .venv/.peers ## faults of every kind on live calls, and the docs' table of them; FAULTS=n SEED=n CALLS=n
+	$(BIN)/python -m tests.campaign --faults $(or $(FAULTS),100) --calls $(or $(CALLS),200) $(if $(SEED),--seed $(SEED)) \
+	    --save docs/campaign.json --page docs/reliability.md
 
 soak: .venv/.runtime ## does anything grow? MINUTES=n SESSIONS=n
 	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),30) --sessions $(or $(SESSIONS),500)

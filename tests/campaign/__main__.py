@@ -1,4 +1,4 @@
-"""`python -m tests.campaign [--seed N] [--faults N] [--calls N] [--seconds S] [--json] [--save FILE]`.
+"""`python -m tests.campaign [--seed N] [--faults N] [--calls N] [--seconds S] [--json]`.
 
 Live calls with data channels on a whole appliance, to which something happens all the time: what, a seed
 decides. Prints what happened, and whether anything was broken that must not be (judge.py says what that
@@ -105,8 +105,9 @@ class Run:
                 names = not_ready(await scene.status()) or names
             _say(str(error).partition("\n")[0])
             self._look(not_ready=names)
-        await trio.sleep(CALM)
+        calm = trio.current_time() + CALM
         probes = await scene.probe(PROBES)
+        await trio.sleep_until(calm)
         _say(f"it is over, and {probes} of {PROBES} new calls failed; hanging up")
         groups = await scene.hang_up()
         doomed = {
@@ -184,6 +185,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the object there, too")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="put the table into that page")
     wanted = parser.parse_args()
     seconds = wanted.seconds or PACE * wanted.faults
     command = report.again(wanted.seed, wanted.faults, seconds, wanted.calls)
@@ -192,7 +194,7 @@ def main() -> int:
     began = time.monotonic()
     broken = _carried_out(run)
     found: dict[str, Any] = {"seed": wanted.seed, "again": command}
-    found |= report.fields(run.faults, run.happened, run.lacking, run.evidence, broken)
+    found |= report.fields(run.happened, run.lacking, run.evidence, broken)
     found["seconds"] = round(time.monotonic() - began, 1)
     if broken:
         log = Path(tempfile.gettempdir()) / f"campaign-{wanted.seed}.log"
@@ -205,10 +207,13 @@ def main() -> int:
         )
     if wanted.save:
         wanted.save.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if wanted.page:
+        page = wanted.page.read_text(encoding="utf-8")
+        wanted.page.write_text(report.put_into(page, found), encoding="utf-8")
     if wanted.json:
         print(json.dumps(found))
     else:
-        print(report.table(run.happened, run.lacking))
+        print(report.table(found))
         for name, value in found.items():
             print(f"{name.replace('_', ' ')}: {value}")
     return 1 if broken else 0

@@ -1,14 +1,16 @@
-"""What a campaign has shown, as one flat object and as a table."""
+"""What a campaign has shown, as one flat object, and as a part of a page."""
 
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from tests.campaign.judge import Attempt, Evidence
-from tests.campaign.plan import NATURES, Fault, Kind
+from tests.campaign.plan import NATURES, Kind
+
+BEGIN: Final = "<!-- campaign: written by `make campaign` -->"
+END: Final = "<!-- campaign ends -->"
 
 
 def again(seed: int, faults: int, seconds: float, calls: int) -> str:
@@ -18,7 +20,6 @@ def again(seed: int, faults: int, seconds: float, calls: int) -> str:
 
 
 def fields(
-    faults: Sequence[Fault],
     happened: Mapping[Kind, int],
     lacking: Mapping[Kind, str],
     evidence: Evidence,
@@ -26,7 +27,6 @@ def fields(
 ) -> dict[str, Any]:
     """For `--json`."""
     attempts = [attempt for group in evidence.groups for attempt in group.attempts]
-    planned = Counter(fault.kind for fault in faults)
     return {
         "faults": sum(happened.values()),
         "invariants_broken": len(broken),
@@ -37,24 +37,39 @@ def fields(
         "messages": sum(attempt.messages_sent for attempt in attempts),
         "broken": list(broken),
         "happened": {kind.value: number for kind, number in happened.items()},
-        "not_run": {
-            kind.value: f"{planned[kind]} planned: {why}"
-            for kind, why in lacking.items()
-            if planned[kind]
-        },
+        "not_run": {kind.value: why for kind, why in lacking.items()},
     }
 
 
-def table(happened: Mapping[Kind, int], lacking: Mapping[Kind, str]) -> str:
-    """A row a fault, for people and for the docs."""
-    return "\n".join(_rows(happened, lacking))
+def table(found: Mapping[str, Any]) -> str:
+    """A row a fault, of what `fields` gave."""
+    return "\n".join(_rows(found["happened"], found["not_run"]))
 
 
-def _rows(happened: Mapping[Kind, int], lacking: Mapping[Kind, str]) -> Iterator[str]:
+def part(found: Mapping[str, Any]) -> str:
+    """Of a page: the table, and what came of it."""
+    summary = (
+        f"{found['faults']} faults within {found['seconds']:.0f} s, seed {found['seed']}, beside"
+        f" {found['calls']} calls ({found['calls_placed']} placed in all, {found['messages']:,} messages"
+        f" on their data channels, {found['calls_ended_with_their_transceiver']} ended with their"
+        f" transceiver): **{found['invariants_broken']} invariants broken**."
+    )
+    return f"{BEGIN}\n\n{table(found)}\n\n{summary}\n\n    {found['again']}\n\n{END}"
+
+
+def put_into(page: str, found: Mapping[str, Any]) -> str:
+    """The page with that part in place of the one it had."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + part(found) + after
+
+
+def _rows(happened: Mapping[str, int], not_run: Mapping[str, str]) -> Iterator[str]:
     yield "| what happens | what may be lost | times |"
     yield "|---|---|--:|"
     for kind, nature in NATURES.items():
-        times = f"not run: {lacking[kind]}" if kind in lacking else str(happened.get(kind, 0))
+        why = not_run.get(kind.value)
+        times = f"not run: {why}" if why else str(happened.get(kind.value, 0))
         yield f"| {kind} | {nature.may_lose} | {times} |"
 
 

@@ -70,6 +70,7 @@ class Stage:
         self.registry: Registry | None = None
         self.weather: Network
         self.appliance: Appliance
+        self._is_started = False
         self._agents = directory / "agents"
         self._agents.mkdir()
         self._key = directory / "ufrag.hex"
@@ -117,8 +118,11 @@ class Stage:
         }
         if self.registry is not None:
             settings["redis"] = {"url": self.registry.url}
+        self.services = [self.service(index) for index in range(BACKENDS)]
         self.appliance = start_appliance(self.house, settings, **self._way)
+        self._is_started = True
         await ready(self.appliance)
+        await self.until_heard()
 
     async def revive(self) -> None:
         """A supervisor again, as systemd sees to it: tried until one stays."""
@@ -171,8 +175,7 @@ class Stage:
     # --- the others ---------------------------------------------------------------------------------
 
     async def place(self) -> None:
-        """Back ends are heard, all calls connect, and what they need is warm."""
-        self.services = [self.service(index) for index in range(BACKENDS)]
+        """All calls connect, and what they need is warm."""
         url = self.appliance.url
         relay, proxy = self.appliance.relay.port, self.weather.address[1]
         left, speaks = self.calls, min(self.calls, TALKERS)
@@ -186,7 +189,6 @@ class Stage:
             Caller("rough", f"{url}/whip/echo", ROUGH, ports=rough),
             Caller("agent", f"{url}/whip/agent", AGENT, keeps_messages=False),
         ]
-        await self.until_heard()
         async with trio.open_nursery() as nursery:
             for caller in self.callers:
                 nursery.start_soon(caller.connected)
@@ -236,8 +238,9 @@ class Stage:
         for service in self.services:
             service.kill()
             service.wait()
-        with trio.CancelScope(shield=True):
-            await self.appliance.end()
+        if self._is_started:
+            with trio.CancelScope(shield=True):
+                await self.appliance.end()
 
     def _endpoint(self, index: int) -> str:
         return f"ipc://{self._agents}/{index}.sock"
@@ -253,8 +256,8 @@ async def stage(directory: Path, seed: int, calls: int) -> AsyncIterator[Stage]:
             stack.callback(scene.disk.close)
         if has_redis():
             scene.registry = await stack.enter_async_context(registry())
-        await scene.start()
         stack.push_async_callback(scene.close)
+        await scene.start()
         relay = scene.appliance.relay
         scene.weather = stack.enter_context(network((relay.host, relay.port), seed))
         yield scene
