@@ -131,7 +131,10 @@ class Switchboard:
                 raise
             tried.add(entry.route)
             try:
-                return await self._offer(entry, request)
+                reply = await self._ask(entry, request)
+                if isinstance(reply, SessionCreated):
+                    return reply
+                raise _refused(reply)
             except Refused as refused:
                 if refused.kind not in _WORTH_ANOTHER:
                     raise
@@ -143,40 +146,22 @@ class Switchboard:
         entry = self.owner(session)
         if entry is None:
             raise _unknown()
-        request = PatchSession(SessionId(session), fragment, expected)
-        try:
-            reply = await self._line.call(entry.rpc, request, within=self._attempt_within)
-        except Gone:
-            raise _unknown() from None
-        except NoAnswer as error:
-            raise Refused(ProblemKind.NO_ANSWER, str(error)) from None
-        match reply:
-            case SessionPatched():
-                return reply
-            case SessionRefused():
-                raise refused_by_transceiver(reply)
-            case _:
-                raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
+        reply = await self._ask(entry, PatchSession(SessionId(session), fragment, expected))
+        if reply is None:
+            raise _unknown()
+        if isinstance(reply, SessionPatched):
+            return reply
+        raise _refused(reply)
 
     async def end(self, session: str) -> None:
         """Hang up. Raises Refused (UNKNOWN_SESSION, NO_ANSWER)."""
         entry = self.owner(session)
         if entry is None:
             raise _unknown()
-        request = EndSession(session=SessionId(session))
-        try:
-            reply = await self._line.call(entry.rpc, request, within=self._attempt_within)
-        except Gone:
-            return  # a transceiver that drains ends with its last session, perhaps before it says so
-        except NoAnswer as error:
-            raise Refused(ProblemKind.NO_ANSWER, str(error)) from None
-        match reply:
-            case SessionEnded():
-                return
-            case SessionUnknown():
-                raise _unknown(reply.reason)
-            case _:
-                raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
+        reply = await self._ask(entry, EndSession(session=SessionId(session)))
+        # A transceiver that drains ends with its last session, perhaps before it says so.
+        if reply is not None and not isinstance(reply, SessionEnded):
+            raise _refused(reply)
 
     async def watch(self, rpc: str, request: WatchSessions) -> SessionsNews:
         """What has happened to sessions of the transceiver there. Raises NoAnswer and Gone."""
@@ -187,18 +172,14 @@ class Switchboard:
             raise NoAnswer(f"it said {type(reply).__name__}")
         return reply
 
-    async def _offer(self, entry: TransceiverEntry, request: CreateSession) -> SessionCreated:
+    async def _ask(self, entry: TransceiverEntry, request: Request) -> Reply | None:
+        """What a transceiver replies; None if it has ended meanwhile. Raises Refused (NO_ANSWER)."""
         try:
-            reply = await self._line.call(entry.rpc, request, within=self._attempt_within)
+            return await self._line.call(entry.rpc, request, within=self._attempt_within)
+        except Gone:
+            return None
         except NoAnswer as error:
             raise Refused(ProblemKind.NO_ANSWER, str(error)) from None
-        match reply:
-            case SessionCreated():
-                return reply
-            case SessionRefused():
-                raise refused_by_transceiver(reply)
-            case _:
-                raise Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
 
     def owner(self, session: str) -> TransceiverEntry | None:
         """The transceiver that a session id names; None if it is gone, or the id is not ours."""
@@ -210,6 +191,19 @@ class Switchboard:
         except Malformed:
             return None
         return self.placement.owner(route) if route.cluster == int(match[1]) else None
+
+
+def _refused(reply: Reply | None) -> Refused:
+    """What a reply means that is not the one asked for."""
+    match reply:
+        case None:
+            return Refused(ProblemKind.NO_ANSWER, "the transceiver is gone")
+        case SessionRefused():
+            return refused_by_transceiver(reply)
+        case SessionUnknown():
+            return _unknown(reply.reason)
+        case _:
+            return Refused(ProblemKind.NO_ANSWER, f"it said {type(reply).__name__}")
 
 
 def _unknown(reason: CloseReason | None = None) -> Refused:

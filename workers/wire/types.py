@@ -18,7 +18,6 @@ class DropReason(Enum):
     MALFORMED_SCTP = "malformed_sctp"
     UNKNOWN_KIND = "unknown_kind"
     # routing
-    NOT_A_REQUEST = "not_a_request"
     NO_USERNAME = "no_username"
     UNKNOWN_KEY = "unknown_key"
     FORGED_UFRAG = "forged_ufrag"

@@ -30,8 +30,10 @@ class Supervisor:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Supervisor:
     stand_in = Supervisor()
+    # Where nobody is: an appliance that runs on this machine would be adopted, with its configuration.
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(supervisor, "run", stand_in.run)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.setattr("sys.argv", [".venv/bin/tandem", "run"])
