@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.tree import ROOT, Module, dotted, modules
+from workers.wire.types import DropReason
 
 MAX_LINES = 450
 A_REASON_OF_THE_DESIGN = re.compile(r"nothing_?in_?common", re.IGNORECASE)
@@ -155,6 +156,17 @@ def _is_kind(pattern: ast.pattern) -> bool:
         captures = all(isinstance(p, ast.MatchAs) and p.pattern is None for p in inner)
         return captures and dotted(pattern.cls).split(".")[-1][:1].isupper()
     return isinstance(pattern, ast.MatchValue) and isinstance(pattern.value, ast.Attribute)
+
+
+def test_every_reason_for_a_drop_is_somebodys() -> None:
+    """Reasons are the words of logs, metrics and the command line: none that never comes."""
+    given = {
+        node.attr
+        for m in modules()
+        for node in ast.walk(m.tree)
+        if isinstance(node, ast.Attribute) and dotted(node.value) == "DropReason"
+    }
+    assert {reason.name for reason in DropReason} == given
 
 
 def test_broad_excepts_stand_only_where_isolation_is_promised() -> None:

@@ -58,6 +58,16 @@ async def test_a_transceiver_that_ends_while_it_is_asked_has_ended_the_session()
     created = await switchboard.create(CREATE)
     line.gone.add("fake-0")
     await switchboard.end(created.session)
+    with pytest.raises(Refused) as refused:
+        await switchboard.patch(created.session, "", ())
+    assert refused.value.kind is ProblemKind.UNKNOWN_SESSION
+
+
+async def test_a_transceiver_that_ends_while_it_is_offered_a_session_costs_one_try() -> None:
+    line = FakeTransceivers()
+    line.gone.add("fake-0")
+    await switchboard_with(line, entry(0), entry(1, sessions=9)).create(CREATE)
+    assert line.asked == {"fake-0": 1, "fake-1": 1}
 
 
 @pytest.mark.parametrize("problem", [Problem.FULL, Problem.DRAINING])
