@@ -48,6 +48,16 @@ _LAUNCH: Final = (
     "import sys; sys.executable = sys.argv.pop(1); from appliance.cli.main import main; main()"
 )
 """`tandem run`, but that its workers are started by another `python`."""
+_PYTHON: Final = """\
+#!/bin/sh
+for word do
+  shift
+  case "$word" in workers.transceiver) {once}word={module} ;; esac
+  set -- "$@" "$word"
+done
+exec "{python}" "$@"
+"""
+_ONCE: Final = 'mkdir "$0.taken" 2>/dev/null && '
 
 
 class Appliance:
@@ -156,11 +166,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def launched(sections: str, python: str = "", drain_timeout: float = 0.0) -> Iterator[Appliance]:
+def launched(
+    sections: str, transceiver: str = "", *, once: bool = False, drain_timeout: float = 0.0
+) -> Iterator[Appliance]:
     """An appliance that is ready, ended behind you, however we end.
 
-    `sections`: its [relay] and [transceiver]. `python`: a shell script that its workers are started with,
-    in which "{python}" is the real one. `drain_timeout`: of its supervisor.
+    `sections`: its [relay] and [transceiver]. `transceiver`: a module that runs in the place of all
+    transceivers, or with `once` of the first: the others, and whatever replaces one, are real then.
+    `drain_timeout`: of its supervisor.
     """
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as name:
         directory = Path(name)
@@ -168,8 +181,9 @@ def launched(sections: str, python: str = "", drain_timeout: float = 0.0) -> Ite
         quiet = _QUIET.format(directory=directory, drain_timeout=drain_timeout)
         config.write_text(sections + quiet)
         interpreter = sys.executable
-        if python:
-            script.write_text(python.format(python=sys.executable))
+        if transceiver:
+            words = {"module": transceiver, "once": _ONCE if once else "", "python": sys.executable}
+            script.write_text(_PYTHON.format_map(words))
             script.chmod(0o755)
             interpreter = str(script)
         launch = [sys.executable, "-c", _LAUNCH, interpreter, "run", "-c", str(config)]

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -31,6 +29,7 @@ import trio
 from bench.appliance import Appliance, free_port, launched, process_cpu
 from bench.backend_figures import cut_fields, delay_fields
 from bench.backend_stage import Stage
+from bench.figures import machine, show
 from ipc.messages.stats import TransceiverStats
 
 _SECTIONS: Final = """\
@@ -133,7 +132,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     parser.add_argument("--sessions", type=int, default=0, help="of all measurements")
     arguments = parser.parse_args()
-    quick, load = arguments.quick, os.getloadavg()[0]
+    quick, place = arguments.quick, machine()
     many = arguments.sessions or MANY
     calls = arguments.sessions or 100
     seconds = 3.0 if quick else 20.0
@@ -145,16 +144,8 @@ def main() -> None:
         fields: dict[str, Any] = {"sessions": many, **delay_fields(round_trips), **cut_fields(cuts)}
         fields |= under_calls(directory, calls, seconds)
         fields[f"us_per_frame_{MANY}"] = under_many(directory, MANY, seconds)
-    fields |= {
-        "load_average": round(load, 2),
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-    }
-    if arguments.json:
-        print(json.dumps(fields))
-        return
-    for name, value in fields.items():
-        print(f"{name:28} {value}")
+    fields |= place
+    show(fields, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,13 @@ appliance of its own.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
-import sys
 from typing import Any
 
 from playwright.sync_api import sync_playwright
 
 from bench.appliance import running
+from bench.figures import machine, show
 
 CHROMIUM = "/usr/bin/chromium"
 OWN_ADDRESSES = ("0.0.0.0", "[::]")
@@ -99,13 +96,8 @@ def main() -> None:
         values = sorted(one[key] for one in times)
         result[f"{field}_ms"] = round(statistics.median(values), 1)
         result[f"{field}_worst_ms"] = round(values[-1], 1)
-    result["python"] = f"{platform.python_version()} {sys.executable}"
-    result["cpus"] = os.cpu_count()
-    if options.json:
-        print(json.dumps(result))
-        return
-    for field, value in result.items():
-        print(f"{field:22} {value}")
+    result |= machine()
+    show(result, as_json=options.json)
 
 
 if __name__ == "__main__":

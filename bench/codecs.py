@@ -8,16 +8,15 @@ the best of some rounds: on a busy machine the others only make it worse.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
-import platform
 import time
 from array import array
 from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from bench.figures import machine, show
 from config.ids import SessionId
 from workers.transceiver.audio.g711 import G711Decoder, G711Encoder
 from workers.transceiver.audio.interface import Decoder, Encoder
@@ -168,14 +167,9 @@ def main() -> None:
         "complexity": COMPLEXITY,
         "call_us_per_step": per_step,
         "calls_per_core": int(STEP * 1e6 / per_step),
-        "python": platform.python_version(),
-        "load": os.getloadavg()[0],
+        **machine(),
     }
-    if arguments.json:
-        print(json.dumps(fields))
-    else:
-        for name, value in fields.items():
-            print(f"{name:36} {value}")
+    show(fields, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from bench.figures import show
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Instant, Route, TransceiverId, Transport
 from ipc.backend.codec import decode_to_backend, encode_batch
 from ipc.backend.messages import (
@@ -314,11 +314,7 @@ def main() -> None:
         "frame_us": frames(fleet),
         "backend_frame_us": backend_frames(fleet),
     }
-    if arguments.json:
-        print(json.dumps(fields))
-    else:
-        for name, value in fields.items():
-            print(f"{name:24} {value}")
+    show(fields, as_json=arguments.json)
 
 
 if __name__ == "__main__":

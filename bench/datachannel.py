@@ -11,12 +11,8 @@ median of its transfers.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import random
 import statistics
-import sys
 import time
 from typing import Any, Final
 
@@ -25,6 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 from bench.appliance import Appliance, free_port, process_cpu, running
 from bench.browser import CHROMIUM
 from bench.delay import Fate, delayed
+from bench.figures import machine, show
 from bench.setup import FLAGS, page_of, reachable
 from ipc.messages.stats import TransceiverStats
 
@@ -156,14 +153,8 @@ def main() -> None:
         ):
             for name, value in measure(appliance, times).items():
                 fields[f"loss{percent:g}_{name}"] = value
-    fields["python"] = f"{platform.python_version()} {sys.executable}"
-    fields["cpus"] = os.cpu_count()
-    fields["load_average"] = round(os.getloadavg()[0], 2)
-    if options.json:
-        print(json.dumps(fields))
-        return
-    for name, value in fields.items():
-        print(f"{name:34} {value}")
+    fields |= machine()
+    show(fields, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from bench.appliance import Appliance, launched
 from bench.native import program
 from bench.placement import placed, weigh
 from bench.relay_clients import Clients
+from bench.relay_peers import stun
 from config.ids import ClusterId, Endpoint, Epoch, Route, TransceiverId
 from ipc.messages.admin import ReloadReply, ReloadRequest, StatusReply
 from ipc.messages.stats import RelayStats
@@ -33,16 +34,7 @@ workers = 2
 [transceiver]
 workers = 2
 """
-_PYTHON: Final = """\
-#!/bin/sh
-# The first transceiver is the stand-in; all others, and whatever replaces one, are real.
-for word do
-  shift
-  case "$word" in workers.transceiver) mkdir "$0.taken" 2>/dev/null && word=bench.fault_transceiver ;; esac
-  set -- "$@" "$word"
-done
-exec "{python}" "$@"
-"""
+_STAND_IN: Final = "bench.fault_transceiver"
 _WORKERS: Final = re.compile(r"workers = \d+")
 _TREE: Final = Path(__file__).parent.parent
 
@@ -168,10 +160,7 @@ class Stage:
 
 def check(ufrag: str) -> bytes:
     """A Binding request that names this ufrag, and no more."""
-    username = f"{ufrag}:client!!".encode()
-    attribute = b"\x00\x06" + len(username).to_bytes(2, "big") + username
-    header = b"\x00\x01" + (len(attribute)).to_bytes(2, "big") + b"\x21\x12\xa4\x42"
-    return header + os.urandom(12) + attribute
+    return stun(0x0001, (0x0006, f"{ufrag}:client!!".encode()))
 
 
 def report_of(calls: subprocess.Popen[str]) -> dict[str, Any]:
@@ -184,5 +173,5 @@ def report_of(calls: subprocess.Popen[str]) -> dict[str, Any]:
 @contextmanager
 def stage(port: int) -> Iterator[Stage]:
     """The appliance, ready, ended behind you."""
-    with launched(_CONFIG.format(port=port), _PYTHON) as appliance:
+    with launched(_CONFIG.format(port=port), _STAND_IN, once=True) as appliance:
         yield Stage(appliance, Endpoint("127.0.0.1", port))

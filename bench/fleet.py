@@ -17,6 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
+from bench.figures import show
 from config.ids import ClusterId, Endpoint
 from workers.relay.core.clusters import ASK, Clusters
 
@@ -194,11 +195,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one flat JSON object on stdout")
     options = parser.parse_args()
     found = figures()
-    if options.json:
-        print(json.dumps(found))
-        return
-    for name, value in found.items():
-        print(f"{name:52} {value}")
+    show(found, as_json=options.json)
 
 
 if __name__ == "__main__":

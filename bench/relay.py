@@ -16,9 +16,7 @@ than where it was measured once is named, and the exit code is 1. docs/performan
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import signal
 import statistics
 import sys
@@ -29,6 +27,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from bench.figures import machine, show
 from bench.native import FLAGS, program
 from bench.placement import Placement
 from bench.relay_clients import Clients, Trip
@@ -247,20 +246,9 @@ def slow_baselines(out: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def machine() -> dict[str, str | int | float]:
-    """Where this was."""
-    cpus = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    model = next((line.partition(": ")[2] for line in cpus if line.startswith("model name")), "?")
-    return {
-        "cpu": model,
-        "cpus": len(os.sched_getaffinity(0)),
-        "kernel": platform.release(),
-        "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
-        "c_flags": " ".join(FLAGS),
-        "load_average": round(os.getloadavg()[0], 2),
-        "payload": SIZE,
-        "flows": FLOW_COUNT,
-    }
+def terms() -> dict[str, str | int | float]:
+    """Where and with what this was."""
+    return machine() | {"c_flags": " ".join(FLAGS), "payload": SIZE, "flows": FLOW_COUNT}
 
 
 def main() -> None:
@@ -289,19 +277,13 @@ def main() -> None:
     install()
     for each in ("load", "echo", "forward"):
         program(each)
-    place = machine() | {"nice": options.nice}
+    place = terms() | {"nice": options.nice}
     results: dict[str, Any] = fields(
         measure(QUICK if options.quick else FULL, names, options.nice, time.monotonic())
     )
     slow = slow_baselines(results)
     results |= {"baseline_warnings": "; ".join(slow)} | place
-    if options.save:
-        options.save.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    if options.json:
-        print(json.dumps(results))
-    else:
-        for name, value in results.items():
-            print(f"{name:36} {value}")
+    show(results, as_json=options.json, save=options.save)
     if slow and not options.quick:  # a short run is for a look: it says so in a field
         raise SystemExit(f"slow baselines: {'; '.join(slow)}")
 

@@ -54,15 +54,7 @@ others = {{ {cluster} = ["{ingress}"] }}
 [ufrag]
 keys = {{ a = "{key}" }}
 """
-_PYTHON: Final = """\
-#!/bin/sh
-for word do
-  shift
-  case "$word" in workers.transceiver) word=bench.relay_transceiver ;; esac
-  set -- "$@" "$word"
-done
-exec "{python}" "$@"
-"""
+_ECHO: Final = "bench.relay_transceiver"
 
 
 class Contender(ABC):
@@ -193,7 +185,7 @@ def _said(process: subprocess.Popen[str]) -> Endpoint:
 def tandem(datapath: DatapathChoice, place: Placement) -> Iterator[Tandem]:
     """The supervisor pins the relay to the first CPU; all its other processes are moved to the load's."""
     port = free_port()
-    with launched(_CONFIG.format(port=port, datapath=datapath.value), _PYTHON) as appliance:
+    with launched(_CONFIG.format(port=port, datapath=datapath.value), _ECHO) as appliance:
         name = f"tandem_{datapath.value}"
         contender = Tandem(name, Endpoint("127.0.0.1", port), appliance)
         place.move(appliance.pid, but=contender.pid)
@@ -212,7 +204,7 @@ def two_tiers(place: Placement, directory: str) -> Iterator[TwoTiers]:
         _CONFIG.format(port=port, datapath=DatapathChoice.NATIVE.value) + more.format_map(said)
         for port, more in zip(ports, (_FRONT, _BEHIND), strict=True)
     ]
-    with launched(configs[0], _PYTHON) as front, launched(configs[1], _PYTHON) as behind:
+    with launched(configs[0], _ECHO) as front, launched(configs[1], _ECHO) as behind:
         contender = TwoTiers(Endpoint("127.0.0.1", ports[0]), front, behind)
         for appliance, relay in zip((front, behind), contender.pids, strict=True):
             place.move(appliance.pid, but=relay)

@@ -33,6 +33,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
+from bench.figures import show
 from bench.native import program
 from bench.relay_clients import MEDIA
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
@@ -302,11 +303,7 @@ def main() -> None:
     figures = json.loads(subprocess.run(again, stdout=subprocess.PIPE, check=True).stdout)
     figures |= lookups([{n: _lookup(n) for n in TABLES} for _ in range(rounds)])
     figures |= rates(*first_checks(rounds))
-    if arguments.json:
-        print(json.dumps(figures))
-    else:
-        for name, figure in figures.items():
-            print(f"{name:24}{figure:>12}")
+    show(figures, as_json=arguments.json)
 
 
 if __name__ == "__main__":

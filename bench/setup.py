@@ -11,9 +11,6 @@ from `setRemoteDescription` on; a figure is the median. For comparison our own c
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import sys
 from ipaddress import ip_address
@@ -25,6 +22,7 @@ from appliance.supervisor.addresses import own_addresses
 from bench.appliance import Appliance, free_port, running
 from bench.browser import CHROMIUM, OWN_ADDRESSES
 from bench.delay import delayed
+from bench.figures import machine, show
 
 ROUND_TRIP: Final = 0.1
 TRIALS: Final = {
@@ -164,14 +162,8 @@ def main() -> None:
     ):
         fields |= caller(near)
         fields |= browsers(page_of(near), page_of(far), calls)
-    fields["python"] = f"{platform.python_version()} {sys.executable}"
-    fields["cpus"] = os.cpu_count()
-    fields["load_average"] = round(os.getloadavg()[0], 2)
-    if options.json:
-        print(json.dumps(fields))
-        return
-    for name, value in fields.items():
-        print(f"{name:34} {value}")
+    fields |= machine()
+    show(fields, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import json
-import os
-import platform
-import sys
 import threading
 import time
 from typing import Any, Final
 
 from bench.appliance import process_cpu, running
+from bench.figures import machine, show
 
 CLIENTS: Final = 4
 _FINGERPRINT: Final = ":".join(f"{byte:02X}" for byte in range(32))
@@ -123,14 +120,9 @@ def main() -> None:
         "answer_p99_ms": round(took[len(took) * 99 // 100] * 1e3, 1),
         "signaling_us_per_session": round((after[0] - before[0]) / len(took) * 1e6),
         "transceiver_us_per_session": round((after[1] - before[1]) / len(took) * 1e6),
-        "python": f"{platform.python_version()} {sys.executable}",
-        "cpus": os.cpu_count(),
+        **machine(),
     }
-    if options.json:
-        print(json.dumps(result))
-        return
-    for field, value in result.items():
-        print(f"{field:28} {value}")
+    show(result, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ flows, sessions. The slopes are of the second half, from when everything has bee
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.appliance import Appliance, Caller, running
+from bench.figures import show
 from ipc.messages.stats import RelayStats, TransceiverStats
 
 EVERY: Final = 1.0
@@ -156,13 +156,7 @@ def main() -> None:
         found = soak(60, 30.0, 6.0, 2.0)
     else:
         found = soak(options.sessions, 60 * options.minutes, 60.0, FLOW_IDLE)
-    if options.save:
-        options.save.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    if options.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name.replace('_', ' ')}: {value}")
+    show(found, as_json=options.json, save=options.save)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,7 @@ caller share the others. Three things are measured:
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.appliance import Appliance, running
+from bench.figures import machine, show
 from bench.placement import Placement, weigh
 from bench.transceiver_contenders import Contender, Turn, medians, resident, take_turn
 from bench.transceiver_peers import install, running_peers, versions
@@ -173,7 +172,7 @@ def main() -> None:
     quick = arguments.quick
     if not arguments.alone:
         install()
-    load = os.getloadavg()[0]
+    place = machine()
     with _stage(peers=not arguments.alone, nice=arguments.nice) as (appliance, contenders):
         appliance.call(count=5, rate=20, seconds=0.5).report()
         windows = []
@@ -199,27 +198,10 @@ def main() -> None:
     fields |= {
         "sessions": FEW,
         "versions": {} if arguments.alone else versions(),
-        "load_average": round(load, 2),
         "nice": arguments.nice,
-        "cpu": _cpu(),
-        "cpus": os.cpu_count(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
+        **place,
     }
-    if arguments.save:
-        arguments.save.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
-    if arguments.json:
-        print(json.dumps(fields))
-    else:
-        for name, value in fields.items():
-            print(f"{name:32} {value}")
-
-
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+    show(fields, as_json=arguments.json, save=arguments.save)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Address
-from itertools import pairwise
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -111,6 +111,15 @@ def test_any_bytes_are_an_intro_or_malformed(payload: bytes) -> None:
         assert encode_intro(key, bytes(rest))[INTRO_PREFIX_LENGTH:] == bytes(rest)
 
 
+@given(ROUTES, KEYS)
+def test_what_is_cut_short_is_malformed(route: Route, key: FlowKey) -> None:
+    intro, routed = encode_intro(key, b""), encode_routed(route, key, b"")
+    for payload, parse in ((intro, parse_intro), (routed, parse_routed)):
+        for length in range(len(payload)):
+            with pytest.raises(Malformed):
+                parse(payload[:length])
+
+
 @given(ROUTES, KEYS, PAYLOADS)
 def test_what_is_routed_names_its_route_too(route: Route, key: FlowKey, datagram: bytes) -> None:
     payload = encode_routed(route, key, datagram)
@@ -143,10 +152,11 @@ def test_packing_keeps_order_and_size_and_wastes_no_datagram(
     datagrams = list(pack_records(records, mtu))
     assert b"".join(datagrams) == b"".join(records)
     assert all(0 < len(datagram) <= mtu for datagram in datagrams)
-    # A neighbour's first record would not have fitted in front of it.
-    assert all(
-        len(left) + 50 > mtu or len(left + right) > mtu for left, right in pairwise(datagrams)
-    )
+    begins = dict(zip(accumulate(map(len, records), initial=0), records, strict=False))
+    at = 0
+    for datagram in datagrams[:-1]:
+        at += len(datagram)
+        assert len(datagram) + len(begins[at]) > mtu  # the next record had no room
 
 
 def test_a_record_that_is_too_big_goes_alone() -> None:

@@ -12,7 +12,7 @@ from workers.wire.stun import MAX_ATTRIBUTES, StunClass, StunSummary, parse_stun
 from workers.wire.types import DropReason, Malformed
 
 COOKIE = bytes.fromhex("2112a442")
-USERNAME, MESSAGE_INTEGRITY = 0x0006, 0x0008
+USERNAME, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256 = 0x0006, 0x0008, 0x001C
 
 
 def attribute(type_: int, value: bytes) -> bytes:
@@ -89,8 +89,11 @@ def test_no_username_is_an_empty_one() -> None:
     assert parse_stun(message(1, attribute(USERNAME, b""))) == (StunClass.REQUEST, "", "")
 
 
-def test_a_username_after_message_integrity_does_not_count() -> None:
-    sealed = attribute(MESSAGE_INTEGRITY, bytes(20))
+@pytest.mark.parametrize(
+    ("seal", "length"), [(MESSAGE_INTEGRITY, 20), (MESSAGE_INTEGRITY_SHA256, 32)]
+)
+def test_a_username_after_message_integrity_does_not_count(seal: int, length: int) -> None:
+    sealed = attribute(seal, bytes(length))
     assert parse_stun(message(1, sealed, attribute(USERNAME, b"a:b"))).ours == ""
 
 
