@@ -75,6 +75,7 @@ ROLLS: Final[dict[str, frozenset[Role]]] = {
     "signaling.anonymous": _SIGNALING,
     "signaling.calls_per_minute": _SIGNALING,
     "signaling.trusted_proxies": _SIGNALING,
+    "signaling.proxy_header": _SIGNALING,
     "signaling.max_body": _SIGNALING,
     "signaling.max_connections": _SIGNALING,
     "signaling.request_timeout": _SIGNALING,

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import Final
 
+from config.doors import tcp_doors
 from config.findings import Finding
-from config.listeners import advertised, is_same_listener, is_wildcard, listeners, public
+from config.listeners import advertised, is_wildcard, public
 from config.model import Config
 from config.problems import KeyPath, show_value
 from config.redis_url import parse_redis_url
@@ -43,21 +44,6 @@ def find_contradictions(config: Config) -> Iterator[Finding]:
 
 def _relay_listen(config: Config) -> Iterator[Finding]:
     yield from public(("relay", "listen"), config.relay.listen)
-
-
-def _relay_listen_tcp(config: Config) -> Iterator[Finding]:
-    relay = config.relay
-    path: KeyPath = ("relay", "listen_tcp" if relay.listen_tcp else "listen")
-    if relay.listen_tcp:
-        yield from public(path, relay.listen_tcp)
-    others = {"signaling": config.signaling.listen, "ops": config.ops.listen}
-    for index, endpoint in enumerate(relay.tcp_listen):
-        for section, taken in others.items():
-            for other, http in enumerate(taken):
-                if is_same_listener(endpoint, http):
-                    also: tuple[KeyPath, ...] = ((section, "listen", other), ("relay", "tcp"))
-                    what = f"{endpoint} is for ICE-TCP, and {section}.listen has {http}"
-                    yield Finding((*path, index), what, also)
 
 
 def _relay_advertise(config: Config) -> Iterator[Finding]:
@@ -150,12 +136,6 @@ def _link_address(config: Config) -> Iterator[Finding]:
         yield Finding(path, f"{address} is a wildcard; name the exact address")
     elif parsed.is_multicast:
         yield Finding(path, f"{address} is a multicast address")
-
-
-def _tcp_listen(config: Config) -> Iterator[Finding]:
-    yield from listeners(("signaling", "listen"), config.signaling.listen)
-    if config.ops.listen:
-        yield from listeners(("ops", "listen"), config.ops.listen)
 
 
 def _cors_origins(config: Config) -> Iterator[Finding]:
@@ -389,28 +369,14 @@ def _redis(config: Config) -> Iterator[Finding]:
         yield Finding(("redis", "password_file"), "must not contain a zero byte")
 
 
-def _admin(config: Config) -> Iterator[Finding]:
-    section = config.admin
-    if not section.listen:
-        return
-    path: KeyPath = ("admin", "listen")
-    yield from listeners(path, section.listen)
-    for index, endpoint in enumerate(section.listen):
-        if not endpoint.port:
-            yield Finding((*path, index), "port 0 is not in 1-65535")
-    if not section.clients:
-        yield Finding(path, "needs admin.clients: nobody could come in (tandem keys curve)")
-
-
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _relay_listen,
-    _relay_listen_tcp,
+    tcp_doors,
     _relay_advertise,
     _relay_limits,
     _clusters,
     _ingress,
     _link_address,
-    _tcp_listen,
     _cors_origins,
     _api_keys,
     _anonymous,
@@ -422,5 +388,4 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _what_a_fleet_needs,
     _redis,
     _directories,
-    _admin,
 )

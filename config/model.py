@@ -121,6 +121,13 @@ class Steering(StrEnum):
     TABLE = "table"
 
 
+class ProxyHeader(StrEnum):
+    """`signaling.proxy_header`."""
+
+    X_FORWARDED_FOR = "x-forwarded-for"
+    FORWARDED = "forwarded"
+
+
 class Voice(StrEnum):
     """A codec of speech."""
 
@@ -230,7 +237,9 @@ class SignalingSection(_Section):
     calls_per_minute: Annotated[_Whole, Field(ge=0, le=1_000_000)] = 120
     """New calls and client secrets that one address (IPv6: one /64) may ask for; 0 is no limit."""
     trusted_proxies: tuple[NetworkField, ...] = ()
-    """Addresses or networks whose `Forwarded` or `X-Forwarded-For` says who the client is."""
+    """Addresses or networks of proxies that say who the client is."""
+    proxy_header: ProxyHeader = ProxyHeader.X_FORWARDED_FOR
+    """By which header they say it: `x-forwarded-for` or `forwarded`. The other is not read."""
     max_body: Annotated[_Whole, Field(ge=4096, le=1_048_576)] = 65_536
     """Bytes of a request body; larger ones are answered 413."""
     max_connections: Annotated[_Whole, Field(ge=16, le=100_000)] = 2_000

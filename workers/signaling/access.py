@@ -19,6 +19,7 @@ from workers.http.problems import ProblemKind, Refused
 from workers.signaling.api_keys import ApiKeys
 from workers.signaling.client_address import Client, Proxies
 from workers.signaling.grants import ANYONE, Grant, Permit
+from workers.signaling.origins import check_origin
 from workers.signaling.quotas import Buckets, neighbourhood
 from workers.signaling.spent import Spent
 
@@ -46,6 +47,10 @@ class Gate(NamedTuple):
     calls_per_minute: int = 0
     """Of one address (IPv6: /64) that is not this machine's own; 0: no limit."""
     proxies: Proxies = Proxies()
+    origins: frozenset[str] = frozenset()
+    """Of pages elsewhere that may call, as in `signaling.cors_origins`."""
+    cluster: int = 0
+    """Our own: a secret may be for others."""
 
 
 class Access:
@@ -70,13 +75,20 @@ class Access:
         """What a caller may who places a call. Raises Refused (UNAUTHORIZED, FORBIDDEN, TOO_MANY)."""
         self._slow_down(client)
         if self._locks is None:
-            if not (self._gate.anonymous or client.is_here):
-                raise _unauthorized("calls without a key are taken from this machine only", "")
+            if not self._gate.anonymous:
+                if not client.is_here:
+                    raise _unauthorized(
+                        "calls without a key are taken from this machine only, which is asked for as localhost",
+                        "",
+                    )
+                # A browser on this machine has pages from elsewhere open.
+                check_origin(client.origin, client.host, self._gate.origins)
             return Permit(ANYONE)
         grant, key = _known(self._locks, bearer, expired_too=False)
         needed = Scope.SECRETS if grant.secret else Scope.CALLS
         if needed not in key.scopes:
             raise Refused(ProblemKind.FORBIDDEN, f"the key {grant.key!r} is not for {needed.value}")
+        self._check_audience(grant, client)
         if wait := self._by_key.take(grant.key, key.calls_per_minute, self._now()):
             raise _too_many(f"{key.calls_per_minute} calls a minute with this key", wait)
         if grant.once and not self._spent.spend(grant.secret, self._locks.clock()):
@@ -118,6 +130,13 @@ class Access:
         """Who has sent a request, of which this is the ASGI scope."""
         peer = scope["client"]
         return self._gate.proxies.client(peer[0] if peer else "", scope["headers"])
+
+    def _check_audience(self, grant: Grant, client: Client) -> None:
+        """A secret is no use elsewhere than where it was meant for."""
+        if grant.origins and client.origin not in grant.origins:
+            raise Refused(ProblemKind.FORBIDDEN, "the client secret is for pages of other origins")
+        if grant.clusters and self._gate.cluster not in grant.clusters:
+            raise Refused(ProblemKind.FORBIDDEN, "the client secret is for other clusters")
 
     def _slow_down(self, client: Client) -> None:
         """By address. This machine's own are programs of the operator's, or a proxy's that nobody names."""

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from workers.http.application import application_of
 from workers.signaling import calls, health, minting, page, signal_socket, whip
-from workers.signaling.access import Access
+from workers.signaling.access import Access, Gate
 from workers.signaling.news import News
 from workers.signaling.placing import Rules
 from workers.signaling.switchboard import Switchboard
@@ -27,7 +27,7 @@ def make_application(
 
     Without `access` anybody may call. Of `news` somebody else does the asking.
     """
-    access = access or Access()
+    access = access or Access(gate=Gate(origins=frozenset(cors_origins)))
     news = news or News(switchboard)
     middleware = []
     if cors_origins:

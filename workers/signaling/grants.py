@@ -25,6 +25,10 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     """Seconds, as in CreateSession."""
     once: bool = False
     """It can place one call and no more."""
+    origins: tuple[str, ...] = ()
+    """The only pages that may use it, as browsers name them; none: whoever has it."""
+    clusters: tuple[int, ...] = ()
+    """The only clusters that take it; none: all that share the key of routes."""
 
 
 class Permit(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from starlette.requests import Request
@@ -21,6 +21,12 @@ _JSON: Final = "application/json"
 _DEFAULT_SECONDS: Final = 600
 
 
+_Origin: TypeAlias = Annotated[
+    str, msgspec.Meta(pattern=r"^https?://[a-z0-9.:\[\]-]{1,253}$", max_length=264)
+]
+_Cluster: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+
 class _ExpiresAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anchor: Literal["created_at"] = "created_at"
     seconds: Annotated[int, msgspec.Meta(ge=10, le=7200)] = _DEFAULT_SECONDS
@@ -34,6 +40,8 @@ class _Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
     backend: str = ""
     single_use: bool = False
+    origins: Annotated[tuple[_Origin, ...], msgspec.Meta(max_length=16)] = ()
+    clusters: Annotated[tuple[_Cluster, ...], msgspec.Meta(max_length=64)] = ()
     max_duration: Annotated[float, msgspec.Meta(ge=0, le=604_800)] | None = None
     idle_timeout: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
 
@@ -55,6 +63,8 @@ def routes(access: Access, rules: Rules) -> list[Route]:
             max_duration=wanted.max_duration,
             idle_timeout=wanted.idle_timeout,
             once=wanted.single_use,
+            origins=wanted.origins,
+            clusters=wanted.clusters,
         )
         minted = access.mint(holder, grant, wanted.expires_after.seconds)
         return JSONResponse(

@@ -110,7 +110,13 @@ def make_steering(section: SteeringSection, log: Logger) -> Steering:
 def make_access(worker: Worker) -> Access:
     """With the operator's keys if there are any, else for this machine, or for everybody."""
     section = worker.config.signaling
-    gate = Gate(section.anonymous, section.calls_per_minute, Proxies(section.trusted_proxies))
+    gate = Gate(
+        section.anonymous,
+        section.calls_per_minute,
+        Proxies(section.trusted_proxies, section.proxy_header),
+        frozenset(section.cors_origins),
+        worker.config.cluster.id,
+    )
     if not section.api_keys:
         if section.anonymous and (reached := beyond_loopback(section.listen)):
             worker.log.warning("whoever reaches this may place calls: no API keys", listen=reached)

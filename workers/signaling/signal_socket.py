@@ -6,7 +6,7 @@ closes, and another socket takes it up with an ICE restart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, assert_never
 
@@ -21,6 +21,7 @@ from workers.http.problems import ProblemKind, Refused
 from workers.signaling import offers
 from workers.signaling.access import Access, bearer_of
 from workers.signaling.news import News, Subscription
+from workers.signaling.origins import check_origin
 from workers.signaling.placing import Rules, make_request
 from workers.signaling.signals import (
     Answer,
@@ -69,7 +70,9 @@ def routes(
 
     async def admit(socket: WebSocket) -> None:
         try:
-            _check_origin(socket.headers, cors_origins)
+            # Browsers let any page open a WebSocket to anywhere, and say only which page it is.
+            headers = socket.headers
+            check_origin(headers.get("origin", ""), headers.get("host", ""), cors_origins)
             bearer = bearer_of(socket.headers) or _bearer_among(socket.scope["subprotocols"])
             access.recognise(bearer)
         except Refused as refused:
@@ -227,12 +230,3 @@ class Line:
 def _bearer_among(subprotocols: Sequence[str]) -> str:
     found = (each for each in subprotocols if each.startswith(BEARER))
     return next(found, "").removeprefix(BEARER)
-
-
-def _check_origin(headers: Mapping[str, str], allowed: Sequence[str]) -> None:
-    """Browsers let any page open a WebSocket to anywhere, and say only which page it is."""
-    origin = headers.get("origin")
-    if origin is None or "*" in allowed or origin in allowed:
-        return
-    if origin.partition("://")[2] != headers.get("host"):
-        raise Refused(ProblemKind.FORBIDDEN, "pages of that origin may not call")

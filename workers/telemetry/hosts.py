@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.ids import Endpoint
 from workers.http.application import respond
+from workers.http.hosts import is_local
 from workers.http.problems import ProblemKind, Refused
 
 
@@ -33,15 +34,3 @@ class KnownHosts:
                 await respond(Refused(ProblemKind.MISDIRECTED, detail))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-
-def is_local(host: str) -> bool:
-    """`Host` names this machine: an address or `localhost`, with a port or without; or it is empty."""
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    if name in ("", "localhost"):
-        return True
-    try:
-        ip_address(name.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return False
-    return True

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from tests.support.access import KEY, OTHER_KEY, Keyring, line
 from tests.support.signaling import FRAGMENT, OFFER, Running, running_server
 from workers.http.problems import ProblemKind, Refused
-from workers.signaling.access import Access, Gate, bearer_of
+from workers.signaling.access import Access, Gate, Locks, bearer_of
 from workers.signaling.client_address import Client, Proxies
 
 HERE = Client(ip_address("127.0.0.1"), forwarded=False)
@@ -145,6 +145,52 @@ async def test_an_expired_secret_places_no_call_and_ends_its_own(keyring: Keyrin
         assert end.status_code == 200
 
 
+async def test_a_secret_is_no_use_elsewhere(keyring: Keyring) -> None:
+    app = {"origin": "https://app.example"}
+    async with serving(keyring.access, "*") as (running, client):
+        for audience in ({"origins": [app["origin"]]}, {"clusters": [0, 7]}):
+            value = await secret(client, single_use=True, **audience)
+            strange = SDP | bearer(value) | {"origin": "https://evil.example"}
+            if "origins" in audience:
+                for headers in (strange, SDP | bearer(value)):
+                    refused = await client.post(CALLS, content=OFFER, headers=headers)
+                    assert refused.status_code == 403, refused.text
+                    assert "origins" in refused.json()["detail"]
+            # What was refused has not used it up.
+            placed = await client.post(CALLS, content=OFFER, headers=SDP | bearer(value) | app)
+            assert placed.status_code == 201, placed.text
+        other = await secret(client, clusters=[7, 8])
+        refused = await client.post(CALLS, content=OFFER, headers=SDP | bearer(other))
+        assert refused.status_code == 403
+        assert "clusters" in refused.json()["detail"]
+        assert len(running.transceivers.sessions) == 2
+    there = Access(Locks(keyring.keys, keyring.secrets, lambda: keyring.now), Gate(cluster=7))
+    assert there.admit(other, HERE).grant.clusters == (7, 8)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 201),
+        ({"origin": "http://127.0.0.1:{port}"}, 201),
+        ({"origin": "https://app.example"}, 201),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"host": "evil.example:{port}", "origin": "http://evil.example:{port}"}, 401),
+    ],
+)
+async def test_a_page_of_others_does_not_call_as_this_machine(
+    headers: dict[str, str], status: int
+) -> None:
+    """A form needs no consent of ours to be sent, nor does a name that points here (DNS rebinding)."""
+    access = Access(gate=Gate(origins=frozenset({"https://app.example"})))
+    async with serving(access) as (running, client):
+        sent = {name: value.format(port=running.port) for name, value in headers.items()}
+        parts: dict[str, tuple[None, str]] = {"sdp": (None, OFFER)}
+        response = await client.post(CALLS, files=parts, headers=sent)
+        assert response.status_code == status, response.text
+
+
 async def test_a_secret_makes_no_secrets(keyring: Keyring) -> None:
     async with serving(keyring.access) as (_, client):
         value = await secret(client)
@@ -171,6 +217,9 @@ async def test_a_key_that_is_withdrawn_takes_its_secrets_along(keyring: Keyring)
         (b'{"expires_after": {"anchor": "never"}}', 400, "anchor"),
         (b'{"max_duraton": 60}', 400, "max_duraton"),
         (b'{"max_duration": -1}', 400, "max_duration"),
+        (b'{"origins": ["https://app.example/"]}', 400, "origins"),
+        (b'{"origins": "https://app.example"}', 400, "origins"),
+        (b'{"clusters": [65536]}', 400, "clusters"),
         (b'{"backend": "nobody"}', 404, "nobody"),
         (b'{"session": ' + b'{"a":' * 40 + b"1" + b"}" * 40 + b"}", 400, "inside each other"),
         (b'{"metadata": {"a": "' + b"x" * 9000 + b'"}}', 413, "at most"),

@@ -20,7 +20,7 @@ def client(*cors_origins: str) -> httpx.AsyncClient:
     switchboard = Switchboard(KEYS, FakeTransceivers(), answer_within=10)
     switchboard.update(Transceivers((entry(1),)))
     transport = httpx.ASGITransport(app=make_application(switchboard, cors_origins))
-    return httpx.AsyncClient(transport=transport, base_url="http://tandem")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 @pytest.mark.parametrize("allowed", [[APP], ["https://b.example", APP], ["*"]])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.signaling.client_address import Client, Proxies
+from workers.signaling.client_address import CUSTOMARY, STANDARD, Client, Proxies
 
 TRUSTED = Proxies(["127.0.0.1", "10.0.0.0/8", "2001:db8:aa::/48"])
 
@@ -53,7 +53,30 @@ def test_the_last_word_of_somebody_who_is_believed(
     ],
 )
 def test_the_standard_header(value: str, client: str) -> None:
-    assert of("127.0.0.1", value, name="forwarded") == client
+    believing = Proxies(["127.0.0.1", "10.0.0.0/8"], STANDARD)
+    assert of("127.0.0.1", value, name="forwarded", proxies=believing) == client
+
+
+@pytest.mark.parametrize(
+    ("header", "client"), [(CUSTOMARY, "198.51.100.9"), (STANDARD, "203.0.113.66")]
+)
+def test_the_header_that_the_proxy_does_not_write_is_the_clients(header: str, client: str) -> None:
+    sent = [(b"forwarded", b"for=203.0.113.66"), (b"x-forwarded-for", b"198.51.100.9")]
+    found = Proxies(["127.0.0.1"], header).client("127.0.0.1", sent)
+    assert (str(found.address), found.forwarded) == (client, True)
+    # It says nothing about who it is, but it has come through something.
+    (other,) = [pair for pair in sent if pair[0].decode() != header]
+    assert Proxies(["127.0.0.1"], header).client("127.0.0.1", [other]) == Client(
+        ip_address("127.0.0.1"), forwarded=True, vouched=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [(b"localhost:8080", True), (b"127.0.0.1:8080", True), (b"evil.example:8080", False)],
+)
+def test_a_name_that_points_here_is_somebody_elses(host: bytes, here: bool) -> None:
+    assert Proxies().client("127.0.0.1", [(b"host", host)]).is_here == here
 
 
 def test_who_is_here() -> None:

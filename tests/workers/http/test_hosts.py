@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.telemetry.hosts import is_local
+from workers.http.hosts import is_local
 
 
 @pytest.mark.parametrize(
