@@ -77,10 +77,8 @@ class Access:
         if self._locks is None:
             if not self._gate.anonymous:
                 if not client.is_here:
-                    raise _unauthorized(
-                        "calls without a key are taken from this machine only, which is asked for as localhost",
-                        "",
-                    )
+                    what = "calls without a key are taken from this machine only, asked for as localhost"
+                    raise _unauthorized(what, "")
                 # A browser on this machine has pages from elsewhere open.
                 check_origin(client.origin, client.host, self._gate.origins)
             return Permit(ANYONE)
