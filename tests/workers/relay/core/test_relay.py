@@ -216,6 +216,18 @@ def test_an_expired_flow_is_introduced_anew(play: Play) -> None:
     assert play.introduce() != label
 
 
+def test_what_a_datagram_brings_of_a_flow_that_has_ended_meanwhile_is_not_believed(
+    play: Play,
+) -> None:
+    label = play.assure()
+    play.expire(label)
+    ended = KnownFlow(label, ROUTE_1)
+    assert play.see(Upcall(KEY, SRTP, ended)) == dropped(DropReason.UNKNOWN_FLOW)
+    (introduced,) = play.see(Upcall(KEY, check(ROUTE_1), ended))
+    assert isinstance(introduced, SendRecord)
+    assert introduced.label != label
+
+
 @pytest.mark.parametrize("type_", [RecordType.FORGET, RecordType.UNKNOWN])
 def test_the_owner_ends_flows(play: Play, type_: RecordType) -> None:
     pending, assured = play.introduce(key=KEY6), play.assure()
