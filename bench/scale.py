@@ -23,7 +23,6 @@ import os
 import random
 import socket
 import statistics
-import struct
 import subprocess
 import sys
 import time
@@ -36,6 +35,7 @@ from typing import Final
 from bench.figures import show
 from bench.native import program
 from bench.relay_clients import MEDIA
+from bench.relay_peers import stun
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
 from workers.native import load
 from workers.relay.core.interface import InstallFlow, RemoveRoute, RouteAdded
@@ -69,9 +69,7 @@ def _udp(stack: ExitStack, host: str = "127.0.0.1") -> tuple[Endpoint, socket.so
 def check_of(session: int) -> bytes:
     """A session's first Binding request, as far as a relay reads it."""
     username = f"{KEYS.mint(ROUTE, session.to_bytes(6, 'big'))}:theirs".encode()
-    body = struct.pack(">HH", 6, len(username)) + username + bytes(-len(username) % 4)
-    body += struct.pack(">HH20s", 8, 20, b"integrity") + struct.pack(">HHI", 0x8028, 4, 0)
-    return struct.pack(">HHI12s", 1, len(body), 0x2112A442, b"transaction!") + body
+    return stun(0x0001, (0x0006, username), (0x0008, bytes(20)), (0x8028, bytes(4)))
 
 
 class Worker:

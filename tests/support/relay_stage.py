@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -32,6 +31,7 @@ from ipc.messages.lifecycle import (
 )
 from ipc.messages.routes import LiveRoute, Routes, RoutesApplied
 from ipc.messages.stats import RelayStats
+from tests.support import stun
 from workers.wire.link import (
     FLAG_ASSURED,
     Record,
@@ -52,9 +52,7 @@ PATIENCE = 20
 
 
 def check(session: int) -> bytes:
-    username = f"{KEYS.mint(ROUTE, session.to_bytes(6, 'big'))}:theirs".encode()
-    body = struct.pack(">HH", 6, len(username)) + username + bytes(-len(username) % 4)
-    return struct.pack(">HHI12s", 1, len(body), 0x2112A442, b"transaction!") + body
+    return stun.check(KEYS.mint(ROUTE, session.to_bytes(6, "big")))
 
 
 async def udp(host: str = "127.0.0.1") -> trio.socket.SocketType:

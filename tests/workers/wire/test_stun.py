@@ -8,20 +8,11 @@ from aioice import stun as aioice_stun
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.stun import USERNAME, attribute, message
 from workers.wire.stun import MAX_ATTRIBUTES, StunClass, StunSummary, parse_stun
 from workers.wire.types import DropReason, Malformed
 
-COOKIE = bytes.fromhex("2112a442")
-USERNAME, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256 = 0x0006, 0x0008, 0x001C
-
-
-def attribute(type_: int, value: bytes) -> bytes:
-    return struct.pack(">HH", type_, len(value)) + value + bytes(-len(value) % 4)
-
-
-def message(type_: int, *attributes: bytes) -> bytes:
-    body = b"".join(attributes)
-    return struct.pack(">HH", type_, len(body)) + COOKIE + b"transaction!" + body
+MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256 = 0x0008, 0x001C
 
 
 def refusal(datagram: bytes) -> DropReason:
@@ -111,7 +102,7 @@ def test_the_first_username_counts() -> None:
         message(1)[:-1],
         message(1) + b"1234",  # longer than it says
         message(1, attribute(USERNAME, b"a:b"))[:-4],
-        struct.pack(">HH", 1, 2) + COOKIE + bytes(12) + b"ab",  # length not a multiple of four
+        message(1, b"ab"),  # length not a multiple of four
         message(1, struct.pack(">HH", 0x8000, 5)),
         message(1, attribute(USERNAME, b"x" * 514)),
         message(1, *[attribute(0x8000, b"")] * (MAX_ATTRIBUTES + 1)),

@@ -1,6 +1,5 @@
 """Any bytes have a meaning or are malformed; a check means its route."""
 
-import struct
 from contextlib import suppress
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.ids import ClusterId, Epoch, Route, TransceiverId
+from tests.support.stun import USERNAME, attribute, message
 from workers.relay.core.classify import Answer, Check, Media, classify
 from workers.wire.demux import Kind
 from workers.wire.stun import StunClass
@@ -20,10 +20,7 @@ UFRAG = KEYS.mint(ROUTE, b"nonce!")
 
 
 def stun(type_: int, username: bytes = b"") -> bytes:
-    body = b""
-    if username:
-        body = struct.pack(">HH", 6, len(username)) + username + bytes(-len(username) % 4)
-    return struct.pack(">HHI12s", type_, len(body), 0x2112A442, b"transaction!") + body
+    return message(type_, *([attribute(USERNAME, username)] if username else []))
 
 
 @given(st.binary(max_size=100))

@@ -1,6 +1,5 @@
 """The relay core in its own language: what comes in, what must go out, in that order."""
 
-import struct
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
+from tests.support import stun
 from workers.relay.core.flow import AMPLIFICATION
 from workers.relay.core.flowtable import REST, SlotMemory
 from workers.relay.core.interface import (
@@ -55,9 +55,7 @@ def ufrag(of: Route, session: int = 0) -> str:
 
 
 def check(of: Route, session: int = 0) -> bytes:
-    username = f"{ufrag(of, session)}:theirs".encode()
-    body = struct.pack(">HH", 6, len(username)) + username + bytes(-len(username) % 4)
-    return struct.pack(">HHI12s", 1, len(body), 0x2112A442, b"transaction!") + body
+    return stun.check(ufrag(of, session))
 
 
 class Play:
