@@ -104,15 +104,7 @@ class Roster:
                     way = self.labels.way(entry, output.path)
                     if way is None and via is not None and via[0] == output.path:
                         way = via[1]  # an error response: nothing was accepted, so nothing is bound
-                    if way is None:
-                        counters.refused[DropReason.UNKNOWN_FLOW] += 1
-                        continue
-                    relay, label = way
-                    flags = output.assured * FLAG_ASSURED | output.proven * FLAG_PROVEN
-                    counters.records_out += 1
-                    outputs.append(
-                        SendRecord(relay, RecordType.DATA, flags, label, output.datagram)
-                    )
+                    outputs += self._send(output, way)
                 case OpenMedia():
                     outputs += self.wiring.open(entry, output)
                 case MeasureMedia():
@@ -157,6 +149,14 @@ class Roster:
                 self._arm(entry, deadline, now)
             outputs += self.wiring.follow_path(entry)
         return outputs
+
+    def _send(self, output: SendDatagram, way: LinkLabel | None) -> list[SessionsOutput]:
+        if way is None:
+            self.counters.refused[DropReason.UNKNOWN_FLOW] += 1
+            return []
+        self.counters.records_out += 1
+        flags = output.assured * FLAG_ASSURED | output.proven * FLAG_PROVEN
+        return [SendRecord(way.relay, RecordType.DATA, flags, way.label, output.datagram)]
 
     def run(self, entry: Entry, event: SessionEvent | None, now: Instant) -> list[SessionsOutput]:
         """A turn that no record gives: a command, or a time-out (None)."""
