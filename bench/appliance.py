@@ -44,7 +44,7 @@ drain_timeout = {drain_timeout}
 [log]
 level = "warning"
 """
-_LAUNCH: Final = (
+LAUNCH: Final = (
     "import sys; sys.executable = sys.argv.pop(1); from appliance.cli.main import main; main()"
 )
 """`tandem run`, but that its workers are started by another `python`."""
@@ -58,6 +58,14 @@ done
 exec "{python}" "$@"
 """
 _ONCE: Final = 'mkdir "$0.taken" 2>/dev/null && '
+
+
+def write_python(script: Path, transceiver: str, *, once: bool = False) -> str:
+    """Such a `python`, which runs that module in place of each transceiver, or of the first: its path."""
+    words = {"module": transceiver, "once": _ONCE if once else "", "python": sys.executable}
+    script.write_text(_PYTHON.format_map(words))
+    script.chmod(0o755)
+    return str(script)
 
 
 class Appliance:
@@ -182,11 +190,8 @@ def launched(
         config.write_text(sections + quiet)
         interpreter = sys.executable
         if transceiver:
-            words = {"module": transceiver, "once": _ONCE if once else "", "python": sys.executable}
-            script.write_text(_PYTHON.format_map(words))
-            script.chmod(0o755)
-            interpreter = str(script)
-        launch = [sys.executable, "-c", _LAUNCH, interpreter, "run", "-c", str(config)]
+            interpreter = write_python(script, transceiver, once=once)
+        launch = [sys.executable, "-c", LAUNCH, interpreter, "run", "-c", str(config)]
         environment = {**os.environ, "PYTHONPATH": str(_TREE)}
 
         with ExitStack() as stack:

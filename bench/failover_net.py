@@ -1,7 +1,7 @@
 r"""Three network namespaces: clients and Redis in one, and two hosts that can have the same address.
 
-    clients 10.205.0.1, Redis 10.204.0.1 --- 10.201.0.1 | 10.201.0.2 host 1
-                                         \-- 10.202.0.1 | 10.202.0.2 host 2
+    clients 10.205.0.1, a crowd of them 10.206.0.0/16, Redis 10.204.0.1 --- 10.201.0.1 | 10.201.0.2 host 1
+                                                                        \-- 10.202.0.1 | 10.202.0.2 host 2
 
 Both hosts have the address 10.203.0.1 on their loopback device, as behind a router that announces it for
 one of them at a time (VRRP, BGP). `give` moves it. Needs root and iproute2; removed behind you.
@@ -19,6 +19,8 @@ ADDRESS: Final = "10.203.0.1"
 """The one that moves."""
 REDIS: Final = "10.204.0.1"
 CLIENTS: Final = "10.205.0.1"
+CROWD: Final = "10.206.0.0/16"
+"""Clients that have an address each, without anybody's saying so for each."""
 
 
 class Net:
@@ -49,6 +51,7 @@ class Net:
         _run(*self.command("clients", ["sysctl", "-qw", *values]))
         for own in (REDIS, CLIENTS):
             self._ip("clients", "address", "add", f"{own}/32", "dev", "lo")
+        self._ip("clients", "address", "add", CROWD, "dev", "lo")
         for host in (1, 2):
             place, link = f"host{host}", f"to{host}"
             peer = ("peer", "name", "uplink", "netns", f"{self._name}-{place}")

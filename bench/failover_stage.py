@@ -1,4 +1,8 @@
-"""Two appliances that are two hosts, one address that they share, clients, and a Redis or none."""
+"""Two appliances that are two hosts, one address that they share, clients, and a Redis or none.
+
+Clients are calls, as `tandem call` makes them, and flows: no calls, but what a relay sees of one (a check
+that names a route, media, a check again). Behind flows is an echo that takes a transceiver's place.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +13,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
-from bench.failover_net import ADDRESS, REDIS, Net, host_address, net
+from bench.appliance import LAUNCH, write_python
+from bench.failover_net import ADDRESS, CROWD, REDIS, Net, host_address, net
+from bench.native import program
+from bench.relay_peers import stun
 from ipc.messages.admin import StatusReply, StatusRequest
 from ipc.messages.stats import FleetStats, RelayStats
 from ipc.rpc import RpcFailed, RpcTimeout, call_blocking
 from ipc.zmq_trio import Unreachable
 
+PORT: Final = 3478
 _TREE: Final = Path(__file__).parent.parent
-_WITHIN: Final = 30.0
+_WITHIN: Final = 60.0
 _CONFIG: Final = """\
 [relay]
-listen = ["{address}:3478"]
+listen = ["{address}:{port}"]
 workers = 1
 [link]
 address = "{host}"
 mtu = 1372
 [transceiver]
-workers = 1
+workers = {transceivers}
 first_id = {first}
 max_sessions = 5000
 [signaling]
@@ -90,6 +99,11 @@ class Host:
             os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
+    def ufrags(self) -> list[str]:
+        """That name the route of its echo; none before that runs."""
+        file = self._directory / "ufrags"
+        return file.read_text().split() if file.exists() else []
+
     def log(self) -> str:
         """What it has written."""
         return (self._directory / "log").read_text(errors="replace")
@@ -99,9 +113,14 @@ class Stage:
     """Host 1 has the address, host 2 the sessions."""
 
     def __init__(
-        self, place: Net, hosts: tuple[Host, Host], redis: subprocess.Popen[bytes]
+        self,
+        place: Net,
+        directory: Path,
+        hosts: tuple[Host, Host],
+        redis: subprocess.Popen[bytes],
     ) -> None:
         self.net = place
+        self.directory = directory
         self.first, self.second = hosts
         self.redis = redis
 
@@ -125,6 +144,25 @@ class Stage:
             raise SystemExit(f"the calls did not connect\n{self.second.log()}")
         return process
 
+    def flows(self, intervals: Sequence[tuple[float, float]], pps: float) -> subprocess.Popen[str]:
+        """A flow for each least and most seconds between checks, all forwarded when this returns."""
+        self.until("an echo", self.second.ufrags)
+        ufrags = self.second.ufrags()
+        checks = self.directory / "checks"
+        with checks.open("w") as file:
+            for ufrag, (least, most) in zip(ufrags, intervals, strict=False):
+                check = stun(0x0001, (0x0006, f"{ufrag}:client".encode()))
+                file.write(f"{check.hex()} {1000 * least:.0f} {1000 * most:.0f}\n")
+        first = str(next(ip_network(CROWD).hosts()))
+        command = [program("flows"), f"{ADDRESS}:{PORT}", first, str(pps), str(checks)]
+        process = subprocess.Popen(
+            self.net.command("clients", command), stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        if process.stdout.readline().strip() != "connected":
+            raise SystemExit(f"the flows were not assured\n{self.second.log()}")
+        return process
+
     def fail_over(self) -> float:
         """Host 1 dies and host 2 gets the address; when it had it, by the monotonic clock."""
         self.first.die()
@@ -133,8 +171,11 @@ class Stage:
 
 
 @contextmanager
-def stage(*, cache: bool, redis: bool) -> Iterator[Stage]:
-    """All of it, ready and ended behind you. `redis`: hosts use it, `cache`: also for flows."""
+def stage(*, cache: bool, redis: bool, echo: bool = False) -> Iterator[Stage]:
+    """All of it, ready and ended behind you. `redis`: hosts use it, `cache`: also for flows.
+
+    `echo`: each host has one more transceiver, which is none but the echo that flows need.
+    """
     with tempfile.TemporaryDirectory(prefix="tandem-") as name, net() as place:
         directory = Path(name)
         key = directory / "ufrag.hex"
@@ -142,8 +183,8 @@ def stage(*, cache: bool, redis: bool) -> Iterator[Stage]:
         key.chmod(0o600)
         url = f'url = "redis://{REDIS}"\ncache = {json.dumps(cache)}' if redis else ""
         server = _start_redis(place, directory)
-        hosts = tuple(_start(place, number, directory, key, url) for number in (1, 2))
-        scene = Stage(place, (hosts[0], hosts[1]), server)
+        hosts = tuple(_start(place, number, directory, key, url, echo=echo) for number in (1, 2))
+        scene = Stage(place, directory, (hosts[0], hosts[1]), server)
         try:
             for host in hosts:
                 scene.until("hosts that know each other", lambda host=host: _is_ready(host, redis))
@@ -169,22 +210,27 @@ def _start_redis(place: Net, directory: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _start(place: Net, number: int, base: Path, key: Path, redis: str) -> Host:
+def _start(place: Net, number: int, base: Path, key: Path, redis: str, *, echo: bool) -> Host:
     directory = base / str(number)
     directory.mkdir()
     file = directory / "tandem.toml"
     file.write_text(
         _CONFIG.format(
             address=ADDRESS,
+            port=PORT,
             host=host_address(number),
             other=host_address(3 - number),
+            transceivers=1 + echo,
             first=1000 * number,
             key=key,
             redis=redis,
             directory=directory,
         )
     )
-    command = [sys.executable, "-m", "appliance.cli.main", "run", "-c", str(file)]
+    worker = sys.executable
+    if echo:
+        worker = write_python(directory / "python", "bench.relay_transceiver", once=True)
+    command = [sys.executable, "-c", LAUNCH, worker, "run", "-c", str(file)]
     environment = {**os.environ, "PYTHONPATH": str(_TREE)}
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -15,7 +15,7 @@ from config.redis_url import parse_redis_url
 from tests.support.appliance import restart_appliance
 from tests.support.hosts import Site, fleet_stats, knows, relay_stats
 from tests.support.live_calls import CALLS, live_calls
-from tests.support.redis_server import needs_redis, redis_server
+from tests.support.redis_server import RedisServer, needs_redis, redis_server
 from workers.fleet.core.lease import Lease
 from workers.fleet.redis import StoreFailed, open_store
 
@@ -82,6 +82,31 @@ async def test_hosts_find_each_other_by_redis_and_get_different_numbers(tmp_path
                 if "[" in route
             ]
             assert sorted(numbers) == [": [0, 1, 2, 3, 4, 5], ", ": [6, 7, 8, 9, 10, 11], "]
+
+
+@needs_redis
+async def test_a_call_costs_redis_two_commands_and_a_host_its_beats(tmp_path: Path) -> None:
+    """Three is the most: one more if its relay dies. What is counted is Redis's own account."""
+    with redis_server() as redis:
+        await redis.start()
+        shared = {"redis": {"url": redis.url}}
+        async with Site(tmp_path).host(2, tmp_path / "a", **shared) as host:
+            async with live_calls(host, 2.0) as calls:
+                pass
+            assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{host.log()}"
+            await host.until(lambda s: fleet_stats(s).cache.get("forgotten", 0) >= CALLS)
+            spent = commands(redis)
+    # A check that comes again while the first word is on its way changes nothing: it is not written twice.
+    assert spent.pop("set") == spent.pop("del") == CALLS
+    beats = {"hset", "hgetall", "hmget", "sadd", "eval", "hget", "time"}
+    assert set(spent) - {"ping", "info", "hello", "expire"} <= beats
+
+
+def commands(redis: RedisServer) -> dict[str, int]:
+    """What Redis has been told so far, by command."""
+    lines = redis.ask("INFO", "commandstats").decode().split("\r\n")
+    found = (line.removeprefix("cmdstat_").split(":calls=") for line in lines if ":calls=" in line)
+    return {name: int(rest.partition(",")[0]) for name, rest in found}
 
 
 @needs_redis

@@ -13,6 +13,7 @@
 #define MAX_PAYLOAD 2048    /* workers/wire/link.py */
 #define LINK_BUFFER 65536
 #define UPCALL_RING 1024    /* datagrams that wait in a ring of upcalls: workers/relay/datapath/base.py */
+#define STRANGERS_MEDIA 512 /* from so many strangers on checks only */
 #define RECORD_RING 4096
 #define FLOW_UPCALLS 8      /* of one installed flow: no client crowds out another */
 #define TICK_MS 100

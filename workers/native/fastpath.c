@@ -137,9 +137,10 @@ static void flush_port(fp *f, struct port *p) {
     p->count = 0;
 }
 
-static int hand_up(fp *f, struct slot *s, fp_upcall *entry, const uint8_t *payload) {
+static int hand_up(fp *f, struct slot *s, fp_upcall *entry, const uint8_t *payload, int is_media) {
     entry->kind = FP_UPCALL_DATAGRAM;
-    if (!s || s->state != SLOT_INSTALLED) return upcall(f, &f->strangers, entry, payload);
+    if (!s || s->state != SLOT_INSTALLED)
+        return !(is_media && ring_count(&f->strangers) >= STRANGERS_MEDIA) && upcall(f, &f->strangers, entry, payload);
     s->seen = f->now;
     _Atomic uint8_t *waiting = &f->waiting[s - f->kept.table.slots];
     if (atomic_load_explicit(waiting, memory_order_relaxed) >= FLOW_UPCALLS) return 0;
@@ -185,14 +186,14 @@ static int pump_port(fp *f, int number) {
             count(f, FP_DROPPED_TOMBSTONE, 1);
         } else {
             fp_upcall entry = { .length = length, .port = number, .from = clients[i] };
-            count(f, hand_up(f, s, &entry, f->buffers[i]) ? FP_UPCALLED : FP_DROPPED_UPCALLS_FULL, 1);
+            count(f, hand_up(f, s, &entry, f->buffers[i], first > 3) ? FP_UPCALLED : FP_DROPPED_UPCALLS_FULL, 1);
         }
     }
     depart(f, &legs, to_link(f));
     return n == BATCH;
 }
 
-/* --- from Global Relays ----------------------------------------------------------------------------------- */
+/* --- records ---------------------------------------------------------------------------------------------- */
 
 /* The length of the payload of the first record in so many bytes; -1 if there is none. */
 static int32_t record_length(const uint8_t *at, size_t left) {
@@ -200,6 +201,32 @@ static int32_t record_length(const uint8_t *at, size_t left) {
     if (RECORD_HEADER + (size_t)length > left || at[0] < RECORD_DATA || at[0] > RECORD_LAST_TYPE) return -1;
     return length;
 }
+
+typedef void on_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *record, uint32_t length);
+
+/* One batch of link datagrams, record by record: `take` is known where this is inlined. How many datagrams. */
+static inline __attribute__((always_inline)) int pump_records(fp *f, int fd, int records, int malformed, on_record *take, int *legs) {
+    for (int i = 0; i < LINK_BATCH; i++) f->link_in[i].msg_hdr.msg_namelen = sizeof f->link_names[i];
+    int n = recvmmsg(fd, f->link_in, LINK_BATCH, MSG_DONTWAIT, NULL);
+    if (n > 0) drain_commands(f);
+    for (int i = 0; i < n; i++) {
+        fp_endpoint peer;
+        read_name(&peer, &f->link_names[i]);
+        uint8_t *at = f->link_buffers[i];
+        int32_t length;
+        for (size_t left = f->link_in[i].msg_len; left; at += RECORD_HEADER + length, left -= RECORD_HEADER + length) {
+            count(f, records, 1);
+            if ((length = record_length(at, left)) < 0) {
+                count(f, malformed, 1);
+                break;
+            }
+            take(f, legs, &peer, at, length);
+        }
+    }
+    return n;
+}
+
+/* --- from Global Relays ----------------------------------------------------------------------------------- */
 
 static void switch_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *record, uint32_t length) {
     uint32_t far;
@@ -218,30 +245,13 @@ static void switch_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *re
         count(f, FP_DROPPED_TOMBSTONE, 1);
     } else {
         fp_upcall entry = { .length = length, .port = f->ingress, .from = *peer, .far = far, .record_type = record[0] };
-        count(f, hand_up(f, s, &entry, record + RECORD_HEADER) ? FP_UPCALLED : FP_DROPPED_UPCALLS_FULL, 1);
+        count(f, hand_up(f, s, &entry, record + RECORD_HEADER, is_data) ? FP_UPCALLED : FP_DROPPED_UPCALLS_FULL, 1);
     }
 }
 
 /* Each record stands for a datagram of a client, and changes its label where it is. */
 static int pump_ingress(fp *f) {
-    for (int i = 0; i < LINK_BATCH; i++) f->link_in[i].msg_hdr.msg_namelen = sizeof f->link_names[i];
-    int n = recvmmsg(f->ports[f->ingress]->fd, f->link_in, LINK_BATCH, MSG_DONTWAIT, NULL), legs = 0;
-    if (n <= 0) return 0;
-    drain_commands(f);
-    for (int i = 0; i < n; i++) {
-        fp_endpoint peer;
-        read_name(&peer, &f->link_names[i]);
-        uint8_t *at = f->link_buffers[i];
-        int32_t length;
-        for (size_t left = f->link_in[i].msg_len; left; at += RECORD_HEADER + length, left -= RECORD_HEADER + length) {
-            count(f, FP_RECEIVED, 1);
-            if ((length = record_length(at, left)) < 0) {
-                count(f, FP_DROPPED_MALFORMED, 1);
-                break;
-            }
-            switch_record(f, &legs, &peer, at, length);
-        }
-    }
+    int legs = 0, n = pump_records(f, f->ports[f->ingress]->fd, FP_RECEIVED, FP_DROPPED_MALFORMED, switch_record, &legs);
     depart(f, &legs, to_link(f));
     return n == LINK_BATCH;
 }
@@ -277,24 +287,7 @@ static void handle_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *re
 }
 
 static int pump_link(fp *f) {
-    for (int i = 0; i < LINK_BATCH; i++) f->link_in[i].msg_hdr.msg_namelen = sizeof f->link_names[i];
-    int n = recvmmsg(f->link, f->link_in, LINK_BATCH, MSG_DONTWAIT, NULL), legs = 0;
-    if (n <= 0) return 0;
-    drain_commands(f);
-    for (int i = 0; i < n; i++) {
-        fp_endpoint peer;
-        read_name(&peer, &f->link_names[i]);
-        uint8_t *at = f->link_buffers[i];
-        int32_t length;
-        for (size_t left = f->link_in[i].msg_len; left; at += RECORD_HEADER + length, left -= RECORD_HEADER + length) {
-            count(f, FP_RECORDS, 1);
-            if ((length = record_length(at, left)) < 0) {
-                count(f, FP_RECORDS_MALFORMED, 1);
-                break;
-            }
-            handle_record(f, &legs, &peer, at, length);
-        }
-    }
+    int legs = 0, n = pump_records(f, f->link, FP_RECORDS, FP_RECORDS_MALFORMED, handle_record, &legs);
     if (legs) depart(f, &legs, to_globals(f));
     for (int i = 0; i < f->port_count; i++)
         if (f->ports[i]->count) flush_port(f, f->ports[i]);

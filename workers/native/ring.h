@@ -19,13 +19,18 @@ struct ring {
     uint8_t *bytes;
 };
 
+/* The producer's: entries that wait, some of which may just have been taken. */
+static inline uint32_t ring_count(struct ring *r) {
+    return r->pushed - atomic_load_explicit(&r->taken, memory_order_acquire);
+}
+
 static inline int ring_push(struct ring *r, fp_upcall *entry, const void *payload) {
     uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
     uint32_t head = atomic_load_explicit(&r->head, memory_order_acquire);
     uint32_t at = tail & (RING_BYTES - 1), size = ((uint32_t)sizeof *entry + entry->length + 7u) & ~7u;
     uint32_t skip = RING_BYTES - at < size ? RING_BYTES - at : 0;
     if (RING_BYTES - (tail - head) < size + skip) return 0;
-    if (r->pushed - atomic_load_explicit(&r->taken, memory_order_acquire) >= r->limit) return 0;
+    if (ring_count(r) >= r->limit) return 0;
     r->pushed++;
     if (skip) {
         memset(r->bytes + at, 0, 4);

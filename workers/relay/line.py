@@ -7,7 +7,7 @@ larger, up to a bound, and nothing else slower.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 import trio
@@ -25,7 +25,7 @@ ASK_EVERY: Final = 0.5
 ANSWER_WITHIN: Final = 1.2
 """Seconds: a Redis has one of them (workers/fleet/redis.py)."""
 
-Hear: TypeAlias = Callable[[CacheSeen | RouteFound], None]
+Hear: TypeAlias = Callable[[Sequence[CacheSeen | RouteFound]], None]
 
 
 class CacheLine:
@@ -87,12 +87,12 @@ class CacheLine:
             self.lost["unwritten"] += len(writes)
             reply = None
         if not isinstance(reply, CacheReply):
-            self._hear(CacheSeen(False))
+            self._hear([CacheSeen(False)])
             return False
-        self._hear(CacheSeen(reply.there, reply.generation))
+        heard: list[CacheSeen | RouteFound] = [CacheSeen(reply.there, reply.generation)]
         if len(reply.routes) == len(asked):
-            for key, route in zip(asked, reply.routes, strict=True):
-                self._hear(RouteFound(key, route))
+            heard += map(RouteFound, asked, reply.routes)
+        self._hear(heard)
         return bool(self._writes or self._questions)
 
 

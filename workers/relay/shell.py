@@ -136,9 +136,10 @@ class RelayShell:
         self._links = links
         self._datapath.outbox.flush()
 
-    def hear_cache(self, event: CacheSeen | RouteFound) -> None:
-        """The flow cache has said something."""
-        self._handle(event)
+    def hear_cache(self, events: Sequence[CacheSeen | RouteFound]) -> None:
+        """The flow cache has said something. What follows from all of it goes to a transceiver together."""
+        for event in events:
+            self._handle(event)
         self._datapath.outbox.flush()
 
     def drain(self) -> None:

@@ -29,7 +29,7 @@ def key(n: int = 1) -> FlowKey:
 @asynccontextmanager
 async def talking(endpoint: str) -> AsyncIterator[tuple[CacheLine, Heard]]:
     heard: Heard = []
-    line = CacheLine(endpoint, heard.append)
+    line = CacheLine(endpoint, heard.extend)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(line.serve)
         yield line, heard

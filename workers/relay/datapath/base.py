@@ -60,6 +60,9 @@ from workers.wire.types import DropReason
 
 UPCALL_RING: Final = 1024
 """Datagrams in each of the two rings of upcalls."""
+STRANGERS_MEDIA: Final = UPCALL_RING // 2
+"""In the strangers' ring, from so many on checks only: when a host dies, all its clients' media come to the
+next one as strangers', and by a check everything heals."""
 RECORD_RING: Final = 4096
 FLOW_UPCALLS: Final = 8
 TOMBSTONE_SILENCE: Final = 30.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from config.ids import Endpoint
 from workers.relay.datapath.base import DatapathCounters
@@ -10,6 +11,7 @@ from workers.relay.datapath.parts import Flow, Leg
 from workers.relay.datapath.sockets import SockAddress, sock_address
 from workers.wire.link import HEADER, HEADER_LENGTH, RecordType
 from workers.wire.sending import send_failure
+from workers.wire.types import DropReason
 
 
 class Legs:
@@ -43,57 +45,68 @@ class Legs:
 
     def load(self, flow: Flow, payload: bytes) -> None:
         """One more record of a flow."""
-        leg = flow.leg
-        size = HEADER_LENGTH + len(payload)
-        if leg.parts and leg.size + size > self._mtu:
-            self.send(leg)
-        if not leg.parts:
-            self.loaded.append(leg)
-        leg.size += size
-        leg.parts += (HEADER.pack(RecordType.DATA, 0, len(payload), flow.label), payload)
+        self._load(flow.leg, 0, flow.label, payload, self.loaded, self.send)
 
     def load_back(self, flow: Flow, leg: Leg, flags: int, payload: bytes) -> None:
         """One more record for the Global Relay that has the client."""
         assert flow.key.label is not None
+        self._load(leg, flags, flow.key.label, payload, self._loaded_back, self._send_back)
+
+    def _load(
+        self,
+        leg: Leg,
+        flags: int,
+        label: int,
+        payload: bytes,
+        loaded: list[Leg],
+        send: Callable[[Leg], None],
+    ) -> None:
         size = HEADER_LENGTH + len(payload)
         if leg.parts and leg.size + size > self._mtu:
-            self._send_back(leg)
+            send(leg)
         if not leg.parts:
-            self._loaded_back.append(leg)
+            loaded.append(leg)
         leg.size += size
-        leg.parts += (HEADER.pack(RecordType.DATA, flags, len(payload), flow.key.label), payload)
+        leg.parts += (HEADER.pack(RecordType.DATA, flags, len(payload), label), payload)
 
     def flush(self) -> None:
         """Send what is loaded."""
-        for leg in self.loaded:
-            if leg.parts:  # it is there twice if it was full once
-                self.send(leg)
-        self.loaded.clear()
+        _flush(self.loaded, self.send)
 
     def flush_back(self) -> None:
         """The same, to Global Relays."""
-        for leg in self._loaded_back:
-            if leg.parts:
-                self._send_back(leg)
-        self._loaded_back.clear()
+        _flush(self._loaded_back, self._send_back)
 
     def send(self, leg: Leg) -> None:
         """What a leg has, as one datagram."""
-        forwarded = len(leg.parts) >> 1
-        try:
-            leg.socket.sendto(b"".join(leg.parts), leg.address)
-            self._counters.forwarded += forwarded
-        except OSError as error:
-            self._counters.dropped[send_failure(error)] += forwarded
-        leg.parts.clear()
-        leg.size = 0
+        records, failure = _send(leg)
+        if failure is None:
+            self._counters.forwarded += records
+        else:
+            self._counters.dropped[failure] += records
 
     def _send_back(self, leg: Leg) -> None:
-        returned = len(leg.parts) >> 1
-        try:
-            leg.socket.sendto(b"".join(leg.parts), leg.address)
-            self._counters.returned += returned
-        except OSError as error:
-            self._counters.records_dropped[send_failure(error)] += returned
-        leg.parts.clear()
-        leg.size = 0
+        records, failure = _send(leg)
+        if failure is None:
+            self._counters.returned += records
+        else:
+            self._counters.records_dropped[failure] += records
+
+
+def _flush(loaded: list[Leg], send: Callable[[Leg], None]) -> None:
+    for leg in loaded:
+        if leg.parts:  # it is there twice if it was full once
+            send(leg)
+    loaded.clear()
+
+
+def _send(leg: Leg) -> tuple[int, DropReason | None]:
+    """How many records that was, and why they are lost if they are."""
+    records, failure = len(leg.parts) >> 1, None
+    try:
+        leg.socket.sendto(b"".join(leg.parts), leg.address)
+    except OSError as error:
+        failure = send_failure(error)
+    leg.parts.clear()
+    leg.size = 0
+    return records, failure

@@ -32,6 +32,7 @@ from workers.relay.core.interface import (
 from workers.relay.datapath.base import (
     FLOW_UPCALLS,
     RECORD_RING,
+    STRANGERS_MEDIA,
     TOMBSTONE_SILENCE,
     UPCALL_RING,
     DatapathCounters,
@@ -284,7 +285,7 @@ class PythonDatapath:
             del port.tombstones[place]
             port.tombstones[place] = now
             counters.dropped[DropReason.TOMBSTONE] += 1
-        elif len(self._strangers) >= UPCALL_RING:
+        elif len(self._strangers) >= (UPCALL_RING if speaks else STRANGERS_MEDIA):
             counters.dropped[DropReason.UPCALLS_FULL] += 1
         else:
             self._strangers.append((port, place, datagram, kind))

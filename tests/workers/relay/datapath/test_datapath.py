@@ -36,6 +36,7 @@ from workers.relay.core.interface import (
 from workers.relay.datapath.base import (
     FLOW_UPCALLS,
     RECORD_RING,
+    STRANGERS_MEDIA,
     TOMBSTONE_SILENCE,
     UPCALL_RING,
     Datapath,
@@ -317,6 +318,20 @@ def test_a_flood_of_strangers_leaves_installed_flows_alone(bench: Bench) -> None
     events = bench.events()
     assert len(events) == UPCALL_RING + 4
     assert all(isinstance(e, Upcall) and e.flow is not None for e in events[:4])
+
+
+def test_a_flood_of_media_of_strangers_leaves_room_for_checks(bench: Bench) -> None:
+    """As after the death of another host: its clients' media, and among them the checks that heal."""
+    noise, client = bench.clients[:2]
+    bench.from_client(noise, *[SRTP] * 700)
+    bench.from_client(client, *[STUN] * 600)
+    assert bench.datapath.counters.dropped == {
+        DropReason.UPCALLS_FULL: 1300 - UPCALL_RING,
+    }
+    datagrams = [event.datagram for event in bench.events() if isinstance(event, Upcall)]
+    assert datagrams == [SRTP] * STRANGERS_MEDIA + [STUN] * (UPCALL_RING - STRANGERS_MEDIA)
+    bench.from_client(noise, SRTP)
+    assert len(bench.events()) == 1
 
 
 def test_an_installed_flow_cannot_crowd_out_another(bench: Bench) -> None:
