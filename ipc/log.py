@@ -16,6 +16,7 @@ import sys
 from typing import Any, Final, TypeAlias, cast
 
 from config.model import LogFormat, LogLevel, LogSection
+from ipc.log_line import line_for_people
 
 # structlog would import rich for tracebacks that we never print: a fifth of a worker's start-up. Where
 # nobody else has use for it, this one import does without.
@@ -128,18 +129,13 @@ def open_log(section: LogSection, worker: str, *, writer: LineWriter | None = No
     )
     processors: list[Processor] = [
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt=None if console else "iso", utc=True),
+        structlog.processors.format_exc_info,
         _say_drops(writer),
     ]
     if console:
-        processors.append(
-            structlog.dev.ConsoleRenderer(
-                colors=writer.is_terminal,
-                exception_formatter=structlog.dev.plain_traceback,
-            )
-        )
+        processors.append(_for_people(writer.is_terminal))
     else:
-        processors.append(structlog.processors.format_exc_info)
         processors.append(structlog.processors.JSONRenderer())
     logger: Logger = structlog.wrap_logger(
         writer,
@@ -157,6 +153,17 @@ def _say_drops(writer: LineWriter) -> Processor:
         if writer.unsaid:
             event["lines_dropped"] = writer.unsaid
         return event
+
+    return processor
+
+
+def _for_people(colours: bool) -> Processor:
+    def processor(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+        del event["pid"]  # the worker's name says more
+        traceback = event.pop("exception", "")
+        at, level, worker, what = map(event.pop, ("timestamp", "level", "worker", "event"))
+        line = line_for_people(at, level, worker, str(what), event, colours=colours)
+        return f"{line}\n{traceback}" if traceback else line
 
     return processor
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 
 from appliance.cli.failure import Failed
+from appliance.cli.help import WHICH
 from appliance.cli.settings import config_option, find_file, read_config
 from appliance.supervisor.directories import find_admin_socket, is_there
 from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE
@@ -23,8 +24,6 @@ from ipc.zmq_trio import NotAllowed, Unreachable, key_pair_of
 
 WITHIN: Final = 5.0
 """Seconds to wait for an answer."""
-_WHICH: Final = ("file", "directory", "connect", "server_key", "client_key")
-"""Names of the options that say which appliance is meant."""
 Reply = TypeVar("Reply")
 
 
@@ -79,7 +78,7 @@ def appliance_options(verb: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(verb)
     def with_line(**given: Any) -> None:
-        others = {name: value for name, value in given.items() if name not in _WHICH}
+        others = {name: value for name, value in given.items() if name not in WHICH}
         verb(line=line_of(given), **others)
 
     decorated: Callable[..., None] = with_line

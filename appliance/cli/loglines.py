@@ -7,9 +7,10 @@ Whatever else is there (a traceback of the interpreter, a word of systemd) is a 
 from __future__ import annotations
 
 import json
-import time
 from datetime import datetime
 from typing import Any, Final, NamedTuple
+
+from ipc.log_line import line_for_people
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 _PRIORITIES: Final = {"7": "debug", "6": "info", "5": "info", "4": "warning"}
@@ -73,10 +74,7 @@ def parse_entry(text: str) -> LogLine | None:
 
 def show(line: LogLine) -> str:
     """For people: `14:03:07 warning  relay-0  worker killed  who=relay-0:7 why=...`."""
-    clock = time.strftime("%H:%M:%S", time.localtime(line.at)) if line.at else " " * 8
-    fields = " ".join(f"{name}={value}" for name, value in line.fields.items())
-    parts = (f"{clock} {line.level:<7}", f"{line.worker:<13}", line.event, fields)
-    return "  ".join(filter(str.strip, parts))
+    return line_for_people(line.at, line.level, line.worker, line.event, line.fields)
 
 
 def _object(text: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ So `tandem --help` answers at once, and `tandem status` does not wait for what `
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
@@ -33,6 +34,13 @@ VERBS: Final = {
 
 
 class _Verbs(click.Group):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and (meant := get_close_matches(args[0], VERBS, 1)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {meant[0]!r}?")
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
 
@@ -63,12 +71,14 @@ Examples:
 \b
 Exit codes:
   0   done
-  1   it was done, and the answer is no: some calls of `tandem call` failed, `tandem reload` or
-      `tandem upgrade` was given up, `tandem config diff` found differences, `tandem drain` has waited
-      in vain, there is no such session, `tandem trace` leads nowhere, `tandem doctor` has found
-      something that does not work
+  1   it was done, and the answer is no: some calls of `tandem call` failed,
+      `tandem reload` or `tandem upgrade` was given up, `tandem config diff`
+      found differences, `tandem drain` has waited in vain, there is no such
+      session, `tandem trace` leads nowhere, `tandem doctor` has
+      found something that does not work
   2   wrong usage
-  69  no appliance runs, or something it needs is taken (an address, its directory)
+  69  no appliance runs, or something it needs is taken (an address, its
+      directory)
   70  a bug: the traceback says where
   78  the configuration cannot be used; each problem is printed with its line""",
 )

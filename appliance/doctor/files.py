@@ -81,10 +81,10 @@ def _keys(host: Host) -> Finding:
         return fail("files.ufrag_keys", "; ".join(problem.problems), "32 hex digits, chmod 0600")
     if not keys.keys:
         return ok("files.ufrag_keys", "the host's own key is made at the first start")
-    return ok(
-        "files.ufrag_keys",
-        f"keys {', '.join(sorted(keys.keys))} can be read; {keys.mint_with} mints",
-    )
+    ids = f"key {keys.mint_with} mints"
+    if others := sorted(keys.keys.keys() - {keys.mint_with}):
+        ids += f", {', '.join(others)} can be read"
+    return ok("files.ufrag_keys", ids)
 
 
 def _api_keys(host: Host) -> Finding:

@@ -27,6 +27,8 @@ _LOCK: Final = "supervisor.lock"
 _MAX_SOCKET_PATH: Final = 107
 _LONGEST_SOCKET: Final = "workers/transceiver-255-9999999.rpc"
 _SYSTEM: Final = Path("/run/tandem")
+_SYSTEM_STATE: Final = Path("/var/lib/tandem")
+"""Where systemd keeps what the unit calls its StateDirectory."""
 
 
 def runtime_directory(section: SupervisorSection, environ: Mapping[str, str] = os.environ) -> Path:
@@ -59,6 +61,25 @@ def state_directory(section: SupervisorSection, environ: Mapping[str, str] = os.
     if given := environ.get("XDG_STATE_HOME"):
         return Path(given) / "tandem"
     return Path("~/.local/state/tandem").expanduser()
+
+
+def find_state(section: SupervisorSection, environ: Mapping[str, str] = os.environ) -> Path:
+    """The state directory of the appliance that an operator means.
+
+    systemd tells the unit where it is, and nobody else: without a word about it in the configuration it is
+    the unit's, unless the appliance that runs is another user's, or none runs and only ours is there.
+    """
+    own = state_directory(section, environ)
+    if section.state_directory or "STATE_DIRECTORY" in environ:
+        return own
+    try:
+        owner = _SYSTEM_STATE.stat().st_uid
+    except OSError:
+        return own
+    try:
+        return _SYSTEM_STATE if find_admin_socket(section, environ).stat().st_uid == owner else own
+    except OSError:
+        return own if own.exists() else _SYSTEM_STATE
 
 
 def _runtime_candidates(section: SupervisorSection, environ: Mapping[str, str]) -> list[Path]:

@@ -61,9 +61,19 @@ def test_console_lines_are_for_people(capfd: pytest.CaptureFixture[str]) -> None
     log.info("ready", link="127.0.0.1:5")
     out, err = capfd.readouterr()
     assert not out
-    assert "ready" in err
-    assert "link=127.0.0.1:5" in err
-    assert not err.startswith("{")
+    assert err[8:] == " info     relay-0        ready  link=127.0.0.1:5\n"
+
+
+def test_a_traceback_is_for_people_too(capfd: pytest.CaptureFixture[str]) -> None:
+    log = open_log(LogSection(format=LogFormat.CONSOLE), "relay-0")
+    try:
+        raise ValueError("boom")
+    except ValueError:
+        log.exception("it failed", thing=1)
+    first, *rest = capfd.readouterr().err.splitlines()
+    assert first.endswith("error    relay-0        it failed  thing=1")
+    assert rest[0].startswith("Traceback")
+    assert rest[-1] == "ValueError: boom"
 
 
 def test_auto_is_json_when_nobody_looks_on(capfd: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,8 @@ Examples:
   tandem call http://127.0.0.1:8080/v1/realtime/calls
   tandem call http://127.0.0.1:8080/whip/echo --count 200 --seconds 30 --json
   tandem call http://127.0.0.1:8080/whip/echo --data --restart 2 --move 3
-  tandem call https://voice.example.org/whip/echo --tcp""",
+  tandem call https://voice.example.org/whip/echo --tcp
+  TANDEM_API_KEY=sk-... tandem call https://voice.example.org/v1/realtime/calls""",
 )
 @click.argument("url")
 @click.option(
@@ -104,6 +105,13 @@ Examples:
     default=0.0,
     help="Change the port of each call every so many seconds, as another network would.",
 )
+@click.option(
+    "--key",
+    envvar="TANDEM_API_KEY",
+    default="",
+    metavar="KEY",
+    help="API key or client secret. Better in TANDEM_API_KEY: others see what a command is given.",
+)
 @click.option("--tcp", is_flag=True, help="Reach the server by TCP, as where UDP is blocked.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(
@@ -117,6 +125,7 @@ def main(
     no_audio: bool,
     restart: float,
     move: float,
+    key: str,
     tcp: bool,
     as_json: bool,
 ) -> None:
@@ -129,7 +138,9 @@ def main(
     if no_audio and (wav is not None or not data):
         raise click.UsageError("--no-audio goes with --data, and not with --wav")
     over = Transport.TCP if tcp else Transport.UDP
-    plan = Plan(url, count, seconds, rate, timeout, wav, not no_audio, data, restart, move, over)
+    plan = Plan(
+        url, count, seconds, rate, timeout, wav, not no_audio, data, restart, move, over, key
+    )
     phone = trio.run(_run, plan)
     fields = phone.report.fields() | _about_us(phone)
     if as_json:
@@ -185,7 +196,8 @@ def _about_us(phone: Phone) -> dict[str, Any]:
     """What the caller itself did: how fast it set up, what it cost, and whether it kept pace."""
     warnings = []
     if phone.lines.latest > _BRAKE:
-        warnings.append("this machine did not keep pace: see tick_late_max_ms")
+        late = phone.lines.latest * 1000
+        warnings.append(f"the caller was up to {late:.0f} ms late: the figures are about it, too")
     return {
         "sessions_per_second": phone.sessions_per_second,
         "tick_late_max_ms": round(phone.lines.latest * 1000, 2),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from typing import Final, NamedTuple
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from workers.caller.http import HttpFailed, Response, request
 
@@ -25,8 +25,9 @@ class Placed(NamedTuple):
 class Exchange:
     """Places calls at one URL. Its methods raise HttpFailed with a text for a human."""
 
-    def __init__(self, url: str, *, within: float = 10.0) -> None:
+    def __init__(self, url: str, *, key: str = "", within: float = 10.0) -> None:
         self._url = url
+        self._key = key
         self._within = within
         self._realtime = REALTIME_PATH in url.partition("?")[0]
         self._tls = ssl.create_default_context() if url.startswith("https:") else None
@@ -36,7 +37,7 @@ class Exchange:
         headers = {"Content-Type": "application/sdp", "Accept": "application/sdp"}
         response = await self._request("POST", self._url, headers, offer.encode())
         if response.status != 201:
-            raise HttpFailed(explain(response))
+            raise HttpFailed(explain(response) + self._advice(response.status))
         location = response.headers.get("location")
         if not location:
             raise HttpFailed("the answer names no Location, so the call could not be hung up")
@@ -68,9 +69,19 @@ class Exchange:
     async def _request(
         self, method: str, url: str, headers: dict[str, str], body: bytes
     ) -> Response:
+        if self._key:
+            headers = headers | {"Authorization": f"Bearer {self._key}"}
         return await request(
             method, url, headers=headers, body=body, within=self._within, tls=self._tls
         )
+
+    def _advice(self, status: int) -> str:
+        """What to type instead, where that can be told."""
+        if status == 401 and not self._key:
+            return " (TANDEM_API_KEY in the environment, or --key)"
+        if status in (404, 405) and urlsplit(self._url).path in ("", "/"):
+            return f" (is {self._url.rstrip('/')}{REALTIME_PATH} meant?)"
+        return ""
 
 
 def explain(response: Response) -> str:

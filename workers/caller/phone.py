@@ -61,6 +61,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Seconds of silence at a call's end after which what is still in flight counts as lost."""
     transport: Transport = Transport.UDP
     """Over which the server is reached."""
+    key: str = ""
+    """API key or client secret, if the server wants one."""
 
 
 class Phone:
@@ -69,7 +71,7 @@ class Phone:
     def __init__(self, plan: Plan, now: Callable[[], float] = trio.current_time) -> None:
         self._plan = plan
         self._now = now
-        self._exchange = Exchange(plan.url)
+        self._exchange = Exchange(plan.url, key=plan.key)
         self._identity = DtlsIdentity(secrets.token_bytes)
         self._setting_up = trio.CapacityLimiter(AT_ONCE)
         self._stopping = trio.Event()

@@ -10,6 +10,7 @@ import click
 
 from appliance.cli.client import Line, appliance_options, ask, json_option
 from appliance.cli.failure import Failed
+from appliance.cli.help import Group
 from appliance.cli.settings import DEFAULT_FILE, find_file, read_config
 from appliance.supervisor.configuration import read_text
 from appliance.supervisor.problems import EXIT_CONFIG
@@ -25,17 +26,24 @@ _file_argument = click.argument(
 
 
 @click.group(
+    cls=Group,
     epilog="""\b
 Examples:
   tandem config check tandem.toml
   tandem config show > tandem.toml
-  tandem config diff"""
+  tandem config diff""",
 )
 def command() -> None:
     """Check a configuration, show what it comes to, or what a reload would do."""
 
 
-@command.command(short_help="Print every problem of FILE.")
+@command.command(
+    short_help="Print every problem of FILE.",
+    epilog="""\b
+Examples:
+  tandem config check tandem.toml
+  tandem config check && tandem reload""",
+)
 @_file_argument
 def check(file: Path | None) -> None:
     """Print every problem of FILE, each with its line, or that there is none.
@@ -47,7 +55,13 @@ def check(file: Path | None) -> None:
     click.echo(f"{found}: ok" if found else f"no {DEFAULT_FILE}: the built-in defaults apply")
 
 
-@command.command(short_help="Print the values in force.")
+@command.command(
+    short_help="Print the values in force.",
+    epilog="""\b
+Examples:
+  tandem config show
+  tandem config show tandem.toml --json | jq .relay""",
+)
 @_file_argument
 @click.option("--json", "as_json", is_flag=True, help="As JSON instead of TOML.")
 def show(file: Path | None, as_json: bool) -> None:
@@ -65,7 +79,13 @@ def show(file: Path | None, as_json: bool) -> None:
         click.echo(dump(config), nl=False)
 
 
-@command.command(short_help="Say what a reload would do.")
+@command.command(
+    short_help="Say what a reload would do.",
+    epilog="""\b
+Examples:
+  tandem config diff
+  tandem config diff new.toml --json | jq -r '.changes[].key'""",
+)
 @click.argument("new", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
 @appliance_options
 @json_option
@@ -89,6 +109,8 @@ def diff(line: Line, new: Path | None, as_json: bool) -> None:
     elif not reply.problems:
         for text in _differences(reply.changes):
             click.echo(text)
+        if not reply.changes:
+            click.echo("nothing differs from what is in force", err=True)
     if reply.problems:
         raise Failed(() if as_json else reply.problems, EXIT_CONFIG)
     if reply.changes:

@@ -9,6 +9,7 @@ import click
 
 from appliance.cli.client import admin_socket, ask, json_option, runtime_option
 from appliance.cli.failure import Failed
+from appliance.cli.help import Command
 from appliance.cli.settings import config_option, find_file, read_config
 from ipc.messages.admin import StatusReply, StatusRequest
 
@@ -18,11 +19,12 @@ PATIENCE: Final = 2.0
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   tandem doctor
   tandem doctor -c /etc/tandem/tandem.toml
-  tandem doctor --json | jq '.findings[] | select(.level != "ok")'"""
+  tandem doctor --json | jq '.findings[] | select(.level != "ok")'""",
 )
 @config_option
 @runtime_option
@@ -50,10 +52,10 @@ def command(
     from appliance.doctor.examination import examine
     from appliance.doctor.finding import Level
     from appliance.doctor.host import Host
-    from appliance.supervisor.directories import state_directory
+    from appliance.supervisor.directories import find_state
 
     runtime = Path(line.name).parent
-    state = state_directory(config.supervisor)
+    state = find_state(config.supervisor)
     report = examine(Host(config, found, runtime, state, status))
     if as_json:
         click.echo(render.as_json(report))

@@ -10,6 +10,7 @@ import click
 from appliance.cli.client import Line, appliance_options, ask, json_option
 from appliance.cli.completion import complete_worker
 from appliance.cli.failure import Failed
+from appliance.cli.help import Command
 from config.ids import Role
 from ipc.messages.admin import CordonRequest, StatusReply, StatusRequest
 
@@ -20,12 +21,13 @@ HOST: Final = "host"
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   tandem drain                                  # the whole host
   tandem drain --until 0 --deadline 600
   tandem drain transceiver-1 --until 5
-  tandem drain --until 0 && systemctl stop tandem"""
+  tandem drain --until 0 && systemctl stop tandem""",
 )
 @click.argument("what", nargs=-1, metavar="[TRANSCEIVER]...", shell_complete=complete_worker)
 @appliance_options

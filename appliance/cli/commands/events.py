@@ -10,6 +10,7 @@ import click
 from appliance.cli.client import Line, appliance_options, ask
 from appliance.cli.completion import complete_session, complete_worker
 from appliance.cli.failure import Failed
+from appliance.cli.help import Command
 from ipc.messages.events import Events, OpsEvent, WatchEvents
 
 WAIT: Final = 20.0
@@ -19,12 +20,13 @@ AGAIN: Final = 1.0
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   tandem events
   tandem events --follow
   tandem events -f --session rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2
-  tandem events -f --json | jq -r 'select(.what == "closed") | .detail'"""
+  tandem events -f --json | jq -r 'select(.what == "closed") | .detail'""",
 )
 @appliance_options
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")

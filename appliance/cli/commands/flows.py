@@ -6,15 +6,17 @@ import click
 
 from appliance.cli.client import Line, appliance_options, ask, json_option
 from appliance.cli.completion import complete_worker
+from appliance.cli.help import Command
 from ipc.messages.flows import FlowList, FlowsRequest
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   tandem flows
   tandem flows --worker relay-0 --limit 20
-  tandem flows --json | jq '.rows | group_by(.worker) | map({(.[0].worker): length}) | add'"""
+  tandem flows --json | jq -r '.rows[].worker' | sort | uniq -c""",
 )
 @appliance_options
 @click.option(

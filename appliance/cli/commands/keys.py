@@ -9,8 +9,9 @@ import click
 
 from appliance.cli.client import Line, appliance_options, ask, client_key_file, json_option
 from appliance.cli.failure import Failed
+from appliance.cli.help import Group
 from appliance.cli.settings import find_file, read_config
-from appliance.supervisor.directories import prepare_state, state_directory
+from appliance.supervisor.directories import find_state, prepare_state
 from appliance.supervisor.own_keys import write_private
 from appliance.supervisor.problems import EXIT_CONFIG, CannotStart
 from appliance.supervisor.remote import server_keys
@@ -23,12 +24,13 @@ WITHIN: Final = 600.0
 
 
 @click.group(
+    cls=Group,
     epilog="""\b
 Examples:
   tandem keys list
   tandem keys rotate
   tandem keys rotate --drop 0
-  tandem keys curve"""
+  tandem keys curve""",
 )
 def command() -> None:
     """Show the keys that seal routes into ufrags, make a new one, or a pair for --connect."""
@@ -97,10 +99,11 @@ def curve(config_file: Path | None, file: Path | None, server: bool) -> None:
 
     The secret key goes to FILE, or to ~/.config/tandem/admin.key; one that is there stays. The public key
     goes into admin.clients of each host that is to let you in. With --server: print the public key of this
-    host, made if need be, for --server-key elsewhere; that takes its state directory, so ask as its user.
+    host, made if need be, for --server-key elsewhere; that takes its state directory, so ask as its user or
+    as root.
     """
     if server:
-        state = state_directory(read_config(find_file(config_file)).supervisor)
+        state = find_state(read_config(find_file(config_file)).supervisor)
         try:
             prepare_state(state)
             click.echo(server_keys(state).public)

@@ -19,6 +19,7 @@ import click
 from appliance.cli.client import Line, appliance_options, ask
 from appliance.cli.completion import complete_session, complete_worker
 from appliance.cli.failure import Failed
+from appliance.cli.help import Command
 from appliance.cli.loglines import LEVELS, LogLine, Wanted, parse_entry, parse_text, show
 from appliance.supervisor.problems import EXIT_UNAVAILABLE
 from ipc.messages.admin import StatusReply, StatusRequest
@@ -32,12 +33,13 @@ _BACK: Final = 16 << 20
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   tandem logs
   tandem logs -f --level warning
   tandem logs -n 200 --session rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2
-  tandem logs --worker transceiver-0 --json | jq -r .event"""
+  tandem logs --worker transceiver-0 --json | jq -r .event""",
 )
 @appliance_options
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")

@@ -9,6 +9,7 @@ import click
 
 from appliance.cli.client import Line, appliance_options, ask, json_option
 from appliance.cli.failure import Failed
+from appliance.cli.help import Command
 from appliance.supervisor.problems import EXIT_CONFIG
 from config.change import Effect
 from ipc.messages.admin import ReloadReply, ReloadRequest
@@ -19,11 +20,12 @@ EXIT_GIVEN_UP: Final = 1
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   tandem reload
   tandem reload --roll
-  tandem config check && tandem reload"""
+  tandem config check && tandem reload""",
 )
 @appliance_options
 @click.option("--roll", is_flag=True, help="Replace all workers even if nothing asks for it.")

@@ -55,13 +55,15 @@ def _greet(page: str, *, config: Config, given: Path | None) -> None:
     tandem = "tandem" if shutil.which("tandem") else shlex.quote(sys.argv[0])
     calls = f"{page}v1/realtime/calls"
     option = f" -c {shlex.quote(str(given))}" if given else ""
+    listen = config.ops.listen
+    ops = f"\n    ops      {supervisor.page_url(listen)}" if listen else ""
     patience = config.supervisor.drain_timeout
     # Whoever reads our standard output may be gone; that must not end the appliance.
     with suppress(OSError):
         click.echo(f"""
   Tandem is ready.
 
-    page     {page}
+    page     {page}{ops}
     calls    {calls}
     try      {tandem} call {calls}
     watch    {tandem} status{option}

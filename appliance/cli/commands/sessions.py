@@ -9,6 +9,7 @@ import click
 from appliance.cli.client import Line, Reply, appliance_options, ask, expect, json_option, say
 from appliance.cli.completion import complete_session
 from appliance.cli.failure import Failed
+from appliance.cli.help import Group
 from config.ids import SessionId
 from ipc.messages.admin import SessionsRequest
 from ipc.messages.details import FindSession, SessionDetail
@@ -26,13 +27,14 @@ _id_argument = click.argument("session", metavar="ID", shell_complete=complete_s
 
 
 @click.group(
+    cls=Group,
     invoke_without_command=True,
     epilog="""\b
 Examples:
   tandem sessions
   tandem sessions --json | jq '.rows[] | select(.lost > 0)'
-  tandem sessions show rtc_0_0fzLrmXbQJmVZ3vTn1aWkP
-  tandem sessions close rtc_0_0fzLrmXbQJmVZ3vTn1aWkP --reason "caller is abusive\"""",
+  tandem sessions show rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2
+  tandem sessions close rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2 --reason "abusive\"""",
 )
 @appliance_options
 @_limit_option
@@ -71,8 +73,8 @@ def list_(line: Line, limit: int, as_json: bool) -> None:
     short_help="Show all that is known of one.",
     epilog="""\b
 Examples:
-  tandem sessions show rtc_0_0fzLrmXbQJmVZ3vTn1aWkP
-  tandem sessions show rtc_0_0fzLrmXbQJmVZ3vTn1aWkP --json | jq .paths""",
+  tandem sessions show rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2
+  tandem sessions show rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2 --json | jq .paths""",
 )
 @appliance_options
 @_id_argument
@@ -98,8 +100,8 @@ def show(line: Line, session: str, as_json: bool) -> None:
     short_help="End one.",
     epilog="""\b
 Examples:
-  tandem sessions close rtc_0_0fzLrmXbQJmVZ3vTn1aWkP
-  tandem sessions close rtc_0_0fzLrmXbQJmVZ3vTn1aWkP --reason "caller is abusive\"""",
+  tandem sessions close rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2
+  tandem sessions close rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2 --reason "abusive\"""",
 )
 @appliance_options
 @_id_argument

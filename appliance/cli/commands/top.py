@@ -15,6 +15,7 @@ import click
 
 from appliance.cli.client import Line, appliance_options, ask
 from appliance.cli.failure import Failed
+from appliance.cli.help import Command
 from ipc.messages.admin import SessionsRequest, StatusReply, StatusRequest
 from ipc.messages.sessions import SessionList
 
@@ -35,12 +36,13 @@ _FONT: Final = re.compile(r"@font-face\s*\{[^}]*\}\s*")
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   tandem top
   tandem top --once
   tandem top --json | jq .totals.packets_in
-  tandem top --seconds 60 --svg top.svg"""
+  tandem top --seconds 60 --svg top.svg""",
 )
 @appliance_options
 @click.option("--once", is_flag=True, help="Print one picture; that takes a second.")

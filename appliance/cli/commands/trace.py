@@ -8,6 +8,7 @@ import click
 
 from appliance.cli.client import Line, appliance_options, ask, json_option
 from appliance.cli.completion import complete_session
+from appliance.cli.help import Command
 from appliance.supervisor.core.tracing import read_subject
 from ipc.messages.trace import TraceReply, TraceRequest, Verdict
 
@@ -17,12 +18,13 @@ WITHIN: Final = 15.0
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   tandem trace 0fzLrmXbQJmVZ3vTn1aWkP2
   tandem trace 203.0.113.9:51820
   tandem trace "[2001:db8::9]:51820"
-  tandem trace rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2 --json | jq -r .verdict"""
+  tandem trace rtc_0_0fzLrmXbQJmVZ3vTn1aWkP2 --json | jq -r .verdict""",
 )
 @appliance_options
 @click.argument("what", metavar="UFRAG|SESSION|ADDRESS:PORT", shell_complete=complete_session)

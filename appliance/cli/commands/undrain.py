@@ -6,14 +6,16 @@ import click
 
 from appliance.cli.client import Line, appliance_options, ask, json_option
 from appliance.cli.completion import complete_worker
+from appliance.cli.help import Command
 from ipc.messages.admin import CordonRequest, StatusReply
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   tandem undrain
-  tandem undrain transceiver-1"""
+  tandem undrain transceiver-1""",
 )
 @click.argument("what", nargs=-1, metavar="[TRANSCEIVER]...", shell_complete=complete_worker)
 @appliance_options

@@ -13,6 +13,7 @@ import click
 
 from appliance.cli.client import admin_socket, ask, runtime_option
 from appliance.cli.failure import Failed
+from appliance.cli.help import Command
 from appliance.cli.settings import config_option, find_file, read_config
 from ipc.messages.admin import (
     ReloadReply,
@@ -35,10 +36,11 @@ _SERVES: Final = ("ready", "degraded", "cordoned")
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   apt install ./tandem_NEWER.deb && tandem upgrade
-  tandem upgrade --json"""
+  tandem upgrade --json""",
 )
 @config_option
 @runtime_option

@@ -5,14 +5,16 @@ from __future__ import annotations
 import click
 
 from appliance.cli.client import Line, appliance_options, ask, json_option
+from appliance.cli.help import Command
 from ipc.messages.admin import StatusReply, StatusRequest
 
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Examples:
   tandem workers
-  tandem workers --json | jq '.workers[] | select(.restarts > 0) | {name, last_exit}'"""
+  tandem workers --json | jq '.workers[] | select(.restarts > 0)'""",
 )
 @appliance_options
 @json_option

@@ -47,6 +47,18 @@ def test_every_verb_explains_itself_with_examples(verb: str, flag: str) -> None:
     assert f"tandem {verb}" in result.output.partition("Examples:")[2]
 
 
+@pytest.mark.parametrize("verb", [*([v] for v in VERBS if v != "call"), []])
+def test_help_fits_into_eighty_columns(verb: list[str]) -> None:
+    output = CliRunner().invoke(main, [*verb, "--help"], terminal_width=80).output
+    assert [line for line in output.splitlines() if len(line) > 80] == []
+
+
+def test_a_verb_that_is_nearly_one() -> None:
+    result = CliRunner().invoke(main, ["sesions"])
+    assert result.exit_code == 2
+    assert "Did you mean 'sessions'?" in result.output
+
+
 def test_version() -> None:
     result = CliRunner().invoke(main, ["--version"])
     assert result.output.startswith("tandem ")

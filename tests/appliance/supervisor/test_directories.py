@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from appliance.supervisor import directories
 from appliance.supervisor.directories import (
     SupervisorLock,
     find_admin_socket,
+    find_state,
     prepare_runtime,
     prepare_state,
     runtime_directory,
@@ -36,6 +38,27 @@ def test_then_systemd_then_the_user() -> None:
     assert state_directory(EMPTY, environ) == Path("/var/lib/x")
     assert state_directory(EMPTY, {"XDG_STATE_HOME": "/h/state"}) == Path("/h/state/tandem")
     assert state_directory(EMPTY, {}) == Path.home() / ".local/state/tandem"
+
+
+def test_an_operator_means_the_state_of_the_unit_if_its_appliance_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directories, "_SYSTEM_STATE", unit := tmp_path / "lib")
+    environ = {"XDG_STATE_HOME": str(tmp_path), "RUNTIME_DIRECTORY": str(tmp_path)}
+    own = tmp_path / "tandem"
+    assert find_state(EMPTY, environ) == own, "there is no unit"
+    unit.mkdir()
+    assert find_state(EMPTY, environ) == unit, "nothing runs, and only the unit has been here"
+    own.mkdir()
+    assert find_state(EMPTY, environ) == own, "nothing runs, and both have been here"
+    (tmp_path / "admin.sock").touch()
+    assert find_state(EMPTY, environ) == unit, "whoever owns the one owns the other"
+    if os.geteuid() == 0:
+        os.chown(unit, 12345, -1)
+        assert find_state(EMPTY, environ) == own, "another user's appliance runs"
+    section = SupervisorSection(state_directory="/s")
+    assert find_state(section, environ) == Path("/s")
+    assert find_state(EMPTY, environ | {"STATE_DIRECTORY": "/x"}) == Path("/x")
 
 
 def test_a_socket_that_may_not_be_looked_at_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,41 @@ async def test_whip() -> None:
     assert lines == [b"POST /whip/echo HTTP/1.1", b"DELETE /whip/rtc_0_x HTTP/1.1"]
 
 
+async def test_a_key_is_the_bearer_of_every_request() -> None:
+    heads: list[bytes] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            heads.append(await stream.receive_some(65536))
+            await stream.send_all(CREATED % b"rtc_0_x" if len(heads) == 1 else OK)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/whip/echo"
+        exchange = Exchange(url, key="sk-1")
+        await exchange.hang_up((await exchange.place("v=0\r\n")).resource)
+        nursery.cancel_scope.cancel()
+    assert [head.lower().count(b"authorization: bearer sk-1") for head in heads] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "key", "advice"),
+    [
+        (401, "/whip/echo", "", "TANDEM_API_KEY"),
+        (401, "/whip/echo", "sk-1", ""),
+        (405, "/", "", "/v1/realtime/calls meant?"),
+        (404, "/whip/echo", "", ""),
+    ],
+)
+async def test_what_to_type_instead(status: int, path: str, key: str, advice: str) -> None:
+    async with server(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status) as (url, _):
+        with pytest.raises(HttpFailed) as caught:
+            await Exchange(f"{url}{path}", key=key).place("v=0\r\n")
+    said = str(caught.value)
+    assert advice in said if advice else said == f"HTTP {status}"
+
+
 async def test_an_ice_restart() -> None:
     said = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\na=new\r\n"
     async with server(said) as (url, lines):
