@@ -16,7 +16,7 @@ run: .venv/.runtime ## start the appliance and print the page's URL; CONFIG=FILE
 	@exec $(BIN)/tandem run $(if $(CONFIG),-c "$(CONFIG)")
 
 demo-agent: .venv/.runtime .venv/.agent ## an appliance and a voice agent that needs no network: talk to it in the browser
-	@$(BIN)/python examples/voice_agent.py & agent=$$!; trap "kill $$agent" EXIT; \
+	@$(BIN)/python examples/voice_agent.py & agent=$$!; trap "kill $$agent" EXIT; trap : INT TERM; \
 	  $(BIN)/tandem run -c examples/agent.toml
 
 test: .venv/.test .venv/.peers lint audit ## everything a change must pass: style, types, rules, tests with real peers

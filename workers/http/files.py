@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from html import escape
 from importlib.resources.abc import Traversable
 from typing import Final
 
@@ -37,8 +38,12 @@ def page_routes(
     *,
     permissions: str,
     policy: Mapping[str, str] | None = None,
+    values: Mapping[str, str] | None = None,
 ) -> list[Route]:
-    """`/` and what it loads. Nothing comes from elsewhere; `policy` adds to what the page may."""
+    """`/` and what it loads. Nothing comes from elsewhere; `policy` adds to what the page may.
+
+    `values` stand for `{{name}}` in the index, where attributes are.
+    """
     headers = {
         # No build step gives the files names of their content, so the browser asks each time; the
         # answer is 304 and empty.
@@ -50,7 +55,11 @@ def page_routes(
         "cross-origin-opener-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",
     }
-    return [_route(name, (directory / name).read_bytes(), headers) for name in names]
+    contents = {name: (directory / name).read_bytes() for name in names}
+    for name, value in (values or {}).items():
+        slot = f"{{{{{name}}}}}".encode()
+        contents[INDEX] = contents[INDEX].replace(slot, escape(value).encode())
+    return [_route(name, content, headers) for name, content in contents.items()]
 
 
 def _route(name: str, content: bytes, common: Mapping[str, str]) -> Route:

@@ -55,7 +55,7 @@ def make_application(
             *whip.routes(switchboard, access, rules),
             *signal_socket.routes(switchboard, news, access, rules, cors_origins),
             *health.routes(switchboard.placement),
-            *page.routes(),
+            *page.routes(rules.default),
         ],
         middleware,
     )

@@ -9,11 +9,12 @@ from starlette.routing import Route
 from workers.http.files import page_routes
 
 
-def routes() -> list[Route]:
-    """`/` and what it loads."""
+def routes(backend: str) -> list[Route]:
+    """`/` and what it loads; calls of the page go to that back end, and its words are about it."""
     return page_routes(
         files("workers.signaling") / "page",
         ("index.html", "app.js", "style.css", "icon.svg"),
         permissions="microphone=(self), camera=(), geolocation=()",
         policy={"media-src": "'self' blob:"},
+        values={"backend": backend},
     )

@@ -12,12 +12,21 @@ const CONNECT_WITHIN = 12_000;
 const MEASURE_EVERY = 500;
 const HISTORY = 120;
 const AT_FIRST = 24;
+const LINES = 200;
+
+const root = document.documentElement;
+/** Where calls go. The echo's page speaks of an echo, and a Realtime server wants its own name for the channel. */
+const BACKEND = root.dataset.backend;
+const ECHO = ["echo", "echo-pcm"].includes(BACKEND);
+const CHANNEL = BACKEND === "realtime" ? "oai-events" : "chat";
 
 const WORDS = {
-  idle: ["Hear yourself", "Press the button and say something. It comes back through the relay, the transceiver and the echo back end."],
+  idle: ECHO
+    ? ["Hear yourself", "Press the button and say something. It comes back through the relay, the transceiver and the echo back end."]
+    : ["Talk", `Press the button and speak: “${BACKEND}” answers.`],
   asking: ["May we listen?", "Your browser is asking for the microphone."],
   connecting: ["Connecting", "Offer, answer, handshake: a moment."],
-  live: ["You are live", "Say something; you hear it back."],
+  live: ["You are live", ECHO ? "Say something; you hear it back." : "Say something. It answers; interrupt it whenever you like."],
   muted: ["Muted", "You are connected; nothing of you is heard."],
   shaky: ["Still there?", "The connection is silent. It may come back by itself."],
   again: ["Connecting again", "The connection broke; trying once more."],
@@ -25,7 +34,6 @@ const WORDS = {
 };
 
 const $ = (id) => document.getElementById(id);
-const root = document.documentElement;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Why a call failed, in words for the person in front of the page. */
@@ -93,6 +101,39 @@ function clearFigures() {
     showFigure(name, null, "–", "");
   }
   $("facts").textContent = "";
+}
+
+// --- what was said, if the back end writes it down ------------------------------------------------
+
+/** [who, text] of a message: our examples' {heard, answer}, a Realtime server's transcripts, else the text as it is. */
+function linesOf(data) {
+  let said;
+  try {
+    said = JSON.parse(data);
+  } catch {
+    said = null;
+  }
+  if (said === null || typeof said !== "object") return [["them", data]];
+  switch (said.type) {
+    case "conversation.item.input_audio_transcription.completed": return [["you", said.transcript]];
+    case "response.output_audio_transcript.done":
+    case "response.audio_transcript.done": return [["them", said.transcript]];
+    case "error": return [["error", said.error?.message]];
+    default: return [["you", said.heard], ["them", said.answer], ["interrupted", said.interrupted]];
+  }
+}
+
+function write(data) {
+  if (typeof data !== "string") return;
+  const list = $("transcript");
+  for (const [who, text] of linesOf(data)) {
+    if (typeof text !== "string" || !text.trim()) continue;
+    const last = [...list.children].findLast((line) => line.className === "them" && line.textContent === text);
+    if (who === "interrupted") last?.classList.add("cut");
+    else list.append(Object.assign(document.createElement("li"), { className: who, textContent: text }));
+  }
+  while (list.children.length > LINES) list.firstElementChild.remove();
+  list.scrollTop = list.scrollHeight;
 }
 
 // --- sound levels -------------------------------------------------------------------------------
@@ -213,6 +254,7 @@ class Call {
       $("speaker").srcObject = stream;
       this.levels.listen("echo", stream);
     };
+    peer.createDataChannel(CHANNEL).onmessage = ({ data }) => write(data);
     this.timer = setTimeout(() => this.fail(this.noPath()), CONNECT_WITHIN);
     peer.onconnectionstatechange = () => this.moved();
     try {
@@ -345,6 +387,7 @@ const muted = () => $("mute").getAttribute("aria-pressed") === "true";
 async function start() {
   show("asking");
   clearFigures();
+  $("transcript").replaceChildren();
   try {
     microphone = await openMicrophone();
   } catch (failure) {
@@ -388,6 +431,11 @@ function setMuted(on) {
   microphone?.getAudioTracks().forEach((track) => { track.enabled = !on; });
 }
 
+if (!ECHO) {
+  $("echo-name").textContent = "Answer";
+  $("advice").textContent = "With speakers it may hear itself and think that you interrupt; headphones are better.";
+}
+show("idle");
 $("start").addEventListener("click", () => void start());
 $("again").addEventListener("click", () => void start());
 $("hang-up").addEventListener("click", () => finish("ended"));
