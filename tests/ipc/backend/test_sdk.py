@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -50,13 +51,31 @@ def test_it_has_one_top_level_name_and_no_import_of_the_house(wheel: Path) -> No
                 assert "from ipc" not in source, name
 
 
-async def test_an_agent_runs_on_it_alone(
-    wheel: Path, tmp_path: Path, short_directory: Path
-) -> None:
-    environment, endpoint = tmp_path / "venv", f"ipc://{short_directory}/a.sock"
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of an environment that has the wheel and nothing of the house."""
+    environment = tmp_path_factory.mktemp("environment") / "venv"
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, environment], check=True)
     python = environment / "bin" / "python"
     subprocess.run([UV, "pip", "install", "--quiet", "--python", python, wheel], check=True)
+    return python
+
+
+def test_what_its_page_shows_runs_as_it_stands(python: Path, tmp_path: Path) -> None:
+    page = (TREE / "docs" / "backend.md").read_text()
+    files = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in files] == ["agent.py", "test_agent.py"]
+    for name, source in files:
+        (tmp_path / name).write_text(source)
+    (test,) = re.findall(r"^def (test_\w+)", files[1][1], re.MULTILINE)
+    program = f"import test_agent; test_agent.{test}()"
+    subprocess.run([python, "-c", program], cwd=tmp_path, check=True)
+
+
+async def test_an_agent_runs_on_it_alone(
+    python: Path, tmp_path: Path, short_directory: Path
+) -> None:
+    endpoint = f"ipc://{short_directory}/a.sock"
     with (
         subprocess.Popen([python, AGENT, endpoint], cwd=tmp_path, stdout=subprocess.PIPE) as agent,
         ZmqSocket(Pattern.DEALER) as socket,
