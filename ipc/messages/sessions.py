@@ -40,6 +40,8 @@ class Problem(StrEnum):
     NOTHING_IN_COMMON = "nothing_in_common"
     UNKNOWN_BACKEND = "unknown_backend"
     UNFIT_BACKEND = "unfit_backend"
+    BACKEND_AWAY = "backend_away"
+    """Nobody serves it at the moment."""
     FULL = "full"
     DRAINING = "draining"
     INTERNAL_ERROR = "internal_error"

@@ -40,7 +40,8 @@ async def test_without_a_back_end_the_offer_is_refused_with_the_reason(
     endpoint = f"ipc://{short_directory}/nobody.sock"
     async with running_appliance(tmp_path, configured(endpoint)) as appliance:
         reply = await offer(appliance)
-        assert reply.status_code == 501
+        assert reply.status_code == 503
+        assert reply.headers["retry-after"] == "1"
         assert "agent" in reply.json()["detail"]
 
 

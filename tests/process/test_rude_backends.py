@@ -79,5 +79,5 @@ async def test_another_version_has_no_sessions_and_is_told_why(
         with trio.fail_after(20):
             while not AT_LEAST["old"] <= (await seen(appliance, "rude")).mistakes.keys():
                 await trio.sleep(0.1)
-        assert (await offer(appliance)).status_code == 501
+        assert (await offer(appliance)).status_code == 503
         assert not (await seen(appliance, "rude")).live

@@ -50,7 +50,7 @@ async def there(appliance: Appliance) -> None:
     """Wait until a back end is: offers are taken from then on."""
     with trio.fail_after(30):
         while (reply := await offer(appliance)).status_code != 201:
-            assert reply.status_code == 501, reply.text
+            assert reply.json()["type"] == "urn:tandem:problem:backend-away", reply.text
             await trio.sleep(0.05)
     async with httpx.AsyncClient() as client:
         await client.post(f"{appliance.url}{reply.headers['location']}/hangup")

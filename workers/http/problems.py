@@ -54,6 +54,7 @@ class ProblemKind(Enum):
     # the appliance
     INTERNAL_ERROR = _Kind("internal-error", 500, "We have made a mistake")
     FULL = _Kind("full", 503, "All transceivers are full")
+    BACKEND_AWAY = _Kind("backend-away", 503, "Nobody serves that back end at the moment")
     DRAINING = _Kind("draining", 503, "This host takes no new sessions")
     BUSY = _Kind("busy", 503, "Too many connections")
     NOT_READY = _Kind("not-ready", 503, "No transceiver is ready")
@@ -81,6 +82,7 @@ OF_STATUS: Final = {
 
 _RETRY_AFTER: Final = {
     ProblemKind.FULL: RETRY_SOON,
+    ProblemKind.BACKEND_AWAY: RETRY_SOON,
     ProblemKind.QUOTA: RETRY_SOON,
     ProblemKind.BUSY: RETRY_SOON,
     ProblemKind.NOT_READY: RETRY_SOON,

@@ -16,6 +16,7 @@ _OF_REFUSAL: Final = {
     Problem.NOTHING_IN_COMMON: ProblemKind.NOTHING_IN_COMMON,
     Problem.UNKNOWN_BACKEND: ProblemKind.UNKNOWN_BACKEND,
     Problem.UNFIT_BACKEND: ProblemKind.UNFIT_BACKEND,
+    Problem.BACKEND_AWAY: ProblemKind.BACKEND_AWAY,
     Problem.FULL: ProblemKind.FULL,
     Problem.DRAINING: ProblemKind.DRAINING,
     Problem.INTERNAL_ERROR: ProblemKind.INTERNAL_ERROR,

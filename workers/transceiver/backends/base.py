@@ -15,6 +15,10 @@ from workers.transceiver.core.interface import (
 )
 
 
+class Away(Exception):
+    """Nobody is there to take a session at the moment; the text says of what."""
+
+
 class Unfit(Exception):
     """A back end cannot serve this session; the text says why, for whoever made the offer."""
 
@@ -26,7 +30,7 @@ class Backend(Protocol):
     """
 
     def begin(self, created: Created, now: Instant) -> None:
-        """That session will be served; before anything of it. Raises Unfit."""
+        """That session will be served; before anything of it. Raises Unfit or Away."""
         return
 
     def handle(self, event: FromSession, now: Instant) -> list[ForSession]:

@@ -10,7 +10,7 @@ import msgspec
 from config.ids import Instant, SessionId
 from ipc.messages.details import FindSession, SessionDetail
 from ipc.messages.sessions import CloseReason, Problem
-from workers.transceiver.backends.base import Backend, Unfit
+from workers.transceiver.backends.base import Away, Backend, Unfit
 from workers.transceiver.core.interface import (
     BackendCrashed,
     CloseSession,
@@ -135,10 +135,12 @@ class Exchange:
         session, backend = created.session, self._backends[created.backend]
         try:
             backend.begin(created, now)
-        except Unfit as error:
+        except (Unfit, Away) as error:
             close = ForSession(session, CloseSession(CloseReason.BACKEND_ENDED))
             outputs += self.sessions.handle(close, now)
-            return Refused(created.ticket, Problem.UNFIT_BACKEND, str(error))
+            away = isinstance(error, Away)
+            problem = Problem.BACKEND_AWAY if away else Problem.UNFIT_BACKEND
+            return Refused(created.ticket, problem, str(error))
         except Exception as error:  # session isolation
             outputs += self.sessions.handle(BackendCrashed(session, error), now)
             detail = "the back end could not take the session"

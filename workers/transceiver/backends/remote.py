@@ -37,7 +37,7 @@ from ipc.backend.messages import (
 from ipc.messages.sessions import CloseReason
 from ipc.messages.stats import EndpointStats
 from workers.transceiver.audio.library import LibraryMissing
-from workers.transceiver.backends.base import Backend, Unfit
+from workers.transceiver.backends.base import Away, Backend
 from workers.transceiver.backends.conversation import Conversation, Output, spoken, unfit
 from workers.transceiver.backends.ears import VoiceActivity
 from workers.transceiver.backends.pool import (
@@ -132,9 +132,9 @@ class Remote(Backend):
     # --- sessions -----------------------------------------------------------------------------------
 
     def begin(self, created: Created, now: Instant) -> None:
-        """Raises Unfit if nobody is there to take it."""
+        """Raises Away if nobody is there to take it."""
         if not self.is_there:
-            raise Unfit(f"no back end is there for {self.name!r} at the moment")
+            raise Away(f"no end point of {self.name!r} answers")
         self._talks[created.session] = _Talk(created)
 
     def handle(self, event: FromSession, now: Instant) -> list[ForSession]:

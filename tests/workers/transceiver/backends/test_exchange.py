@@ -6,7 +6,7 @@ from config.ids import Endpoint, SessionId
 from ipc.messages.sessions import CloseReason, Problem
 from tests.support.sessions import identity
 from tests.support.transceiver import Rig
-from workers.transceiver.backends.base import Backend, Unfit
+from workers.transceiver.backends.base import Away, Backend, Unfit
 from workers.transceiver.backends.echo import Echo
 from workers.transceiver.core.interface import (
     AudioParameters,
@@ -89,10 +89,13 @@ class Clock(Backend):
         self.began: dict[SessionId, AudioParameters | None] = {}
         self.due: dict[SessionId, float] = {}
         self.breaks_at = float("inf")
+        self.away = False
 
     def begin(self, created: Created, now: float) -> None:
         session, audio = created.session, created.audio
         self.began[session] = audio
+        if self.away:
+            raise Away("nobody answers")
         if audio is None or audio.codecs[0].name != "opus":
             raise Unfit("only Opus is spoken here")
         self.due[session] = now
@@ -151,6 +154,17 @@ def test_a_session_that_a_back_end_cannot_serve_is_refused_and_gone() -> None:
     assert rig.of(Crashed) == []
     assert len(rig.sessions) == 0
     assert len(clock.began) == 1
+
+
+def test_a_session_whose_back_end_is_away_may_be_tried_again() -> None:
+    clock = Clock()
+    rig = Rig(backends={"clock": clock})
+    clock.away = True
+    local = IceCredentials("ufrag", "p" * 24)
+    offer = build_offer(local, identity("tandem").fingerprint, origin=1)
+    (refused,) = [o for o in rig.do(Create(7, offer, "clock")) if isinstance(o, Refused)]
+    assert refused == Refused(7, Problem.BACKEND_AWAY, "nobody answers")
+    assert len(rig.sessions) == 0
 
 
 class Metronome(Clock):

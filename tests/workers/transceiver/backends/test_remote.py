@@ -37,7 +37,7 @@ from ipc.backend.messages import (
 )
 from ipc.messages.sessions import CloseReason
 from workers.transceiver.audio.voice import Voice
-from workers.transceiver.backends.base import Unfit
+from workers.transceiver.backends.base import Away
 from workers.transceiver.backends.remote import MAX_WAITING, MAX_WAITING_BYTES, Remote
 from workers.transceiver.core.interface import (
     CloseSession,
@@ -117,7 +117,7 @@ def closes(wanted: Sequence[ForSession]) -> list[CloseReason]:
 
 
 def test_without_anybody_there_no_session_begins() -> None:
-    with pytest.raises(Unfit, match="agent"):
+    with pytest.raises(Away, match="agent"):
         Rig().begin()
 
 
