@@ -139,7 +139,18 @@ def main(
         raise click.UsageError("--no-audio goes with --data, and not with --wav")
     over = Transport.TCP if tcp else Transport.UDP
     plan = Plan(
-        url, count, seconds, rate, timeout, wav, not no_audio, data, restart, move, over, key
+        url,
+        count,
+        seconds,
+        rate,
+        timeout,
+        wav,
+        not no_audio,
+        data,
+        restart,
+        move,
+        transport=over,
+        key=key,
     )
     phone = trio.run(_run, plan)
     fields = phone.report.fields() | _about_us(phone)
