@@ -133,13 +133,17 @@ EFFECTS: Final[dict[str, Effect]] = {
     **dict.fromkeys(_RESTART, Effect.RESTART),
 }
 """Of every key that there is."""
+_KINDS: Final = ("relay.workers", "transceiver.workers")
+"""Another number is nothing; but from none, or to none, it is another kind of host, with other sockets."""
 
 
 def changes(old: Config, new: Config) -> tuple[Change, ...]:
     """The keys that differ, in the order of the model."""
     before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
     return tuple(
-        Change(key, EFFECTS[key], json.dumps(was), json.dumps(_at(after, key)))
+        Change(
+            key, _effect(key, was, _at(after, key)), json.dumps(was), json.dumps(_at(after, key))
+        )
         for key, was in _leaves(before)
         if was != _at(after, key)
     )
@@ -153,11 +157,17 @@ def rolled(differ: Iterable[Change]) -> frozenset[Role]:
 def merge(old: Config, new: Config, effects: Collection[Effect]) -> Config:
     """`old`, with those values of `new` whose change has one of these effects."""
     merged, after = old.model_dump(mode="json"), new.model_dump(mode="json")
-    for key, effect in EFFECTS.items():
-        if effect in effects:
+    for key in EFFECTS:
+        if _effect(key, _at(merged, key), _at(after, key)) in effects:
             section, name = key.split(".")
             merged[section][name] = _at(after, key)
     return Config.model_validate(merged)
+
+
+def _effect(key: str, was: object, becomes: object) -> Effect:
+    if key in _KINDS and 0 in (was, becomes) and was != becomes:
+        return Effect.RESTART
+    return EFFECTS[key]
 
 
 def keys() -> tuple[str, ...]:

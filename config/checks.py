@@ -12,7 +12,8 @@ from typing import Final
 
 from config.doors import tcp_doors
 from config.findings import Finding
-from config.listeners import advertised, is_wildcard, public
+from config.hosts import find_host_contradictions
+from config.listeners import advertised, is_this_host, is_wildcard, public
 from config.model import Config
 from config.problems import KeyPath, show_value
 from config.redis_url import parse_redis_url
@@ -25,8 +26,6 @@ _WEBSOCKET: Final = re.compile(
 )
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MAX_SOCKET_PATH: Final = 107
-LARGEST_FRAME: Final = 9000
-"""Bytes of a link datagram between hosts: what some networks carry in one piece."""
 BUILT_IN: Final = ("echo", "echo-pcm")
 """Back ends that need no service."""
 REALTIME: Final = "realtime"
@@ -59,70 +58,6 @@ def _relay_limits(config: Config) -> Iterator[Finding]:
             f"must not exceed relay.max_flows ({relay.max_flows}), got {relay.max_pending}",
             (("relay", "max_flows"),),
         )
-
-
-def _clusters(config: Config) -> Iterator[Finding]:
-    cluster, link = config.cluster, config.link
-    elsewhere = False
-    for number, relays in cluster.others.items():
-        path: KeyPath = ("cluster", "others", str(number))
-        if number == cluster.id:
-            yield Finding(path, f"{number} is this host's own cluster", (("cluster", "id"),))
-        for index, relay in enumerate(relays):
-            here = (*path, index)
-            if not relay.port:
-                yield Finding(here, "port 0 is not in 1-65535")
-            if is_wildcard(relay.host) or ip_address(relay.host).is_multicast:
-                yield Finding(here, f"{relay.host} is no address of a relay")
-            elif relay in relays[:index]:
-                yield Finding(here, f"{relay} is there twice")
-            elif not ip_address(relay.host).is_loopback:
-                elsewhere = True
-    if elsewhere and _is_this_host(link.address):
-        yield Finding(
-            ("link", "address"),
-            f"{link.address} cannot be reached by the relays of cluster.others",
-            (("cluster", "others"),),
-        )
-    if elsewhere and link.mtu > LARGEST_FRAME:
-        yield Finding(
-            ("link", "mtu"),
-            f"must not exceed {LARGEST_FRAME} with cluster.others on other hosts (1372 inside WireGuard), "
-            f"got {link.mtu}",
-            (("cluster", "others"),),
-        )
-
-
-def _ingress(config: Config) -> Iterator[Finding]:
-    cluster = config.cluster
-    path: KeyPath = ("cluster", "ingress")
-    also: tuple[KeyPath, ...] = (("cluster", "global_relays"),)
-    if (ingress := cluster.ingress) is not None:
-        if not ingress.port:
-            yield Finding(path, "port 0 is not in 1-65535")
-        if is_wildcard(ingress.host):
-            yield Finding(path, f"{ingress.host} is a wildcard; name the exact address")
-        if not cluster.global_relays:
-            yield Finding(path, "needs cluster.global_relays: who may send clients there", also)
-        for listen in config.relay.listen:
-            same = listen.host == ingress.host or is_wildcard(listen.host)
-            if same and listen.port == ingress.port and listen.is_ipv6 == ingress.is_ipv6:
-                what = f"{ingress} is already taken by relay.listen"
-                yield Finding(path, what, (("relay", "listen"),))
-        if config.link.mtu > LARGEST_FRAME and not ip_address(ingress.host).is_loopback:
-            yield Finding(
-                ("link", "mtu"),
-                f"must not exceed {LARGEST_FRAME} with cluster.ingress (1372 inside WireGuard), "
-                f"got {config.link.mtu}",
-                (path,),
-            )
-    for index, host in enumerate(cluster.global_relays):
-        try:
-            if str(ip_address(host)) != host:
-                yield Finding(("cluster", "global_relays", index), f"write it {ip_address(host)}")
-        except ValueError:
-            what = f"{show_value(host)} is not an IP address"
-            yield Finding(("cluster", "global_relays", index), what)
 
 
 def _link_address(config: Config) -> Iterator[Finding]:
@@ -270,7 +205,7 @@ def _url_problem(url: str, *, insecure: bool) -> str:
     match = _WEBSOCKET.fullmatch(url)
     if match is None or not 0 < int(match["port"] or 443) < 65_536:
         return f"{show_value(url)} is not wss://HOST[:PORT]/PATH"
-    if match["scheme"] == "ws" and not insecure and not _is_this_host(match["host"]):
+    if match["scheme"] == "ws" and not insecure and not is_this_host(match["host"]):
         return f"{url} leaves this host unencrypted; that needs wss:// or backends.insecure = true"
     return ""
 
@@ -285,73 +220,15 @@ def _endpoint_problem(endpoint: str, *, insecure: bool) -> str:
     match = _TCP.fullmatch(rest) if scheme == "tcp" else None
     if match is None or not 0 < int(match["port"]) < 65_536:
         return f"{show_value(endpoint)} is neither ipc:///PATH nor tcp://HOST:PORT"
-    if not insecure and not _is_this_host(match["host"]):
+    if not insecure and not is_this_host(match["host"]):
         return f"{endpoint} leaves this host unencrypted; that needs backends.insecure = true"
     return ""
-
-
-def _is_this_host(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _anonymous(config: Config) -> Iterator[Finding]:
     if config.signaling.anonymous and config.signaling.api_keys:
         what = "there are API keys, so nobody calls without one: take one of the two out"
         yield Finding(("signaling", "anonymous"), what, (("signaling", "api_keys"),))
-
-
-def _fleet(config: Config) -> Iterator[Finding]:
-    fleet = config.fleet
-    for name, endpoints in (("listen", fleet.listen), ("peers", fleet.peers)):
-        for index, endpoint in enumerate(endpoints):
-            path: KeyPath = ("fleet", name, index)
-            address = ip_address(endpoint.host)
-            if not endpoint.port:
-                yield Finding(path, "port 0 is not in 1-65535")
-            if address.is_unspecified or address.is_multicast:
-                yield Finding(path, f"{endpoint.host} is not the exact address of a host")
-            elif endpoint in endpoints[:index]:
-                yield Finding(path, f"{endpoint} is there twice")
-    if fleet.peers and not fleet.listen:
-        yield Finding(
-            ("fleet", "listen"),
-            "must say where the peers announce themselves",
-            (("fleet", "peers"),),
-        )
-    for index, peer in enumerate(fleet.peers):
-        if fleet.listen and all(peer.is_ipv6 != own.is_ipv6 for own in fleet.listen):
-            yield Finding(
-                ("fleet", "peers", index),
-                f"{peer} cannot be reached from any address of fleet.listen",
-                (("fleet", "listen"),),
-            )
-    if fleet.everywhere and not config.redis.url:
-        yield Finding(("fleet", "everywhere"), "needs redis.url", (("redis", "url"),))
-
-
-def _what_a_fleet_needs(config: Config) -> Iterator[Finding]:
-    if not config.in_fleet:
-        return
-    also: tuple[KeyPath, ...] = (("fleet", "listen"), ("redis", "url"))
-    if not config.ufrag.keys:
-        yield Finding(
-            ("ufrag", "keys"), "must name keys that all hosts of the fleet have in common", also
-        )
-    try:
-        link = ip_address(config.link.address)
-    except ValueError:
-        return  # that has been said
-    if str(link) in ("127.0.0.1", "::1"):
-        yield Finding(("link", "address"), f"{link} cannot be reached from the other hosts", also)
-    elif not link.is_loopback and config.link.mtu > LARGEST_FRAME:
-        yield Finding(
-            ("link", "mtu"),
-            f"must fit between hosts: {LARGEST_FRAME} at most, 1372 inside WireGuard",
-            (("link", "address"), *also),
-        )
 
 
 def _redis(config: Config) -> Iterator[Finding]:
@@ -374,8 +251,7 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     tcp_doors,
     _relay_advertise,
     _relay_limits,
-    _clusters,
-    _ingress,
+    find_host_contradictions,
     _link_address,
     _cors_origins,
     _api_keys,
@@ -384,8 +260,6 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _ufrag_keys,
     _backends,
     _realtime,
-    _fleet,
-    _what_a_fleet_needs,
     _redis,
     _directories,
 )

@@ -30,13 +30,13 @@ def tcp_doors(config: Config) -> Iterator[Finding]:
         yield from public(("relay", "listen_tcp"), relay.listen_tcp)
     if admin.listen:
         yield from _admin(admin.listen, admin.clients)
+    http = config.signaling.listen if config.has_transceivers else ()
+    ice = relay.tcp_listen if config.has_relays else ()
     doors = (
-        _Door(("signaling", "listen"), "HTTP", config.signaling.listen),
+        _Door(("signaling", "listen"), "HTTP", http),
         _Door(("ops", "listen"), "the ops page", config.ops.listen),
         _Door(("admin", "listen"), "operators elsewhere", admin.listen),
-        _Door(
-            ("relay", "listen_tcp" if relay.listen_tcp else "listen"), "ICE-TCP", relay.tcp_listen
-        ),
+        _Door(("relay", "listen_tcp" if relay.listen_tcp else "listen"), "ICE-TCP", ice),
     )
     for one, other in combinations(doors, 2):
         yield from _both(one, other)

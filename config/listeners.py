@@ -16,6 +16,14 @@ def is_wildcard(host: str) -> bool:
     return ip_address(host).is_unspecified
 
 
+def is_this_host(host: str) -> bool:
+    """What is said there never leaves this host."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def listeners(path: KeyPath, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
     """What is wrong with addresses to listen on."""
     if not endpoints:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from config.ids import ClusterId, Endpoint
+from config.problems import show_value
 
 
 def _endpoint(value: object) -> Endpoint:
@@ -65,6 +66,20 @@ _Whole = Annotated[int, Strict()]
 _Number = Annotated[float, Strict()]
 _Text = Annotated[str, Strict()]
 _Switch = Annotated[bool, Strict()]
+
+
+_MOST_WORKERS: Final = 256
+
+
+def _workers(value: object) -> object:
+    if value == "auto" or (type(value) is int and 0 <= value <= _MOST_WORKERS):
+        return value
+    raise ValueError(
+        f'must be "auto" or a whole number, 0 to {_MOST_WORKERS}, got {show_value(value)}'
+    )
+
+
+WorkerCount = Annotated[Literal["auto"] | int, BeforeValidator(_workers)]
 
 
 _CURVE_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # 32 bytes in Z85
@@ -165,8 +180,8 @@ class RelaySection(_Section):
     """Addresses and ports of ICE-TCP. Empty: those of `listen`."""
     advertise_tcp: tuple[EndpointField, ...] = ()
     """The same in answers. Empty: as `advertise` without `listen_tcp`, else where it listens."""
-    workers: Annotated[_Whole, Field(ge=0, le=256)] = 0
-    """Relay workers; 0 is one per CPU, each pinned to its own."""
+    workers: WorkerCount = "auto"
+    """Relay workers; `auto` is one per CPU, each pinned to its own."""
     receive_buffer: Annotated[_Whole, Field(ge=65536, le=268_435_456)] = 4_194_304
     """Bytes of kernel receive buffer per socket: what arrives while a worker is replaced."""
     datapath: DatapathChoice = DatapathChoice.AUTO
@@ -203,8 +218,8 @@ class LinkSection(_Section):
 class TransceiverSection(_Section):
     """Where sessions live."""
 
-    workers: Annotated[_Whole, Field(ge=0, le=256)] = 0
-    """Transceiver workers; 0 is one per CPU."""
+    workers: WorkerCount = "auto"
+    """Transceiver workers; `auto` is one per CPU."""
     first_id: Annotated[_Whole, Field(ge=0, le=65_279)] = 0
     """Number of the first one. Hosts of a cluster without Redis need numbers that do not overlap."""
     max_sessions: Annotated[_Whole, Field(ge=1, le=100_000)] = 1_000
@@ -408,3 +423,18 @@ class Config(_Section):
     def in_fleet(self) -> bool:
         """There are, or may be, other hosts."""
         return bool(self.redis.url or self.fleet.listen)
+
+    @property
+    def forwards_for_others(self) -> bool:
+        """Relays of this host carry sessions that are on other hosts."""
+        return self.in_fleet or bool(self.cluster.others)
+
+    @property
+    def has_relays(self) -> bool:
+        """Clients' media come in at this host."""
+        return self.relay.workers != 0
+
+    @property
+    def has_transceivers(self) -> bool:
+        """Sessions live on this host, so there is signaling, too."""
+        return self.transceiver.workers != 0

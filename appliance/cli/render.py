@@ -70,11 +70,14 @@ def status_view(status: StatusReply) -> RenderableType:
     state = f"[{style}]{escape(status.state)}[/] for {duration(status.uptime)}"
     head = Table.grid(padding=(0, 2))
     head.add_row("tandem", f"{escape(status.version)}, {state}, process {status.pid}")
-    head.add_row("page", escape(status.page))
+    if status.page:
+        head.add_row("page", escape(status.page))
     if status.ops:
         head.add_row("ops page", escape(status.ops))
-    head.add_row("relay", endpoints_of(status.listen))
-    head.add_row("in answers", endpoints_of(status.advertise))
+    if status.listen:
+        head.add_row("relay", endpoints_of(status.listen))
+    if status.advertise:
+        head.add_row("in answers", endpoints_of(status.advertise))
     if status.advertise_tcp:
         head.add_row("and after it", endpoints_of(status.advertise_tcp, "tcp"))
     if drained := _drained(status):

@@ -18,9 +18,10 @@ def check(host: Host) -> Iterator[Finding]:
     """Queues against workers, and workers against CPUs."""
     cpus = usable_cpus()
     relays = [s for s in desired_workers(host.config, HostFacts(cpus)) if s.role is Role.RELAY]
-    yield from _queues(host, len(relays))
-    yield _cpus(len(relays), len(cpus))
-    yield from _pinned(host)
+    if relays:
+        yield from _queues(host, len(relays))
+        yield _cpus(len(relays), len(cpus))
+        yield from _pinned(host)
     yield from _quota(host)
 
 
@@ -68,7 +69,7 @@ def _receive_packet_steering(card: Path) -> bool:
 def _cpus(relays: int, cpus: int) -> Finding:
     if relays > cpus:
         what = f"{relays} relays share {cpus} CPUs"
-        return warn("cpu.relays", what, "relay.workers = 0 is one for each CPU")
+        return warn("cpu.relays", what, 'relay.workers = "auto" is one for each CPU')
     return ok("cpu.relays", f"{relays} relays, {cpus} CPUs")
 
 

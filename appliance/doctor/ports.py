@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import os
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from appliance.doctor.finding import Finding, fail, ok, warn
 from appliance.doctor.host import Host
 from appliance.supervisor.addresses import expand, own_addresses
+from appliance.supervisor.binding import UNPRIVILEGED, may_bind
 from config.ids import Endpoint
 from ipc.messages.admin import StatusReply
 
@@ -25,13 +27,18 @@ WITHIN: Final = 2.0
 
 def check(host: Host) -> Iterator[Finding]:
     """All of it; what is bound if an appliance runs, else what could be."""
-    if host.status is not None:
-        yield _bound(host, host.status)
-        yield _page(host.status)
-        yield _advertised(host.status)
-    else:
+    config = host.config
+    if host.status is None:
+        yield from _privileged(host)
         yield from _free(host)
-    yield _firewall(host)
+    else:
+        if config.has_relays:
+            yield _bound(host, host.status)
+        if config.has_transceivers:
+            yield _page(host.status)
+            yield _advertised(host.status)
+    if config.has_relays:
+        yield _firewall(host)
 
 
 def _bound(host: Host, status: StatusReply) -> Finding:
@@ -79,10 +86,32 @@ def _advertised(status: StatusReply) -> Finding:
     )
 
 
+def _privileged(host: Host) -> Iterator[Finding]:
+    """Ports that the service's user may not have; who looks may be root."""
+    config = host.config
+    endpoints = [*config.ops.listen, *config.admin.listen]
+    if config.has_relays:
+        endpoints += [*config.relay.listen, *config.relay.tcp_listen]
+        endpoints += [config.cluster.ingress] if config.cluster.ingress else []
+    if config.has_transceivers:
+        endpoints += config.signaling.listen
+    start = host.number(UNPRIVILEGED)
+    low = sorted({e.port for e in endpoints if 0 < e.port < (1024 if start is None else start)})
+    if low:
+        what = f"{', '.join(map(str, low))}: below {UNPRIVILEGED}, which is {start}"
+        judge = warn if os.geteuid() == 0 else fail
+        yield judge("ports.privileged", what, may_bind(low[0]))
+
+
 def _free(host: Host) -> Iterator[Finding]:
-    points = [point.endpoint for point in expand(host.config.relay.listen, own_addresses())]
-    yield from _try("ports.udp", points, socket.SOCK_DGRAM)
-    yield from _try("ports.http", host.config.signaling.listen, socket.SOCK_STREAM)
+    relay = host.config.relay
+    if host.config.has_relays:
+        points = [point.endpoint for point in expand(relay.listen, own_addresses())]
+        yield from _try("ports.udp", points, socket.SOCK_DGRAM)
+        points = [point.endpoint for point in expand(relay.tcp_listen, own_addresses())]
+        yield from _try("ports.tcp", points, socket.SOCK_STREAM)
+    if host.config.has_transceivers:
+        yield from _try("ports.http", host.config.signaling.listen, socket.SOCK_STREAM)
 
 
 def _try(
@@ -100,19 +129,17 @@ def _try(
                 probe.bind(tuple(endpoint))
                 free.append(str(endpoint))
             except OSError as error:
-                yield fail(check, f"{endpoint}: {error.strerror}", _why_not(error))
+                yield fail(check, f"{endpoint}: {error.strerror}", _why_not(endpoint, error))
     if free:
         yield ok(check, f"free: {', '.join(free)}")
 
 
-def _why_not(error: OSError) -> str:
+def _why_not(endpoint: Endpoint, error: OSError) -> str:
     match error.errno:
         case errno.EADDRINUSE:
             return "ss -lunpt says who has it"
         case errno.EACCES:
-            return (
-                "ports below 1024 need CAP_NET_BIND_SERVICE, or net.ipv4.ip_unprivileged_port_start"
-            )
+            return may_bind(endpoint.port)
         case errno.EADDRNOTAVAIL:
             return "this host does not have that address: ip address"
         case _:

@@ -18,6 +18,8 @@ TCP_BUFFER: Final = 65_536
 """Bytes that the kernel holds for a client of ICE-TCP in each direction, at most."""
 TCP_UNSENT: Final = 16_384
 """Bytes of them that may wait to be sent: two seconds of a voice, and later ones are of no use."""
+UNPRIVILEGED: Final = "net.ipv4.ip_unprivileged_port_start"
+"""The sysctl that says from which port on everybody may bind, in IPv6, too."""
 _SO_RCVBUFFORCE: Final = 33
 _IP_FREEBIND: Final = 15
 _IPV6_FREEBIND: Final = 78
@@ -124,6 +126,14 @@ def set_receive_buffer(udp: socket.socket, size: int) -> int:
     except PermissionError:
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
     return receive_buffer(udp)
+
+
+def may_bind(port: int) -> str:
+    """What an operator types so that we may have a port that is privileged."""
+    setting = f"{UNPRIVILEGED}={port}"
+    return (
+        f"sysctl -w {setting}, and to keep it: echo {setting} > /etc/sysctl.d/61-tandem-ports.conf"
+    )
 
 
 def receive_buffer(udp: socket.socket) -> int:

@@ -148,7 +148,9 @@ class Outfitter:
         return advertised(config.relay.advertise, self.sockets.listening())
 
     def advertise_tcp(self, config: Config) -> tuple[Endpoint, ...]:
-        """The same of ICE-TCP, if it is served."""
+        """The same of ICE-TCP, if it is served; without relays here nobody but the operator knows."""
+        if not config.has_relays:
+            return config.relay.tcp_advertise if config.relay.tcp else ()
         listening = [bound.endpoint for bound in self.sockets.tcp]
         return advertised(config.relay.tcp_advertise, listening) if listening else ()
 

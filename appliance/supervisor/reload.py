@@ -127,8 +127,8 @@ class Reloader:
         self._outfitter.keyring.add(keys)
         host = HostFacts(usable_cpus())
         workers = desired_workers(config, host)
-        if Role.RELAY in roll:
-            relays = [spec for spec in workers if spec.role is Role.RELAY]
+        relays = [spec for spec in workers if spec.role is Role.RELAY]
+        if relays and Role.RELAY in roll:
             tried = await self._shell.rehearse(config, one_more_relay(relays, host))
             if tried.problem:
                 return msgspec.structs.replace(reply, given_up=tried.problem)

@@ -26,6 +26,7 @@ from appliance.supervisor.binding import (
     bind_link,
     bind_tcp,
     bound,
+    may_bind,
     new_socket,
     receive_buffer,
     set_receive_buffer,
@@ -201,20 +202,21 @@ def open_sockets(
     failed: list[Failure] = []
     if back.public:
         failed += _restore_public(sockets, config, back, relays)
-    else:
+    elif relays:
         failed += _open_public(sockets, config, own, relays)
     try:
         _have_links(sockets, back)
     except OSError as error:
         failed.append(Failure("link.address", Endpoint(config.link.address, 0), error))
     sockets.http = list(back.http)
-    for entry, endpoint in enumerate([] if back.http else config.signaling.listen):
+    listen = config.signaling.listen if config.has_transceivers and not back.http else ()
+    for entry, endpoint in enumerate(listen):
         try:
             sockets.http.append(bind_http(endpoint))
         except OSError as error:
             failed.append(Failure(f"signaling.listen[{entry}]", endpoint, error))
     problems = [failure.text() for failure in failed]
-    if not sockets.listening() and not failed:
+    if relays and not sockets.listening() and not failed:
         problems.append("relay.listen: this host has no address that it stands for")
     if problems:
         sockets.close(but=back)
@@ -362,7 +364,7 @@ class Failure(NamedTuple):
                     "stop it or choose another port"
                 )
             case errno.EACCES if 0 < self.endpoint.port < 1024:
-                why = "needs the right to use ports below 1024 (CAP_NET_BIND_SERVICE)"
+                why = f"is a privileged port; {may_bind(self.endpoint.port)}"
             case errno.EAFNOSUPPORT | errno.EADDRNOTAVAIL if self.endpoint.is_ipv6:
                 why = "cannot be bound: this host has no such IPv6 address, or IPv6 is switched off"
             case errno.EADDRNOTAVAIL:

@@ -129,7 +129,7 @@ def _first(group: BaseExceptionGroup[CannotStart]) -> CannotStart:
 def _greet(page: str) -> None:
     if sys.stdout.isatty():
         sys.stdout.write(
-            f"\n  Tandem is ready: {page}\n  Ctrl-C drains it, a second one stops it.\n\n"
+            f"\n  Tandem is ready{page and f': {page}'}\n  Ctrl-C drains it, a second one stops it.\n\n"
         )
         sys.stdout.flush()
 
@@ -309,7 +309,7 @@ class _Appliance:
         seconds = round(trio.current_time() - self._since, 3)
         self._log.info("serving", page=page, state=self._core.state.value, after=seconds)
         self._keep_in_force()
-        notify("READY=1", f"STATUS={self._core.state.value}, {page}")
+        notify("READY=1", f"STATUS={', '.join(filter(None, (self._core.state.value, page)))}")
         self._on_ready(page)
         if begun.continues:
             await reloader.catch_up(self._core.outdated)
@@ -360,6 +360,7 @@ class _Appliance:
     def _status(self) -> StatusReply:
         now = trio.current_time()
         buffers = self._outfitter.sockets.buffer_warning()
+        answers = self._config.has_transceivers
         return StatusReply(
             version=release(),
             pid=os.getpid(),
@@ -367,10 +368,11 @@ class _Appliance:
             uptime=now - self._since,
             page=page_url([bound.endpoint for bound in self._outfitter.sockets.http]),
             listen=self._outfitter.sockets.listening(),
-            advertise=self._outfitter.advertise(self._config),
-            advertise_tcp=self._outfitter.advertise_tcp(self._config),
+            advertise=self._outfitter.advertise(self._config) if answers else (),
+            advertise_tcp=self._outfitter.advertise_tcp(self._config) if answers else (),
             workers=self._core.workers(now),
             warnings=(
+                *filter(None, [self._core.missing]),
                 *self._warnings,
                 *(f"not in force: {problem}" for problem in self._problems()),
                 *([buffers] if buffers else []),

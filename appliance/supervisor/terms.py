@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from appliance.supervisor.keys import Keyring, UfragKeys
-from config.change import Effect, changes
+from config.change import EFFECTS, Effect, changes
 from config.model import Config
 from ipc.messages.lifecycle import PROTOCOL_VERSION, Assignment
 
@@ -28,7 +28,7 @@ class Terms(NamedTuple):
         theirs = configuration(assignment)
         if theirs is None:
             return "has a configuration that this version does not know"
-        differ = [c.key for c in changes(theirs, self.config) if c.effect is Effect.RESTART]
+        differ = [c.key for c in changes(theirs, self.config) if EFFECTS[c.key] is Effect.RESTART]
         return f"works with another {', '.join(differ)}" if differ else ""
 
 

@@ -57,6 +57,17 @@ def test_a_change_that_needs_a_restart_waits_for_it() -> None:
     assert changes(merged, new) == (Change("relay.max_flows", Effect.RESTART, "65536", "16"),)
 
 
+@pytest.mark.parametrize("key", ["relay.workers", "transceiver.workers"])
+def test_a_kind_of_worker_comes_or_goes_at_a_restart_alone(key: str) -> None:
+    none, some = changed(key, 0), changed(key, 3)
+    for old, new in ((none, some), (some, none)):
+        (change,) = changes(old, new)
+        assert change.effect is Effect.RESTART
+        assert merge(old, new, (Effect.LIVE, Effect.ROLL_WORKERS)) == old
+    (change,) = changes(some, changed(key, "auto"))
+    assert change.effect is Effect.LIVE
+
+
 @given(
     st.floats(35, 3600), st.integers(0, 256), st.floats(0, 100), st.sets(st.sampled_from(Effect))
 )

@@ -9,6 +9,7 @@ import pytest
 
 from config.doors import tcp_doors
 from config.load import load
+from config.model import Config
 from config.problems import ConfigError
 
 CLIENT: Final = 'clients = { ada = "' + "a" * 40 + '" }'
@@ -51,3 +52,12 @@ def test_two_beside_each_other_are_fine(one: str, other: str) -> None:
 def test_what_the_kernel_chooses_never_collides() -> None:
     text = DOORS["signaling.listen"]("127.0.0.1:0") + DOORS["ops.listen"]("127.0.0.1:0")
     assert not list(tcp_doors(load(text, source="x.toml")))
+
+
+@pytest.mark.parametrize(("one", "kind"), [("signaling", "transceiver"), ("ops", "relay")])
+def test_who_is_on_other_hosts_takes_no_place_here(one: str, kind: str) -> None:
+    here = "127.0.0.1:7000"
+    config = {one: {"listen": [here]}, "relay": {"listen_tcp": [here]}}
+    assert list(tcp_doors(Config.model_validate(config)))
+    alone = {**config, kind: {**config.get(kind, {}), "workers": 0}}
+    assert not list(tcp_doors(Config.model_validate(alone)))

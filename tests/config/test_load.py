@@ -31,19 +31,27 @@ def test_what_is_written_is_what_counts() -> None:
     assert config.ufrag.keys == {"a": "/k"}
 
 
+WORKERS = 'must be "auto" or a whole number, 0 to 256'
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[relay]\nworkers = 'x'", "2: relay.workers: must be a whole number, got 'x'"),
-        ("[relay]\nworkers = true", "2: relay.workers: must be a whole number, got true"),
-        ("[relay]\nworkers = '4'", "2: relay.workers: must be a whole number, got '4'"),
-        ("[relay]\nworkers = 1.5", "2: relay.workers: must be a whole number, got 1.5"),
+        ("[cluster]\nid = 'x'", "2: cluster.id: must be a whole number, got 'x'"),
+        ("[cluster]\nid = true", "2: cluster.id: must be a whole number, got true"),
+        ("[cluster]\nid = '4'", "2: cluster.id: must be a whole number, got '4'"),
+        ("[cluster]\nid = 1.5", "2: cluster.id: must be a whole number, got 1.5"),
         (
-            "[relay]\nworkers = 2024-01-02",
-            "2: relay.workers: must be a whole number, got 2024-01-02",
+            "[cluster]\nid = 2024-01-02",
+            "2: cluster.id: must be a whole number, got 2024-01-02",
         ),
-        ("[relay]\nworkers = -1", "2: relay.workers: must be at least 0, got -1"),
-        ("[relay]\nworkers = 500", "2: relay.workers: must be at most 256, got 500"),
+        ("[cluster]\nid = -1", "2: cluster.id: must be at least 0, got -1"),
+        ("[cluster]\nid = 70000", "2: cluster.id: must be at most 65535, got 70000"),
+        ("[relay]\nworkers = 'all'", f"2: relay.workers: {WORKERS}, got 'all'"),
+        ("[relay]\nworkers = '4'", f"2: relay.workers: {WORKERS}, got '4'"),
+        ("[relay]\nworkers = true", f"2: relay.workers: {WORKERS}, got true"),
+        ("[relay]\nworkers = -1", f"2: relay.workers: {WORKERS}, got -1"),
+        ("[transceiver]\nworkers = 500", f"2: transceiver.workers: {WORKERS}, got 500"),
         ("[relay]\nflow_idle = '60'", "2: relay.flow_idle: must be a number, got '60'"),
         ("[relay]\nflow_idle = nan", "2: relay.flow_idle: must be at most 3600, got nan"),
         (
@@ -106,7 +114,7 @@ keys."a b" = "x"
 """
     assert problems_of(text) == [
         "t.toml:3: relay.max_pending: must not exceed relay.max_flows (50), got 100",
-        "t.toml:5: relay.workers: must be a whole number, got 'x'",
+        f"t.toml:5: relay.workers: {WORKERS}, got 'x'",
         "t.toml:6: relay.listen[0]: port 70000 is not in 1-65535",
         "t.toml:9: ufrag.mint_with: 'b' names no key; there is 'a b'",
         "t.toml:10: ufrag.keys.\"a b\": key id 'a b' is not one of 0-9, A-Z, a-z",

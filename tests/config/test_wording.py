@@ -16,8 +16,8 @@ def complaint(data: object) -> ErrorDetails:
 
 
 def test_words_of_an_operator() -> None:
-    finding = explain(complaint({"relay": {"workers": None}}))
-    assert finding.path == ("relay", "workers")
+    finding = explain(complaint({"relay": {"max_flows": None}}))
+    assert finding.path == ("relay", "max_flows")
     assert finding.what == "must be a whole number, got None"
 
 
@@ -28,7 +28,7 @@ def test_a_bound_with_a_fraction_keeps_it() -> None:
 
 
 def test_a_complaint_without_own_words_is_passed_on() -> None:
-    error = complaint({"relay": {"workers": None}})
+    error = complaint({"relay": {"max_flows": None}})
     error["type"], error["msg"] = "brand_new", "Input is odd"
     assert explain(error).what == "Input is odd, got None"
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -231,9 +231,9 @@ def restart_appliance(
     return Appliance(process, directory, relay)
 
 
-async def ready(appliance: Appliance) -> Appliance:
+async def ready(appliance: Appliance, serves: Collection[str] = frozenset({"ready"})) -> Appliance:
     """Wait until it serves, and learn its URL."""
-    status = await appliance.until(lambda status: status.state == "ready")
+    status = await appliance.until(lambda status: status.state in serves)
     appliance.page = status.page
     appliance.url = status.page.rstrip("/")
     return appliance
@@ -245,8 +245,9 @@ async def running_appliance(
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     tree: Path = TREE,
     prefix: Sequence[str] = (),
+    serves: Collection[str] = frozenset({"ready"}),
 ) -> AsyncIterator[Appliance]:
-    """An appliance that is ready, ended behind you.
+    """An appliance that is ready, or in one of these states, ended behind you.
 
     `overrides` is laid over `default_config`, table by table. Its sockets are in a directory with a short
     name (a socket's path has at most 107 bytes), linked from `tmp_path`.
@@ -257,7 +258,7 @@ async def running_appliance(
             (tmp_path / "appliance").symlink_to(directory)
         appliance = start_appliance(directory, overrides or {}, tree, prefix)
         try:
-            yield await ready(appliance)
+            yield await ready(appliance, serves)
         finally:
             with trio.CancelScope(shield=True):
                 await appliance.end()

@@ -11,6 +11,7 @@ from ipc.messages.admin import StatusReply
 from ipc.messages.stats import FleetStats, RelayStats
 from tests.support.appliance import Appliance, free_udp_port, running_appliance
 
+SERVES: Final = frozenset({"ready", "degraded"})
 KEY: Final = "00112233445566778899aabbccddeeff"
 
 
@@ -52,6 +53,16 @@ class Site:
         """A host that is ready; its directory is made."""
         directory.mkdir(exist_ok=True)
         async with running_appliance(directory, self.config(number, **more)) as appliance:
+            yield appliance
+
+    @asynccontextmanager
+    async def alone(
+        self, number: int, directory: Path, **more: Mapping[str, Any]
+    ) -> AsyncIterator[Appliance]:
+        """A host that serves, be it degraded because it lacks another; its directory is made."""
+        directory.mkdir(exist_ok=True)
+        config = self.config(number, **more)
+        async with running_appliance(directory, config, serves=SERVES) as appliance:
             yield appliance
 
 

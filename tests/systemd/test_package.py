@@ -46,6 +46,8 @@ def test_nothing_of_the_building_host_is_in_it(package: Path) -> None:
         "./usr/share/man/man1/tandem.1.gz",
         "./usr/share/bash-completion/completions/tandem",
         "./etc/tandem/tandem.toml",
+        "./usr/share/doc/tandem/examples/61-tandem-ports.conf",
+        "./usr/share/doc/tandem/examples/privileged-ports.conf",
     ):
         assert wanted in paths
     assert any("/workers/native/_fastpath" in path for path in paths)

@@ -37,11 +37,10 @@ def ready(machine: Machine) -> Any:
     return found if found["state"] == "ready" else None
 
 
-def call(machine: Machine, count: int = 3) -> None:
+def call(machine: Machine, *transport: str, count: int = 3) -> None:
     """Calls that must all work."""
-    report = machine.json(
-        "tandem", "call", CALLS, "--count", str(count), "--seconds", "1", "--json"
-    )
+    options = ("--count", str(count), "--seconds", "1", "--json")
+    report = machine.json("tandem", "call", CALLS, *options, *transport)
     assert report["sessions_ok"] == count, report
     assert report["packets_lost"] == 0, report
 
@@ -135,6 +134,35 @@ def test_manual_and_completion_are_there(machine: Machine) -> None:
 def test_configuration_is_not_for_everybody(machine: Machine) -> None:
     assert machine.read("stat", "-c", "%a %U %G", CONFIG) == "640 root tandem"
     assert machine.read("stat", "-c", "%a %U", "/var/lib/tandem") == "700 tandem"
+
+
+def test_media_on_a_privileged_port(machine: Machine) -> None:
+    """By the sysctl that the doctor names; without it the start fails and the log says the same."""
+    configure(machine, "[relay]\nlisten = ['127.0.0.1:443']\n")
+    machine.run("systemctl", "stop", "tandem")
+    assert machine.run("systemctl", "start", "tandem", check=False).returncode != 0
+    assert machine.show("tandem", "ExecMainStatus") == "78"
+    assert "sysctl -w net.ipv4.ip_unprivileged_port_start=443" in machine.journal()
+    told = machine.run("tandem", "doctor", "--json", check=False).stdout
+    privileged = [f for f in json.loads(told)["findings"] if f["check"] == "ports.privileged"]
+    assert "net.ipv4.ip_unprivileged_port_start=443" in privileged[0]["advice"]
+
+    examples = "/usr/share/doc/tandem/examples"
+    machine.run("sysctl", "-p", f"{examples}/61-tandem-ports.conf")
+    machine.run("systemctl", "start", "tandem")
+    machine.until(lambda: ready(machine), "ready")
+    assert status(machine)["advertise_tcp"] == ["127.0.0.1:443"]
+    call(machine)
+    call(machine, "--tcp")
+    machine.run("sysctl", "-w", "net.ipv4.ip_unprivileged_port_start=1024")
+
+    drop_in = "/run/systemd/system/tandem.service.d"
+    machine.run("install", "-Dt", drop_in, f"{examples}/privileged-ports.conf")
+    restart(machine)
+    call(machine, "--tcp")
+    machine.run("rm", "-r", drop_in)
+    configure(machine, "")
+    restart(machine)
 
 
 def test_reload_takes_a_live_change(machine: Machine) -> None:

@@ -53,19 +53,20 @@ def _greeter(config: Config, given: Path | None) -> Callable[[str], None]:
 def _greet(page: str, *, config: Config, given: Path | None) -> None:
     # Outside the virtual environment `tandem` is not on the path: show what was typed.
     tandem = "tandem" if shutil.which("tandem") else shlex.quote(sys.argv[0])
-    calls = f"{page}v1/realtime/calls"
     option = f" -c {shlex.quote(str(given))}" if given else ""
     listen = config.ops.listen
     ops = f"\n    ops      {supervisor.page_url(listen)}" if listen else ""
     patience = config.supervisor.drain_timeout
     # Whoever reads our standard output may be gone; that must not end the appliance.
+    calls = f"{page}v1/realtime/calls"
+    sessions = f"""
+    page     {page}
+    calls    {calls}
+    try      {tandem} call {calls}"""
     with suppress(OSError):
         click.echo(f"""
   Tandem is ready.
-
-    page     {page}{ops}
-    calls    {calls}
-    try      {tandem} call {calls}
+{sessions if page else ""}{ops}
     watch    {tandem} status{option}
 
   Ctrl-C lets live sessions finish, {patience:g} s at most; a second one stops at once.

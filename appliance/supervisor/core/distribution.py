@@ -83,7 +83,10 @@ class Distribution:
         links = self._neighbours.routes | own
         relays = [w for w in fleet.of(Role.RELAY) if _hears(w)]
         changed = self.routes.replace(links)
-        self.routes.confirm([relay.name for relay in relays])
+        if fleet.of(Role.RELAY):
+            self.routes.confirm([relay.name for relay in relays])
+        else:
+            self.routes.confirm_all()
         return [relay.send(self.routes.message()) for relay in relays] if changed else []
 
     def update_signaling(self, fleet: Fleet, truth: Transceivers) -> list[Send]:

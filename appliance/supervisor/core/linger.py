@@ -1,4 +1,7 @@
-"""Signaling goes on a moment after the last session: clients still come to hang up what was drained."""
+"""How long a drain of the whole appliance may still take, and what it waits for beside its workers.
+
+Signaling goes on a moment after the last session: clients still come to hang up what was drained.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,21 @@ LINGER: Final = 1.0
 
 
 class Linger:
-    """Holds the drain of signaling back."""
+    """The time that is left; holds the drain of signaling back."""
 
     def __init__(self) -> None:
         self.drained = False
         """There were sessions when the drain began."""
         self.until: Instant | None = None
+        self._over: Instant | None = None
+
+    def begin(self, over: Instant) -> None:
+        """The drain begins, and all shall have been said by then."""
+        self._over = over
+
+    def left(self, now: Instant) -> float:
+        """Seconds until then; none if nobody drains the appliance."""
+        return 0.0 if self._over is None else max(0.0, self._over - now)
 
     def holds(self, following: Stage, now: Instant) -> bool:
         """True while signaling should serve on although the last transceiver is gone."""

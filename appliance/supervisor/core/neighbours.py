@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import KeepHosts, KeepNumbers
+from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
 from config.ids import Endpoint, Epoch, HostId, Role, Route, TransceiverId
@@ -73,6 +74,22 @@ class Neighbours:
         self.links = tuple(sorted({link for host in near for link in host.relays}))
         return before != (self.routes, self.links)
 
+    def come_in(self, fleet: Fleet) -> bool:
+        """Clients can, by a relay of this host, or of another one if there is none here."""
+        relays = fleet.of(Role.RELAY)
+        if not relays:
+            return bool(self.links)
+        return any(relay.life.state is not WorkerState.FAILED for relay in relays)
+
+    def missing(self, fleet: Fleet) -> str:
+        """What workers of other hosts this one needs and does not know of; empty if none."""
+        if not (fleet.of(Role.RELAY) or self.links):
+            return "no relay of another host is known: clients cannot come in, and none is here"
+        alone = not (fleet.of(Role.TRANSCEIVER) or self.routes)
+        if alone and not self._config.cluster.others:
+            return "no transceiver of another host is known: there is nobody to forward to"
+        return ""
+
     def has_number(self, spec: WorkerSpec) -> bool:
         """It can be started: it is no transceiver, or one that has a number."""
         return spec.role is not Role.TRANSCEIVER or self._number(spec.index) is not None
@@ -120,6 +137,8 @@ class Neighbours:
         )
 
     def _wanted(self, transceivers: Sequence[Worker]) -> int:
+        if not transceivers:
+            return 0
         staying = sum(worker.stays for worker in transceivers)
         return max(NUMBERS * staying, *(worker.spec.index + 1 for worker in transceivers), 1)
 

@@ -24,13 +24,16 @@ LEAVES: Final = {
 """Why one drains that is not wanted any more."""
 
 
-def patience(worker: Worker, stage: Stage, config: Config) -> float:
-    """Seconds that it gets to drain; `config` is the one in force."""
+def patience(worker: Worker, stage: Stage, config: Config, left: float) -> float:
+    """Seconds that it gets to drain; `config` is in force, `left` what the appliance's drain has."""
     match worker.spec.role:
         case Role.SIGNALING | Role.TELEMETRY:
             return SIGNALING_DRAIN
-        case Role.RELAY:  # that leaves: a client that is silent for longer is none any more
+        case Role.RELAY if stage is not Stage.DRAIN_RELAYS:
+            # It leaves, and a client that is silent for longer is none any more.
             return worker.config.transceiver.consent_timeout
+        case Role.RELAY:  # this host's own sessions are over: whose media could it still carry?
+            return left if config.forwards_for_others else 0.0
         case Role.TRANSCEIVER if stage is Stage.RUN and not worker.stays:
             return config.supervisor.roll_timeout
         case Role.TRANSCEIVER | Role.REALTIME | Role.FLEET:

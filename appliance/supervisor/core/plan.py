@@ -1,13 +1,14 @@
 """What should be (a goal per role, by stage) against what is (a state per worker): the next actions.
 
-    RUN --drain--> DRAIN_TRANSCEIVERS --all gone--> DRAIN_SIGNALING --gone--> STOP_RELAYS --gone--> DONE
-     |                     |                              |                        |
+    RUN --drain--> DRAIN_TRANSCEIVERS --all gone--> DRAIN_SIGNALING --gone--> DRAIN_RELAYS
+     |                     |                              |                        | gone
      +---------------------+--------- stop ---------------+------------------------+--> STOP_ALL --> DONE
 
 The order of a drain follows the packets: signaling refuses new sessions from its first moment (it is told
 so, but keeps serving hang-ups), transceivers finish their sessions, while the appliance's own back end goes
-on answering them, and relays go last because until then somebody's media runs through them. A relay that
-dies during a drain is still replaced.
+on answering them, and relays go last because until then somebody's media runs through them. They drain,
+too: sessions of other hosts move to other relays meanwhile, and the fleet goes on saying that this one
+lives. A relay that dies before that is still replaced.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Stage(Enum):
     RUN = "run"
     DRAIN_TRANSCEIVERS = "drain transceivers"
     DRAIN_SIGNALING = "drain signaling"
-    STOP_RELAYS = "stop relays"
+    DRAIN_RELAYS = "drain relays"
     STOP_ALL = "stop all"
     DONE = "done"
 
@@ -55,7 +56,7 @@ _GOALS: Final[dict[Stage, tuple[Goal, ...]]] = {
     Stage.RUN:                (_R,    _R,          _R,        _R,       _R,    _R),
     Stage.DRAIN_TRANSCEIVERS: (_R,    _D,          _R,        _R,       _R,    _R),
     Stage.DRAIN_SIGNALING:    (_R,    _S,          _D,        _S,       _R,    _R),
-    Stage.STOP_RELAYS:        (_S,    _S,          _S,        _S,       _S,    _S),
+    Stage.DRAIN_RELAYS:       (_D,    _S,          _S,        _S,       _R,    _R),
     Stage.STOP_ALL:           (_S,    _S,          _S,        _S,       _S,    _S),
     Stage.DONE:               (_S,    _S,          _S,        _S,       _S,    _S),
 }  # fmt: skip
@@ -70,8 +71,8 @@ _COLUMN: Final = {
 _AFTER: Final[dict[Stage, tuple[frozenset[Role], Stage]]] = {
     # this stage is over when no worker of these roles has a process; the next one is that
     Stage.DRAIN_TRANSCEIVERS: (frozenset({Role.TRANSCEIVER}), Stage.DRAIN_SIGNALING),
-    Stage.DRAIN_SIGNALING: (frozenset({Role.SIGNALING}), Stage.STOP_RELAYS),
-    Stage.STOP_RELAYS: (frozenset(Role), Stage.DONE),
+    Stage.DRAIN_SIGNALING: (frozenset({Role.SIGNALING}), Stage.DRAIN_RELAYS),
+    Stage.DRAIN_RELAYS: (frozenset({Role.RELAY}), Stage.STOP_ALL),
     Stage.STOP_ALL: (frozenset(Role), Stage.DONE),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import count, islice
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -41,20 +41,23 @@ def desired_workers(config: Config, host: HostFacts) -> tuple[WorkerSpec, ...]:
     """All wanted workers, in the order in which they are started.
 
     Relays first: a transceiver takes sessions only when the relays know it, so they had better be up.
+    Signaling and the appliance's own back end are where transceivers are.
     """
-    relays = config.relay.workers or len(host.cpus)
-    transceivers = config.transceiver.workers or len(host.cpus)
+    relays = _number(config.relay.workers, host)
+    transceivers = _number(config.transceiver.workers, host)
+    bridges = config.realtime.workers if config.realtime.url and transceivers else 0
     return (
         *(_spec(Role.RELAY, i, host.cpus[i % len(host.cpus)]) for i in range(relays)),
         *(_spec(Role.TRANSCEIVER, i) for i in range(transceivers)),
-        _spec(Role.SIGNALING, 0),
+        *([_spec(Role.SIGNALING, 0)] if transceivers else []),
         *([_spec(Role.TELEMETRY, 0)] if config.ops.listen else []),
-        *(
-            _spec(Role.REALTIME, i)
-            for i in range(config.realtime.workers if config.realtime.url else 0)
-        ),
+        *(_spec(Role.REALTIME, i) for i in range(bridges)),
         *([_spec(Role.FLEET, 0)] if config.in_fleet else []),
     )
+
+
+def _number(wanted: int | Literal["auto"], host: HostFacts) -> int:
+    return len(host.cpus) if wanted == "auto" else wanted
 
 
 def one_more_relay(present: Sequence[WorkerSpec], host: HostFacts) -> tuple[WorkerSpec, ...]:

@@ -19,7 +19,7 @@ from appliance.supervisor.core.distribution import Distribution
 from appliance.supervisor.core.failed_start import failed_start
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.handover import CANARY_TIMEOUT
-from appliance.supervisor.core.health import ApplianceState, appliance_state
+from appliance.supervisor.core.health import ApplianceState, Health
 from appliance.supervisor.core.identity import refusal
 from appliance.supervisor.core.interface import (
     Adopted,
@@ -40,7 +40,6 @@ from appliance.supervisor.core.interface import (
     SpareGone,
     SpareStarted,
     SpareWaits,
-    Spawn,
     SpawnFailed,
     Started,
     StartRequested,
@@ -109,8 +108,7 @@ class Supervisor:
         self._spares = Spares()
         self._stage = Stage.RUN
         self._running = False
-        self._was_ready = False
-        self._state = ApplianceState.STARTING
+        self._health = Health()
         self._next_tick: Instant | None = None
         self._linger = Linger()
         self._cordon = Cordon(cordons)
@@ -119,7 +117,12 @@ class Supervisor:
     @property
     def state(self) -> ApplianceState:
         """How the appliance is."""
-        return self._state
+        return self._health.state
+
+    @property
+    def missing(self) -> str:
+        """Why this host, as it is, is of no use yet without others; empty if it is."""
+        return self._neighbours.missing(self._fleet)
 
     def workers(self, now: Instant) -> tuple[WorkerStatus, ...]:
         """All workers, as `tandem status` shows them."""
@@ -146,8 +149,7 @@ class Supervisor:
             self._fleet.of(Role.TRANSCEIVER),
             self._distribution.routes,
             self._cordon,
-            open_to_new=self._stage is Stage.RUN
-            and any(w.life.state is not WorkerState.FAILED for w in self._fleet.of(Role.RELAY)),
+            open_to_new=self._stage is Stage.RUN and self._neighbours.come_in(self._fleet),
             most=self._fleet.config.transceiver.max_sessions,
         )
 
@@ -205,8 +207,8 @@ class Supervisor:
                     nothing_runs = not (self._running or self._adoption.has_any)
                     self._stage = Stage.STOP_ALL if nothing_runs else Stage.DRAIN_TRANSCEIVERS
                     self._running |= nothing_runs
-                    for worker in self._fleet.leaving(Role.TRANSCEIVER):
-                        worker.asked = Goal.RUN  # it had more time than there is now
+                    self._linger.begin(now + self._fleet.config.supervisor.drain_timeout)
+                    self._hurry(Role.TRANSCEIVER)
             case StopRequested():
                 if self._stage is not Stage.DONE:
                     self._running |= not self._adoption.has_any
@@ -251,7 +253,7 @@ class Supervisor:
         for output in self._adoption.advance(now):
             outputs.append(output)
             # Whatever cannot be started now, where workers serve it is no failed start.
-            self._was_ready |= isinstance(output, Settled) and bool(output.adopted)
+            self._health.was_ready |= isinstance(output, Settled) and bool(output.adopted)
 
     def _start(self, event: StartRequested, now: Instant, outputs: list[Output]) -> None:
         self._running = True
@@ -334,7 +336,7 @@ class Supervisor:
     def _reconcile(self, now: Instant, outputs: list[Output]) -> None:
         if not self._running or self._stage is Stage.DONE:
             return
-        starts = self._stage is Stage.RUN and not self._was_ready
+        starts = self._stage is Stage.RUN and not self._health.was_ready
         if starts and (outcome := failed_start(self._fleet)) is not None:
             self._outcome, self._stage = outcome, Stage.STOP_ALL
         outputs += self._distribution.update_links(self._fleet)
@@ -353,14 +355,18 @@ class Supervisor:
             outputs.append(self._cordon.value)
         self._judge(outputs)
         outputs += self._distribution.update_fleet(
-            self._fleet, self._state.value, self.transceivers()
+            self._fleet, self._health.state.value, self.transceivers()
         )
         running = self._stage is Stage.RUN
-        outputs += self._spares.tend(self._fleet, now, running=running, started=self._was_ready)
+        outputs += self._spares.tend(
+            self._fleet, now, running=running, started=self._health.was_ready
+        )
         left = {w.spec.role for w in self._fleet if w.life.state is not WorkerState.STOPPED}
         following = next_stage(self._stage, left | ({Role.RELAY} if self._releases else set()))
         if following is not self._stage and not self._linger.holds(following, now):
             self._stage = following
+            if following is Stage.DRAIN_RELAYS:
+                self._hurry(Role.RELAY)
             if following is Stage.DONE:
                 outputs.append(self._outcome)
             else:
@@ -378,20 +384,10 @@ class Supervisor:
                 worker.begin_process(generation, self._neighbours.route(worker.spec, generation))
                 rolled = self._alteration.is_rolled(worker)
                 life.spawn(now, CANARY_TIMEOUT if rolled else START_TIMEOUT)
-                spare = self._spares.take(worker.spec.role)
-                outputs.append(
-                    Spawn(
-                        worker.spec,
-                        worker.process,
-                        worker.route,
-                        worker.config,
-                        spare,
-                        worker.realtime if worker.spec.role is Role.TRANSCEIVER else (),
-                    )
-                )
+                outputs.append(worker.spawn(self._spares.take(worker.spec.role)))
             case Action.DRAIN:
                 worker.asked = Goal.DRAIN
-                within = patience(worker, self._stage, self._fleet.config)
+                within = patience(worker, self._stage, self._fleet.config, self._linger.left(now))
                 if worker.spec.role is Role.TRANSCEIVER:
                     self._linger.drained |= worker.sessions > 0
                 why = "" if worker.stays else LEAVES[worker.spec.role]
@@ -410,9 +406,14 @@ class Supervisor:
             case None:
                 pass
 
+    def _hurry(self, role: Role) -> None:
+        """Those that leave had more time than there is now."""
+        for worker in self._fleet.leaving(role):
+            worker.asked = Goal.RUN
+
     @property
     def _is_able(self) -> bool:
-        return self._stage is Stage.RUN and self._was_ready
+        return self._stage is Stage.RUN and self._health.was_ready
 
     def _goal(self, worker: Worker) -> Goal:
         goal, role = goal_of(self._stage, worker.spec.role), worker.spec.role
@@ -431,14 +432,13 @@ class Supervisor:
         cordon = self._cordon
         transceivers = self._fleet.of(Role.TRANSCEIVER)
         needed = {w.route for w in transceivers if not (planned(w) or cordon.covers(w.name))}
-        accepting = all(e.accepting for e in self.transceivers() if e.route in needed)
         serving = [w for w in self._fleet if w.spec.role not in ONLOOKERS]
-        states = [w.life.state for w in serving if not planned(w)]
-        was_ready, cordoned = self._was_ready, cordon.host
-        state = appliance_state(
-            self._stage, states, accepting=accepting, was_ready=was_ready, cordoned=cordoned
+        state = self._health.judge(
+            self._stage,
+            [w.life.state for w in serving if not planned(w)],
+            accepting=all(e.accepting for e in self.transceivers() if e.route in needed),
+            alone=bool(self.missing),
+            cordoned=cordon.host,
         )
-        self._was_ready |= state in (ApplianceState.READY, ApplianceState.CORDONED)
-        if state is not self._state:
-            self._state = state
+        if state is not None:
             outputs.append(ApplianceChanged(state))

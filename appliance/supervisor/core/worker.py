@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from appliance.supervisor.core.interface import ProcessId, Send, ToWorker, WorkerChanged
+from appliance.supervisor.core.interface import (
+    ProcessId,
+    Send,
+    SpareId,
+    Spawn,
+    ToWorker,
+    WorkerChanged,
+)
 from appliance.supervisor.core.lifecycle import Lifecycle, WorkerState
 from appliance.supervisor.core.plan import Goal
 from appliance.supervisor.core.spec import WorkerSpec
@@ -78,6 +85,11 @@ class Worker:
         self.asked = Goal.RUN
         self._forget()
         self.route = route
+
+    def spawn(self, spare: SpareId | None) -> Spawn:
+        """An output that starts the process that was begun."""
+        realtime = self.realtime if self.spec.role is Role.TRANSCEIVER else ()
+        return Spawn(self.spec, self.process, self.route, self.config, spare, realtime)
 
     def serve(self, ready: Ready) -> None:
         """Its process has said where it can be reached."""

@@ -40,7 +40,7 @@ def test_every_problem_is_a_line(tmp_path: Path) -> None:
     file = tmp_path / "t.toml"
     file.write_text("[relay]\nworkers = 'x'\nlisten = []\n")
     assert lines_of(file) == (
-        f"{file}:2: relay.workers: must be a whole number, got 'x'",
+        f"{file}:2: relay.workers: must be \"auto\" or a whole number, 0 to 256, got 'x'",
         f"{file}:3: relay.listen: must have at least one address",
     )
 

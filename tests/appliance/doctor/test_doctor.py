@@ -257,3 +257,32 @@ def test_a_check_that_breaks_stops_no_other(host: Change, monkeypatch: pytest.Mo
     assert {f.check.partition(".")[0] for f in report.findings} >= {"files", "kernel", "ports"}
     assert len(CHECKS) == 7
     assert not report.running
+
+
+def test_a_port_that_the_service_may_not_have_is_named_with_what_to_type(host: Change) -> None:
+    it = host({"relay": {"listen": ["127.0.0.1:23478"], "listen_tcp": ["127.0.0.1:443"]}})
+    start = it.proc / "sys/net/ipv4/ip_unprivileged_port_start"
+    start.parent.mkdir(parents=True)
+    start.write_text("1024\n")
+    found = of(ports.check(it), "ports.privileged")
+    assert found.level is (Level.WARN if os.geteuid() == 0 else Level.FAIL)
+    assert found.what.startswith("443: ")
+    assert found.advice.startswith("sysctl -w net.ipv4.ip_unprivileged_port_start=443")
+    start.write_text("443\n")
+    assert not [f for f in ports.check(it) if f.check == "ports.privileged"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "silent"),
+    [
+        ("relay", {"ports.udp", "ports.tcp", "ports.firewall", "cpu.relays", "cpu.pinned"}),
+        ("transceiver", {"ports.http", "ports.advertise"}),
+    ],
+)
+def test_nothing_is_asked_of_workers_that_are_on_other_hosts(
+    host: Change, kind: str, silent: set[str]
+) -> None:
+    for status in (None, structs.replace(STATUS, listen=(), page="", advertise=())):
+        it = host({kind: {"workers": 0}}, status=status)
+        findings = [*ports.check(it), *network.check(it)]
+        assert not silent & {finding.check for finding in findings}

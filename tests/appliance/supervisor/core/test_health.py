@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.supervisor.core.health import appliance_state
+from appliance.supervisor.core.health import Health
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.plan import Stage
 
@@ -27,11 +27,25 @@ READY, STARTING, FAILED = WorkerState.READY, WorkerState.STARTING, WorkerState.F
 def test_state(
     stage: Stage, workers: list[WorkerState], accepting: bool, was_ready: bool, state: str
 ) -> None:
-    found = appliance_state(stage, workers, accepting=accepting, was_ready=was_ready)
-    assert found.value == state
+    health = Health()
+    health.was_ready = was_ready
+    health.judge(stage, workers, accepting=accepting)
+    assert health.state.value == state
 
 
 def test_one_that_is_cordoned_is_not_called_ready_and_its_faults_are_told_first() -> None:
+    health = Health()
     for workers, state in (([READY], "cordoned"), ([READY, FAILED], "degraded")):
-        found = appliance_state(Stage.RUN, workers, accepting=True, was_ready=True, cordoned=True)
-        assert found.value == state
+        health.judge(Stage.RUN, workers, accepting=True, cordoned=True)
+        assert health.state.value == state
+
+
+@pytest.mark.parametrize("accepting", [True, False])
+def test_nobody_waits_for_other_hosts_to_call_it_a_start(accepting: bool) -> None:
+    health = Health()
+    assert health.judge(Stage.RUN, [STARTING], accepting=accepting, alone=True) is None
+    assert not health.was_ready
+    found = health.judge(Stage.RUN, [READY], accepting=accepting, alone=True)
+    assert found is not None
+    assert (found.value, health.was_ready) == ("degraded", True)
+    assert health.judge(Stage.RUN, [READY], accepting=accepting, alone=True) is None

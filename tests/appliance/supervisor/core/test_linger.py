@@ -26,3 +26,10 @@ def test_a_stop_does_not_wait() -> None:
     linger.holds(Stage.DRAIN_SIGNALING, 1.0)
     assert not linger.holds(Stage.STOP_ALL, 1.1)
     assert linger.until is None
+
+
+def test_a_drain_has_so_much_time_for_everything() -> None:
+    linger = Linger()
+    assert linger.left(5.0) == 0.0
+    linger.begin(30.0)
+    assert (linger.left(10.0), linger.left(31.0)) == (20.0, 0.0)

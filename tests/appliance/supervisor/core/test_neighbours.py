@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.supervisor.core.interface import KeepHosts, KeepNumbers, Spawn
+from appliance.supervisor.core.interface import Finished, KeepHosts, KeepNumbers, Spawn
 from appliance.supervisor.core.neighbours import Neighbours
 from config.ids import ClusterId, Endpoint, Epoch, HostId, Role, Route, TransceiverId
 from config.model import Config
 from ipc.messages.fleet import Announce, FleetHost, FleetTransceiver, FleetView, IdsLeased
+from ipc.messages.lifecycle import Drain, Stop
 from ipc.messages.routes import Relays, RelaysApplied, Routes
 from tests.support.supervision import Table, links_of
 
@@ -186,3 +187,71 @@ def test_a_number_that_was_lost_is_used_until_its_process_ends() -> None:
     (spawned,) = (s for s in up.outputs if isinstance(s, Spawn) and s.route)
     assert spawned.route is not None
     assert spawned.route.transceiver == 77
+
+
+def one_kind(kind: str, **more: Any) -> Table:
+    """A host without workers of that kind that has come up."""
+    up = table(**{kind: {"workers": 0}}, **more)
+    up.start()
+    return up
+
+
+def test_a_host_without_relays_takes_sessions_when_another_has_some() -> None:
+    up = one_kind("relay")
+    assert not [name for name in up.states if name.startswith("relay")]
+    assert up.core.state.value == "degraded"
+    assert "no relay" in up.core.missing
+    assert up.accepting() == [False, False]
+    up.say("fleet-0", FleetView((other(),)))
+    assert (up.core.state.value, up.core.missing) == ("ready", "")
+    assert up.accepting() == [True, True]
+    assert up.sent("transceiver-0")[-1] == Relays(1, (Endpoint("10.0.0.2", 4000),))
+    up.say("fleet-0", FleetView(()))
+    assert up.accepting() == [False, False]
+
+
+def test_what_replaces_a_transceiver_is_known_without_relays_that_could_say_so() -> None:
+    up = one_kind("relay")
+    up.say("fleet-0", FleetView((other(),)))
+    up.die("transceiver-0")
+    up.sleep(1.0)
+    up.ready("transceiver-0")
+    assert up.accepting() == [True, True]
+
+
+def test_a_host_without_transceivers_has_no_signaling_and_forwards_to_others() -> None:
+    up = one_kind("transceiver")
+    assert {name.partition("-")[0] for name in up.states} == {"relay", "fleet"}
+    assert up.core.state.value == "degraded"
+    up.say("fleet-0", FleetView((other(),)))
+    assert up.core.state.value == "ready"
+    assert routes(up) == {FAR.route: FAR.link}
+    announced = [m for m in up.sent("fleet-0") if isinstance(m, Announce)][-1]
+    assert (announced.own.transceivers, announced.own.relays) == ((), links_of(2))
+
+
+def test_it_leases_no_number_for_nobody() -> None:
+    up = one_kind("transceiver", redis={"url": "redis://127.0.0.1"})
+    assert {m.wanted for m in up.sent("fleet-0") if isinstance(m, Announce)} == {0}
+
+
+def test_a_global_relay_needs_nobody_to_be_ready() -> None:
+    config = {"transceiver": {"workers": 0}, "cluster": {"others": {7: ["127.0.0.1:3479"]}}}
+    up = Table(Config.model_validate(config))
+    up.start()
+    assert up.core.state.value == "ready"
+
+
+def test_relays_that_others_use_drain_while_the_fleet_says_that_they_live() -> None:
+    up = one_kind("transceiver")
+    up.say("fleet-0", FleetView((other(),)))
+    up.outputs.clear()
+    up.drain()
+    timeout = up.config.supervisor.drain_timeout
+    for name in ("relay-0", "relay-1"):
+        assert [m for m in up.sent(name) if isinstance(m, Drain)] == [Drain(timeout)]
+        assert not [m for m in up.sent("fleet-0") if isinstance(m, Drain | Stop)]
+        up.die(name, 0)
+    assert up.sent("fleet-0")[-1] == Stop()
+    up.die("fleet-0", 0)
+    assert up.take(Finished) == [Finished(0, "")]

@@ -43,20 +43,23 @@ def test_relays_run_until_everything_else_is_gone() -> None:
     assert goal_of(Stage.DRAIN_TRANSCEIVERS, Role.SIGNALING) is RUN
 
 
+def test_the_fleet_says_that_a_relay_lives_until_it_does_not() -> None:
+    assert goal_of(Stage.DRAIN_RELAYS, Role.RELAY) is Goal.DRAIN
+    assert goal_of(Stage.DRAIN_RELAYS, Role.FLEET) is RUN
+
+
 @given(st.sampled_from(Stage), st.sets(st.sampled_from(Role)))
 def test_stages_only_go_forward(stage: Stage, running: set[Role]) -> None:
     order = [
         Stage.RUN,
         Stage.DRAIN_TRANSCEIVERS,
         Stage.DRAIN_SIGNALING,
-        Stage.STOP_RELAYS,
+        Stage.DRAIN_RELAYS,
+        Stage.STOP_ALL,
         Stage.DONE,
     ]
     following = next_stage(stage, running)
-    if stage is Stage.STOP_ALL:
-        assert following in (Stage.STOP_ALL, Stage.DONE)
-    else:
-        assert order.index(following) - order.index(stage) in (0, 1)
+    assert order.index(following) - order.index(stage) in (0, 1)
     if following is Stage.DONE and stage is not Stage.DONE:
         assert not running
 
