@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Final
 
 import trio
+
+MANAGED: Final = "NOTIFY_SOCKET"
+"""In the environment of who was started by a service manager that wants to be told."""
 
 
 def notify(*states: str, fds: Sequence[int] = (), environ: Mapping[str, str] = os.environ) -> bool:
@@ -16,7 +21,7 @@ def notify(*states: str, fds: Sequence[int] = (), environ: Mapping[str, str] = o
 
     Never raises and never waits: telling is a courtesy.
     """
-    address = environ.get("NOTIFY_SOCKET", "")
+    address = environ.get(MANAGED, "")
     if address.startswith("@"):
         address = "\0" + address[1:]
     elif not address.startswith("/"):
@@ -28,6 +33,12 @@ def notify(*states: str, fds: Sequence[int] = (), environ: Mapping[str, str] = o
             unix.sendmsg(["\n".join(states).encode()], rights, 0, address)
             return True
     return False
+
+
+def notify_reloading(environ: Mapping[str, str] = os.environ) -> None:
+    """A reload has begun; `READY=1` ends it. The time tells systemd that it is the one it has asked for."""
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notify("RELOADING=1", f"MONOTONIC_USEC={now}", environ=environ)
 
 
 def watchdog_interval(environ: Mapping[str, str] = os.environ) -> float | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import trio
 
 from appliance.supervisor.configuration import read_file
 from appliance.supervisor.core.interface import Reloaded, ReloadRequested
@@ -23,13 +24,13 @@ from config.load import load
 from config.model import Config
 from config.problems import ConfigError
 from ipc.log import Logger
-from ipc.messages.admin import ConfigChange, DiffRequest, Failure, ReloadReply, ReloadRequest
+from ipc.messages.admin import ConfigChange, DiffRequest, ReloadReply, ReloadRequest
 
 _APPLIED: Final = (Effect.LIVE, Effect.ROLL_WORKERS)
 
 
 class Reloader:
-    """Keeps the configuration in force; one reload at a time."""
+    """Keeps the configuration in force; one reload at a time, the others wait."""
 
     def __init__(
         self,
@@ -50,42 +51,29 @@ class Reloader:
         self._outfitter = outfitter
         self._log = log
         self._on_change = on_change
-        self._busy = False
+        self._turn = trio.Lock()
         self.problems: tuple[str, ...] = ()
         """What was wrong with the file when it was read last."""
 
-    async def reload(self, request: ReloadRequest) -> ReloadReply | Failure:
+    async def reload(self, request: ReloadRequest) -> ReloadReply:
         """Read, compare, carry out; the answer comes when all that is over."""
-        if self._busy:
-            return Failure("another reload is not over yet")
-        self._busy = True
-        try:
+        async with self._turn:
             reply = await self._reload(request.roll)
-        finally:
-            self._busy = False
         self._tell(reply)
         return reply
 
     async def learn(self, keys: UfragKeys, roles: frozenset[Role]) -> str:
         """Replace the workers of these roles, so that they have these keys, too; gives the problem."""
-        if self._busy:
-            return "another reload is not over yet"
-        self._busy = True
-        try:
+        async with self._turn:
             self._outfitter.keyring.add(keys)
             workers = desired_workers(self._config, HostFacts(usable_cpus()))
             outcome = await self._shell.reload(ReloadRequested(self._config, workers, roles))
-        finally:
-            self._busy = False
         return outcome.problem
 
     async def catch_up(self, roles: frozenset[Role]) -> None:
         """Look at the file after a start by what was in force, and replace workers of these roles, too."""
-        self._busy = True
-        try:
+        async with self._turn:
             reply = await self._reload(False, roles)
-        finally:
-            self._busy = False
         self._tell(reply)
 
     def compare(self, request: DiffRequest) -> ReloadReply:

@@ -38,7 +38,13 @@ from appliance.supervisor.in_force import Beginning, InForce
 from appliance.supervisor.inquiry import Inquiry
 from appliance.supervisor.keys import check_api_keys, load_keys
 from appliance.supervisor.membership import Membership
-from appliance.supervisor.notify import keep_watchdog, notify, watchdog_interval
+from appliance.supervisor.notify import (
+    MANAGED,
+    keep_watchdog,
+    notify,
+    notify_reloading,
+    watchdog_interval,
+)
 from appliance.supervisor.orders import Orders
 from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.problems import EXIT_BUG, EXIT_OK, EXIT_UNAVAILABLE, CannotStart
@@ -57,7 +63,7 @@ from ipc import zmq_trio
 from ipc.bus import Subscriber
 from ipc.control import ControlServer
 from ipc.log import Logger, open_log
-from ipc.messages.admin import StatusReply
+from ipc.messages.admin import ReloadRequest, StatusReply
 from ipc.release import release
 from ipc.rpc import RpcServer
 from ipc.usage import usage
@@ -267,7 +273,8 @@ class _Appliance:
                 shell.on_membership = self._membership.keep
                 if (interval := watchdog_interval()) is not None:
                     nursery.start_soon(keep_watchdog, interval)
-                nursery.start_soon(self._hear_signals, signals, shell)
+                begin_reload = partial(nursery.start_soon, self._reload, reloader)
+                nursery.start_soon(self._hear_signals, signals, shell, begin_reload)
                 nursery.start_soon(shell.listen)
                 nursery.start_soon(shell.keep_time)
                 nursery.start_soon(self._collect, bus, desk, events)
@@ -333,9 +340,14 @@ class _Appliance:
                     self._log.warning("waiting for addresses", why="; ".join(error.problems))
             await trio.sleep(_BIND_AGAIN)
 
-    async def _hear_signals(self, signals: AsyncIterator[int], shell: Shell) -> None:
+    async def _hear_signals(
+        self, signals: AsyncIterator[int], shell: Shell, begin_reload: Callable[[], None]
+    ) -> None:
         draining = False
         async for number in signals:
+            if number == signal.SIGHUP and MANAGED in os.environ:
+                begin_reload()
+                continue
             what = "stop" if draining else "drain"
             self._log.info(what, because=signal.Signals(number).name)
             notify("STOPPING=1")
@@ -344,6 +356,21 @@ class _Appliance:
             self._outfitter.end_store()
             shell.feed(StopRequested() if draining else DrainRequested())
             draining = True
+
+    async def _reload(self, reloader: Reloader) -> None:
+        """A service manager has asked for it; what comes of it is in the log."""
+        if why := self._unable():
+            self._log.warning("not reloaded", why=why)
+            return
+        notify_reloading()
+        await reloader.reload(ReloadRequest())
+        if not self._unable():
+            notify("READY=1")
+
+    def _unable(self) -> str:
+        state = self._core.state
+        starts_or_ends = state in (ApplianceState.STARTING, ApplianceState.DRAINING)
+        return f"the appliance is {state.value}" if starts_or_ends else ""
 
     async def _leave(self, shell: Shell) -> None:
         """End this supervisor but none of its workers, as soon as the operator has his answer."""
@@ -402,7 +429,7 @@ class _Appliance:
 
 
 def _ending_signals() -> list[signal.Signals]:
-    """A closed terminal drains us too, unless we were started with nohup."""
+    """A closed terminal drains us too, unless we were started with nohup; a service manager has none."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 

@@ -69,15 +69,24 @@ class Machine:
             )
         return done
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        """Start a command inside, as root; whoever waits for it reads what it prints."""
-        return subprocess.Popen(
-            self._inside(command),
+    @contextmanager
+    def running(self, *command: str) -> Iterator[subprocess.Popen[str]]:
+        """A command inside, as root, waited for at the end of the block; if that fails it is killed.
+
+        What it is started by is its parent here, and takes it along.
+        """
+        with subprocess.Popen(
+            self._inside(("setpriv", "--pdeathsig", "KILL", *command)),
             env=_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
 
     def _inside(self, command: Sequence[str]) -> list[str]:
         return ["nsenter", "-t", str(self.leader), "--all", "--wdns=/", "--", *command]

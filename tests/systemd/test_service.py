@@ -20,6 +20,7 @@ CALLS = "http://127.0.0.1:8080/v1/realtime/calls"
 MANY = 10
 """Live calls."""
 CALLS_AT_ONCE = 3
+RELOADED = "configuration reloaded"
 CONFIG = "/etc/tandem/tandem.toml"
 
 
@@ -52,18 +53,14 @@ def live_calls(
     """Calls that are connected when the block begins: their report when it is over, and who serves them."""
     command = ("tandem", "call", CALLS, "--count", str(CALLS_AT_ONCE), "--json")
     report: dict[str, Any] = {}
-    with machine.start(*command, "--seconds", str(seconds)) as calls:
+    with machine.running(*command, "--seconds", str(seconds)) as calls:
 
         def connected() -> bool:
             rows = machine.json("tandem", "sessions", "--json")["rows"]
             return [row["state"] for row in rows] == ["connected"] * CALLS_AT_ONCE
 
-        try:
-            machine.until(connected, "calls")
-            yield report, {w["name"]: w["pid"] for w in status(machine)["workers"]}
-        except BaseException:
-            calls.kill()
-            raise
+        machine.until(connected, "calls")
+        yield report, {w["name"]: w["pid"] for w in status(machine)["workers"]}
         output, _ = calls.communicate(timeout=WITHIN)
         if must_end_well:
             report |= json.loads(output)
@@ -170,6 +167,22 @@ def test_reload_takes_a_live_change(machine: Machine) -> None:
     machine.run("systemctl", "reload", "tandem")
     assert machine.show("tandem", "ActiveState") == "active"
     call(machine)
+
+
+def test_a_hang_up_signal_is_a_reload(machine: Machine) -> None:
+    """As systemd sends it where it knows Type=notify-reload, which the package says there."""
+    newer = int(machine.read("systemctl", "--version").split()[1]) >= 253
+    assert machine.show("tandem", "Type") == ("notify-reload" if newer else "notify")
+    configure(machine, "[transceiver]\nmax_sessions = 8\n")
+    before, reloads = machine.show("tandem", "MainPID"), machine.journal().count(RELOADED)
+    kill(machine, int(before), signal.SIGHUP)
+    machine.until(lambda: machine.journal().count(RELOADED) > reloads, "a reload")
+    assert machine.run("tandem", "config", "diff", check=False).returncode == 0
+    machine.until(lambda: machine.show("tandem", "SubState") == "running", "the end of the reload")
+    assert machine.show("tandem", "MainPID") == before
+    configure(machine, "")
+    machine.run("systemctl", "reload", "tandem")
+    assert machine.show("tandem", "SubState") == "running"
 
 
 def test_reload_of_a_bad_file_changes_nothing_and_says_why(machine: Machine) -> None:
@@ -308,7 +321,7 @@ def test_an_upgrade_is_run_when_the_operator_says_so_and_ends_no_call(
     newer = build(tmp_path, version="99.0")
     before, old = machine.show("tandem", "MainPID"), status(machine)["version"]
     options = ("--count", str(MANY), "--seconds", "600", "--json")
-    with machine.start("tandem", "call", CALLS, *options) as calls:
+    with machine.running("tandem", "call", CALLS, *options) as calls:
         machine.until(lambda: sessions(machine) == MANY, "live calls")
         said = machine.install(newer)
         assert "tandem upgrade" in said

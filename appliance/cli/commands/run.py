@@ -17,6 +17,7 @@ from appliance.cli.failure import Failed
 from appliance.cli.settings import config_option, find_file
 from appliance.supervisor import supervisor
 from appliance.supervisor.in_force import begin
+from appliance.supervisor.notify import MANAGED
 from appliance.supervisor.problems import EXIT_CONFIG
 from config.model import Config
 from config.problems import ConfigError
@@ -33,7 +34,8 @@ def command(file: Path | None) -> None:
     """Start the appliance and serve until told to stop.
 
     Log lines go to standard error. SIGTERM or Ctrl-C lets live sessions finish, for as long as
-    supervisor.drain_timeout says; a second one stops at once.
+    supervisor.drain_timeout says; a second one stops at once. SIGHUP, of a terminal that is closed, does
+    the same; where systemd has started the appliance it is a reload.
     """
     found = find_file(file)
     try:
@@ -45,7 +47,7 @@ def command(file: Path | None) -> None:
 
 
 def _greeter(config: Config, given: Path | None) -> Callable[[str], None]:
-    if "NOTIFY_SOCKET" in os.environ:
+    if MANAGED in os.environ:
         return lambda page: None  # systemd is told, and reads the log
     return partial(_greet, config=config, given=given)
 

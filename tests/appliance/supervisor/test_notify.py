@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
-from appliance.supervisor.notify import notify, watchdog_interval
+from appliance.supervisor.notify import notify, notify_reloading, watchdog_interval
 from tests.support.short_path import short_directory as short_directory
 
 
@@ -16,6 +17,19 @@ def test_tells_whoever_listens(short_directory: Path) -> None:
         systemd.bind(path)
         assert notify("READY=1", "STATUS=ready", environ={"NOTIFY_SOCKET": path})
         assert systemd.recv(100) == b"READY=1\nSTATUS=ready"
+
+
+def test_a_reload_begins_at_a_time_of_the_monotonic_clock(short_directory: Path) -> None:
+    path = str(short_directory / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(path)
+        before = time.monotonic_ns() // 1000
+        notify_reloading({"NOTIFY_SOCKET": path})
+        first, second = systemd.recv(100).decode().split("\n")
+    assert first == "RELOADING=1"
+    name, _, value = second.partition("=")
+    assert name == "MONOTONIC_USEC"
+    assert before <= int(value) <= time.monotonic_ns() // 1000
 
 
 def test_abstract_names(short_directory: Path) -> None:
