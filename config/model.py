@@ -372,7 +372,7 @@ class SupervisorSection(_Section):
     orphan_timeout: Annotated[_Number, Field(ge=1, le=86_400)] = 300.0
     """Seconds a worker serves without a supervisor before it drains."""
     spares: _Switch = True
-    """Keep an idle process of each role (some 60 MB each), which replaces a dead worker much sooner."""
+    """Keep an idle process each of relays and transceivers (some 35 MB), for when one dies."""
 
 
 class OpsSection(_Section):

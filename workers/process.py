@@ -11,7 +11,6 @@ Exit codes: 0 it drained or was stopped, 70 a bug (the traceback is in the log) 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import faulthandler
 import gc
@@ -66,6 +65,7 @@ from workers.resources import allow_descriptors, pin
 from workers.tether import Beat, Tether
 
 EXIT_DONE: Final = 0
+EXIT_USAGE: Final = 2
 EXIT_BUG: Final = 70
 EXIT_CONFIG: Final = 78
 
@@ -353,11 +353,14 @@ def main(role: Role, serve: Serve) -> NoReturn:
     faulthandler.enable()
     # The terminal's Ctrl-C reaches the whole process group; the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parser = argparse.ArgumentParser(
-        prog=f"python -m workers.{role.label}", description="Started by the supervisor only."
-    )
-    parser.add_argument("--assignment-fd", type=int, required=True)
-    fd: int = parser.parse_args().assignment_fd
+    match sys.argv[1:]:
+        case ["--assignment-fd", number] if number.isascii() and number.isdecimal():
+            fd = int(number)
+        case _:
+            sys.stderr.write(
+                f"workers.{role.label} is started by the supervisor only: tandem run\n"
+            )
+            sys.exit(EXIT_USAGE)
     try:
         sock = socket.socket(fileno=fd)
         # What is imported by now stays for ever: the collector need not look at it again. It takes

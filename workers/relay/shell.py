@@ -50,6 +50,8 @@ EVENT_BUDGET: Final = 32
 """Events for the core in a turn: an event costs as much as eight datagrams, and media go first."""
 TICK: Final = 0.25
 """Seconds between two sweeps of the flow table."""
+REST: Final = 1.0
+"""The same while there is no flow, and nothing is due."""
 _SO_SNDBUFFORCE: Final = 32
 """Linux: past the system's limit, if we may (CAP_NET_ADMIN); the socket module has no name for it."""
 
@@ -119,8 +121,9 @@ class RelayShell:
 
     async def tick(self) -> None:
         """Let pending and silent flows go, for ever."""
+        due: float | None = None
         while True:
-            await trio.sleep(TICK)
+            await trio.sleep(REST if due is None and not self.flows else TICK)
             now = self._now()
             due = self._core.next_timeout()
             if due is not None and due <= now:

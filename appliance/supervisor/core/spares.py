@@ -1,4 +1,4 @@
-"""Spare processes: one a role, exec'd and imported, that only lack an assignment.
+"""Spare processes: one a role that live calls wait for, exec'd and imported, that only lack an assignment.
 
 A fresh interpreter takes 300 ms and more until it serves; a spare takes some tens, and that is the gap that
 live calls feel when a relay dies. It owns nothing: no socket, no key, no name. A new one is started when
@@ -17,8 +17,8 @@ from appliance.supervisor.core.spec import ONLOOKERS
 from config.ids import Instant, Role
 from ipc.messages.admin import SpareStatus
 
-_UNHURRIED: Final = ONLOOKERS | {Role.FLEET}
-"""Roles whose successors no call waits for."""
+_UNHURRIED: Final = ONLOOKERS | {Role.FLEET, Role.SIGNALING}
+"""Roles whose successors no live call waits for. (New ones wait in the listener's queue for signaling.)"""
 RETRY_BASE: Final = 1.0
 RETRY_CAP: Final = 60.0
 
