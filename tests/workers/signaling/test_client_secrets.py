@@ -3,11 +3,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+from hashlib import sha256
+from hmac import digest
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
 from workers.http.http1 import MAX_HEAD
 from workers.http.problems import ProblemKind, Refused
@@ -53,6 +57,16 @@ def test_it_is_a_jwt_that_others_can_read() -> None:
     assert decoded[0] == {"typ": "JWT", "alg": "HS256", "kid": "a"}
     assert decoded[1]["exp"] == EXPIRES_AT
     assert decoded[1]["grant"]["metadata"] == {"user": 7}
+
+
+def test_what_our_key_has_signed_as_somebody_else_is_no_secret() -> None:
+    key = OctKey.import_key(digest(KEYS["a"], b"tandem client secret 1", sha256))
+    head, payload, _ = VALUE.removeprefix(PREFIX).split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    header = json.loads(base64.urlsafe_b64decode(head + "=="))
+    again = PREFIX + jwt.encode(header, claims, key)
+    assert SECRETS.read(again) == SECRETS.read(VALUE)
+    assert SECRETS.read(PREFIX + jwt.encode(header, claims | {"iss": "another"}, key)) is None
 
 
 def encoded(value: object) -> str:

@@ -70,6 +70,19 @@ def test_both_ends_have_the_same_keys(profile: SrtpProfile) -> None:
     assert server.keys == SrtpKeys(profile, client.keys.remote, client.keys.local)
 
 
+def test_who_was_active_sends_with_the_clients_keys() -> None:
+    """RFC 5764, 4.2: client key, server key, client salt, server salt."""
+    client, server = shaken()
+    assert client.keys is not None
+    assert server.keys is not None
+    profile = client.keys.profile
+    key, salt = profile.key_length, profile.salt_length
+    exported = client._connection.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
+    salts = exported[2 * key :]
+    assert client.keys.local == exported[:key] + salts[:salt]
+    assert server.keys.local == exported[key : 2 * key] + salts[salt:]
+
+
 @pytest.mark.parametrize("deaf", list(DtlsRole))
 def test_without_media_at_one_end_no_srtp_is_negotiated(deaf: DtlsRole) -> None:
     ours, theirs = identity("server"), identity("client")
@@ -134,6 +147,17 @@ def test_the_strongest_function_decides() -> None:
     assert client.state is DtlsState.FAILED
     assert not client.mismatch
     assert client.failure
+
+
+@pytest.mark.parametrize("algorithm", [None, "sha-1", "md5"])
+def test_without_a_fingerprint_that_can_be_trusted_nobody_is(algorithm: str | None) -> None:
+    ours, theirs = identity("server"), identity("client")
+    expected = [] if algorithm is None else [Fingerprint(algorithm, theirs.fingerprint.digest)]
+    client = Dtls(theirs, DtlsRole.ACTIVE, [ours.fingerprint])
+    server = Dtls(ours, DtlsRole.PASSIVE, expected)
+    shake(client, server)
+    assert server.state is DtlsState.FAILED
+    assert server.mismatch
 
 
 def test_a_large_client_hello_in_two_datagrams_is_understood() -> None:

@@ -304,3 +304,14 @@ def test_a_signed_role_conflict_ends_our_check() -> None:
     error = checks.encode_error(request.transaction, 487, SERVER_KEY)
     assert ice.handle(path, error, 0.1) == [Dropped(DropReason.ROLE_CONFLICT)]
     assert ice.next_timeout() is None
+
+
+def test_the_controlled_side_cannot_nominate() -> None:
+    there = Path(Transport.UDP, SERVER, CLIENT)
+    ice = controlling(there)
+    wish = check("USE-CANDIDATE", role="ICE-CONTROLLED", username="cLnt:sRvr", key=CLIENT_KEY)
+    (response, *_) = sent(ice.handle(there, wish, 0.0))
+    assert response.kind == stun.Class.RESPONSE
+    state = ice.paths.get(there)
+    assert state is not None
+    assert state.nomination == 0
