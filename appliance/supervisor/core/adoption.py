@@ -124,9 +124,7 @@ class Adoption:
         successor that was still to join has no sessions. The others finish what they have.
         """
         wanted = [worker.spec for worker in self._fleet.of(role)]
-        if role is Role.RELAY:  # its index is that of its sockets
-            staying = [claim for claim in claims if claim.index < len(wanted)]
-        else:
+        if role is not Role.RELAY:  # whose index is that of its sockets
             serving = [claim for claim in claims if claim.phase is not WorkerPhase.DRAINING]
             staying = serving[: len(wanted)]
             taken = {claim.index for claim in claims}

@@ -126,6 +126,14 @@ async def test_ids_that_are_not_ours_ask_nobody(session: str) -> None:
     assert not line.asked
 
 
+async def test_an_id_that_names_another_cluster_than_its_ufrag_is_not_ours() -> None:
+    line = FakeTransceivers()
+    switchboard = switchboard_with(line, entry(0))
+    created = await switchboard.create(CREATE)
+    assert switchboard.owner(created.session) is not None
+    assert switchboard.owner(created.session.replace("rtc_7_", "rtc_8_")) is None
+
+
 async def test_lines_to_transceivers_that_are_gone_are_let_go() -> None:
     line = FakeTransceivers()
     switchboard_with(line, entry(0), entry(4, accepting=False))

@@ -134,6 +134,18 @@ def test_who_lives_is_asked_and_nothing_happens_before_all_have_answered() -> No
     assert old.settled() == set(OLD)
 
 
+def test_a_claim_of_another_process_than_the_one_on_the_roster_is_none() -> None:
+    old = Survivors()
+    old.claim_all("relay-0")
+    relay = old.of("relay-0")
+    old.processes[relay] += 1
+    old.claim(relay)
+    assert made(old.table, Settled) == []
+    old.processes[relay] -= 1
+    old.claim(relay)
+    assert old.settled() == set(OLD)
+
+
 def test_adopted_workers_serve_on_and_hear_the_whole_truth_at_once() -> None:
     old = Survivors()
     old.claim_all()

@@ -7,8 +7,12 @@ from hypothesis import strategies as st
 
 from appliance.supervisor.core.lifecycle import (
     BACKOFF_CAP,
+    EXIT_CONFIG,
     FAILED_RETRY,
+    FREE_CRASHES,
     HAS_PROCESS,
+    HEALTHY_AFTER,
+    HEARTBEAT_TIMEOUT,
     TRANSITIONS,
     Lifecycle,
     WorkerState,
@@ -34,6 +38,53 @@ def test_a_reason_to_kill_is_given_once() -> None:
     assert life.overdue(20.0) == "not ready within 20 s"
     assert life.overdue(21.0) == ""
     assert life.deadline is None
+
+
+def ready(now: float = 0.0) -> Lifecycle:
+    life = Lifecycle()
+    life.spawn(now)
+    life.ready(now)
+    return life
+
+
+def test_a_heartbeat_prolongs_and_silence_ends() -> None:
+    life = ready()
+    life.heard(5.0)
+    assert life.overdue(5.0 + HEARTBEAT_TIMEOUT - 0.1) == ""
+    assert life.overdue(5.0 + HEARTBEAT_TIMEOUT) == "no heartbeat for 8 s"
+
+
+def test_who_drains_for_too_long_is_killed_however_it_beats() -> None:
+    life = ready()
+    life.drain(1.0, until=3.0)
+    life.heard(2.9)
+    assert life.deadline == 3.0
+    assert life.overdue(3.0) == "did not end in time"
+
+
+def test_a_wrong_configuration_is_not_tried_again_until_it_changes() -> None:
+    life = Lifecycle()
+    life.spawn(0.0)
+    life.exited("exit code 78", EXIT_CONFIG, 1.0, wanted=True)
+    assert (life.state, life.deadline, life.misconfigured) == (WorkerState.FAILED, None, True)
+    life.hasten(50.0)
+    assert (life.deadline, life.misconfigured) == (50.0, False)
+
+
+def test_crashes_are_answered_at_once_then_slowly_and_forgiven_after_good_service() -> None:
+    life = ready()
+    for _ in range(FREE_CRASHES):
+        life.exited("crash", 70, 0.0, wanted=True)
+        assert life.deadline == 0.0
+        life.spawn(0.0)
+        life.ready(0.0)
+    life.exited("crash", 70, 0.0, wanted=True)
+    assert life.deadline is not None
+    assert life.deadline > 0.0
+    life.spawn(1.0)
+    life.ready(1.0)
+    life.exited("crash", 70, 1.0 + HEALTHY_AFTER, wanted=True)
+    assert life.deadline == 1.0 + HEALTHY_AFTER
 
 
 steps = st.lists(
