@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -105,6 +106,7 @@ def curve(config_file: Path | None, file: Path | None, server: bool) -> None:
     if server:
         state = find_state(read_config(find_file(config_file)).supervisor)
         try:
+            _become_owner(state)
             prepare_state(state)
             click.echo(server_keys(state).public)
         except CannotStart as error:
@@ -122,6 +124,14 @@ def curve(config_file: Path | None, file: Path | None, server: bool) -> None:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise Failed([f"tandem: {path}: {why}"], EXIT_CONFIG) from None
     click.echo(pair.public)
+
+
+def _become_owner(state: Path) -> None:
+    """Root asks as the appliance's user, who must be able to read what is made there."""
+    if os.geteuid() == 0 and state.exists():
+        owner = state.stat()
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
 
 
 def _show(reply: KeysReply, as_json: bool) -> None:
