@@ -212,7 +212,7 @@ async def test_bodies_are_bounded_before_they_are_read() -> None:
 
         stream = await running.connect()
         await stream.send_all(
-            b"POST /v1/realtime/calls HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\n"
+            b"POST /v1/realtime/calls HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n" + (b"400\r\n" + b"x" * 1024 + b"\r\n") * 20
         )
         assert b" 413 " in await stream.receive_some()
