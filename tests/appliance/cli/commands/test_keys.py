@@ -28,7 +28,7 @@ def test_root_asks_as_the_appliance_s_user(short_directory: Path) -> None:
         "curve",
         "--server",
         "-c",
-        config,
+        str(config),
     ]
     asked = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2)]
     assert len(asked[0].stdout.strip()) == 40
