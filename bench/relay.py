@@ -37,6 +37,9 @@ from bench.relay_peers import install
 NAMES: Final = ("tandem_native", "c_pack", "c_mmsg", "coturn", "nginx", "tandem_python")
 GLOBAL: Final = "tandem_global"
 """Two relays, one behind the other; only if it is asked for."""
+REDIS: Final = "tandem_redis"
+"""The native one with a registry and a flow cache; likewise."""
+EXTRA: Final = (GLOBAL, REDIS)
 DIRECT: Final = "direct"
 RATES: Final = {"5k": 5_000, "20k": 20_000}
 SIZES: Final = (160, 1200)
@@ -68,10 +71,10 @@ QUICK: Final = Plan(
     budget=42.0,
     sizes=(SIZE,),
     flows=(FLOW_COUNT,),
-    paced=("tandem_native", GLOBAL, "c_mmsg", "coturn", DIRECT),
+    paced=("tandem_native", *EXTRA, "c_mmsg", "coturn", DIRECT),
 )
 FULL: Final = Plan(
-    seconds=0.8, rounds=5, budget=900.0, sizes=SIZES, flows=FLOWS, paced=(*NAMES, GLOBAL, DIRECT)
+    seconds=0.8, rounds=5, budget=900.0, sizes=SIZES, flows=FLOWS, paced=(*NAMES, *EXTRA, DIRECT)
 )
 
 
@@ -202,7 +205,7 @@ def fields(samples: Samples) -> dict[str, float | int | str]:
                 f"{short}_lost": lost,
                 f"{short}_rounds": len(taken),
             }
-    return out | _added(out) | _second_tier(out) | _ratios(out)
+    return out | _added(out) | _second_tier(out) | _with_redis(samples) | _ratios(out)
 
 
 def _added(out: Mapping[str, Any]) -> dict[str, int]:
@@ -225,6 +228,18 @@ def _second_tier(out: Mapping[str, Any]) -> dict[str, float]:
         for how in ("", *(f"_{rate}" for rate in RATES))
         if f"{GLOBAL}{how}_us" in out and f"tandem_native{how}_us" in out
     }
+
+
+def _with_redis(samples: Samples) -> dict[str, float]:
+    """What a datagram costs with Redis to what it costs without: the median over rounds."""
+    out = {}
+    for (name, how, size, flows), taken in samples.items():
+        without = samples.get(("tandem_native", how, size, flows), ())
+        if name == REDIS and (size, flows) == (SIZE, FLOW_COUNT) and without:
+            ratios = [a.cost / b.cost for a, b in zip(taken, without, strict=False)]
+            field = "redis_to_native" if how == "saturated" else f"redis_to_native_{how}"
+            out[field] = round(statistics.median(ratios), 3)
+    return out
 
 
 def _ratios(out: Mapping[str, Any]) -> dict[str, float]:
@@ -260,8 +275,10 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="one size, one number of flows, 45 s")
     parser.add_argument("--json", action="store_true", help="one flat JSON object on stdout")
-    known = ",".join((*NAMES, GLOBAL))
-    parser.add_argument("--only", metavar="NAMES", help=f"of {known}; the last only if named here")
+    known = ",".join((*NAMES, *EXTRA))
+    parser.add_argument(
+        "--only", metavar="NAMES", help=f"of {known}; the last two only if named here"
+    )
     parser.add_argument(
         "--nice", type=int, default=0, help="of all that is measured, on a machine that others use"
     )
@@ -270,7 +287,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     names = tuple(options.only.split(",")) if options.only else NAMES
-    if unknown := sorted(set(names) - {*NAMES, GLOBAL}):
+    if unknown := sorted(set(names) - {*NAMES, *EXTRA}):
         parser.error(f"no contender is called {', '.join(unknown)}")
     # So that everything that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -54,6 +54,14 @@ others = {{ {cluster} = ["{ingress}"] }}
 [ufrag]
 keys = {{ a = "{key}" }}
 """
+_REDIS: Final = """\
+[link]
+address = "127.0.0.2"
+[ufrag]
+keys = {{ a = "{key}" }}
+[redis]
+url = "redis://127.0.0.1:{port}"
+"""
 _ECHO: Final = "bench.relay_transceiver"
 
 
@@ -193,11 +201,32 @@ def tandem(datapath: DatapathChoice, place: Placement) -> Iterator[Tandem]:
 
 
 @contextmanager
-def two_tiers(place: Placement, directory: str) -> Iterator[TwoTiers]:
-    """Both relays on the first CPU."""
+def tandem_with_redis(place: Placement, directory: str) -> Iterator[Tandem]:
+    """The native one, of a fleet: with a registry, and a cache in which its flows are."""
+    port, registry = free_port(), free_port()
+    command = ["redis-server", "--port", str(registry), "--bind", "127.0.0.1", "--save", ""]
+    config = _CONFIG.format(port=port, datapath=DatapathChoice.NATIVE.value)
+    config += _REDIS.format(key=_key(directory), port=registry)
+    with (
+        started(place.command(place.load, command), stdout=subprocess.DEVNULL),
+        launched(config, _ECHO) as appliance,
+    ):
+        contender = Tandem("tandem_redis", Endpoint("127.0.0.1", port), appliance)
+        place.move(appliance.pid, but=contender.pid)
+        yield contender
+
+
+def _key(directory: str) -> Path:
     key = Path(directory, "ufrag.hex")
     key.write_text(os.urandom(16).hex())
     key.chmod(0o600)
+    return key
+
+
+@contextmanager
+def two_tiers(place: Placement, directory: str) -> Iterator[TwoTiers]:
+    """Both relays on the first CPU."""
+    key = _key(directory)
     ports = [free_port() for _ in range(2)]
     said = {"cluster": _CLUSTER, "ingress": f"127.0.0.1:{free_port()}", "key": key}
     configs = [
@@ -246,6 +275,8 @@ def contenders(place: Placement, names: Sequence[str]) -> Iterator[list[Contende
             for datapath in (DatapathChoice.NATIVE, DatapathChoice.PYTHON)
             if f"tandem_{datapath.value}" in names
         ]
+        if "tandem_redis" in names:
+            found.append(stack.enter_context(tandem_with_redis(place, directory)))
         if "tandem_global" in names:
             found.append(stack.enter_context(two_tiers(place, directory)))
         time.sleep(0.5)

@@ -47,6 +47,12 @@ def test_ratios_are_those_of_the_figures_printed() -> None:
     assert out["native_to_c_mmsg_20k"] == 0.5
 
 
+def test_what_redis_costs_is_the_middle_of_the_ratios_of_rounds() -> None:
+    found = samples()
+    found["tandem_redis", "saturated", SIZE, 1000] = [taken(1.02), taken(2.0), taken(11.0)]
+    assert fields(found)["redis_to_native"] == 1.0
+
+
 def test_added_latency_is_without_what_the_load_takes_itself() -> None:
     out = fields(samples())
     assert out["tandem_native_20k_p50_us"] == 100
