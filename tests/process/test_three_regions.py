@@ -13,7 +13,7 @@ import trio
 
 from tests.support.hosts import fleet_stats
 from tests.support.peers import CHROMIUM, STATS, chromium
-from tests.support.regions import HOST, OUTSIDE, Regions, report_of, three_regions
+from tests.support.regions import HOST, OUTSIDE, WAYS, Regions, report_of, three_regions
 from tests.support.wan import UDP, why_not
 
 pytestmark = [
@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(bool(why_not()) and not os.environ.get("CI"), reason=why_not()),
 ]
 WITHIN = 30.0
+TRIP = 0.5
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,30 @@ def test_a_region_that_has_lost_redis_keeps_serving(regions: Regions) -> None:
         assert report_of(call)["sessions_ok"] == 1
     finally:
         regions.internet.change(ways={"us>redis": {"cut": False}})
+
+
+def test_set_up_over_tcp_costs_at_most_three_round_trips_more(regions: Regions) -> None:
+    """Counted in round trips of half a second, beside which what a busy machine adds is little."""
+    ways = {way: WAYS[way] for way in ("home>eu", "home>us")}
+    regions.internet.change(
+        ways={way: {"delay": TRIP / 2, "jitter": 0.0, "loss": 0.0} for way in ways}
+    )
+    try:
+        udp, tcp = set_up(regions, "/udp"), set_up(regions, "/tcp", "--tcp")
+    finally:
+        regions.internet.change(ways=ways)
+    assert round((tcp - udp) / TRIP) <= 3, f"{udp / TRIP:.2f} by UDP, {tcp / TRIP:.2f} by TCP"
+
+
+def set_up(regions: Regions, path: str, *options: str) -> float:
+    """Seconds from the answer until the first echo of a call: connecting, ICE, DTLS and a packet."""
+    call = regions.call(*options)
+    until(regions.relays_in_use, regions.sessions)
+    assert regions.sessions().rows[0].path.endswith(path)
+    report = report_of(call)
+    assert report["sessions_ok"] == 1, report
+    until(lambda: not regions.sessions().rows)
+    return float(report["setup_p50_ms"] - report["http_p50_ms"]) / 1000
 
 
 def test_a_client_whose_network_blocks_udp_falls_back_to_tcp(regions: Regions) -> None:
