@@ -47,6 +47,8 @@ def make_application(
         status = await source.status()
         if status is None:
             raise Refused(ProblemKind.NOT_READY, "the supervisor does not answer")
+        if status.cordoned:
+            raise Refused(ProblemKind.DRAINING, "an operator has drained this host")
         if status.state not in SERVING:
             raise Refused(ProblemKind.NOT_READY, f"the appliance is {status.state}")
         return JSONResponse({"status": status.state}, headers=_FRESH)

@@ -98,6 +98,15 @@ async def test_ready_is_who_takes_calls(short_directory: Path, state: str, code:
         assert (await it.client.get("/healthz")).status_code == 200
 
 
+@pytest.mark.parametrize("state", ["cordoned", "degraded"])
+async def test_who_was_drained_is_not_ready_whatever_else_it_is(
+    short_directory: Path, state: str
+) -> None:
+    async with stage(short_directory) as it:
+        it.supervisor.status = msgspec.structs.replace(every_role(), state=state, cordoned=True)
+        assert (await it.client.get("/readyz")).status_code == 503
+
+
 async def test_without_a_supervisor_it_says_so_and_finds_the_next_one(
     short_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
