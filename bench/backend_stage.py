@@ -107,7 +107,7 @@ class Stage:
         """As the transceiver's."""
         self._heed(self._links.take(trio.current_time()))
         self._remote.touched.clear()
-        self._links.flush()
+        self._links.flush(trio.current_time())
 
     def _heed(self, wanted: list[ForSession]) -> None:
         for event in wanted:
@@ -126,7 +126,7 @@ class Stage:
             self._tell(session, PathSelected(_PATH))
             self._tell(session, StateChanged(SessionState.CONNECTED))
             self._tell(session, sctp.ChannelOpened(0, "", "", ordered=True, by_peer=True))
-        self._links.flush()
+        self._links.flush(trio.current_time())
 
     async def _talk(self, seconds: float) -> None:
         """All sessions, 50 frames a second each, evenly spread as independent clients are."""

@@ -33,4 +33,8 @@ def module(name: str, header: str, sources: list[str]) -> FFI:
 
 
 relay = module("_fastpath", "fastpath.h", ["fastpath.c", "life.c"])
-media = module("_media", "media.h", ["media.c", "media_life.c", "media_out.c"])
+media = module(
+    "_media",
+    "media.h",
+    ["media.c", "media_life.c", "media_out.c", "media_play.c", "media_talk.c"],
+)

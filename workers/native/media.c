@@ -274,7 +274,7 @@ static void open_stream(mp *m, uint32_t number, const mp_keys *k) {
     forget_stats(s);
 }
 
-static void send_frame(mp *m, uint32_t stream, int type, uint32_t timestamp, const uint8_t *payload, uint32_t octets) {
+void send_frame(mp *m, uint32_t stream, int type, uint32_t timestamp, const uint8_t *payload, uint32_t octets) {
     struct stream *s = &m->streams[stream];
     int why = hindrance(s, type, octets);
     if (why < 0) {
@@ -373,6 +373,7 @@ static void carry_out(mp *m, const mp_command *c, uint8_t *body, uint32_t length
         m->takes_way = 0;
         break;
     case MP_SET_PEERS: set_peers(m, body, length / ADDRESS_ROOM); break;
+    case MP_PLAY: play_stream(m, c->stream); break;
     }
 }
 
@@ -441,6 +442,7 @@ void mp_round(mp *m, int64_t now_ns, int with_link) {
     m->decisions = 0;
     carry_out_all(m);
     for (int turn = 0; n == LINK_BATCH && turn < TURNS; turn++) media += n = pump_link(m);
+    play_due(m);
     out_flush(m);
     if (m->owed != NOT_OWED) pay_owed(m);
     publish(m);
@@ -456,7 +458,9 @@ static void *run(void *argument) {
     mp *m = argument;
     struct pollfd fds[] = { { m->wake_fd, POLLIN, 0 }, { m->link, POLLIN, 0 } };
     while (atomic_load_explicit(&m->running, memory_order_acquire)) {
-        int64_t wait = m->nap_ns ? m->nap_ns - clock_ns() : m->owed == NOT_OWED ? -1 : GATHER_NS;
+        int64_t due = play_next(m), now = clock_ns(), wait = m->owed == NOT_OWED ? -1 : GATHER_NS;
+        if (m->nap_ns) wait = m->nap_ns - now; /* what is due meanwhile leaves with what comes meanwhile */
+        else if (due >= 0 && (wait < 0 || due - now < wait)) wait = due > now ? due - now : 0;
         struct timespec time = { 0, wait > 0 ? wait : 0 };
         atomic_store_explicit(&m->asleep, 1, memory_order_seq_cst);
         if (!is_wanted(m)) ppoll(fds, m->nap_ns ? 1 : 2, wait < 0 && !m->nap_ns ? NULL : &time, NULL);
@@ -466,7 +470,7 @@ static void *run(void *argument) {
             (void)!read(m->wake_fd, &woken, sizeof woken);
         }
         if (fds[1].revents & POLLNVAL) fds[1].fd = -1; /* it would spin */
-        int64_t now = clock_ns();
+        now = clock_ns();
         mp_round(m, now, now >= m->nap_ns); /* Python may wake it from a nap, and is served; the link still waits */
     }
     return NULL;

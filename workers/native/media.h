@@ -11,7 +11,7 @@ enum {
     MP_DROPPED_UNKNOWN_PEER, MP_DROPPED_MALFORMED_LINK, MP_DROPPED_QUEUE_FULL, MP_DROPPED_OVERSIZE,
     MP_DROPPED_UNEXPECTED_STATE, MP_DROPPED_MALFORMED_RTP, MP_DROPPED_SOURCE_LIMIT, MP_DROPPED_AUTHENTICATION,
     MP_DROPPED_REPLAY, MP_DROPPED_PAYLOAD_TYPE,
-    MP_HANDED_UP, MP_FORWARDED, MP_RECORDS_OUT,
+    MP_HANDED_UP, MP_FORWARDED, MP_RECORDS_OUT, MP_PLAYED,
     MP_UNDELIVERED,
     MP_UNSENT = MP_UNDELIVERED + 14,
     MP_COUNTERS = MP_UNSENT + 14
@@ -26,7 +26,8 @@ enum {
 enum { MP_EVENT_FRAME = 1, MP_EVENT_RECORD, MP_EVENT_REPORT, MP_EVENT_SEEN, MP_EVENT_CLOSED };
 enum {
     MP_OPEN = 1, MP_CLOSE, MP_BIND, MP_UNBIND, MP_SET_WAY, MP_FORWARD,
-    MP_SEND, MP_SEND_REPORT, MP_SEND_RECORD, MP_RECEIVE, MP_SET_PEERS
+    MP_SEND, MP_SEND_REPORT, MP_SEND_RECORD, MP_RECEIVE, MP_SET_PEERS,
+    MP_PLAY /* the plane's own: a queue is not empty any more */
 };
 enum { MP_NO_STREAM = 0xffffffff };
 
@@ -78,6 +79,47 @@ typedef struct {
     int64_t reports_in, payload_type_out;
 } mp_stats;
 
+/* An end point of a back end, from its hello on, and the batch that is being made for it. Python's memory. */
+typedef struct {
+    int64_t credit;         /* audio items that it may still be sent */
+    uint64_t without_credit;
+    uint32_t items, bytes;  /* of the batch; its first 5 bytes are msgpack's head */
+    uint32_t users;         /* loans that name it */
+    uint32_t closed;
+    uint8_t batch[262144];
+} mp_line;
+
+/* What a stream's packets are to a back end while they are lent: workers/transceiver/media/loans.py. */
+typedef struct {
+    uint64_t taken;
+    int64_t timestamp;      /* the highest, unwrapped */
+    int64_t offset, clock;  /* from it to milliseconds */
+    int64_t at;             /* of the last, in milliseconds */
+    uint32_t ssrc;
+    uint16_t next;          /* sequence number */
+    uint8_t type, prefix_length;
+    uint8_t prefix[120];    /* of its item, as far as the value of `at` */
+} mp_ear;
+
+/* The item of a back end that a stream plays while it is lent. */
+typedef struct {
+    double origin;          /* when slot 0 was due */
+    int64_t slot;           /* the next */
+    uint32_t timestamp;     /* of slot 0 */
+    uint32_t step;          /* from one slot's to the next one's */
+    uint32_t most;          /* frames that may wait */
+    uint8_t type, gap, live, open; /* open: more of it may come */
+    uint8_t session_length, item_length;
+    uint8_t session[63], item[63];
+} mp_voice;
+
+typedef struct {
+    uint64_t left;          /* frames, since they were lent */
+    int64_t slot;           /* of the next one */
+    uint32_t gap, count;    /* count: frames that have not left, in `block` one behind the other */
+    uint32_t octets[32];
+} mp_voice_end;
+
 typedef struct mp mp;
 
 mp *mp_new(int link, uint32_t link_mtu, uint32_t max_streams, double clock_offset, const uint64_t functions[4]);
@@ -88,7 +130,16 @@ void mp_round(mp *m, int64_t now_ns, int with_link);
 int mp_event_fd(mp *m);
 size_t mp_push(mp *m, const uint8_t *commands, size_t length);
 void mp_wake(mp *m);
-int mp_take(mp *m, mp_event *events, int max_events, uint8_t *block, size_t room, uint32_t *used);
+int mp_take(mp *m, mp_event *events, int max_events, uint8_t *block, size_t room, uint32_t *used, uint32_t *heard);
 int mp_read_stats(mp *m, uint32_t stream, mp_stats *out);
 void mp_read_counters(mp *m, uint64_t *out);
+
+void mp_lend_ear(mp *m, uint32_t stream, mp_line *line, const mp_ear *terms);
+int mp_end_ear(mp *m, uint32_t stream, mp_ear *out);
+int mp_lend_voice(mp *m, uint32_t stream, mp_line *line, const mp_voice *terms);
+int mp_say(mp *m, uint32_t stream, const uint8_t *payload, uint32_t octets, double now);
+uint64_t mp_left(mp *m, uint32_t stream, uint32_t *waiting, uint32_t *least);
+int mp_end_voice(mp *m, uint32_t stream, mp_voice_end *out, uint8_t *block);
+uint32_t mp_hear(mp *m, mp_line *line, const uint8_t *batch, size_t length, double now, uint32_t *items);
+void mp_end_talk(mp *m, uint32_t stream);
 #endif

@@ -28,10 +28,14 @@ mp *mp_new(int link, uint32_t link_mtu, uint32_t max_streams, double clock_offse
     m->commands = (struct byte_ring){ .bytes = COMMAND_BYTES, .at = aligned_alloc(64, COMMAND_BYTES) };
     m->labels = (struct labels){ .mask = entries - 1, .entries = calloc(entries, sizeof(binding)) };
     m->streams = calloc(max_streams, sizeof *m->streams);
+    m->queues = calloc(max_streams, sizeof *m->queues);
+    m->talks = calloc(max_streams, sizeof *m->talks);
+    for (m->speakers_mask = 1; m->speakers_mask < max_streams * 2; m->speakers_mask = m->speakers_mask * 2 + 1) {}
+    m->speakers = calloc(m->speakers_mask + 1, sizeof *m->speakers);
     m->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     m->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     atomic_store(&m->armed, 1);
-    if (m->family < 0 || !m->events.at || !m->commands.at || !m->labels.entries || !m->streams || m->event_fd < 0 || m->wake_fd < 0) {
+    if (m->family < 0 || !m->events.at || !m->commands.at || !m->labels.entries || !m->streams || !m->queues || !m->talks || !m->speakers || m->event_fd < 0 || m->wake_fd < 0) {
         mp_free(m);
         return NULL;
     }
@@ -61,6 +65,11 @@ void mp_free(mp *m) {
     free(m->commands.at);
     free(m->labels.entries);
     free(m->streams);
+    for (uint32_t i = 0; m->queues && i < m->max_streams; i++)
+        for (int j = 0; j < PLAY_WINDOW; j++) free(m->queues[i].entries[j].frame);
+    free(m->queues);
+    free(m->talks);
+    free(m->speakers);
     free(m);
 }
 
@@ -114,26 +123,30 @@ void mp_wake(mp *m) {
 
 /* Python's: the oldest events, and their bytes one behind the other. Armed before the look, so that whatever comes
  * after it wakes the reader again; and if something is left, it is woken at once. */
-int mp_take(mp *m, mp_event *events, int max_events, uint8_t *block, size_t room, uint32_t *used) {
+int mp_take(mp *m, mp_event *events, int max_events, uint8_t *block, size_t room, uint32_t *used, uint32_t *heard) {
     struct byte_ring *r = &m->events;
     uint64_t signalled, one = 1;
     uint32_t end = 0;
     int n = 0;
     (void)!read(m->event_fd, &signalled, sizeof signalled);
     atomic_store_explicit(&m->armed, 1, memory_order_seq_cst);
-    for (uint8_t *entry; n < max_events && (entry = ring_first(r)); n++) {
+    for (uint8_t *entry; n < max_events && (entry = ring_first(r));) {
         mp_event *e = &events[n];
         memcpy(e, entry, sizeof *e);
         uint32_t length = e->end, size = e->size;
-        if (end + length > room) break;
-        memcpy(block + end, entry + sizeof *e, length);
-        e->start = end;
-        e->end = end += length;
-        int frame = e->kind == MP_EVENT_FRAME;
+        int frame = e->kind == MP_EVENT_FRAME, is_done = frame && is_heard(m, e, entry + sizeof *e, length);
+        if (!is_done && end + length > room) break;
+        if (!is_done) {
+            memcpy(block + end, entry + sizeof *e, length);
+            e->start = end;
+            e->end = end += length;
+        }
         if (e->stream != MP_NO_STREAM && (frame || e->kind == MP_EVENT_RECORD || e->kind == MP_EVENT_REPORT))
             atomic_fetch_sub_explicit(&m->streams[e->stream].waiting[frame], 1, memory_order_relaxed);
         ring_drop(r, size);
         atomic_store_explicit(&r->taken[frame], atomic_load_explicit(&r->taken[frame], memory_order_relaxed) + size, memory_order_release);
+        n += !is_done;
+        *heard += is_done;
     }
     if (!ring_is_empty(r) && atomic_exchange_explicit(&m->armed, 0, memory_order_seq_cst))
         (void)!write(m->event_fd, &one, sizeof one);

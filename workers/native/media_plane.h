@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <time.h>
 #include "address.h"
+#include "media_queue.h"
 #include "media_ring.h"
 #include "media_stream.h"
 
@@ -29,6 +30,9 @@
 #define GATHER_NS 1000000   /* workers/transceiver/media/base.py */
 #define SEEN_EVERY 0.05
 #define NOT_OWED 0xffffffffu
+#define WHEEL 64            /* ticks; as many as a word has bits */
+#define TICK_NS 1000000ll
+#define NOBODY 0xffffffffu
 
 typedef int (*srtp_call)(void *context, void *packet, int *length); /* srtp_err_status_t; 0 is good */
 
@@ -44,6 +48,22 @@ struct leg { /* a link datagram in the making */
     struct iovec vectors[LEG_RECORDS];
 };
 
+struct wheel { /* streams by when their next frame is due */
+    int64_t tick; /* the last that has been served */
+    uint64_t occupied;
+    uint32_t first[WHEEL];
+};
+
+struct talk { /* Python's thread's: what of a stream is lent */
+    uint8_t hears, speaks; /* hears: HEARS_NO_MORE from the first packet on that is not simply the next */
+    mp_line *to, *from;
+    mp_ear ear;
+    mp_voice voice;
+    int64_t origin_ns;
+    int64_t shift; /* of the queue, as it was when it was lent */
+    uint64_t first; /* of its queue's entries that were put there by this loan */
+};
+
 struct mp {
     int link, family, event_fd, wake_fd, has_thread;
     pthread_t thread;
@@ -57,6 +77,11 @@ struct mp {
     struct byte_ring events, commands;
     struct labels labels;
     struct stream *streams;
+    struct play_queue *queues;
+    struct wheel wheel;
+    struct talk *talks;
+    uint32_t *speakers; /* streams + 1 by the name of their session, hashed */
+    uint32_t speakers_mask;
     uint32_t owed; /* the first of a chain through `next_owed` */
     uint32_t decisions; /* of this round: what others wait for */
     uint64_t refused; /* frames; Python's */
@@ -98,6 +123,17 @@ static inline int64_t clock_ns(void) {
 static inline int is_wanted(mp *m) {
     return !ring_is_empty(&m->commands) || atomic_load_explicit(&m->starved, memory_order_seq_cst);
 }
+
+/* media.c */
+void send_frame(mp *m, uint32_t stream, int type, uint32_t timestamp, const uint8_t *payload, uint32_t octets);
+
+/* media_play.c: frames on their way to callers. */
+void play_stream(mp *m, uint32_t number);
+void play_due(mp *m);
+int64_t play_next(const mp *m);
+
+/* media_talk.c: Python's thread's. */
+int is_heard(mp *m, const mp_event *e, const uint8_t *payload, uint32_t octets);
 
 /* media_out.c: records on their way to relays. */
 uint8_t *out_begin(mp *m, uint32_t peer, uint32_t room);

@@ -93,6 +93,9 @@ TAKES: Final = 2
 """Looks in a turn: what is done for the first may have events of its own, which would wake nobody."""
 NEWS: Final = 256
 """Events of sessions that are told at once; fewer, once a second."""
+SLEPT_THROUGH: Final = 0.004
+"""Seconds of rests that are slept through while frames are all that comes, until other tasks get their
+turn: to come back to a task at a deadline costs trio as much as a turn costs us."""
 DRAIN_LOOK: Final = 0.25
 """Seconds between two looks at a drain deadline, which may be brought forward."""
 
@@ -110,6 +113,8 @@ class Transceiver:
         self._plane = plane
         self._links = links
         self._pace = Pace(trio.current_time())
+        self._urgent = False
+        """Others wait for what the last turn has begun."""
         self._news: list[SessionEvent] = []
         self._told = News()
         self._sleep = trio.CancelScope()
@@ -120,9 +125,17 @@ class Transceiver:
         with select.epoll() as news:
             for descriptor in self._descriptors():
                 news.register(descriptor, select.EPOLLIN)
+            yielded = trio.current_time()
             while True:
                 now = trio.current_time()
                 rest = self._turn(now)
+                if rest and not self._urgent:
+                    self._sleep_until(now + rest)
+                    if now >= yielded + SLEPT_THROUGH:
+                        await trio.lowlevel.checkpoint()
+                        yielded = now
+                    continue
+                yielded = now
                 if rest:
                     wake = now + rest
                 elif self._anybody_waits():
@@ -139,7 +152,8 @@ class Transceiver:
     def _turn(self, now: Instant) -> float:
         """Serve all that wait, within bounds; in how many seconds to look again, 0: when there is more."""
         plane, exchange = self._plane, self._exchange
-        served, urgent = 0, False
+        loans = plane.loans
+        served, urgent = 0 if loans is None else -loans.done, False
         for links in self._links:
             # First: a frame that has come with the word that its session is accepted is heard.
             served += self._prompt(links, links.take(now), now)
@@ -154,7 +168,13 @@ class Transceiver:
         if self._next_wake() <= now:
             served += self._carry_out(exchange.handle_timeout(now))
         self._flush()
+        if loans is not None:
+            served += loans.done
+        self._urgent = urgent
         return self._pace.rest(served, now, urgent=urgent)
+
+    def _sleep_until(self, wake: Instant) -> None:
+        time.sleep(max(0.0, wake - trio.current_time()))
 
     def _descriptors(self) -> list[int]:
         return [self._plane.descriptor, *(d for links in self._links for d in links.descriptors)]
@@ -164,8 +184,10 @@ class Transceiver:
 
     def _flush(self) -> None:
         self._plane.flush()
+        now = trio.current_time()
         for links in self._links:
-            links.flush()
+            links.flush(now)
+        self._plane.flush()  # what was lent leaves after what was sent
 
     def _prompt(self, links: Links, wanted: list[ForSession], now: Instant) -> int:
         """Do what a back end wants that was not asked; how much that was."""
@@ -277,7 +299,7 @@ class Transceiver:
             records_in=media.records,
             records_out=media.records_out,
             audio_in=media.frames,
-            audio_out=media.forwarded + counters.frames_out,
+            audio_out=media.forwarded + media.played + counters.frames_out,
             dropped={reason.value: count for reason, count in dropped.items()},
             messages_in=channels.messages_in,
             messages_out=channels.messages_out,
@@ -392,6 +414,9 @@ async def serve(worker: Worker) -> None:
         built_in = {"echo": Echo(), "echo-pcm": EchoPcm(os.urandom)}
         exchange = make_exchange(worker, {**built_in, **remotes}, plane)
         links = [stack.enter_context(Links(remote)) for remote in remotes.values()]
+        if plane.loans is not None:
+            for remote in remotes.values():
+                remote.employ(plane.loans, exchange.sessions.stream)
         transceiver = Transceiver(worker, exchange, plane, links)
         worker.set_load(lambda: len(exchange.sessions))
         worker.set_stats(transceiver.stats)

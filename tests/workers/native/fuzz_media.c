@@ -101,6 +101,10 @@ static size_t rtp(uint8_t *to) {
     to[0] = roll(4) ? 0x80 : 128 + roll(64);
     to[1] = roll(4) ? 111 : roll(3) ? roll(256) : 200 + roll(4);
     if (roll(3)) memset(to + (to[1] >= 192 ? 4 : 8), 0, 3);
+    if (roll(2)) { /* of a handful of numbers, so that some follow each other */
+        memcpy(to, (uint8_t[]){ 0x80, 111, 0, 7 + roll(4) }, 4);
+        memset(to + 8, 0, 4);
+    }
     to[n - 1] = roll(5) ? GOOD : roll(256);
     return roll(30) ? n : roll(14);
 }
@@ -122,7 +126,128 @@ static void from_relay(void) {
     say(roll(20) ? relays[roll(RELAYS)] : stranger, data, n < sizeof data ? n : sizeof data);
 }
 
+/* --- what is lent ------------------------------------------------------------------------------------------ */
+
+#define LINES 3
+static mp_line *lines[LINES];
+static uint64_t given[STREAMS], left[STREAMS]; /* frames of the loan that there is; their first bytes count */
+static uint8_t is_odd[STREAMS]; /* its frames do not count any more */
+static int64_t clock_;
+
+static double instant(void) { return (threaded ? clock_ns() : clock_) / 1e9 + 0.5; }
+
+static void lend(uint32_t stream) {
+    mp_ear ear = { .ssrc = roll(8) == 0, .next = 7 + roll(3), .type = 111, .clock = roll(20) ? 48000 : 0, .timestamp = roll(1u << 31),
+                   .offset = (int64_t)roll(1u << 31) - (1 << 30), .prefix_length = roll(50) ? roll(121) : 255 };
+    mp_ear old;
+    mp_end_ear(plane, stream, &old);
+    mp_lend_ear(plane, stream, lines[roll(LINES)], &ear);
+    mp_voice voice = { .origin = instant() - roll(400) / 1e3, .slot = roll(30), .timestamp = roll(1u << 31), .step = 960, .most = roll(40),
+                       .type = 111, .gap = roll(2), .live = roll(4) == 0, .open = roll(6) != 0, .session_length = 2 };
+    memcpy(voice.session, (uint8_t[]){ 's', 'a' + stream }, 2);
+    voice.item_length = roll(2);
+    voice.item[0] = 'i';
+    if (!roll(50)) voice.session_length = 64 + roll(190);
+    if (!mp_lend_voice(plane, stream, lines[roll(LINES)], &voice)) return;
+    CHECK(!is_lent[stream]);
+    is_lent[stream] = 1;
+    is_odd[stream] = 0;
+    given[stream] = left[stream] = 0;
+}
+
+static void take_back(uint32_t stream) {
+    static uint8_t frames[PLAY_WINDOW * MAX_PACKET];
+    mp_ear ear;
+    mp_voice_end end;
+    if (roll(2)) mp_end_ear(plane, stream, &ear);
+    if (!mp_end_voice(plane, stream, &end, frames)) return;
+    CHECK(is_lent[stream] && end.count <= PLAY_WINDOW && end.left >= left[stream] && end.slot >= 0);
+    CHECK(end.left + end.count == given[stream]); /* each frame has left or has come back */
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < end.count; at += end.octets[i++]) CHECK(is_odd[stream] || frames[at] == (uint8_t)(end.left + i));
+    is_lent[stream] = 0;
+}
+
+static void speak(uint32_t stream) {
+    uint8_t frame[1600];
+    frame[0] = given[stream];
+    uint32_t octets = roll(20) ? 1 + roll(300) : roll(1600);
+    if (mp_say(plane, stream, frame, octets, instant())) given[stream]++;
+    uint32_t waiting, least;
+    uint64_t gone = mp_left(plane, stream, &waiting, &least);
+    if (!is_lent[stream]) return;
+    CHECK(gone >= left[stream] && gone + waiting == given[stream]);
+    left[stream] = gone;
+}
+
+/* A batch of a back end: one of its own kind, one with other things in it, one that is damaged. */
+static void batch(void) {
+    static uint8_t data[20000];
+    uint32_t count = roll(12), streams[12], n = 1;
+    data[0] = 0x90 | count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t stream = streams[i] = roll(STREAMS + 2), octets = 1 + roll(roll(9) ? 100 : 700);
+        uint8_t head[] = "\x84\xa4type\xa9" "audio_out\xa7session\xa2s?\xa4item\xa1i\xa7payload\xc5";
+        head[26] = 'a' + stream;
+        memcpy(data + n, head, sizeof head - 1);
+        n += sizeof head - 1;
+        data[n++] = octets >> 8;
+        data[n++] = octets;
+        memset(data + n, 0, octets);
+        if (stream < STREAMS) { /* as many of this stream's before it in the batch as will be said first */
+            uint32_t before = 0;
+            for (uint32_t j = 0; j < i; j++) before += streams[j] == stream;
+            data[n] = given[stream] + before;
+        }
+        n += octets;
+    }
+    uint8_t *heap = malloc(n);
+    memcpy(heap, data, n); /* so that reading behind it is seen */
+    int damaged = !roll(3);
+    for (uint32_t hits = damaged ? 1 + roll(4) : 0; hits; hits--) heap[roll(n)] = roll(256);
+    uint32_t length = roll(6) ? n : roll(n + 1), items, done = mp_hear(plane, lines[roll(LINES)], heap, length, instant(), &items);
+    if (!damaged && length == n) {
+        CHECK(items == count);
+        for (uint32_t i = 0; i < done; i++) given[streams[i]]++;
+    } else for (uint32_t i = 0; i < STREAMS && done; i++) { /* whatever it was that was said */
+        uint32_t waiting, least;
+        given[i] = mp_left(plane, i, &waiting, &least);
+        given[i] += waiting;
+        is_odd[i] = 1;
+    }
+    CHECK(done <= items);
+    free(heap);
+}
+
+static void collect(void) {
+    for (int i = 0; i < LINES; i++) {
+        mp_line *line = lines[i];
+        CHECK(line->bytes <= sizeof line->batch && line->items <= 4096);
+        if (line->items) CHECK(line->batch[0] == 0xdd && get_u32(line->batch + 1) == line->items);
+        line->items = 0;
+        line->bytes = 5;
+        line->closed = !roll(10);
+        line->credit = roll(200);
+    }
+}
+
+static void talk(void) {
+    uint32_t stream = roll(STREAMS);
+    switch (roll(8)) {
+    case 0: lend(stream); return;
+    case 1: if (!roll(3)) take_back(stream); return;
+    case 2: case 3: case 4: speak(stream); return;
+    case 5: case 6: batch(); return;
+    case 7: if (!roll(3)) collect(); return;
+    }
+}
+
 static void start(void) {
+    for (int i = 0; i < LINES; i++) {
+        free(lines[i]);
+        lines[i] = calloc(1, sizeof *lines[i]);
+    }
+    memset(is_lent, 0, sizeof is_lent);
     start_plane(link_);
     if (threaded) CHECK(!mp_start(plane, -1));
 }
@@ -143,7 +268,9 @@ int main(int count, char **arguments) {
     int64_t now = 1000000000;
     uint32_t drought = 0;
     for (round_ = 0; round_ < rounds; round_++) {
+        clock_ = now;
         for (uint32_t n = roll(roll(50) ? 12 : 900); n; n--) command();
+        for (uint32_t n = roll(30); n; n--) talk();
         if (!roll(10)) nonsense();
         if (roll(8)) flush();
         for (uint32_t n = roll(roll(50) ? 20 : 120); n; n--) from_relay();

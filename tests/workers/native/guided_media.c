@@ -7,6 +7,8 @@
 #include "../../../workers/native/media.c"
 #include "../../../workers/native/media_life.c"
 #include "../../../workers/native/media_out.c"
+#include "../../../workers/native/media_play.c"
+#include "../../../workers/native/media_talk.c"
 #include "laws_media.h"
 
 static void left(int fd, const union pretended *to) {

@@ -15,6 +15,7 @@ static size_t pending_bytes;
 static mp_event taken[512];
 static struct context *in_use[STREAMS], *leaving[STREAMS][64];
 static int leaving_count[STREAMS];
+static uint8_t is_lent[STREAMS]; /* what the stream plays */
 static uint8_t names[RELAYS + 1][ADDRESS_ROOM];
 
 static int protect(void *context, void *packet, int *length) {
@@ -78,8 +79,8 @@ static void close_stream_of(uint32_t stream) {
 }
 
 static void take_events(int most, size_t room) {
-    uint32_t used = 0, end = 0;
-    int n = mp_take(plane, taken, most, block, room, &used);
+    uint32_t used = 0, heard = 0, end = 0;
+    int n = mp_take(plane, taken, most, block, room, &used, &heard);
     for (int i = 0; i < n; i++) {
         const mp_event *e = &taken[i];
         CHECK(e->start == end && e->end >= e->start && e->end <= used);
@@ -87,6 +88,8 @@ static void take_events(int most, size_t room) {
         CHECK(e->stream < STREAMS || (e->kind == MP_EVENT_RECORD && e->stream == MP_NO_STREAM));
         end = e->end;
         if (e->kind != MP_EVENT_CLOSED) continue;
+        mp_end_talk(plane, e->stream);
+        is_lent[e->stream] = 0;
         CHECK(leaving_count[e->stream]-- > 0); /* told once each; then nobody may use its context */
         if (leaving[e->stream][0]) leaving[e->stream][0]->live = 0;
         free(leaving[e->stream][0]);

@@ -158,7 +158,7 @@ class Playout:
         return True
 
     def add_next(
-        self, item: str, payload: bytes, *, last: bool = False, live: bool = False
+        self, item: str, payload: bytes, now: Instant, *, last: bool = False, live: bool = False
     ) -> bool:
         """As `add`, if this is simply one frame more of the item that waits last and is being played."""
         items = self._items

@@ -68,6 +68,16 @@ class Sequencer:
         self._next = due + 1
         return True
 
+    @property
+    def due(self) -> int | None:
+        """Number of the very next packet, if there is a source and nothing waits."""
+        return None if self._held or self._ssrc < 0 else self._next
+
+    def skip(self, packets: int) -> None:
+        """So many were the very next ones, and have gone on."""
+        self._next += packets
+        self._numbers.highest = self._next - 1
+
     def next_timeout(self) -> Instant | None:
         """When what is missing is given up."""
         return self._held_since + HOLD_SECONDS if self._held else None

@@ -30,7 +30,8 @@ from ipc.backend.messages import (
     ToBackend,
 )
 from workers.transceiver.audio.formats import EVENTS, require
-from workers.transceiver.audio.playout import FRAME, Played, Playout, PlayoutOutput
+from workers.transceiver.audio.lendable import LendablePlayout
+from workers.transceiver.audio.playout import FRAME, Played, PlayoutOutput
 from workers.transceiver.backends.ears import Ear, PacketEar, PcmEar, VoiceActivity
 from workers.transceiver.backends.mouths import Mouth, PacketMouth, PcmMouth
 from workers.transceiver.core.streams.interface import (
@@ -38,7 +39,9 @@ from workers.transceiver.core.streams.interface import (
     AudioReceived,
     Codec,
     SendAudio,
+    Stream,
 )
+from workers.transceiver.media.loans import Line, Loans
 
 _NAMES: Final = {Encoding.OPUS: "opus", Encoding.PCMU: "pcmu", Encoding.PCMA: "pcma"}
 
@@ -102,7 +105,7 @@ class Conversation:
         """What the very next frame says, if no time-out changes by it: nearly every frame is such a one."""
         frame_bytes = int(wanted.rate * FRAME) * 2 if pcm else 0
         timestamp = int.from_bytes(entropy(4), "big")
-        self._playout = Playout(
+        self._playout = LendablePlayout(
             clock_rate=codec.clock_rate,
             frame_bytes=frame_bytes,
             buffer=buffer,
@@ -113,15 +116,33 @@ class Conversation:
             if pcm
             else PacketMouth(audio, codec, timestamp)
         )
+        self.lends: Final = not pcm
+        """There is something to lend, time and again."""
         self._else_due = -math.inf
         """When something else than a frame of the playout is due; while keys take its place, always."""
         self._look()
 
     # --- what comes -------------------------------------------------------------------------------
 
-    def say_next(self, item: AudioOut) -> bool:
+    def lend(self, loans: Loans, stream: Stream, line: Line, now: Instant) -> None:
+        """Let the plane go on with whatever is simple enough."""
+        ear, mouth = self._ear, self._mouth
+        if isinstance(ear, PacketEar):
+            ear.lend(loans, stream, line)
+        if isinstance(mouth, PacketMouth) and mouth.next_timeout() is None:
+            type_, shift = mouth.payload_type, mouth.shift
+            self._playout.lend(loans, stream, line, self._session, type_, shift, now)
+
+    def end_loans(self) -> None:
+        """Nothing comes or goes without us any more."""
+        if isinstance(self._ear, PacketEar):
+            self._ear.end_loan()
+        self._playout.end_loan()
+
+    def say_next(self, item: AudioOut, now: Instant) -> bool:
         """Whether it was simply put behind what is being played, so that no time-out changes by it."""
-        return self._playout.add_next(item.item, item.payload, last=item.last, live=item.live)
+        audio, last, live = item.payload, item.last, item.live
+        return self._playout.add_next(item.item, audio, now, last=last, live=live)
 
     def play_next(self, now: Instant) -> tuple[list[SendAudio], Instant] | None:
         """The frame that is due, if that is all there is to do and to say; and the next time-out."""
@@ -153,6 +174,7 @@ class Conversation:
             case Resume():
                 self._playout.resume(now)
             case Dtmf():
+                self._take_over(now)
                 if not self._mouth.press(item.digit, item.duration / 1000, now):
                     why = "no such key, or the client knows none"
                     return [Error(ErrorCode.UNEXPECTED, why, self._session)]
@@ -192,6 +214,7 @@ class Conversation:
             outputs = self._heard(self._ear.handle_timeout(now))
         if self._mouth.next_timeout() is not None:
             # Keys take the place of audio, which waits.
+            self._take_over(now)
             self._playout.hold(now)
             outputs += self._mouth.handle_timeout(now)
             if self._mouth.next_timeout() is not None:
@@ -200,6 +223,12 @@ class Conversation:
         if due is not None and due <= now:
             outputs += self._spoken(self._playout.handle_timeout(now))
         return outputs
+
+    def _take_over(self, now: Instant) -> None:
+        """Nothing leaves but by the mouth, which knows where the plane was."""
+        self._playout.end_loan(now)
+        if isinstance(self._mouth, PacketMouth) and self._playout.lent_until >= 0:
+            self._mouth.follow(self._playout.lent_until)
 
     def _look(self) -> None:
         heard = self._ear.next_timeout()

@@ -13,7 +13,13 @@ from workers.transceiver.audio.jitter import STEP
 from workers.transceiver.audio.keypad import KeysHeard
 from workers.transceiver.audio.sequencer import Ordered, Sequencer
 from workers.transceiver.audio.serial import Unwrapper
-from workers.transceiver.core.streams.interface import AudioParameters, AudioReceived, Codec
+from workers.transceiver.core.streams.interface import (
+    AudioParameters,
+    AudioReceived,
+    Codec,
+    Stream,
+)
+from workers.transceiver.media.loans import EarLoan, EarTerms, Line, Loans
 
 MAX_STEPS: Final = 5
 """Steps of sound taken at once when the timer was late; more time than that was lost for everybody."""
@@ -69,14 +75,44 @@ class PacketEar:
         self._offset = 0
         """From unwrapped timestamps to milliseconds since the beginning, in the clock."""
         self._at = 0
+        self._loan: EarLoan | None = None
+        self._type = -1
+        """Of the last packet."""
 
     @property
     def late(self) -> int:
         """Packets that came after their turn."""
         return self._sequencer.late
 
+    def lend(self, loans: Loans, stream: Stream, line: Line) -> None:
+        """Let the plane take packets that are simply the next, if nothing else is to be done."""
+        due = self._sequencer.due
+        if self._loan is None and due is not None and self._type in self._spoken:
+            terms = EarTerms(
+                self._session,
+                self._type,
+                self._ssrc,
+                due & 0xFFFF,
+                self._timestamps.highest,
+                self._offset,
+                self._clock,
+            )
+            self._loan = loans.lend_ear(stream, line, terms)
+
+    def end_loan(self) -> None:
+        """Take them ourselves again."""
+        loan, self._loan = self._loan, None
+        if loan is not None:
+            end = loan.end()
+            if end.taken:
+                self._sequencer.skip(end.taken)
+                self._timestamps.highest = end.timestamp
+                self._at = end.at
+
     def take_next(self, packet: AudioReceived, now: Instant) -> AudioIn | None:
         """What a packet says that is the very next one; None: it is none such."""
+        if self._loan is not None:
+            self.end_loan()
         if packet.payload_type not in self._spoken or not self._sequencer.take_next(packet):
             return None
         self._at = self._place(packet, now)
@@ -84,6 +120,7 @@ class PacketEar:
 
     def handle(self, packet: AudioReceived, now: Instant) -> list[ToBackend]:
         """A packet of the client's."""
+        self.end_loan()
         return self._tell(self._sequencer.handle(packet, now), now)
 
     def next_timeout(self) -> Instant | None:
@@ -118,6 +155,7 @@ class PacketEar:
 
     def _place(self, packet: AudioReceived, now: Instant) -> int:
         """Milliseconds since the beginning; a new source goes on where time stands."""
+        self._type = packet.payload_type
         if packet.ssrc != self._ssrc:
             self._ssrc = packet.ssrc
             self._timestamps = Unwrapper(32)

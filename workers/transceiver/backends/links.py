@@ -77,16 +77,18 @@ class Links(Closing):
             return self.remote.handle_pool_timeout(now)
         return []
 
-    def flush(self) -> None:
-        """Send what waits, one batch for each end point."""
+    def flush(self, now: Instant) -> None:
+        """Send what waits, a batch or two for each end point, and lend what is simple again."""
+        for endpoint, batch, count in self.remote.take_batches(now):
+            if not self._sockets[endpoint].send_nowait([batch]):
+                self.unsent += count
         outbox = self.remote.outbox
-        if not outbox:
-            return
         for endpoint, items in outbox.items():
             for count, data in encode_batches(items):
                 if data is None or not self._sockets[endpoint].send_nowait([data]):
                     self.unsent += count
         outbox.clear()
+        self.remote.lend(now)
 
     def close(self) -> None:
         """Say no more."""

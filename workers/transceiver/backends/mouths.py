@@ -88,6 +88,22 @@ class PacketMouth:
         self._timestamp = (frame.timestamp + self._shift) % _TIMESTAMPS
         return [SendAudio(frame.payload, self._timestamp, self._payload_type, frame.marker)]
 
+    @property
+    def payload_type(self) -> int:
+        """Of what is spoken."""
+        return self._payload_type
+
+    @property
+    def shift(self) -> int:
+        """By how much packets leave later than the playout's timestamps."""
+        return self._shift
+
+    def follow(self, timestamp: int) -> None:
+        """Frames have left without us, the last one with that timestamp of the playout's, or before it."""
+        timestamp = (timestamp + self._shift) % _TIMESTAMPS
+        if (timestamp - self._timestamp) % _TIMESTAMPS < _TIMESTAMPS // 2:
+            self._timestamp, self._used = timestamp, True
+
     def press(self, digit: str, duration: float, now: Instant) -> bool:
         """Press a key for so many seconds; False if that cannot be."""
         if self._keys_type < 0:

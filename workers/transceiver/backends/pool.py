@@ -13,7 +13,7 @@ session is given up.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
@@ -48,6 +48,8 @@ from ipc.backend.messages import (
     ToBackend,
 )
 from ipc.messages.stats import EndpointStats
+from workers.transceiver.backends.counters import PoolCounters
+from workers.transceiver.media.loans import Line
 
 ANSWER_WITHIN: Final = 1.0
 """Seconds a back end may take to accept."""
@@ -94,33 +96,14 @@ PoolOutput: TypeAlias = Wish | Send | Accepted | Unplaced
 
 
 @dataclass(slots=True)
-class PoolCounters:
-    """Plain totals."""
-
-    items_in: int = 0
-    items_out: int = 0
-    malformed: int = 0
-    """Batches that were none."""
-    unexpected: int = 0
-    """Items of end points that had not said hello, or of sessions that are not theirs."""
-    without_credit: int = 0
-    """Audio that its back end was too slow for."""
-    too_early: int = 0
-    """Messages for which there was no room to wait until somebody accepted their session."""
-    resumed: int = 0
-    """Sessions that went on at another end point."""
-    errors: Counter[ErrorCode] = field(default_factory=Counter)
-    """That back ends said of our items."""
-
-
-@dataclass(slots=True)
 class _Endpoint:
     name: EndpointName
     live: bool = False
     hello: Hello = field(default_factory=lambda: Hello(""))
     heard_at: Instant = 0.0
     said_at: Instant = float("-inf")
-    credit: int = 0
+    line: Line = field(default_factory=Line)
+    """It has the credit."""
     without_credit: int = 0
     mistakes: Counter[str] = field(default_factory=Counter)
     """What it was told that it did wrong, by ErrorCode."""
@@ -155,6 +138,8 @@ class Pool:
     def __init__(self, hello: Hello, groups: Mapping[str, Sequence[EndpointName]]) -> None:
         """`hello`: what we say of ourselves. `groups`: end points by the name of a back end."""
         self.counters = PoolCounters()
+        self.open_line: Callable[[], Line] = Line
+        """For each end point that says hello."""
         self._hello = hello
         names = {name for group in groups.values() for name in group}
         self._endpoints = {name: _Endpoint(name) for name in sorted(names)}
@@ -187,6 +172,7 @@ class Pool:
     def stats(self, endpoint: EndpointName) -> EndpointStats:
         """How it stands."""
         it = self._endpoints[endpoint]
+        self._count(it)
         return EndpointStats(
             it.live, len(it.sessions), it.hello.name, it.without_credit, dict(it.mistakes)
         )
@@ -215,24 +201,46 @@ class Pool:
             return None
         endpoint = session.at
         if type(item) is AudioIn:
-            if endpoint.credit <= 0:
+            if endpoint.line.credit <= 0:
                 self.counters.without_credit += 1
                 endpoint.without_credit += 1
                 return None
-            endpoint.credit -= 1
+            endpoint.line.credit -= 1
         elif type(item) is Error:
             endpoint.mistakes[item.code.value] += 1
         endpoint.said_at = now
         self.counters.items_out += 1
         return endpoint.name
 
+    def line(self, name: str) -> Line | None:
+        """To the back end that has accepted that session."""
+        session = self._sessions.get(name)
+        if session is None or session.at is None or not session.accepted:
+            return None
+        return session.at.line
+
+    def take_batches(self, now: Instant) -> Iterator[tuple[EndpointName, bytes, int]]:
+        """Items that were made without us, encoded, and how many: to be sent before all else."""
+        for endpoint in self._endpoints.values():
+            batch, count = endpoint.line.take_batch()
+            if count:
+                endpoint.said_at = now
+                self.counters.items_out += count
+                yield endpoint.name, batch, count
+
     # --- what end points do -------------------------------------------------------------------------
 
     def handle(self, name: EndpointName, data: bytes, now: Instant) -> list[PoolOutput]:
         """Take a batch from an end point."""
         endpoint = self._endpoints[name]
+        done, count = endpoint.line.hear(data, now)
+        if done:
+            endpoint.heard_at = now
+            self.counters.items_in += done
+            if done == count:
+                return []
         try:
-            items = decode_from_backend(data)
+            items = decode_from_backend(data)[done:]
         except BatchError as error:
             self.counters.malformed += 1
             return self._send(endpoint, now, Error(ErrorCode.MALFORMED, str(error)[:200]))
@@ -298,6 +306,11 @@ class Pool:
 
     # --- inside -------------------------------------------------------------------------------------
 
+    def _count(self, endpoint: _Endpoint) -> None:
+        dropped = endpoint.line.take_without_credit()
+        endpoint.without_credit += dropped
+        self.counters.without_credit += dropped
+
     def _forget(self, name: str) -> _Session | None:
         self._pending.pop(name, None)
         return self._sessions.pop(name, None)
@@ -321,7 +334,7 @@ class Pool:
         if endpoint.live and hello.instance != endpoint.hello.instance:
             outputs = self._lose(endpoint, now)
         if not endpoint.live:
-            endpoint.live, endpoint.credit = True, 0
+            endpoint.live, endpoint.line = True, self.open_line()
         endpoint.hello = hello
         for session in list(self._pending.values()):
             if session.at is None:
@@ -334,7 +347,8 @@ class Pool:
         if isinstance(item, Heartbeat | Hello):
             return []
         if isinstance(item, Credit):
-            endpoint.credit = max(0, min(endpoint.credit + item.items, MAX_CREDIT))
+            line = endpoint.line
+            line.credit = max(0, min(line.credit + item.items, MAX_CREDIT))
             return []
         if isinstance(item, Error):
             self.counters.errors[item.code] += 1
@@ -420,7 +434,9 @@ class Pool:
 
     def _lose(self, endpoint: _Endpoint, now: Instant) -> list[PoolOutput]:
         """It is gone, and what it had goes to others."""
-        endpoint.live, endpoint.credit = False, 0
+        self._count(endpoint)
+        endpoint.line.close()
+        endpoint.live, endpoint.line = False, Line()
         orphans, endpoint.sessions = sorted(endpoint.sessions), set()
         outputs: list[PoolOutput] = []
         for name in orphans:

@@ -7,7 +7,7 @@ two with what sessions say. Sans-IO: what is to be sent waits in `outbox` until 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -39,12 +39,12 @@ from ipc.messages.stats import EndpointStats
 from workers.transceiver.audio.library import LibraryMissing
 from workers.transceiver.backends.base import Away, Backend
 from workers.transceiver.backends.conversation import Conversation, Output, spoken, unfit
+from workers.transceiver.backends.counters import PoolCounters
 from workers.transceiver.backends.ears import VoiceActivity
 from workers.transceiver.backends.pool import (
     Accepted,
     EndpointName,
     Pool,
-    PoolCounters,
     PoolOutput,
     Send,
     Unplaced,
@@ -64,7 +64,13 @@ from workers.transceiver.core.interface import (
 )
 from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.states import SessionState
-from workers.transceiver.core.streams.interface import AudioParameters, AudioReceived, SendAudio
+from workers.transceiver.core.streams.interface import (
+    AudioParameters,
+    AudioReceived,
+    SendAudio,
+    Stream,
+)
+from workers.transceiver.media.loans import Loans
 
 MAX_WAITING: Final = 64
 """Messages of a session that wait for a back end to accept it,"""
@@ -114,6 +120,15 @@ class Remote(Backend):
         self._entropy = entropy
         self._make_voice = make_voice
         self._talks: dict[SessionId, _Talk] = {}
+        self._loans: Loans | None = None
+        self._stream: Callable[[SessionId], Stream | None] = lambda session: None
+        self._lenders: set[SessionId] = set()
+        """Sessions that may have something to lend."""
+
+    def employ(self, loans: Loans, stream: Callable[[SessionId], Stream | None]) -> None:
+        """From now on lend what is simple; `stream` says where a session's audio is."""
+        self._loans, self._stream = loans, stream
+        self._pool.open_line = loans.open_line
 
     @property
     def counters(self) -> PoolCounters:
@@ -171,6 +186,8 @@ class Remote(Backend):
                 return self._carry_out(self._pool.start(self._introduce(talk), now), now)
             case SessionClosed(reason=reason, detail=detail):
                 del self._talks[session]
+                if talk.conversation is not None:
+                    talk.conversation.end_loans()
                 ended = SessionEnded(session, reason.value, detail)
                 return self._carry_out(self._pool.end(ended, now), now)
             case _:
@@ -187,6 +204,7 @@ class Remote(Backend):
         talk = self._talks.get(session)
         if talk is None or talk.conversation is None:
             return None
+        self._note(session, talk.conversation)
         item = talk.conversation.hear_next(audio, now)
         if item is None:
             return self._tell(session, talk.conversation.hear(audio, now), now)
@@ -207,6 +225,7 @@ class Remote(Backend):
         talk = self._talks.get(session)
         if talk is None or talk.conversation is None:
             return []
+        self._note(session, talk.conversation)
         return self._tell(session, talk.conversation.handle_timeout(now), now)
 
     def play(self, session: SessionId, now: Instant) -> tuple[Sequence[SendAudio], Instant] | None:
@@ -214,6 +233,7 @@ class Remote(Backend):
         talk = self._talks.get(session)
         if talk is None or talk.conversation is None:
             return None
+        self._note(session, talk.conversation)
         return talk.conversation.play_next(now)
 
     # --- end points ---------------------------------------------------------------------------------
@@ -233,6 +253,24 @@ class Remote(Backend):
     def handle_pool_timeout(self, now: Instant) -> list[ForSession]:
         """Heartbeats, and end points that are gone."""
         return self._carry_out(self._pool.handle_timeout(now), now)
+
+    def take_batches(self, now: Instant) -> Iterator[tuple[EndpointName, bytes, int]]:
+        """Items that were made without us, and how many: to be sent before the outbox."""
+        return self._pool.take_batches(now)
+
+    def lend(self, now: Instant) -> None:
+        """At the end of a turn, when all has been sent: what is simple again is lent.
+
+        Not earlier: what is made without us leaves before the outbox, and must not overtake it.
+        """
+        if self._loans is None or not self._lenders:
+            return
+        for session in self._lenders:
+            talk, stream = self._talks.get(session), self._stream(session)
+            line = self._pool.line(session)
+            if talk and talk.conversation and stream is not None and line is not None:
+                talk.conversation.lend(self._loans, stream, line, now)
+        self._lenders.clear()
 
     # --- inside -------------------------------------------------------------------------------------
 
@@ -257,7 +295,7 @@ class Remote(Backend):
             if type(output) is AudioOut:
                 # As below, without detours: nearly all outputs are such.
                 conversation = talks[SessionId(output.session)].conversation
-                if conversation is not None and conversation.say_next(output):
+                if conversation is not None and conversation.say_next(output, now):
                     continue
             match output:
                 case Send(endpoint, items):
@@ -282,6 +320,8 @@ class Remote(Backend):
             listens = accepted.speech or accepted.barge_in
             why = unfit(audio, accepted.audio, listens=listens)
             if not why:
+                if talk.conversation is not None:
+                    talk.conversation.end_loans()
                 talk.conversation = self._converse(talk, audio, accepted, now)
                 return self._catch_up(talk, now)
         except LibraryMissing as error:
@@ -336,6 +376,7 @@ class Remote(Backend):
                 if talk.conversation is None:
                     error = Error(ErrorCode.UNEXPECTED, "the client takes no audio", session)
                     return self._say(session, error, now)
+                self._note(session, talk.conversation)
                 return self._tell(session, talk.conversation.say(item, now), now)
             case DataOut(channel=channel, payload=payload, text=text):
                 return [ForSession(session, sctp.SendMessage(channel, payload, text))]
@@ -345,6 +386,10 @@ class Remote(Backend):
                 return [ForSession(session, CloseSession(CloseReason.BACKEND_ENDED, reason))]
             case _:
                 assert_never(item)
+
+    def _note(self, session: SessionId, conversation: Conversation) -> None:
+        if self._loans is not None and conversation.lends:
+            self._lenders.add(session)
 
     def _tell(self, session: SessionId, outputs: list[Output], now: Instant) -> list[ForSession]:
         wanted: list[ForSession] = []

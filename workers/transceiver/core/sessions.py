@@ -161,6 +161,11 @@ class Sessions:
         entry = self._roster.wiring.owner(stream)
         return None if entry is None else entry.id
 
+    def stream(self, session: SessionId) -> Stream | None:
+        """Where its frames come, once it has keys."""
+        entry = self._roster.entries.get(session)
+        return None if entry is None else entry.stream
+
     def send(self, session: SessionId, audio: SendAudio) -> list[SessionsOutput]:
         """What `handle` does of a session's SendAudio."""
         entry = self._roster.entries.get(session)

@@ -55,6 +55,7 @@ from workers.transceiver.core.streams.interface import ReportReceived as ReportR
 from workers.transceiver.core.streams.interface import Stream as Stream
 from workers.transceiver.core.streams.interface import StreamClosed as StreamClosed
 from workers.transceiver.core.streams.interface import StreamStats as StreamStats
+from workers.transceiver.media.loans import Loans
 from workers.wire.types import DropReason
 
 SEEN_EVERY: Final = 0.05
@@ -80,6 +81,8 @@ class PlaneCounters:
     """Records, and whole datagrams of strangers, that came to nothing."""
     handed_up: int = 0
     forwarded: int = 0
+    played: int = 0
+    """Frames that were sent, or tried, when they were due."""
     undelivered: Counter[DropReason] = field(default_factory=Counter)
     """Frames that were authenticated and then went nowhere."""
     records_out: int = 0
@@ -104,6 +107,10 @@ class MediaPlane(Protocol):
     @property
     def counters(self) -> PlaneCounters:
         """Totals so far."""
+
+    @property
+    def loans(self) -> Loans | None:
+        """What it does by itself of sessions that talk with a back end; None: nothing."""
 
     def take(self) -> list[PlaneEvent]:
         """What has happened since, in order within each stream; bounded, so it may leave some."""

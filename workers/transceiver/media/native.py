@@ -29,6 +29,7 @@ from workers.transceiver.core.streams.interface import (
     StreamStats,
 )
 from workers.transceiver.media.base import PlaneCounters, PlaneEvent
+from workers.transceiver.media.native_loans import NativeLoans
 from workers.wire.link import RecordType
 from workers.wire.types import DropReason
 
@@ -122,6 +123,7 @@ class NativePlane:
         self._heads = memoryview(ffi.buffer(self._events))
         self._block = ffi.new("uint8_t[]", _ROOM)
         self._used = ffi.new("uint32_t *")
+        self._heard = ffi.new("uint32_t *")
         self._numbers = ffi.new("uint64_t[]", lib.MP_COUNTERS)
         self._stats = ffi.new("mp_stats *")
         self._commands: list[bytes] = []
@@ -132,6 +134,7 @@ class NativePlane:
         self._packed: dict[Endpoint, bytes] = {}
         self._refused: Counter[DropReason] = Counter()
         self._frame = lib.MP_SEND
+        self.loans: Final = NativeLoans(ffi, lib, self._plane)
         self.descriptor: Final[int] = lib.mp_event_fd(self._plane)
         self.hear(peers)
         self.flush()
@@ -170,11 +173,13 @@ class NativePlane:
 
     def take(self) -> list[PlaneEvent]:
         """What has happened since, in order."""
-        if self._starved:
-            self.flush()
         n = self._lib.mp_take(
-            self._plane, self._events, _MAX_EVENTS, self._block, _ROOM, self._used
+            self._plane, self._events, _MAX_EVENTS, self._block, _ROOM, self._used, self._heard
         )
+        self.loans.done += self._heard[0]
+        self._heard[0] = 0
+        if self._starved:
+            self.flush()  # not earlier: the call for more that follows must not be taken for the last one
         block = self._ffi.buffer(self._block, self._used[0])[:]
         lib, new = self._lib, tuple.__new__
         frame, record, report = lib.MP_EVENT_FRAME, lib.MP_EVENT_RECORD, lib.MP_EVENT_REPORT
@@ -203,6 +208,7 @@ class NativePlane:
         return events
 
     def _let_go(self, stream: Stream) -> None:
+        self.loans.forget(stream)
         leaving = self._leaving[stream]
         leaving.popleft()
         if not leaving:
@@ -231,6 +237,7 @@ class NativePlane:
             dropped=_by_reason(_DROPPED, n, lib.MP_DROPPED_UNKNOWN_PEER),
             handed_up=n[lib.MP_HANDED_UP],
             forwarded=n[lib.MP_FORWARDED],
+            played=n[lib.MP_PLAYED],
             undelivered=_by_reason(_UNSENT, n, lib.MP_UNDELIVERED),
             records_out=n[lib.MP_RECORDS_OUT],
             unsent=_by_reason(_UNSENT, n, lib.MP_UNSENT) + self._refused,
@@ -339,8 +346,9 @@ class NativePlane:
         """Begin to carry out what was asked for since the last flush."""
         commands = b"".join(self._commands)
         self._commands.clear()
-        if self._stopped or not commands:
+        if self._stopped or not (commands or self.loans.was_busy):
             return
+        self.loans.was_busy = False
         done = self._lib.mp_push(self._plane, commands, len(commands))
         self._starved = done < len(commands)
         if self._starved:

@@ -102,6 +102,11 @@ class PythonPlane:
 
     # --- up ---------------------------------------------------------------------------------------
 
+    @property
+    def loans(self) -> None:
+        """It does nothing by itself."""
+        return
+
     def take(self) -> list[PlaneEvent]:
         """Read the link, and give what came of that and of commands."""
         if not self._stopped:

@@ -300,7 +300,7 @@ def test_the_short_ways_lead_to_the_same_place(steps: list[tuple[Any, ...]]) -> 
             item, payload, last, live = details
             added = plain.add(item, payload, now, last=last, live=live)
             assert added == (
-                short.add_next(item, payload, last=last, live=live)
+                short.add_next(item, payload, now, last=last, live=live)
                 or short.add(item, payload, now, last=last, live=live)
             )
         elif step == "wait":
@@ -332,7 +332,7 @@ def test_the_short_way_is_the_usual_one() -> None:
     playout.handle_timeout(0.0)
     taken = 0
     for number in range(1, 101):
-        assert playout.add_next("a", b"x")
+        assert playout.add_next("a", b"x", number * FRAME)
         now = number * FRAME + 0.001
         taken += playout.take_next(now) is not None or not playout.handle_timeout(now)
     assert taken == 90, "all but the tenth ones, with which it is told how far it is"
