@@ -14,7 +14,7 @@ from ipc.backend.codec import encode_batches
 from ipc.closing import Closing
 from ipc.messages.stats import EndpointStats
 from ipc.zmq_trio import Pattern, ZmqSocket
-from workers.transceiver.backends.pool import EndpointName
+from workers.transceiver.backends.endpoints import EndpointName
 from workers.transceiver.backends.remote import Remote
 from workers.transceiver.core.interface import ForSession
 

@@ -12,7 +12,6 @@ session is given up.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
@@ -48,7 +47,7 @@ from ipc.backend.messages import (
     ToBackend,
 )
 from ipc.messages.stats import EndpointStats
-from workers.transceiver.backends.counters import PoolCounters
+from workers.transceiver.backends.endpoints import EndpointName, KnownEndpoint, PoolCounters
 from workers.transceiver.media.loans import Line
 
 ANSWER_WITHIN: Final = 1.0
@@ -60,9 +59,6 @@ HOLD: Final = 10.0
 MAX_CREDIT: Final = 65_536
 """However generous a back end is."""
 _REJECTED: Final = "rejected"
-
-EndpointName: TypeAlias = str
-"""A ZeroMQ end point, as configured."""
 
 
 class Send(NamedTuple):
@@ -96,30 +92,11 @@ PoolOutput: TypeAlias = Wish | Send | Accepted | Unplaced
 
 
 @dataclass(slots=True)
-class _Endpoint:
-    name: EndpointName
-    live: bool = False
-    hello: Hello = field(default_factory=lambda: Hello(""))
-    heard_at: Instant = 0.0
-    said_at: Instant = float("-inf")
-    line: Line = field(default_factory=Line)
-    """It has the credit."""
-    without_credit: int = 0
-    mistakes: Counter[str] = field(default_factory=Counter)
-    """What it was told that it did wrong, by ErrorCode."""
-    sessions: set[str] = field(default_factory=set)
-
-    @property
-    def has_room(self) -> bool:
-        return self.live and (not self.hello.capacity or len(self.sessions) < self.hello.capacity)
-
-
-@dataclass(slots=True)
 class _Session:
     started: SessionStarted
     waits_since: Instant
     """For somebody to accept it."""
-    at: _Endpoint | None = None
+    at: KnownEndpoint | None = None
     accepted: bool = False
     due: Instant = 0.0
     """When whoever it is offered to should have answered."""
@@ -142,7 +119,7 @@ class Pool:
         """For each end point that says hello."""
         self._hello = hello
         names = {name for group in groups.values() for name in group}
-        self._endpoints = {name: _Endpoint(name) for name in sorted(names)}
+        self._endpoints = {name: KnownEndpoint(name) for name in sorted(names)}
         self._groups = {
             name: [self._endpoints[endpoint] for endpoint in group]
             for name, group in groups.items()
@@ -306,7 +283,7 @@ class Pool:
 
     # --- inside -------------------------------------------------------------------------------------
 
-    def _count(self, endpoint: _Endpoint) -> None:
+    def _count(self, endpoint: KnownEndpoint) -> None:
         dropped = endpoint.line.take_without_credit()
         endpoint.without_credit += dropped
         self.counters.without_credit += dropped
@@ -320,7 +297,7 @@ class Pool:
         self._forget(name)
         return Unplaced(name, session.why)
 
-    def _greet(self, endpoint: _Endpoint, hello: Hello, now: Instant) -> list[PoolOutput]:
+    def _greet(self, endpoint: KnownEndpoint, hello: Hello, now: Instant) -> list[PoolOutput]:
         if hello.version != VERSION or not hello.audio.valid:
             why = f"this transceiver speaks version {VERSION}"
             error = (
@@ -343,7 +320,7 @@ class Pool:
                 session.due = now  # whoever it is offered to is slow, and here is another
         return outputs
 
-    def _take(self, endpoint: _Endpoint, item: FromBackend, now: Instant) -> list[PoolOutput]:
+    def _take(self, endpoint: KnownEndpoint, item: FromBackend, now: Instant) -> list[PoolOutput]:
         if isinstance(item, Heartbeat | Hello):
             return []
         if isinstance(item, Credit):
@@ -375,7 +352,7 @@ class Pool:
                 return [item]
 
     def _accept(
-        self, session: _Session, endpoint: _Endpoint, accept: Accept, now: Instant
+        self, session: _Session, endpoint: KnownEndpoint, accept: Accept, now: Instant
     ) -> list[PoolOutput]:
         audio = accept.audio or endpoint.hello.audio
         if session.accepted:
@@ -403,7 +380,9 @@ class Pool:
         endpoint.sessions.add(session.started.session)
         return self._send(endpoint, now, session.started)
 
-    def _candidates(self, session: _Session, besides: _Endpoint | None = None) -> list[_Endpoint]:
+    def _candidates(
+        self, session: _Session, besides: KnownEndpoint | None = None
+    ) -> list[KnownEndpoint]:
         return [
             endpoint
             for endpoint in self._groups.get(session.started.backend, ())
@@ -432,7 +411,7 @@ class Pool:
             outputs.append(self._give_up(session))
         return outputs + placed
 
-    def _lose(self, endpoint: _Endpoint, now: Instant) -> list[PoolOutput]:
+    def _lose(self, endpoint: KnownEndpoint, now: Instant) -> list[PoolOutput]:
         """It is gone, and what it had goes to others."""
         self._count(endpoint)
         endpoint.line.close()
@@ -450,7 +429,7 @@ class Pool:
             outputs += self._place(session, now)
         return outputs
 
-    def _send(self, endpoint: _Endpoint, now: Instant, *items: ToBackend) -> list[PoolOutput]:
+    def _send(self, endpoint: KnownEndpoint, now: Instant, *items: ToBackend) -> list[PoolOutput]:
         endpoint.said_at = now
         self.counters.items_out += len(items)
         for item in items:

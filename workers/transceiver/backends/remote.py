@@ -39,11 +39,10 @@ from ipc.messages.stats import EndpointStats
 from workers.transceiver.audio.library import LibraryMissing
 from workers.transceiver.backends.base import Away, Backend
 from workers.transceiver.backends.conversation import Conversation, Output, spoken, unfit
-from workers.transceiver.backends.counters import PoolCounters
 from workers.transceiver.backends.ears import VoiceActivity
+from workers.transceiver.backends.endpoints import EndpointName, PoolCounters
 from workers.transceiver.backends.pool import (
     Accepted,
-    EndpointName,
     Pool,
     PoolOutput,
     Send,

@@ -32,9 +32,7 @@ def test_what_comes_in_order_goes_on_at_once() -> None:
 
 def test_what_has_gone_on_without_us_is_not_missing() -> None:
     it = Sequencer()
-    assert it.due is None
     it.handle(packet(65_530), 0.0)
-    assert (it.due or 0) & 0xFFFF == 65_531
     it.skip(10)
     assert numbers(it.handle(packet(65_541), 0.2)) == [65_541]
     assert it.handle(packet(65_543), 0.2) == []
