@@ -78,8 +78,8 @@ campaign: .venv/.test .venv/.peers ## faults of every kind on live calls, and th
 	$(BIN)/python -m tests.campaign --faults $(or $(FAULTS),100) --calls $(or $(CALLS),200) $(if $(SEED),--seed $(SEED)) \
 	    --save docs/campaign.json --page docs/reliability.md
 
-soak: .venv/.runtime ## does anything grow? MINUTES=n SESSIONS=n
-	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),30) --sessions $(or $(SESSIONS),500)
+soak: .venv/.runtime ## does anything grow? and the docs' picture of it; MINUTES=n SESSIONS=n
+	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),30) --sessions $(or $(SESSIONS),500) --save docs/soak.json
 
 bench: .venv/.bench ## the benches, short form
 	$(BIN)/python -m bench.relay --quick --json

@@ -9,11 +9,14 @@ flows, sessions. The slopes are of the second half, from when everything has bee
     flows_max, sessions_max            in the relay's table, and at the transceiver
     flows_left, sessions_left          when the last call has ended, and a flow's idle time has passed
     packets_lost, calls_failed, jitter_p99_ms, rtt_p99_ms   by the callers' own account
+
+`--save FILE.json` writes them with the lines of bench/soak_picture.py, and its picture to FILE.svg.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import sys
@@ -24,6 +27,7 @@ from typing import Any, Final, NamedTuple
 
 from bench.appliance import Appliance, Caller, running
 from bench.figures import show
+from bench.soak_picture import picture
 from ipc.messages.stats import RelayStats, TransceiverStats
 
 EVERY: Final = 1.0
@@ -32,6 +36,8 @@ OVERLAP: Final = 3
 """Batches of callers that talk at the same time: one ends and one begins, the others go on."""
 FLOW_IDLE: Final = 62.0
 """Seconds after which the relay has let go of a silent flow."""
+POINTS: Final = 240
+"""Of a line, at most."""
 ROLES: Final = ("relay", "transceiver", "signaling")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _HOUR: Final = 3600.0
@@ -107,11 +113,36 @@ def heard(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def lines(looks: Sequence[Look]) -> dict[str, list[float]]:
+    """What was seen over time, in at most POINTS points: seconds, and values of that time."""
+    few = looks[:: -(-len(looks) // POINTS)]
+    found: dict[str, list[float]] = {
+        "at": [round(each.at, 1) for each in few],
+        "sessions": [each.sessions for each in few],
+        "flows": [each.flows for each in few],
+    }
+    for role in ROLES:
+        found[f"{role}_mb"] = [round(each.memory[role] / 1e6, 1) for each in few]
+        found[f"{role}_descriptors"] = [each.descriptors[role] for each in few]
+    return found
+
+
+def batches(ended: Sequence[tuple[float, dict[str, Any]]]) -> dict[str, list[float]]:
+    """The same of calls, by when they ended: packets lost of a million, and jitter."""
+    return {
+        "at": [round(at, 1) for at, _ in ended],
+        "lost_ppm": [
+            round(1e6 * each["packets_lost"] / max(1, each["packets_sent"]), 1) for _, each in ended
+        ],
+        "jitter_p99_ms": [each["jitter_p99_ms"] or 0.0 for _, each in ended],
+    }
+
+
 def soak(sessions: int, seconds: float, life: float, settle: float) -> dict[str, Any]:
     """The whole bench."""
     looks: list[Look] = []
     callers: list[Caller] = []
-    reports: list[dict[str, Any]] = []
+    reports: list[tuple[float, dict[str, Any]]] = []
     batch = max(1, sessions // OVERLAP)
     with running() as appliance:
         began = time.monotonic()
@@ -122,16 +153,18 @@ def soak(sessions: int, seconds: float, life: float, settle: float) -> dict[str,
                 talk = min(life, max(1.0, seconds - now))
                 rate = batch / (life / OVERLAP)
                 callers.append(appliance.call(count=batch, rate=rate, seconds=talk))
-            reports += [caller.report() for caller in _ended(callers)]
+            reports += [(now, caller.report()) for caller in _ended(callers)]
             looks.append(look(appliance, began))
-            print(f"{now:6.0f} s {looks[-1].sessions} sessions", file=sys.stderr)
+            print(f"{now:6.0f} of {seconds:.0f} s, {looks[-1].sessions} sessions", file=sys.stderr)
             time.sleep(EVERY)
-        reports += [caller.report() for caller in callers]
-        found = figures(looks) | heard(reports)
+        last_reports = [caller.report() for caller in callers]
+        reports += [(time.monotonic() - began, report) for report in last_reports]
+        found = figures(looks) | heard([report for _, report in reports])
         time.sleep(settle)
         last = look(appliance, began)
         found |= {"sessions_left": last.sessions, "flows_left": last.flows}
-    return found | {"sessions": batch * OVERLAP, "load_average": round(os.getloadavg()[0], 2)}
+    found |= {"sessions": batch * OVERLAP, "load_average": round(os.getloadavg()[0], 2)}
+    return found | {"series": lines(looks), "batches": batches(reports)}
 
 
 def _ended(callers: list[Caller]) -> list[Caller]:
@@ -150,13 +183,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--quick", action="store_true", help="60 sessions for half a minute")
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write the object there, too")
+    parser.add_argument(
+        "--save", type=Path, metavar="FILE.json", help="write it there, and the picture"
+    )
     options = parser.parse_args()
     if options.quick:
         found = soak(60, 30.0, 6.0, 2.0)
     else:
         found = soak(options.sessions, 60 * options.minutes, 60.0, FLOW_IDLE)
-    show(found, as_json=options.json, save=options.save)
+    if options.save:
+        options.save.write_text(json.dumps(found) + "\n", encoding="utf-8")
+        options.save.with_suffix(".svg").write_text(picture(found), encoding="utf-8")
+    del found["series"], found["batches"]
+    show(found, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,10 @@ class Run:
             for attempt in group.attempts
             if scene.epoch(attempt.session) in hands.doomed
         }
+        left = await _sessions_left(scene)
+        with suppress(AssertionError):
+            # Who drained has ended now, and what the supervisor held for him is gone, too.
+            scene.watch.look(await scene.until_alone())
         watch = scene.watch
         self._look(
             probes_failed=probes,
@@ -127,7 +131,7 @@ class Run:
             closed=watch.closed,
             began=_BEGAN,
             unconserved=watch.unconserved,
-            sessions_left=await _sessions_left(scene),
+            sessions_left=left,
         )
         scene.appliance.process.terminate()
         code = await scene.appliance.wait()

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-FD_SLACK: Final = 16
-"""Descriptors that a process may have more at the end: connections that are just being made."""
+FD_SLACK: Final = 24
+"""Descriptors that a process may have more at the end: connections just being made, one relay more."""
 RSS_SLACK: Final = 32 << 20
 """Bytes: tables and rings that are touched for the first time."""
 RSS_PER_CALL: Final = 256 << 10

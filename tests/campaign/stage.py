@@ -47,6 +47,8 @@ ROUGH: Final = 8
 AGENT: Final = 8
 """Calls to a back end that may die."""
 RECOVERS_WITHIN: Final = 60.0
+ALONE_WITHIN: Final = 15.0
+"""Not all the time that a relay takes to leave, which is as long as a client may be silent."""
 _CLI: Final = (sys.executable, "-m", "appliance.cli.main")
 
 
@@ -145,6 +147,10 @@ class Stage:
     async def until_well(self) -> StatusReply:
         """Wait until all workers serve."""
         return await self.appliance.until(_all_ready, RECOVERS_WITHIN)
+
+    async def until_alone(self) -> StatusReply:
+        """Wait until all workers serve, and nobody else. AssertionError if that takes too long."""
+        return await self.appliance.until(_is_alone, ALONE_WITHIN)
 
     async def tandem(self, *words: str) -> tuple[int, str]:
         """A command of the operator's: exit code, and what it said."""
@@ -265,6 +271,10 @@ async def stage(directory: Path, seed: int, calls: int) -> AsyncIterator[Stage]:
 
 def _all_ready(status: StatusReply) -> bool:
     return status.state == "ready" and not not_ready(status)
+
+
+def _is_alone(status: StatusReply) -> bool:
+    return _all_ready(status) and all(worker.state == "ready" for worker in status.workers)
 
 
 def not_ready(status: StatusReply) -> list[str]:

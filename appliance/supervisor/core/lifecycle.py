@@ -19,8 +19,8 @@ and waits to start one. FAILED has no process because starting does not work.
 A crash and a failed boot are different things. A worker that served and then died met something in its
 input or a bug; a fresh process will most likely serve again, so it is restarted, at once the first times
 and ever more slowly while it keeps dying young. A worker that never became ready will not become ready by
-being started often: after a few tries it is FAILED with the reason, tried again only once in a while, and
-not at all if it said that its configuration is wrong (exit code 78).
+being started often: after a few tries it is FAILED with the reason, tried again ever more seldom, and not
+at all if it said that its configuration is wrong (exit code 78).
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ START_TIMEOUT: Final = 20.0
 HEARTBEAT_TIMEOUT: Final = 8.0
 """Seconds without a heartbeat (sent once a second) after which a worker is taken for stuck."""
 MAX_BOOT_FAILURES: Final = 3
+FAILED_AGAIN: Final = 5.0
+"""Seconds until a FAILED worker is tried again, twice as many each time: it may have been the machine."""
 FAILED_RETRY: Final = 60.0
+"""But never more than these."""
 RELEASE_TIMEOUT: Final = 1.0
 """Seconds to let go of the sockets; the kernel holds what arrives for less than that at a high rate."""
 FREE_CRASHES: Final = 5
@@ -189,7 +192,9 @@ class Lifecycle:
             self._enter(WorkerState.FAILED, now, why=f"its configuration is wrong ({why})")
         elif self._boot_failures >= MAX_BOOT_FAILURES:
             reason = f"never became ready in {self._boot_failures} starts, last: {why}"
-            self._enter(WorkerState.FAILED, now, until=now + FAILED_RETRY, why=reason)
+            wait = FAILED_AGAIN * 2 ** min(self._boot_failures - MAX_BOOT_FAILURES, 16)
+            until = now + min(FAILED_RETRY, wait)
+            self._enter(WorkerState.FAILED, now, until=until, why=reason)
         else:
             delay = _backoff(self._boot_failures)
             self._enter(WorkerState.BACKOFF, now, until=now + delay, why=f"did not start: {why}")

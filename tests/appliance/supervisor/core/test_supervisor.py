@@ -191,10 +191,14 @@ def test_a_worker_that_never_becomes_ready_fails_with_the_reason(up: Table) -> N
     assert row.note == "never became ready in 3 starts, last: exit code 70: no libsrtp"
     assert up.core.state is ApplianceState.DEGRADED
     up.outputs.clear()
-    up.sleep(FAILED_RETRY - 1)
-    assert not [o for o in up.outputs if isinstance(o, Spawn)]
-    up.sleep(2)
-    assert [s.spec.name for s in up.take(Spawn)] == ["transceiver-1"]
+    waits = []
+    for _ in range(6):
+        failed = up.now
+        while not up.take(Spawn):
+            up.sleep(0.5)
+        waits.append(up.now - failed)
+        up.die("transceiver-1", 70)
+    assert waits == pytest.approx([5, 10, 20, 40, FAILED_RETRY, FAILED_RETRY], abs=0.6)
 
 
 def test_a_configuration_error_is_never_tried_again(up: Table) -> None:
