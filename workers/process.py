@@ -416,6 +416,9 @@ def _live(
     except* Unwanted as group:
         code, why = EXIT_BUG, str(_first(group))
         log.error("unwanted", why=why)
+    except* EndpointError as group:  # the disk is full: the next one tries again
+        code, why = EXIT_BUG, str(_first(group))
+        log.error("no socket to be asked at", why=why)
     except* Exception as group:  # whatever it is, the log and the supervisor learn it
         first = _first(group)
         code, why = EXIT_BUG, f"{type(first).__name__}: {first}"

@@ -10,6 +10,7 @@ from config.ids import Endpoint, Role, WorkerName
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import SessionEvent, SessionEvents, SignalingStats
+from ipc.socket_file import EndpointError
 from workers.process import Worker, main
 
 HABIT = os.environ.get("STAND_IN", "serve")
@@ -21,6 +22,8 @@ async def serve(worker: Worker) -> None:
         raise ValueError("boom")
     if HABIT == "return":
         return
+    if HABIT == "no room":
+        raise EndpointError("ipc://there: [Errno 28] No space left on device")
     worker.set_load(lambda: 7)
     worker.set_stats(
         lambda: SignalingStats(

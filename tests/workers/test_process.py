@@ -359,6 +359,18 @@ async def test_a_bug_is_logged_with_its_traceback_and_told_to_the_supervisor(
     assert "ValueError: boom" in failed["exception"]
 
 
+async def test_a_socket_that_the_machine_refuses_is_no_bug_of_ours(nursery: Nursery) -> None:
+    with trio.fail_after(20):
+        nursery.spawn(nursery.assignment(), "no room")
+        await nursery.hear(Hello)
+        nursery.say(Welcome(supervisor_pid=1))
+        farewell = await nursery.hear(Farewell)
+        assert "No space left on device" in farewell.why
+        assert await nursery.exit_code() == 70
+    refused = next(line for line in nursery.lines() if line["event"] == "no socket to be asked at")
+    assert "exception" not in refused
+
+
 async def test_to_return_unasked_is_a_bug(nursery: Nursery) -> None:
     with trio.fail_after(20):
         nursery.spawn(nursery.assignment(), "return")
