@@ -1,6 +1,8 @@
-"""Too much of everything: `python -m bench.overload [--quick] [--json]`.
+"""Too much of everything: `python -m bench.overload [MODE] [--quick] [--json]`.
 
-An appliance whose transceiver takes 150 sessions. Twenty calls talk; then, one after the other,
+`flows`: the flow table of a relay is full (bench/overload_flows.py). `media`: three times as many want to
+talk as there is room for (bench/overload_media.py). Without a mode: an appliance whose transceiver takes
+150 sessions. Twenty calls talk; then, one after the other,
 
 * **offers**: six clients post offers as fast as they are answered and follow none up, so the transceiver is
   soon full of sessions that nobody comes for;
@@ -19,17 +21,16 @@ An appliance whose transceiver takes 150 sessions. Twenty calls talk; then, one 
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
 import sys
-import threading
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
+from bench import overload_flows, overload_media
 from bench.appliance import Appliance, Caller, call, free_port, launched
-from bench.signaling import OFFER
+from bench.overload_stage import largest, live, posted, recovered
 
 LIVE: Final = 20
 ROOM: Final = 150
@@ -47,71 +48,11 @@ workers = 1
 max_sessions = {room}
 connect_timeout = {unclaimed}
 """
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-
-
-class Poster(threading.Thread):
-    """Posts offers until told to end, and follows none up."""
-
-    def __init__(self, host: str, end: float) -> None:
-        super().__init__()
-        self._host, self._end = host, end
-        self.answers: list[tuple[int, float]] = []
-        """Status and seconds."""
-
-    def run(self) -> None:
-        """As fast as there are answers."""
-        connection = http.client.HTTPConnection(self._host, timeout=30)
-        while time.perf_counter() < self._end:
-            began = time.perf_counter()
-            try:
-                connection.request(
-                    "POST", "/v1/realtime/calls", OFFER, {"Content-Type": "application/sdp"}
-                )
-                response = connection.getresponse()
-                response.read()
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                continue
-            self.answers.append((response.status, time.perf_counter() - began))
-        connection.close()
-
-
-def figures(answers: list[tuple[int, float]], seconds: float) -> dict[str, float | None]:
-    """What a flood's answers say."""
-    refused = sorted(took for status, took in answers if status == 503)
-    return {
-        "per_second": round(len(answers) / seconds, 1),
-        "refused_share": round(len(refused) / len(answers), 3) if answers else None,
-        "refused_p99_ms": round(1000 * refused[len(refused) * 99 // 100], 1) if refused else None,
-    }
-
-
-def live(report: dict[str, Any]) -> dict[str, float]:
-    """What the calls that talked had to bear."""
-    return {
-        "live_loss": round(report["packets_lost"] / report["packets_sent"], 5),
-        "live_failed": report["sessions_failed"],
-    }
-
-
-def largest(appliance: Appliance) -> int:
-    """Resident bytes of the largest worker."""
-    pids = [worker.pid for worker in appliance.status().workers if worker.pid]
-    pages = (Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1] for pid in pids)
-    return max(int(each) for each in pages) * _PAGE
 
 
 def offers(appliance: Appliance, seconds: float) -> dict[str, float | None]:
     """The first flood."""
-    host = appliance.status().page.split("/")[2]
-    end = time.perf_counter() + seconds
-    posters = [Poster(host, end) for _ in range(CLIENTS)]
-    for poster in posters:
-        poster.start()
-    for poster in posters:
-        poster.join()
-    return figures([answer for poster in posters for answer in poster.answers], seconds)
+    return posted(appliance, CLIENTS, seconds)
 
 
 def handshakes(appliance: Appliance, seconds: float) -> dict[str, float | None]:
@@ -128,15 +69,6 @@ def handshakes(appliance: Appliance, seconds: float) -> dict[str, float | None]:
         "refused_share": round(refused / answers, 3),
         "refused_p99_ms": None,
     }
-
-
-def recovered(appliance: Appliance) -> float:
-    """Milliseconds from now until a call connects."""
-    began = time.monotonic()
-    while time.monotonic() - began < 30:
-        if call(appliance.url, count=1, seconds=0.1).report()["sessions_ok"]:
-            break
-    return round(1000 * (time.monotonic() - began), 1)
 
 
 def measure(seconds: float) -> dict[str, Any]:
@@ -157,15 +89,26 @@ def measure(seconds: float) -> dict[str, Any]:
     return found | {"room": ROOM, "live": LIVE, "load_average": round(os.getloadavg()[0], 2)}
 
 
+MODES: Final[dict[str, Callable[[float], dict[str, Any]]]] = {
+    "flows": overload_flows.measure,
+    "media": overload_media.measure,
+}
+"""What has an appliance of its own."""
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="8 seconds each instead of 30")
+    parser.add_argument("mode", nargs="?", choices=[*MODES])
+    parser.add_argument(
+        "--quick", action="store_true", help="8 seconds each (of a mode: 5) instead of 30"
+    )
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     options = parser.parse_args()
-    found = measure(8.0 if options.quick else 30.0)
+    flood = MODES[options.mode] if options.mode else measure
+    found = flood((5.0 if options.mode else 8.0) if options.quick else 30.0)
     if options.json:
         print(json.dumps(found))
         return

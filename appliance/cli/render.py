@@ -11,11 +11,12 @@ from typing import assert_never
 import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from appliance.cli.plain import escape
 from config.ids import Endpoint, Route
+from ipc.log_line import printable
 from ipc.messages.admin import StatusReply, WorkerStatus
 from ipc.messages.sessions import SessionList
 from ipc.messages.stats import (
@@ -91,7 +92,7 @@ def status_view(status: StatusReply) -> RenderableType:
         head.add_row("fleet", escape(_fleet(stats)))
     if ended := _ended(status.workers):
         head.add_row("ended", escape(ended))
-    notes = [Text(f"{names}: {note}") for note, names in _notes(status).items()]
+    notes = [Text(printable(f"{names}: {note}")) for note, names in _notes(status).items()]
     warnings = [Text(f"warning: {text}", style="yellow") for text in status.warnings]
     return Group(head, "", _workers(status.workers), "", *notes, *warnings)
 

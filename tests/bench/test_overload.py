@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bench.overload import figures, live
+from bench.overload_stage import figures, live, share_lost
 
 
 def test_refusals_are_counted_and_timed() -> None:
@@ -20,3 +20,13 @@ def test_nothing_is_nothing() -> None:
 def test_what_live_calls_bear() -> None:
     report = {"packets_lost": 3, "packets_sent": 1000, "sessions_failed": 1}
     assert live(report) == {"live_loss": 0.003, "live_failed": 1}
+
+
+def test_what_is_lost_between_two_moments() -> None:
+    times, numbers = [n * 0.02 for n in range(500)], [*range(500)]
+    assert share_lost([times, times], [numbers, numbers], 1.0, 3.0) == 0
+    half = [n for n in numbers if n < 75 or n >= 125]
+    assert share_lost([times, [n * 0.02 for n in half]], [numbers, half], 1.0, 3.0) == 0.25
+    late = [*times[:-1], 99.0]  # what comes later is not this time's
+    assert share_lost([late], [numbers], 1.0, 3.0) == 0
+    assert share_lost([[]], [[]], 1.0, 3.0) == 1

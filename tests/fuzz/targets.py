@@ -7,7 +7,9 @@ promises. Seeds are real packets, made by our own encoders, and texts recorded f
 from __future__ import annotations
 
 import contextlib
+import hmac
 import struct
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -224,6 +226,19 @@ def _secrets() -> ClientSecrets:
 
 def _client_secret(data: bytes) -> None:
     _secrets().read(data.decode("latin-1"))
+    # The signature keeps a fuzzer out: claims behind a right one, too.
+    _secrets().read(_signed(data))
+
+
+def _signed(claims: bytes) -> str:
+    header = _secrets().mint(Grant(key="a"), now=1, seconds=60).value.partition(".")[0]
+    head = header.removeprefix("ek_").encode() + b"." + _base64(claims)
+    key = hmac.digest(bytes(16), b"tandem client secret 1", "sha256")
+    return f"ek_{(head + b'.' + _base64(hmac.digest(key, head, 'sha256'))).decode()}"
+
+
+def _base64(data: bytes) -> bytes:
+    return urlsafe_b64encode(data).rstrip(b"=")
 
 
 def _api_keys(data: bytes) -> None:
@@ -343,7 +358,10 @@ TARGETS: Final[dict[str, Fuzzed]] = {
     ),
     "client_secret": Fuzzed(
         _client_secret,
-        lambda: [_secrets().mint(Grant(key="a"), now=1, seconds=60).value.encode()],
+        lambda: [
+            _secrets().mint(Grant(key="a"), now=1, seconds=60).value.encode(),
+            b'{"iss":"tandem","iat":1,"exp":61,"grant":{"key":"a","origins":["https://a"],"once":true}}',
+        ],
     ),
     "api_keys": Fuzzed(_api_keys, lambda: [b'shop = "sha256:' + b"0f" * 32 + b'"\n']),
     "admission": Fuzzed(_admission, _offers),

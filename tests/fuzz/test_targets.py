@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from tests.fuzz import targets
 from tests.fuzz.targets import TARGETS
 
 FINDINGS: Final = Path(__file__).with_name("findings")
@@ -44,6 +45,13 @@ def test_damaged_seeds(name: str) -> None:
                 case _:
                     data[at:at] = data[: random.randint(0, 40)]
         TARGETS[name].run(bytes(data))
+
+
+def test_claims_that_are_signed_are_read() -> None:
+    _, claims = TARGETS["client_secret"].seeds()
+    known = targets._secrets().read(targets._signed(claims))
+    assert known is not None
+    assert (known.grant.key, known.expires_at) == ("a", 61)
 
 
 def test_every_finding_has_a_target() -> None:

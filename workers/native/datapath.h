@@ -15,6 +15,7 @@
 #define UPCALL_RING 1024    /* datagrams that wait in a ring of upcalls: workers/relay/datapath/base.py */
 #define STRANGERS_MEDIA 512 /* from so many strangers on checks only */
 #define RECORD_RING 4096
+#define ENDED_RING 256      /* of these, when a label is given back that nobody waits for */
 #define FLOW_UPCALLS 8      /* of one installed flow: no client crowds out another */
 #define TICK_MS 100
 #define TOMBSTONE_TICKS (30 * 1000 / TICK_MS)

@@ -39,10 +39,11 @@ size_t fp_take(fp *f, uint8_t *out, size_t room) {
     return end + ring_take(&f->strangers, out + end, room - end);
 }
 
-/* Every installed label is given back exactly once. With a full ring it stays owed, and the sweep tries again. */
-static int give_back(fp *f, struct slot *s) {
+/* Every installed label is given back exactly once. Where so many wait it stays owed, and the sweep tries again: a
+ * million flows that end at once must keep no record and no stranger waiting. */
+static int give_back(fp *f, struct slot *s, uint32_t most) {
     fp_upcall entry = { .kind = FP_UPCALL_EXPIRED, .label = table_label(&f->kept.table, s) };
-    if (s->owed && upcall(f, &f->records, &entry, NULL)) s->owed = 0;
+    if (s->owed && ring_count(&f->records) < most && upcall(f, &f->records, &entry, NULL)) s->owed = 0;
     return !s->owed;
 }
 
@@ -52,7 +53,7 @@ static void bury(fp *f, struct slot *s) {
     s->seen = f->now;
     slot_end(s);
     count(f, FP_FLOWS, (uint64_t)-1);
-    give_back(f, s);
+    give_back(f, s, ENDED_RING);
 }
 
 static void install(fp *f, const fp_command *c) {
@@ -67,7 +68,7 @@ static void install(fp *f, const fp_command *c) {
     s->owed = 1;
     slot_end(s);
     if (old && old != s) {
-        if (!give_back(f, old)) return; /* the new label is owed too: the client's next check tries again */
+        if (!give_back(f, old, RECORD_RING)) return; /* the new label is owed too: the client's next check tries again */
         if (old->state == SLOT_INSTALLED) count(f, FP_FLOWS, (uint64_t)-1);
         table_free(t, old);
     }
@@ -305,9 +306,9 @@ static void sweep(fp *f) {
         struct slot *s = &t->slots[f->sweep_at++];
         int32_t silent = f->now - s->seen;
         if (s->state == SLOT_INSTALLED) {
-            if (silent <= (int32_t)f->idle_ticks || !give_back(f, s)) continue;
+            if (silent <= (int32_t)f->idle_ticks || !give_back(f, s, ENDED_RING)) continue;
             count(f, FP_FLOWS, (uint64_t)-1);
-        } else if (!give_back(f, s) || s->state != SLOT_TOMBSTONE || silent <= TOMBSTONE_TICKS) continue;
+        } else if (!give_back(f, s, ENDED_RING) || s->state != SLOT_TOMBSTONE || silent <= TOMBSTONE_TICKS) continue;
         table_free(t, s);
         freed++;
     }

@@ -11,6 +11,7 @@ from appliance.cli.client import Line, appliance_options, ask
 from appliance.cli.completion import complete_session, complete_worker
 from appliance.cli.failure import Failed
 from appliance.cli.help import Command
+from ipc.log_line import printable
 from ipc.messages.events import Events, OpsEvent, WatchEvents
 
 WAIT: Final = 20.0
@@ -102,4 +103,5 @@ def line_of_event(event: OpsEvent) -> str:
     of = event.session or event.worker
     where = f"({event.worker})" if event.session and event.worker else ""
     parts = (event.kind.value.ljust(9), of, event.what, event.detail, where)
-    return f"{clock}.{int(event.at * 1000) % 1000:03d}  " + "  ".join(filter(None, parts))
+    line = "  ".join(filter(None, parts))
+    return f"{clock}.{int(event.at * 1000) % 1000:03d}  {printable(line)}"

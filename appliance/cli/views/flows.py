@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from appliance.cli.plain import escape
 from appliance.cli.render import table_of
 from ipc.messages.flows import FlowList, FlowSummary
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rich.console import RenderableType
-from rich.markup import escape
 
+from appliance.cli.plain import escape
 from appliance.cli.render import NONE, duration, table_of
 from ipc.messages.keys import KeysReply
 

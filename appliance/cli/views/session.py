@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from appliance.cli.plain import escape
 from appliance.cli.render import NONE, STATE_STYLES, count, duration, milliseconds, table_of
 from appliance.cli.views.flows import label_text
 from ipc.messages.details import LimitDetail, PathDetail, SessionDetail

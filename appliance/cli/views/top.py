@@ -8,10 +8,10 @@ from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from appliance.cli.plain import escape
 from appliance.cli.rates import Frame, Rates
 from appliance.cli.render import NONE, STATE_STYLES, duration
 

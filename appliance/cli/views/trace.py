@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 
+from appliance.cli.plain import escape
 from appliance.cli.views.flows import flows_table
 from appliance.cli.views.session import session_line
 from ipc.messages.trace import TraceReply, Verdict

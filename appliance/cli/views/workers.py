@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.text import Text
 
+from appliance.cli.plain import escape
 from appliance.cli.render import NONE, STATE_STYLES, duration, table_of
+from ipc.log_line import printable
 from ipc.messages.admin import SpareStatus, StatusReply, WorkerStatus
 
 
@@ -22,7 +23,7 @@ def workers_view(status: StatusReply) -> RenderableType:
     for spare in status.spares:
         table.add_row(*_spare_row(spare))
     parts: list[RenderableType] = [table, ""]
-    parts += [Text(f"{names}: {note}") for note, names in _notes(status.workers).items()]
+    parts += [Text(printable(f"{names}: {note}")) for note, names in _notes(status.workers).items()]
     return Group(*parts)
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import KeepHosts, KeepNumbers
-from appliance.supervisor.core.lifecycle import WorkerState
+from appliance.supervisor.core.placement import have_room
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
 from config.ids import Endpoint, Epoch, HostId, Role, Route, TransceiverId
@@ -75,11 +75,11 @@ class Neighbours:
         return before != (self.routes, self.links)
 
     def come_in(self, fleet: Fleet) -> bool:
-        """Clients can, by a relay of this host, or of another one if there is none here."""
+        """Clients can, by a relay of this host that has room, or of another one if there is none here."""
         relays = fleet.of(Role.RELAY)
         if not relays:
             return bool(self.links)
-        return any(relay.life.state is not WorkerState.FAILED for relay in relays)
+        return have_room(relays, self._config.relay.max_flows)
 
     def missing(self, fleet: Fleet) -> str:
         """What workers of other hosts this one needs and does not know of; empty if none."""

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from appliance.supervisor.core.cordon import Cordon
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.routes import RouteTable
 from appliance.supervisor.core.worker import Worker
 from ipc.messages.routes import TransceiverEntry
+
+FULL: Final = 1 / 64
+"""Share of a relay's flows that is left when it is said to be full: it says what it has once a second."""
+
+
+def have_room(relays: Iterable[Worker], most: int) -> bool:
+    """One of these relays runs, or is being replaced, and knows fewer flows than the most it can."""
+    least = most - most * FULL
+    return any(w.life.state is not WorkerState.FAILED and w.sessions < least for w in relays)
 
 
 def entries(
@@ -21,8 +31,9 @@ def entries(
 ) -> tuple[TransceiverEntry, ...]:
     """All that have sessions or may get some.
 
-    `open_to_new`: the appliance does not end and has a relay; `most`: sessions that one takes. None go
-    to one that is not ready or is cordoned, that joins or leaves, or whose route some relay does not know.
+    `open_to_new`: the appliance does not end and has a relay with room; `most`: sessions that one takes.
+    None go to one that is not ready or is cordoned, that joins or leaves, or whose route some relay does
+    not know.
     """
     return tuple(
         TransceiverEntry(

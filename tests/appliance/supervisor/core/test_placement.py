@@ -6,7 +6,7 @@ import pytest
 
 from appliance.supervisor.core.cordon import Cordon
 from appliance.supervisor.core.interface import Cordons
-from appliance.supervisor.core.placement import entries
+from appliance.supervisor.core.placement import entries, have_room
 from appliance.supervisor.core.plan import Goal
 from appliance.supervisor.core.routes import RouteTable
 from appliance.supervisor.core.spec import WorkerSpec
@@ -51,6 +51,18 @@ def test_otherwise_it_keeps_those_that_it_has() -> None:
     worker.life.drain(3.0, until=None)
     (draining,) = entries([worker], known(), OPEN, open_to_new=True, most=9)
     assert [e.accepting for e in (drained, unknown, draining)] == [False] * 3
+
+
+def test_relays_whose_flow_tables_are_full_get_no_clients() -> None:
+    one, other = (
+        Worker(WorkerSpec(WorkerName(f"relay-{n}"), Role.RELAY, n), Config()) for n in (0, 1)
+    )
+    assert have_room([one, other], most=640)
+    assert not have_room([], most=640)
+    one.sessions = other.sessions = 630
+    assert not have_room([one, other], most=640)
+    other.sessions = 629
+    assert have_room([one, other], most=640)
 
 
 @pytest.mark.parametrize(

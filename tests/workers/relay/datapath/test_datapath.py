@@ -548,12 +548,33 @@ def test_a_route_goes_little_by_little_and_what_comes_after_it_stays(
     ended: list[Event] = []
     for _ in range(50):
         ended += bench.events()
+        bench.now += 0.03
         bench.datapath.sweep(bench.now)
     assert {e.label for e in ended if isinstance(e, FlowExpired)} == {*removed, others[50]}
     assert len(ended) == 4001
     assert bench.datapath.flows == 99 + 3
     bench.from_client(bench.clients[0], SRTP)
     assert bench.transceivers[0].take() == [encode_record(DATA, 0, newcomer, SRTP)]
+
+
+def test_what_ends_in_masses_keeps_nobody_waiting(stack: ExitStack) -> None:
+    bench = Bench(stack, partial(make_native, max_flows=8_000))
+    link = bench.transceivers[0].endpoint
+    for n in range(6000):
+        client = Endpoint(f"10.0.{n >> 8}.{n & 255}", 5000)
+        key = bench.key(bench.clients[0])._replace(client=client)
+        label = make_label(n, 1)
+        bench.datapath.install(InstallFlow(key, label, route(0), link), bench.now)
+    bench.now += IDLE + 1
+    for _ in range(10):
+        bench.now += 0.03
+        bench.datapath.sweep(bench.now)
+    bench.from_client(bench.clients[1], STUN)
+    bench.from_transceiver(encode_record(RecordType.INTRO, 0, 7, b"answer"))
+    assert bench.datapath.counters.upcalled == bench.datapath.counters.raised == 1
+    soon = [bench.datapath.next_event() for _ in range(600)]
+    assert Upcall(bench.key(bench.clients[1]), STUN, None) in soon
+    assert any(isinstance(event, LinkRecord) for event in soon)
 
 
 def test_silent_flows_are_swept_and_live_ones_stay(bench: Bench) -> None:

@@ -1,0 +1,80 @@
+"""Three times as many want to talk as there is room for: `python -m bench.overload media`.
+
+A transceiver takes as many calls as the configuration says. When it has a third of them, whose media are
+looked at, calls come until three times as many would talk, and go on coming; none that was let in ends.
+
+    media_offered, media_let_in     calls that came, and those that talked
+    media_refused_share             of what came, answered 503
+    media_refused_p99_ms            how long such an answer took: of one client beside them
+    media_live_loss, _live_failed   of the calls that were there first
+    media_let_in_loss               of those that were let in
+    media_recovered_ms              from when they hang up until a call connects
+    media_quiet_ms                  how long such a call took before
+    media_grown_mb                  memory of the largest worker, after it against before
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Final
+
+from bench.appliance import Appliance, free_port, launched
+from bench.overload_stage import largest, posted, recovered, talking
+
+LIVE: Final = 20
+ROOM: Final = 60
+TIMES: Final = 3
+RATE: Final = 40
+"""Calls a second that come."""
+_SECTIONS: Final = """\
+[relay]
+listen = ["127.0.0.1:{port}"]
+workers = 1
+[transceiver]
+workers = 1
+max_sessions = {room}
+"""
+
+
+def measure(seconds: float) -> dict[str, Any]:
+    """Too many for that long."""
+    sections = _SECTIONS.format(port=free_port(), room=ROOM)
+    with launched(sections) as appliance, talking(appliance, LIVE, seconds + 60) as calls:
+        before, quiet = largest(appliance), recovered(appliance)
+        offered = TIMES * ROOM - LIVE
+        print(f"{offered} calls beside {LIVE}, with room for {ROOM}", file=sys.stderr)
+        begin = time.monotonic()
+        others = appliance.call(count=offered, rate=RATE, seconds=seconds)
+        _wait_full(appliance)
+        answers = posted(appliance, 1, seconds)
+        report = others.report()
+        end = time.monotonic()
+        heard: dict[str, Any] = {
+            "offered": offered,
+            "let_in": report["sessions_ok"],
+            "refused_share": share_refused(report),
+            "refused_p99_ms": answers["refused_p99_ms"],
+            "let_in_loss": round(report["packets_lost"] / max(1, report["packets_sent"]), 5),
+            "recovered_ms": recovered(appliance),
+            "quiet_ms": quiet,
+            "grown_mb": round((largest(appliance) - before) / 1e6, 1),
+        }
+        calls.end()
+        heard |= calls.live(begin, end)
+    return {f"media_{field}": value for field, value in heard.items()}
+
+
+def _wait_full(appliance: Appliance) -> None:
+    deadline = time.monotonic() + 20
+    while appliance.worker("transceiver").sessions < ROOM:
+        if time.monotonic() > deadline:
+            raise SystemExit("the calls did not come")
+        time.sleep(0.05)
+
+
+def share_refused(report: dict[str, Any]) -> float:
+    """Of the calls of a report, those that were answered 503."""
+    refused: int = sum(each["count"] for each in report["errors"] if "503" in each["error"])
+    count: int = report["sessions_ok"] + report["sessions_failed"]
+    return round(refused / count, 3)

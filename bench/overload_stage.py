@@ -1,0 +1,142 @@
+"""What all floods of the overload bench have in common: who floods, and what is looked at."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from bench.appliance import Appliance, call
+from bench.signaling import OFFER
+
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_TREE: Final = Path(__file__).parent.parent
+
+
+class Poster(threading.Thread):
+    """Posts offers until told to end, and follows none up."""
+
+    def __init__(self, host: str, end: float) -> None:
+        super().__init__()
+        self._host, self._end = host, end
+        self.answers: list[tuple[int, float]] = []
+        """Status and seconds."""
+
+    def run(self) -> None:
+        """As fast as there are answers."""
+        connection = http.client.HTTPConnection(self._host, timeout=30)
+        while time.perf_counter() < self._end:
+            began = time.perf_counter()
+            try:
+                connection.request(
+                    "POST", "/v1/realtime/calls", OFFER, {"Content-Type": "application/sdp"}
+                )
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                continue
+            self.answers.append((response.status, time.perf_counter() - began))
+        connection.close()
+
+
+def figures(answers: list[tuple[int, float]], seconds: float) -> dict[str, float | None]:
+    """What a flood's answers say."""
+    refused = sorted(took for status, took in answers if status == 503)
+    return {
+        "per_second": round(len(answers) / seconds, 1),
+        "refused_share": round(len(refused) / len(answers), 3) if answers else None,
+        "refused_p99_ms": round(1000 * refused[len(refused) * 99 // 100], 1) if refused else None,
+    }
+
+
+def live(report: dict[str, Any]) -> dict[str, float]:
+    """What the calls that talked had to bear."""
+    return {
+        "live_loss": round(report["packets_lost"] / report["packets_sent"], 5),
+        "live_failed": report["sessions_failed"],
+    }
+
+
+def largest(appliance: Appliance) -> int:
+    """Resident bytes of the largest worker."""
+    pids = [worker.pid for worker in appliance.status().workers if worker.pid]
+    pages = (Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1] for pid in pids)
+    return max(int(each) for each in pages) * _PAGE
+
+
+def recovered(appliance: Appliance) -> float:
+    """Milliseconds from now until a call connects."""
+    began = time.monotonic()
+    while time.monotonic() - began < 30:
+        if call(appliance.url, count=1, seconds=0.1).report()["sessions_ok"]:
+            break
+    return round(1000 * (time.monotonic() - began), 1)
+
+
+def posted(appliance: Appliance, clients: int, seconds: float) -> dict[str, float | None]:
+    """So many clients post offers for that long, and follow none up."""
+    host = appliance.status().page.split("/")[2]
+    end = time.perf_counter() + seconds
+    posters = [Poster(host, end) for _ in range(clients)]
+    for poster in posters:
+        poster.start()
+    for poster in posters:
+        poster.join()
+    return figures([answer for poster in posters for answer in poster.answers], seconds)
+
+
+class Talk:
+    """Calls that talk, and when each heard its echoes."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._heard: dict[str, Any] = {}
+
+    def end(self) -> None:
+        """Hang up."""
+        self._process.send_signal(signal.SIGINT)
+        self._heard = json.loads(self._process.communicate()[0])
+
+    def live(self, begin: float, end: float) -> dict[str, float]:
+        """What they had to bear between two moments of the monotonic clock, once they have hung up."""
+        heard = self._heard
+        loss = share_lost(heard["arrivals"], heard["numbers"], begin, end)
+        return {"live_loss": loss, "live_failed": heard["sessions_failed"]}
+
+
+def share_lost(
+    arrivals: Sequence[Sequence[float]], numbers: Sequence[Sequence[int]], begin: float, end: float
+) -> float:
+    """Of the echoes of calls, by their times and numbers, those that are missing meanwhile."""
+    due = lost = 0
+    for times, counts in zip(arrivals, numbers, strict=True):
+        came = [n for at, n in zip(times, counts, strict=True) if begin <= at < end]
+        if came:
+            due += max(came) - min(came) + 1
+            lost += max(came) - min(came) + 1 - len(set(came))
+    return round(lost / due, 5) if due else 1.0
+
+
+@contextmanager
+def talking(appliance: Appliance, count: int, seconds: float) -> Iterator[Talk]:
+    """So many calls, connected, for at most that long."""
+    command = [sys.executable, "-m", "bench.fault_calls", appliance.url, str(count), str(seconds)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_TREE)
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline().strip() != "connected":
+            raise SystemExit("the calls did not connect")
+        yield Talk(process)
+    finally:
+        process.kill()
+        process.wait()
