@@ -13,6 +13,7 @@ from appliance.cli.loglines import parse_text, show
 from appliance.cli.plain import escape
 from ipc.log_line import printable
 from ipc.messages.events import EventKind, OpsEvent
+from tests.support.tree import ROOT
 
 TITLE = "\x1b]0;owned\x07"
 
@@ -54,3 +55,13 @@ def test_a_log_has_the_lines_that_were_written() -> None:
 def test_so_do_events() -> None:
     event = OpsEvent(1, 1.0, EventKind.SESSION, "closed", detail=f"by{TITLE}\nx")
     assert not {"\x1b", "\n"} & set(line_of_event(event))
+
+
+def test_nobody_else_escapes_markup() -> None:
+    files = (ROOT / "appliance").rglob("*.py")
+    found = [
+        file.name
+        for file in files
+        if "markup import" in file.read_text() or "import markup" in file.read_text()
+    ]
+    assert found == ["plain.py"]
