@@ -300,7 +300,7 @@ def _junk(url: str, seconds: float) -> None:
     words = (
         b"",
         b"GET ",
-        b"POST /v1/realtime/calls HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
+        b"POST /v1/realtime/calls HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
         os.urandom(99),
     )
     opened: list[socket.socket] = []

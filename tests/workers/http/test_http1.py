@@ -21,10 +21,10 @@ from workers.http.http1 import IDLE_TIMEOUT, LINGER, HttpConnection
 from workers.signaling.app import make_application
 
 GOOD = (
-    b"POST /v1/realtime/calls HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\n"
+    b"POST /v1/realtime/calls HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\n"
     b"Content-Length: %d\r\n\r\n" % len(OFFER) + OFFER.encode()
 )
-HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def exchange(running: Running, *pieces: bytes) -> bytes:
@@ -44,7 +44,7 @@ async def exchange(running: Running, *pieces: bytes) -> bytes:
 
 async def test_requests_on_one_connection_pipelined_or_not() -> None:
     async with running_server() as running:
-        last = HEALTH.replace(b"Host: x", b"Host: x\r\nConnection: close")
+        last = HEALTH.replace(b"Host: localhost", b"Host: localhost\r\nConnection: close")
         answers = await exchange(running, GOOD + HEALTH, GOOD, last)
         assert answers.count(b"HTTP/1.1 201") == 2
         assert answers.count(b"HTTP/1.1 200") == 2
@@ -53,7 +53,7 @@ async def test_requests_on_one_connection_pipelined_or_not() -> None:
 
 async def test_a_request_in_single_bytes() -> None:
     async with running_server() as running:
-        last = HEALTH.replace(b"Host: x", b"Host: x\r\nConnection: close")
+        last = HEALTH.replace(b"Host: localhost", b"Host: localhost\r\nConnection: close")
         answers = await exchange(running, *(bytes((byte,)) for byte in last))
         assert b"HTTP/1.1 200" in answers
 
@@ -67,7 +67,7 @@ async def test_http_1_0() -> None:
 async def test_who_says_that_it_sends_nothing_more_is_not_listened_to(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    last = HEALTH.replace(b"Host: x", b"Host: x\r\nConnection: close")
+    last = HEALTH.replace(b"Host: localhost", b"Host: localhost\r\nConnection: close")
     for pieces, lingers in (([last], 0.0), ([last + b"more"], LINGER)):
         answer, took = await over_memory(*((0.0, piece) for piece in pieces))
         assert answer.startswith(b"HTTP/1.1 200")
@@ -76,7 +76,7 @@ async def test_who_says_that_it_sends_nothing_more_is_not_listened_to(
 
 async def test_absolute_form() -> None:
     async with running_server() as running:
-        request = b"GET http://x/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        request = b"GET http://x/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         assert (await exchange(running, request)).startswith(b"HTTP/1.1 200")
 
 
@@ -96,7 +96,7 @@ async def test_expect_continue_is_answered_when_the_body_is_wanted() -> None:
 
 async def test_an_early_answer_is_not_lost_to_a_reset() -> None:
     async with running_server() as running:
-        head = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+        head = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n"
         answer = await exchange(running, head + b"x" * 30_000, b"x" * 30_000)
         assert answer.startswith(b"HTTP/1.1 404")
         assert b"connection: close" in answer
@@ -107,11 +107,11 @@ async def test_what_is_not_spoken_here() -> None:
         for request, status in (
             (b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\nabc", 405),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-            (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+            (b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
             (b"\x16\x03\x01\x02\x00\x01garbage\r\n\r\n", 400),
             (b"GET / HTTP/1.1\r\n\r\n", 400),
-            (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
-            (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", 431),
+            (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", 431),
         ):
             answer = await exchange(running, request)
             assert answer.startswith(b"HTTP/1.1 %d" % status), request[:40]
@@ -121,7 +121,7 @@ async def test_what_is_not_spoken_here() -> None:
 
 async def test_a_websocket_where_there_is_none() -> None:
     upgrade = (
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     async with running_server() as running:

@@ -27,7 +27,7 @@ from workers.signaling.app import make_application
 
 PATH = b"/v1/realtime/signal"
 HEAD = (
-    b"GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
+    b"GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n" % PATH
 )
 MASK = b"\0\0\0\0"
@@ -72,7 +72,7 @@ async def test_the_handshake_of_rfc_6455() -> None:
         (b"GET", b"POST", 405),
         (b"Upgrade: WebSocket", b"Upgrade: h2c", 426),
         (b"keep-alive, Upgrade", b"close", 426),
-        (b"Host: x\r\n", b"Host: x\r\nOrigin: https://evil.example\r\n", 403),
+        (b"Host: localhost\r\n", b"Host: localhost\r\nOrigin: https://evil.example\r\n", 403),
     ],
 )
 async def test_what_is_no_handshake(old: bytes, new: bytes, status: int) -> None:

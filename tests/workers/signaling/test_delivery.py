@@ -15,7 +15,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 def post(path: str) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\n"
     return f"{head}Content-Length: {len(OFFER)}\r\n\r\n{OFFER}".encode()
 
 

@@ -11,18 +11,18 @@ import trio
 from tests.support.signaling import OFFER, Running, running_server, with_limits
 
 GOOD = (
-    b"POST /v1/realtime/calls HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\n"
+    b"POST /v1/realtime/calls HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\n"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(OFFER) + OFFER.encode()
 )
 UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 H2C = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
     b"Connection: Upgrade, HTTP2-Settings\r\n\r\n"
 )
-CHUNKED = b"POST /whip/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = b"POST /whip/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 CONNECTIONS = 600
 
 
@@ -45,24 +45,24 @@ def attacks(rng: random.Random) -> list[bytes]:
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + rng.randbytes(100),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0" + rng.randbytes(200),
         b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\nabc",
-        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 400 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + b"9" * 400 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 5000,
         b"GET / HTTP/9.9\r\n\r\n",
         CHUNKED + b"5\r\nhello\r\nZZ\r\n",
         CHUNKED + b"ffffffffff\r\nx",
         CHUNKED + b"1\r\nx\r\n" * 4000,
         CHUNKED + b"0\r\n" + b"T: x\r\n" * 4000,
-        b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /%ff%fe%00%0d%0a HTTP/1.1\r\nHost: \xff\r\n\r\n",
         b"GET http://[::1 HTTP/1.1\r\nHost: [\r\n\r\n",
         b"GET // HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: [::\r\n\r\n",
         b"POST /whip/%2e%2e%2f HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
-        b"POST /whip/" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-        b"DELETE /whip/echo/rtc_7_%00 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" * 50,
-        b"GET /app.js HTTP/1.1\r\nHost: x\r\n\r\n" * 50,  # and never reads
+        b"POST /whip/" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+        b"DELETE /whip/echo/rtc_7_%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50,
+        b"GET /app.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50,  # and never reads
         b"\r\n\r\n",
     ]
 
@@ -107,7 +107,7 @@ async def test_a_server_among_enemies() -> None:
         idle = trio.lowlevel.current_statistics().tasks_living
         slow = [await running.connect() for _ in range(40)]
         for stream in slow:  # slowloris
-            await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-A:")
+            await stream.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A:")
         kinds = len(attacks(rng))
         async with trio.open_nursery() as nursery:
             for number in range(CONNECTIONS):
@@ -135,7 +135,7 @@ async def test_a_peer_that_never_reads_is_let_go() -> None:
         with trio.move_on_after(30):
             try:
                 while True:
-                    await stream.send_all(b"GET /app.js HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+                    await stream.send_all(b"GET /app.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
             except trio.BrokenResourceError:
                 pass
         with trio.fail_after(60):
