@@ -99,6 +99,7 @@ ROLLS: Final[dict[str, frozenset[Role]]] = {
     "realtime.api_key_file": _REALTIME,
     "realtime.model": _REALTIME,
     "realtime.workers": _REALTIME,
+    "fleet.calls": _SIGNALING,
     "supervisor.orphan_timeout": _ALL,
     "log.level": _ALL,
     "log.format": _ALL,

@@ -18,11 +18,17 @@ class _Door(NamedTuple):
     """Of the addresses."""
     what: str
     endpoints: Sequence[Endpoint]
+    listed: bool = True
+    """There may be several."""
+
+    def at(self, index: int) -> KeyPath:
+        """Of one address."""
+        return (*self.path, index) if self.listed else self.path
 
 
 def tcp_doors(config: Config) -> Iterator[Finding]:
     """What is wrong with each, and what two of them would both bind."""
-    relay, admin = config.relay, config.admin
+    relay, admin, calls = config.relay, config.admin, config.fleet.calls
     yield from listeners(("signaling", "listen"), config.signaling.listen)
     if config.ops.listen:
         yield from listeners(("ops", "listen"), config.ops.listen)
@@ -36,6 +42,7 @@ def tcp_doors(config: Config) -> Iterator[Finding]:
         _Door(("signaling", "listen"), "HTTP", http),
         _Door(("ops", "listen"), "the ops page", config.ops.listen),
         _Door(("admin", "listen"), "operators elsewhere", admin.listen),
+        _Door(("fleet", "calls"), "calls of other hosts", [calls] if calls else [], listed=False),
         _Door(("relay", "listen_tcp" if relay.listen_tcp else "listen"), "ICE-TCP", ice),
     )
     for one, other in combinations(doors, 2):
@@ -46,12 +53,12 @@ def _both(one: _Door, other: _Door) -> Iterator[Finding]:
     for index, endpoint in enumerate(other.endpoints):
         for taken, there in enumerate(one.endpoints):
             if is_same_listener(endpoint, there):
-                also: tuple[KeyPath, ...] = ((*one.path, taken),)
+                also: tuple[KeyPath, ...] = (one.at(taken),)
                 if other.what == "ICE-TCP":
                     also = (*also, ("relay", "tcp"))
                 name = ".".join(map(str, one.path))
                 what = f"{endpoint} is for {other.what}, and {name} has {there}"
-                yield Finding((*other.path, index), what, also)
+                yield Finding(other.at(index), what, also)
 
 
 def _admin(endpoints: Sequence[Endpoint], clients: Mapping[str, str]) -> Iterator[Finding]:

@@ -156,6 +156,22 @@ def _fleet(config: Config) -> Iterator[Finding]:
         yield Finding(("fleet", "everywhere"), "needs redis.url", (("redis", "url"),))
 
 
+def _calls_of_others(config: Config) -> Iterator[Finding]:
+    calls, path = config.fleet.calls, ("fleet", "calls")
+    if calls is None:
+        return
+    address = ip_address(calls.host)
+    if not calls.port:
+        yield Finding(path, "port 0 is not in 1-65535")
+    if address.is_unspecified or address.is_multicast:
+        yield Finding(path, f"{calls.host} is not the exact address of a host")
+    if not config.in_fleet:
+        also: tuple[KeyPath, ...] = (("fleet", "listen"), ("redis", "url"))
+        yield Finding(path, "needs other hosts: fleet.listen or redis.url", also)
+    if not config.has_transceivers:
+        yield Finding(path, "needs transceivers, and transceiver.workers is 0", _NO_TRANSCEIVERS)
+
+
 def _what_a_fleet_needs(config: Config) -> Iterator[Finding]:
     if not config.in_fleet:
         return
@@ -183,5 +199,6 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _clusters,
     _ingress,
     _fleet,
+    _calls_of_others,
     _what_a_fleet_needs,
 )

@@ -341,6 +341,8 @@ class FleetSection(_Section):
     """Exact addresses where peers announce themselves, and where our own announcements come from."""
     peers: tuple[EndpointField, ...] = ()
     """`fleet.listen` of the other hosts: how they are found without Redis, or while it is away."""
+    calls: OptionalEndpointField = None
+    """Exact address where other hosts place calls that they cannot take. Empty: nowhere."""
     everywhere: _Switch = False
     """Know the hosts of all clusters, and not of our own only. Needs Redis."""
 

@@ -22,12 +22,15 @@ _LINES: Final = 16
 class Door(Closing):
     """Answers for all CURVE sockets of this process. Raises EndpointError if there is a door already."""
 
-    def __init__(self, clients: Callable[[], Mapping[str, str]], log: Logger) -> None:
-        """`clients`: name -> public key, of those who may come in now."""
+    def __init__(
+        self, clients: Callable[[], Mapping[str, str]], log: Logger, who: str = "operator"
+    ) -> None:
+        """`clients`: name -> public key, of those who may come in now; `who` they are, for the log."""
         self.refused = 0
         self.admitted = 0
         self._clients = clients
         self._log = log
+        self._is = who
         self._socket = ZmqSocket(Pattern.ROUTER)
         try:
             self._socket.bind(_ZAP)
@@ -57,10 +60,10 @@ class Door(Closing):
         if name is None:
             self.refused += 1
             if self.refused <= _LINES or self.refused.bit_count() == 1:
-                self._log.warning("operator refused", address=where, times=self.refused)
+                self._log.warning(f"{self._is} refused", address=where, times=self.refused)
             return [peer, empty, _VERSION, request, b"400", b"unknown key", b"", b""]
         self.admitted += 1
-        self._log.info("operator connected", name=name, address=where)
+        self._log.info(f"{self._is} connected", name=name, address=where)
         return [peer, empty, _VERSION, request, b"200", b"OK", name.encode(), b""]
 
     def _who(self, mechanism: bytes, credentials: Frames) -> str | None:

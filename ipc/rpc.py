@@ -169,7 +169,10 @@ class RpcClient(Closing):
     There is no background task: one of the waiting calls reads the socket for all of them.
     """
 
-    def __init__(self, endpoint: str, *, limit: int = MAX_CONCURRENT) -> None:
+    def __init__(
+        self, endpoint: str, *, limit: int = MAX_CONCURRENT, curve: ClientCurve | None = None
+    ) -> None:
+        """`curve`: of an end point on another host."""
         self.endpoint = endpoint
         self.late = 0
         """Replies that came after their call had given up."""
@@ -177,8 +180,11 @@ class RpcClient(Closing):
         self._ids = itertools.count(1)
         self._calls: dict[bytes, _Call] = {}
         self._reading = False
+        self._elsewhere = curve is not None
         self._socket = ZmqSocket(Pattern.DEALER)
         try:
+            if curve is not None:
+                self._socket.use_curve(curve)
             self._socket.connect(endpoint)
         except BaseException:
             self._socket.close()
@@ -196,7 +202,7 @@ class RpcClient(Closing):
         data = encode(message)
         if len(self._calls) >= self._limit:
             raise RpcFailed(f"{self.endpoint}: {self._limit} calls wait already")
-        name = _name(next(self._ids), within)
+        name = _name(next(self._ids), within, elsewhere=self._elsewhere)
         call = self._calls[name] = _Call()
         try:
             with trio.move_on_after(within):
@@ -249,9 +255,12 @@ class RpcClient(Closing):
         call.turn.set()
 
 
-def _name(number: int, within: float) -> bytes:
-    """What a call is called, that is waited for so many seconds from now on."""
-    return _CALL.pack(number, time.monotonic_ns() + int(within * 1e9))
+def _name(number: int, within: float, *, elsewhere: bool) -> bytes:
+    """What a call is called, that is waited for so many seconds from now on.
+
+    Another host's clock is another one: there a call is never too late.
+    """
+    return _CALL.pack(number, _NEVER if elsewhere else time.monotonic_ns() + int(within * 1e9))
 
 
 def _accept(data: bytes) -> Message:
@@ -271,8 +280,7 @@ def call_blocking(
 
     Raises ipc.zmq_trio.Unreachable or its NotAllowed at once if nobody listens, RpcTimeout, RpcFailed.
     """
-    # Another host's clock is another one: there a call is never too late.
-    name = _CALL.pack(0, _NEVER) if curve is not None else _name(0, within)
+    name = _name(0, within, elsewhere=curve is not None)
     try:
         frames = request_blocking(endpoint, [name, encode(message)], within, curve)
     except TimeoutError:

@@ -45,6 +45,8 @@ _REFUSED: Final = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_P
 _NOT_TALKED: Final = int(_REFUSED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 _RECONNECT_MS: Final = 50
 _RECONNECT_MAX_MS: Final = 1000
+_PULSE_MS: Final = 1000
+_PULSE_MISSED_MS: Final = 3000
 _NOWAIT: Final = zmq.DONTWAIT
 _IN: Final = int(zmq.POLLIN)
 _OUT: Final = int(zmq.POLLOUT)
@@ -161,6 +163,15 @@ class ZmqSocket(Closing):
         self._raw.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN)
         self._raw.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
+    def use_curve(self, curve: ClientCurve) -> None:
+        """Before `connect`: talk to that server alone, and be who we are. Between hosts.
+
+        A peer that is silent for some seconds is connected to anew: without power it says no farewell.
+        """
+        _set_curve(self._raw, curve)
+        self._raw.setsockopt(zmq.HEARTBEAT_IVL, _PULSE_MS)
+        self._raw.setsockopt(zmq.HEARTBEAT_TIMEOUT, _PULSE_MISSED_MS)
+
     # -- where --------------------------------------------------------------------------------------
 
     def bind(self, endpoint: str, *, mode: int = 0o600) -> None:
@@ -186,6 +197,7 @@ class ZmqSocket(Closing):
         """Connect, now or when somebody binds it, and again whenever the connection breaks."""
         ipc_path(endpoint)
         try:
+            self._raw.setsockopt(zmq.IPV6, int("[" in endpoint))
             self._raw.connect(endpoint)
         except zmq.ZMQError as error:
             raise EndpointError(f"{endpoint}: {error}") from error
@@ -379,9 +391,7 @@ def request_blocking(
     with _threads.socket(Pattern.DEALER) as raw:
         raw.setsockopt(zmq.IPV6, int("[" in endpoint))
         if curve is not None:
-            raw.setsockopt(zmq.CURVE_SERVERKEY, curve.server.encode())
-            raw.setsockopt(zmq.CURVE_PUBLICKEY, curve.own.public.encode())
-            raw.setsockopt(zmq.CURVE_SECRETKEY, curve.own.secret.encode())
+            _set_curve(raw, curve)
         with raw.get_monitor_socket(_NOT_TALKED) as failures:
             failures.setsockopt(zmq.LINGER, 0)
             raw.connect(endpoint)
@@ -396,6 +406,12 @@ def request_blocking(
         if ready:
             raise NotAllowed(f"{endpoint}: it knows another key, or not ours")
         raise TimeoutError(f"{endpoint}: no reply within {within:g} s")
+
+
+def _set_curve(raw: zmq.Socket[bytes], curve: ClientCurve) -> None:
+    raw.setsockopt(zmq.CURVE_SERVERKEY, curve.server.encode())
+    raw.setsockopt(zmq.CURVE_PUBLICKEY, curve.own.public.encode())
+    raw.setsockopt(zmq.CURVE_SECRETKEY, curve.own.secret.encode())
 
 
 def _probe(endpoint: str, within: float) -> None:

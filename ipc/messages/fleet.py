@@ -21,6 +21,14 @@ class FleetTransceiver(msgspec.Struct, frozen=True, omit_defaults=True):
     """It takes sessions."""
 
 
+class FleetDoor(msgspec.Struct, frozen=True):
+    """Where signaling of other hosts places calls on this one."""
+
+    at: Endpoint
+    key: str
+    """Public key of CURVE, which those of the fleet can tell to be of the fleet."""
+
+
 class FleetHost(msgspec.Struct, frozen=True, omit_defaults=True):
     """One host, as it describes itself."""
 
@@ -35,6 +43,10 @@ class FleetHost(msgspec.Struct, frozen=True, omit_defaults=True):
     transceivers: tuple[FleetTransceiver, ...] = ()
     sessions: int = 0
     max_sessions: int = 0
+    door: FleetDoor | None = None
+    """None: calls that are placed there are its own signaling's."""
+    crowded: bool = False
+    """Its relays have little room left for more clients."""
     fresh: bool = True
     """It has been heard of within the last seconds. Who routes need not care, who steers should."""
 
@@ -50,7 +62,10 @@ class Announce(Tagged, frozen=True):
 
 
 class FleetView(Tagged, frozen=True):
-    """To the supervisor, on every change and after each Welcome: all other hosts that there are."""
+    """All other hosts that there are: to the supervisor on every change and after each Welcome.
+
+    From there to signaling, at once when anything but numbers of sessions has changed, else once a second.
+    """
 
     hosts: tuple[FleetHost, ...]
 

@@ -151,6 +151,8 @@ class Ready(Tagged, frozen=True):
     rpc: str = ""
     datapath: str = ""
     """Which datapath or media plane runs, and why, e.g. `python (no native one built)`."""
+    door: str = ""
+    """Of signaling: the public key by which other hosts place calls here."""
 
 
 class Claim(Tagged, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from config.ids import Endpoint, SessionId
+from config.ids import Endpoint, Route, SessionId
 from ipc.messages.lifecycle import Tagged
 
 
@@ -138,6 +138,8 @@ class WatchSessions(Tagged, frozen=True):
     after: int = 0
     within: float = 10.0
     """Seconds."""
+    route: Route | None = None
+    """Whose sessions, where it is not the transceiver itself that is asked."""
 
 
 class SessionNews(msgspec.Struct, frozen=True, omit_defaults=True):

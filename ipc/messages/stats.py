@@ -154,6 +154,10 @@ class SignalingStats(Tagged, frozen=True):
     """By status code."""
     guarded: int
     """Connections that ended in an exception inside the HTTP library."""
+    placed: dict[str, int] = msgspec.field(default_factory=dict)
+    """Calls, by where: `here`, `elsewhere` on another host; `refused_elsewhere`: hosts asked in vain."""
+    guests: dict[str, int] = msgspec.field(default_factory=dict)
+    """Calls of other hosts: `placed`, `refused`."""
 
 
 class RealtimeStats(Tagged, frozen=True):

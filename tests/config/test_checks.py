@@ -82,6 +82,18 @@ def test_a_fleet_of_hosts() -> None:
             "fleet.everywhere: needs redis.url",
         ),
         (
+            {"fleet": {"listen": ["10.0.0.1:1"], "calls": "10.0.0.1:0"}},
+            "fleet.calls: port 0 is not in 1-65535",
+        ),
+        (
+            {"fleet": {"listen": ["10.0.0.1:1"], "calls": "0.0.0.0:3481"}},
+            "fleet.calls: 0.0.0.0 is not the exact address of a host",
+        ),
+        (
+            {"fleet": {"calls": "10.0.0.1:80"}, "signaling": {"listen": ["10.0.0.1:80"]}},
+            "fleet.calls: 10.0.0.1:80 is for calls of other hosts, and signaling.listen has 10.0.0.1:80",
+        ),
+        (
             {"redis": {"url": "redis://a:b@h"}},
             "redis.url: has a password in it; write that into redis.password_file",
         ),

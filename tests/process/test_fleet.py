@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ import trio
 
 from config.ids import ClusterId, HostId
 from config.redis_url import parse_redis_url
-from tests.support.appliance import restart_appliance
-from tests.support.hosts import Site, fleet_stats, knows, relay_stats
+from tests.process.test_roll import tandem
+from tests.support.appliance import Appliance, restart_appliance
+from tests.support.hosts import Site, address, fleet_stats, knows, relay_stats
 from tests.support.live_calls import CALLS, live_calls
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
+from tests.support.services import offer
 from workers.fleet.core.lease import Lease
 from workers.fleet.redis import StoreFailed, open_store
 
 pytestmark = pytest.mark.process
+CANDIDATE = re.compile(r"^a=candidate:\S+ 1 UDP \d+ (\S+)", re.MULTILINE | re.IGNORECASE)
 
 
 async def test_hosts_that_know_each_other_without_redis(tmp_path: Path) -> None:
@@ -164,3 +168,35 @@ async def test_a_supervisor_that_is_replaced_costs_no_call_of_another_host(tmp_p
         await again.end()
         assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{again.log()}"
         assert calls.report["packets_lost"] == 0
+
+
+@needs_redis
+async def test_answers_name_sites_by_what_the_fleet_knows_of_their_hosts(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    sites = [{"name": f"site {n}", "addresses": [site.relay(n)]} for n in (3, 4)]
+    steering = {"steering": {"sites": sites, "sites_per_answer": 1}}
+    with redis_server() as redis:
+        await redis.start()
+        shared: dict[str, dict[str, Any]] = {"redis": {"url": redis.url}}
+        async with (
+            site.host(2, tmp_path / "a", **shared, **steering) as a,
+            site.host(3, tmp_path / "b", **shared) as b,
+            site.host(4, tmp_path / "c", **shared),
+        ):
+            await a.until(knows(2))
+            await names(a, 3)
+            assert (await tandem(b, "drain"))[0] == 0
+            await names(a, 4)
+            assert (await tandem(b, "undrain"))[0] == 0
+            await names(a, 3)
+            teller = (await b.worker("fleet-0")).pid
+            b.process.kill()
+            os.kill(teller, signal.SIGKILL)  # or it would go on telling that its host lives
+            await names(a, 4)
+
+
+async def names(appliance: Appliance, number: int) -> None:
+    """Wait until its answers name the relay of that host, and no other."""
+    with trio.fail_after(60):
+        while set(CANDIDATE.findall((await offer(appliance)).text)) != {address(number)}:
+            await trio.sleep(0.1)

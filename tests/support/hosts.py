@@ -29,7 +29,7 @@ class Site:
         config: dict[str, dict[str, Any]] = {
             "link": {"address": address(number)},
             "ufrag": {"keys": {"a": str(self._key)}},
-            "relay": {"listen": [f"{address(number)}:{self._port}"]},
+            "relay": {"listen": [self.relay(number)]},
         }
         for table, values in more.items():
             config.setdefault(table, {}).update(values)
@@ -45,6 +45,14 @@ class Site:
             },
             "transceiver": {"first_id": first_id},
         }
+
+    def relay(self, number: int) -> str:
+        """Where clients reach that one's relay."""
+        return f"{address(number)}:{self._port}"
+
+    def calls(self, number: int) -> str:
+        """Where other hosts place calls on that one."""
+        return f"{address(number)}:{self._port + 2}"
 
     @asynccontextmanager
     async def host(

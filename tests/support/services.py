@@ -38,7 +38,7 @@ def configured(*endpoints: str) -> dict[str, dict[str, Any]]:
 
 async def offer(appliance: Appliance) -> httpx.Response:
     """A browser's offer, which nobody follows up."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         return await client.post(
             f"{appliance.url}/v1/realtime/calls",
             content=OFFER.read_bytes(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -12,7 +12,8 @@ import msgspec
 import structlog
 import trio
 
-from config.ids import ClusterId, Epoch, Route, SessionId, TransceiverId
+from config.ids import ClusterId, Endpoint, Epoch, HostId, Route, SessionId, TransceiverId
+from ipc.messages.fleet import FleetDoor, FleetHost, FleetTransceiver, FleetView
 from ipc.messages.routes import TransceiverEntry, Transceivers
 from ipc.messages.sessions import (
     CloseReason,
@@ -35,6 +36,7 @@ from workers.http.server import HttpServer
 from workers.signaling import news as watching
 from workers.signaling.access import Access
 from workers.signaling.app import make_application
+from workers.signaling.elsewhere import Elsewhere
 from workers.signaling.placing import Rules
 from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request, Switchboard
 from workers.transceiver.news import News
@@ -50,9 +52,39 @@ LIMITS: Final = Limits(request_timeout=10.0, max_body=65_536, max_connections=2_
 RULES: Final = Rules(backends=frozenset({"echo", "other"}))
 
 
+CLUSTER: Final = ClusterId(7)
+
+
 def route(transceiver: int) -> Route:
     """Route of the n-th fake transceiver."""
-    return Route(ClusterId(7), TransceiverId(transceiver), Epoch(1))
+    return Route(CLUSTER, TransceiverId(transceiver), Epoch(1))
+
+
+def other_host(
+    number: int,
+    *,
+    cluster: int = CLUSTER,
+    state: str = "ready",
+    sessions: int = 0,
+    max_sessions: int = 100,
+    accepting: bool = True,
+    fresh: bool = True,
+    door: Endpoint | None = Endpoint("", 0),  # noqa: B008  # a value
+) -> FleetHost:
+    """The host 10.0.0.<number> of the fleet; its only transceiver has that number."""
+    if door is not None and not door.port:
+        door = Endpoint(f"10.0.0.{number}", 3481)
+    itself = Route(ClusterId(cluster), TransceiverId(number), Epoch(1))
+    return FleetHost(
+        HostId(f"{number:016x}"),
+        ClusterId(cluster),
+        state,
+        transceivers=(FleetTransceiver(itself, Endpoint("10.0.0.1", 5000), accepting),),
+        sessions=sessions,
+        max_sessions=max_sessions,
+        door=None if door is None else FleetDoor(door, "k" * 40),
+        fresh=fresh,
+    )
 
 
 def entry(
@@ -68,6 +100,11 @@ def entry(
     )
 
 
+def _number(rpc: str) -> int:
+    """Of `fake-3`, or of the transceiver behind the door `tcp://10.0.0.3:3481`."""
+    return int(rpc.removesuffix(":3481").replace("-", ".").rpartition(".")[2])
+
+
 class FakeTransceivers:
     """The line to transceivers that mint real session ids and know what was said to them."""
 
@@ -80,6 +117,7 @@ class FakeTransceivers:
         self.gone: set[str] = set()
         self.refusing: dict[str, SessionRefused] = {}
         self.kept: frozenset[str] = frozenset()
+        self.doors: Mapping[str, str] = {}
         self.patches: list[PatchSession] = []
         self.news: defaultdict[str, News] = defaultdict(News)
 
@@ -112,7 +150,7 @@ class FakeTransceivers:
             return SessionRefused(Problem.UNKNOWN_BACKEND, f"there is no {request.backend!r}")
         if not request.offer.startswith("v=0"):
             return SessionRefused(Problem.MALFORMED_SDP, "line 1: 'v=0' is missing")
-        token = KEYS.mint(route(int(rpc.partition("-")[2])), len(self.sessions).to_bytes(6, "big"))
+        token = KEYS.mint(route(_number(rpc)), len(self.sessions).to_bytes(6, "big"))
         session = SessionId(f"rtc_7_{token}")
         self.sessions[session] = request
         return SessionCreated(session, ANSWER, ICE)
@@ -134,9 +172,10 @@ class FakeTransceivers:
             return SessionRefused(Problem.STALE_ICE, "the entity tag is another one")
         return SessionPatched(request.session, ICE)
 
-    def keep(self, rpcs: frozenset[str]) -> None:
+    def keep(self, rpcs: frozenset[str], doors: Mapping[str, str]) -> None:
         """Remember what may stay."""
         self.kept = rpcs
+        self.doors = doors
 
 
 class Running:
@@ -158,10 +197,13 @@ class Running:
         return await trio.open_tcp_stream("127.0.0.1", self.port)
 
 
-def switchboard_with(line: FakeTransceivers, *entries: TransceiverEntry) -> Switchboard:
-    """A switchboard that knows these transceivers."""
-    switchboard = Switchboard(KEYS, line, answer_within=10.0)
+def switchboard_with(
+    line: FakeTransceivers, *entries: TransceiverEntry, others: tuple[FleetHost, ...] = ()
+) -> Switchboard:
+    """A switchboard that knows these transceivers and these other hosts."""
+    switchboard = Switchboard(KEYS, line, answer_within=10.0, elsewhere=Elsewhere(CLUSTER))
     switchboard.update(Transceivers(entries=entries))
+    switchboard.learn(FleetView(others))
     return switchboard
 
 

@@ -98,7 +98,18 @@ def every_role(at: float = 10.0) -> StatusReply:
     return status_of(
         row(relay(at, 100, empty=3, oversize=1)),
         row(transceiver(at, created=7, audio=1000)),
-        row(SignalingStats(name("signaling-0"), used(at), 4, {"201": 7, "404": 1}, 1), note=""),
+        row(
+            SignalingStats(
+                name("signaling-0"),
+                used(at),
+                4,
+                {"201": 7, "404": 1},
+                1,
+                {"here": 6, "elsewhere": 1},
+                {"placed": 2},
+            ),
+            note="",
+        ),
         row(RealtimeStats(name("realtime-0"), used(at), 1, 5, {"x": 2}, {"audio": 3}), note=""),
         row(fleet(at), note=""),
         row(TelemetryStats(name("telemetry-0"), used(at), 2, {"200": 9}, 0, 1), note=""),

@@ -54,7 +54,7 @@ def make_application(
             *minting.routes(access, rules),
             *whip.routes(switchboard, access, rules),
             *signal_socket.routes(switchboard, news, access, rules, cors_origins),
-            *health.routes(switchboard.placement),
+            *health.routes(switchboard),
             *page.routes(rules.default),
         ],
         middleware,

@@ -7,19 +7,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from workers.http.problems import ProblemKind, Refused
-from workers.signaling.placement import Placement
+from workers.signaling.switchboard import Switchboard
 
 
-def routes(placement: Placement) -> list[Route]:
+def routes(switchboard: Switchboard) -> list[Route]:
     """Liveness never asks anyone; readiness asks what an offer would meet."""
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers={"cache-control": "no-store"})
 
     async def readyz(_: Request) -> Response:
-        if placement.draining:
+        if switchboard.placement.draining:
             raise Refused(ProblemKind.DRAINING, "this host is being drained")
-        if not placement.ready:
+        if not switchboard.ready:
             raise Refused(ProblemKind.NOT_READY, "no transceiver accepts sessions")
         return JSONResponse({"status": "ready"}, headers={"cache-control": "no-store"})
 

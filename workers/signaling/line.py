@@ -1,7 +1,11 @@
-"""The rpc line to transceivers: one client per end point, kept while the supervisor's table has it."""
+"""The rpc line to transceivers: one client per end point, kept while the supervisor's table has it.
+
+To those of other hosts it leads through the door of their host's signaling, encrypted.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 
@@ -19,20 +23,24 @@ from ipc.messages.sessions import (
 )
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
 from workers.http.problems import ProblemKind, Refused
+from workers.signaling.membership import Membership
 from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request
 
 
 class RpcLine(AbstractContextManager["RpcLine"]):
     """Opens clients when first needed and closes those of transceivers that are gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, membership: Membership | None = None) -> None:
+        """`membership`: who we are for other hosts; None: they are not asked."""
+        self._membership = membership
+        self._doors: Mapping[str, str] = {}
         self._clients: dict[str, RpcClient] = {}
 
     async def call(self, rpc: str, request: Request, *, within: float) -> Reply:
         """One request, one reply. Raises NoAnswer, and Refused if it is too big to send."""
         client = self._clients.get(rpc)
         if client is None:
-            client = self._clients[rpc] = RpcClient(rpc)
+            client = self._clients[rpc] = self._open(rpc)
         try:
             reply = await client.call(request, within)
         # What rpc says names paths and exceptions of ours: for the log of the transceiver, not the client.
@@ -52,10 +60,21 @@ class RpcLine(AbstractContextManager["RpcLine"]):
             case _:
                 raise NoAnswer(f"it answered {type(reply).__name__}")
 
-    def keep(self, rpcs: frozenset[str]) -> None:
-        """Close the clients of all other end points."""
-        for rpc in self._clients.keys() - rpcs:
+    def keep(self, rpcs: frozenset[str], doors: Mapping[str, str]) -> None:
+        """Close the clients of all other end points, and of doors that show another key than before."""
+        same = {rpc for rpc, key in doors.items() if self._doors.get(rpc) == key}
+        self._doors = doors
+        for rpc in self._clients.keys() - rpcs - same:
             self._clients.pop(rpc).close()
+
+    def _open(self, rpc: str) -> RpcClient:
+        key = self._doors.get(rpc)
+        if key is None:
+            return RpcClient(rpc)
+        curve = self._membership.curve(key) if self._membership else None
+        if curve is None:
+            raise NoAnswer("that host has other keys than ours")
+        return RpcClient(rpc, curve=curve)
 
     def __exit__(
         self,

@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from config.ids import SessionId
+from config.ids import Route, SessionId
 from ipc.messages.sessions import CloseReason, SessionNews, WatchSessions
 from workers.signaling.switchboard import Gone, NoAnswer, Switchboard
 
@@ -57,7 +57,7 @@ class News:
 
     def __init__(self, switchboard: Switchboard) -> None:
         self._switchboard = switchboard
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[Route, _Watch] = {}
         self._wanted = trio.Event()
         self._new: list[_Watch] = []
 
@@ -71,11 +71,11 @@ class News:
                 self._wanted = trio.Event()
                 await self._wanted.wait()
 
-    def subscribe(self, rpc: str, session: str) -> Subscription:
-        """News of a session of the transceiver at that end point, from now until the `with` ends."""
-        watch = self._watches.get(rpc)
+    def subscribe(self, route: Route, session: str) -> Subscription:
+        """News of a session of that transceiver, from now until the `with` ends."""
+        watch = self._watches.get(route)
         if watch is None:
-            watch = self._watches[rpc] = _Watch(rpc)
+            watch = self._watches[route] = _Watch(route)
             self._new.append(watch)
             self._wanted.set()
         return watch.join(session)
@@ -85,7 +85,7 @@ class News:
         serial = 0
         while watch.wanted:
             try:
-                reply = await self._switchboard.watch(watch.rpc, WatchSessions(serial, WATCH))
+                reply = await self._switchboard.watch(watch.route, WatchSessions(serial, WATCH))
             except Gone:
                 draining = self._switchboard.placement.draining
                 watch.end(CloseReason.DRAINED if draining else CloseReason.INTERNAL_ERROR)
@@ -96,14 +96,14 @@ class News:
             serial = reply.serial
             for news in reply.news:
                 watch.tell(news)
-        del self._watches[watch.rpc]
+        del self._watches[watch.route]
 
 
 class _Watch:
     """Who wants to know what of one transceiver."""
 
-    def __init__(self, rpc: str) -> None:
-        self.rpc = rpc
+    def __init__(self, route: Route) -> None:
+        self.route = route
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._recent: deque[SessionNews] = deque(maxlen=_REMEMBERED)
 

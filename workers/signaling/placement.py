@@ -8,16 +8,12 @@ whether a transceiver is *full* is decided by its own word, never by this estima
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Container
-from typing import Final
 
 from config.ids import Instant, Route
 from ipc.messages.routes import TransceiverEntry, Transceivers
 from workers.http.problems import ProblemKind, Refused
-
-MEMORY: Final = 3.0
-"""Seconds that a placement counts; by then it is in the supervisor's table."""
+from workers.signaling.recent import Recent
 
 
 class Placement:
@@ -25,8 +21,7 @@ class Placement:
 
     def __init__(self) -> None:
         self._table = Transceivers(entries=())
-        self._recent: deque[tuple[Instant, Route]] = deque()
-        self._load: Counter[Route] = Counter()
+        self._recent: Recent[Route] = Recent()
 
     def update(self, table: Transceivers) -> None:
         """The supervisor's newest whole truth."""
@@ -47,7 +42,7 @@ class Placement:
 
         Raises Refused: DRAINING, NOT_READY or FULL.
         """
-        self._forget(now)
+        self._recent.forget(now)
         if self._table.draining:
             raise Refused(ProblemKind.DRAINING, "this host is being drained; try another one")
         accepting = [entry for entry in self._table.entries if entry.accepting]
@@ -57,18 +52,10 @@ class Placement:
         if not free:
             sessions = sum(entry.sessions for entry in accepting)
             raise Refused(ProblemKind.FULL, f"{sessions} sessions are live and no room is left")
-        chosen = min(free, key=lambda entry: entry.sessions + self._load[entry.route])
-        self._recent.append((now + MEMORY, chosen.route))
-        self._load[chosen.route] += 1
+        chosen = min(free, key=lambda entry: entry.sessions + self._recent[entry.route])
+        self._recent.add(chosen.route, now)
         return chosen
 
     def owner(self, route: Route) -> TransceiverEntry | None:
         """The transceiver boot that a session id names, accepting or not; None if it is gone."""
         return next((entry for entry in self._table.entries if entry.route == route), None)
-
-    def _forget(self, now: Instant) -> None:
-        while self._recent and self._recent[0][0] <= now:
-            _, route = self._recent.popleft()
-            self._load[route] -= 1
-            if not self._load[route]:
-                del self._load[route]

@@ -23,6 +23,16 @@ _OF_REFUSAL: Final = {
 }
 
 
+_FOR_HOST: Final = {kind: problem for problem, kind in _OF_REFUSAL.items()} | {
+    ProblemKind.NOT_READY: Problem.DRAINING,
+}
+
+
 def refused_by_transceiver(refusal: SessionRefused) -> Refused:
     """What it said, as a problem."""
     return Refused(_OF_REFUSAL[refusal.problem], refusal.detail)
+
+
+def refused_for_host(refused: Refused) -> SessionRefused:
+    """What another host is told, which asks on behalf of a client."""
+    return SessionRefused(_FOR_HOST.get(refused.kind, Problem.INTERNAL_ERROR), refused.detail)

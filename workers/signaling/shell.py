@@ -16,19 +16,25 @@ from config.checks import BUILT_IN, REALTIME
 from config.ids import Endpoint
 from config.model import Config, SteeringSection
 from ipc.log import Logger
+from ipc.messages.fleet import FleetView
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Transceivers
 from ipc.messages.stats import SignalingStats
 from workers.http.http1 import Limits
 from workers.http.server import HttpServer
+from workers.inbox import Command
 from workers.process import Worker
 from workers.signaling.access import Access, Gate, Locks
 from workers.signaling.api_keys import ApiKeys
 from workers.signaling.app import make_application
 from workers.signaling.client_address import Proxies
+from workers.signaling.elsewhere import Elsewhere
+from workers.signaling.guests import Guests
 from workers.signaling.line import RpcLine
+from workers.signaling.membership import Membership
 from workers.signaling.news import News
 from workers.signaling.placing import Rules
+from workers.signaling.site_health import SiteHealth
 from workers.signaling.steering import Headers, Location, Site, Steering
 from workers.signaling.switchboard import Switchboard
 from workers.wire.ufrag import UfragKeys
@@ -46,29 +52,39 @@ async def serve(worker: Worker) -> None:
         max_body=config.max_body,
         max_connections=connections_within(config.max_connections, descriptors),
     )
-    with RpcLine() as line:
+    fleet = worker.config.fleet
+    membership = (
+        Membership(assignment.ufrag_keys, assignment.mint_with) if worker.config.in_fleet else None
+    )
+    with RpcLine(membership) as line:
         switchboard = Switchboard(
             UfragKeys(assignment.ufrag_keys, assignment.mint_with),
             line,
             answer_within=config.request_timeout,
+            elsewhere=Elsewhere(worker.config.cluster.id),
         )
+        own = (*assignment.advertise, *assignment.advertise_tcp)
+        health = SiteHealth(own if worker.config.has_relays else ())
         news = News(switchboard)
         application = make_application(
             switchboard,
             config.cors_origins,
-            make_rules(worker.config, make_steering(worker.config.steering, worker.log)),
+            make_rules(worker.config, make_steering(worker.config.steering, worker.log, health)),
             make_access(worker),
             news,
         )
         server = HttpServer(application, limits, worker.log)
         worker.set_load(lambda: server.connections)
-        worker.set_stats(lambda: _stats(worker, server))
+        guests = Guests(switchboard, membership, worker.log) if membership and fleet.calls else None
+        worker.set_stats(lambda: _stats(worker, server, switchboard, guests))
         sockets = [sock for _, sock in worker.sockets(DescriptorKind.HTTP)]
         async with trio.open_nursery() as nursery:
-            await worker.ready(Ready())
-            await _know(worker, switchboard)
-            nursery.start_soon(_follow, worker, switchboard)
+            await worker.ready(Ready(door=membership.own.public if membership and guests else ""))
+            await _know(worker, switchboard, health)
+            nursery.start_soon(_follow, worker, switchboard, health)
             nursery.start_soon(news.run)
+            if guests is not None and fleet.calls is not None:
+                nursery.start_soon(_receive, worker, guests, fleet.calls)
             await server.serve(sockets, worker.draining)
             nursery.cancel_scope.cancel()
 
@@ -86,7 +102,11 @@ def make_rules(config: Config, steering: Steering = Steering()) -> Rules:  # noq
     )
 
 
-def make_steering(section: SteeringSection, log: Logger) -> Steering:
+def make_steering(
+    section: SteeringSection,
+    log: Logger,
+    health: SiteHealth = SiteHealth(),  # noqa: B008  # nobody tells it anything
+) -> Steering:
     """Which relays an answer names."""
     sites = [
         Site(
@@ -99,12 +119,12 @@ def make_steering(section: SteeringSection, log: Logger) -> Steering:
     ]
     headers = Headers(section.country_header, section.latitude_header, section.longitude_header)
     if not section.database:
-        return Steering(sites, section.sites_per_answer, headers)
+        return Steering(sites, section.sites_per_answer, headers, health=health)
     # As with client secrets: only who has a database pays for its imports.
     from workers.signaling.geography import Geography
 
     atlas = Geography(Path(section.database), log)
-    return Steering(sites, section.sites_per_answer, headers, atlas.find)
+    return Steering(sites, section.sites_per_answer, headers, atlas.find, health)
 
 
 def make_access(worker: Worker) -> Access:
@@ -140,7 +160,7 @@ def connections_within(wanted: int, descriptors: int) -> int:
     return max(1, min(wanted, descriptors - RESERVED_DESCRIPTORS))
 
 
-async def _know(worker: Worker, switchboard: Switchboard) -> None:
+async def _know(worker: Worker, switchboard: Switchboard, health: SiteHealth) -> None:
     """Wait for the first table: whoever connects before that waits in the kernel and is not sent away.
 
     A successor is given it when its predecessor, which listens on the same sockets, is told to drain.
@@ -149,8 +169,8 @@ async def _know(worker: Worker, switchboard: Switchboard) -> None:
 
         async def hear() -> None:
             async for command in worker.commands:
+                _heed(command, switchboard, health)
                 if isinstance(command, Transceivers):
-                    switchboard.update(command)
                     break
             nursery.cancel_scope.cancel()
 
@@ -159,17 +179,37 @@ async def _know(worker: Worker, switchboard: Switchboard) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _follow(worker: Worker, switchboard: Switchboard) -> None:
+async def _follow(worker: Worker, switchboard: Switchboard, health: SiteHealth) -> None:
     async for command in worker.commands:
-        if isinstance(command, Transceivers):
-            switchboard.update(command)
+        _heed(command, switchboard, health)
 
 
-def _stats(worker: Worker, server: HttpServer) -> SignalingStats:
+def _heed(command: Command, switchboard: Switchboard, health: SiteHealth) -> None:
+    if isinstance(command, Transceivers):
+        switchboard.update(command)
+        health.drain(draining=command.draining)
+    elif isinstance(command, FleetView):
+        switchboard.learn(command)
+        health.update(command)
+
+
+async def _receive(worker: Worker, guests: Guests, at: Endpoint) -> None:
+    """Other hosts' calls, until drained: a successor waits for the address."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(guests.serve, at)
+        await worker.draining.wait()
+        nursery.cancel_scope.cancel()
+
+
+def _stats(
+    worker: Worker, server: HttpServer, switchboard: Switchboard, guests: Guests | None
+) -> SignalingStats:
     return SignalingStats(
         worker=worker.assignment.name,
         usage=worker.usage(),
         connections=server.connections,
         responses={str(status): count for status, count in server.responses.items()},
         guarded=server.guarded,
+        placed=dict(switchboard.placed),
+        guests=dict(guests.counters) if guests else {},
     )

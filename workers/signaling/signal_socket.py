@@ -209,7 +209,7 @@ class Line:
         if owner is None:
             raise Refused(ProblemKind.UNKNOWN_SESSION, "its transceiver has just ended")
         self._session = session
-        nursery.start_soon(self._tell, self._news.subscribe(owner.rpc, session))
+        nursery.start_soon(self._tell, self._news.subscribe(owner.route, session))
 
     async def _tell(self, subscription: Subscription) -> None:
         """What becomes of the call, until it is over."""

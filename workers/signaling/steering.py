@@ -2,8 +2,9 @@
 
 Where a client is, a trusted proxy says in headers, or else a database by the client's address. With
 coordinates the nearest sites are the best; with no more than a country, those that are for it; and with
-nothing, the sites as the operator has listed them. Nobody is refused for where he is: the answer always
-names some, and the client's own ICE finds out which of them it can reach.
+nothing, the sites as the operator has listed them. Sites that are dead, as far as the fleet knows, are left
+out; those that drain or are crowded come after all others. Nobody is refused for where he is: the answer
+always names some, and the client's own ICE finds out which of them it can reach.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final, NamedTuple
 from config.ids import Endpoint
 from workers.signaling.client_address import Client
 from workers.signaling.quotas import Address
+from workers.signaling.site_health import Health, SiteHealth
 
 _DIAMETER: Final = 12_742.0
 """Of the Earth, km."""
@@ -74,19 +76,33 @@ class Steering:
         most: int = 2,
         headers: Headers = Headers(),  # noqa: B008  # a value
         atlas: Callable[[Address], Whereabouts] | None = None,
+        health: SiteHealth = SiteHealth(),  # noqa: B008  # nobody tells it anything
     ) -> None:
-        """`most`: sites in an answer. `atlas`: where an address is."""
+        """`most`: sites in an answer. `atlas`: where an address is. `health`: of their addresses."""
         self._sites = tuple(sites)
         self._most = most
         self._headers = headers
         self._atlas = atlas
+        self._health = health
 
     def choose(self, client: Client, headers: Mapping[str, str]) -> tuple[Endpoint, ...]:
         """Relay addresses in order of preference; none if there are no sites."""
         if not self._sites:
             return ()
-        best = rank(self._sites, self._locate(client, headers))[: self._most]
+        ranked = rank(self._sites, self._locate(client, headers))
+        best = self._alive(ranked)[: self._most] or ranked[: self._most]
         return tuple(dict.fromkeys(address for site in best for address in site.addresses))
+
+    def _alive(self, ranked: Sequence[Site]) -> list[Site]:
+        """Those that live, with the addresses that do; who had better be left alone comes last."""
+        health = self._health
+        alive = [
+            site._replace(addresses=tuple(a for a in site.addresses if health.of(a) < Health.DEAD))
+            for site in ranked
+        ]
+        return sorted(
+            (site for site in alive if site.addresses), key=lambda site: health.best(site.addresses)
+        )
 
     def _locate(self, client: Client, headers: Mapping[str, str]) -> Whereabouts:
         """A proxy that says nothing leaves it to the database."""

@@ -1,15 +1,22 @@
-"""Carries offers to transceivers and hang-ups to the one that owns the session."""
+"""Carries offers to transceivers and hang-ups to the one that owns the session.
+
+Those of this host come first. What they cannot take is placed on another host, if the fleet has one that
+lets us in; from then on the session's id leads to that host, whatever is asked about it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
 
+import msgspec
 import trio
 
-from config.ids import Route, SessionId
+from config.ids import HostId, Route, SessionId
+from ipc.messages.fleet import FleetView
 from ipc.messages.routes import TransceiverEntry, Transceivers
 from ipc.messages.sessions import (
     CloseReason,
@@ -27,6 +34,7 @@ from ipc.messages.sessions import (
     WatchSessions,
 )
 from workers.http.problems import ProblemKind, Refused
+from workers.signaling.elsewhere import Elsewhere, rpc_of
 from workers.signaling.placement import Placement
 from workers.signaling.refusals import refused_by_transceiver
 from workers.wire.types import Malformed
@@ -34,6 +42,10 @@ from workers.wire.ufrag import UfragKeys
 
 ATTEMPTS: Final = 2
 """A transceiver that does not answer, or has just become full, costs one more try, not the session."""
+ELSEWHERE: Final = 3
+"""Hosts that are asked for one call."""
+ELSEWHERE_WITHIN: Final = 2.0
+"""Seconds for which one of them is waited for, at most."""
 _SESSION_ID: Final = re.compile(r"rtc_([0-9]{1,5})_([0-9A-Za-z]{23})")
 
 Request: TypeAlias = CreateSession | PatchSession | EndSession | WatchSessions | CountSessions
@@ -63,16 +75,26 @@ class Line(Protocol):
         """One request, one reply. Raises NoAnswer."""
         ...
 
-    def keep(self, rpcs: frozenset[str]) -> None:
-        """Connections to end points that are not in the set may go."""
+    def keep(self, rpcs: frozenset[str], doors: Mapping[str, str]) -> None:
+        """Connections to end points that are neither in the set nor `doors` may go.
+
+        `doors`: end points of other hosts, and the public keys that they show.
+        """
         ...
 
 
 class Switchboard:
     """Knows who is there and asks them."""
 
-    def __init__(self, keys: UfragKeys, line: Line, *, answer_within: float) -> None:
-        """`answer_within`: seconds for all attempts together."""
+    def __init__(
+        self,
+        keys: UfragKeys,
+        line: Line,
+        *,
+        answer_within: float,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
+        """`answer_within`: seconds for all attempts on this host together."""
         self._keys = keys
         self._line = line
         self._attempt_within = answer_within / ATTEMPTS
@@ -80,12 +102,25 @@ class Switchboard:
         self._under_way: Counter[str] = Counter()
         """Calls that are being placed, by API key."""
         self.placement = Placement()
+        self.elsewhere = elsewhere or Elsewhere()
+        self.placed: Counter[str] = Counter()
+        """Calls, by where: `here`, `elsewhere`; `refused_elsewhere` are tries at other hosts in vain."""
 
     def update(self, table: Transceivers) -> None:
         """The supervisor's newest table."""
         self.placement.update(table)
         self._rpcs = frozenset(entry.rpc for entry in table.entries)
-        self._line.keep(self._rpcs)
+        self._line.keep(self._rpcs, self.elsewhere.doors)
+
+    def learn(self, view: FleetView) -> None:
+        """What is known of the other hosts now."""
+        self.elsewhere.update(view)
+        self._line.keep(self._rpcs, self.elsewhere.doors)
+
+    @property
+    def ready(self) -> bool:
+        """A session offered now would find a transceiver."""
+        return self.placement.ready or self.elsewhere.ready
 
     async def create(self, request: CreateSession, *, at_most: int = 0) -> SessionCreated:
         """A session for an offer. Raises Refused.
@@ -104,22 +139,76 @@ class Switchboard:
             if not self._under_way[key]:
                 del self._under_way[key]
 
+    async def count_here(self, key: str) -> int:
+        """Sessions of this host that were placed with that key."""
+        return await self._count_at(self._rpcs, key, self._attempt_within)
+
     async def _count(self, key: str) -> int:
-        """Sessions that were placed with that key. One that does not answer has none."""
+        """And those of other hosts where calls are placed."""
+        counts = [0, 0]
+
+        async def ask(which: int, rpcs: Iterable[str], within: float) -> None:
+            counts[which] = await self._count_at(rpcs, key, within)
+
+        others = map(rpc_of, self.elsewhere.asked(trio.current_time()))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, 0, self._rpcs, self._attempt_within)
+            nursery.start_soon(ask, 1, others, min(ELSEWHERE_WITHIN, self._attempt_within))
+        return sum(counts)
+
+    async def _count_at(self, rpcs: Iterable[str], key: str, within: float) -> int:
+        """One that does not answer has none."""
         counts: list[int] = []
 
         async def ask(rpc: str) -> None:
             with suppress(NoAnswer):
-                reply = await self._line.call(rpc, CountSessions(key), within=self._attempt_within)
+                reply = await self._line.call(rpc, CountSessions(key), within=within)
                 if isinstance(reply, SessionCount):
                     counts.append(reply.count)
 
         async with trio.open_nursery() as nursery:
-            for rpc in self._rpcs:
+            for rpc in rpcs:
                 nursery.start_soon(ask, rpc)
         return sum(counts)
 
     async def _place(self, request: CreateSession) -> SessionCreated:
+        try:
+            created = await self.place_here(request)
+        except Refused as refused:
+            if refused.kind not in _WORTH_ANOTHER:
+                raise
+            there = await self._place_elsewhere(request)
+            if there is None:
+                raise
+            self.placed["elsewhere"] += 1
+            return there
+        self.placed["here"] += 1
+        return created
+
+    async def _place_elsewhere(self, request: CreateSession) -> SessionCreated | None:
+        """On another host; None if none takes it. Raises Refused if it is the offer that is refused."""
+        tried: set[HostId] = set()
+        for _ in range(ELSEWHERE):
+            host = self.elsewhere.choose(trio.current_time(), avoid=tried)
+            if host is None:
+                break
+            tried.add(host.host)
+            # Our sites' relays know our cluster; those of another one its own hosts know best.
+            ours = host.cluster == self.elsewhere.cluster
+            wanted = request if ours else msgspec.structs.replace(request, advertise=())
+            within = min(ELSEWHERE_WITHIN, self._attempt_within)
+            try:
+                return await self._offer(rpc_of(host), wanted, within)
+            except Refused as refused:
+                if refused.kind in _OF_THE_OFFER:
+                    raise
+                self.placed["refused_elsewhere"] += 1
+                if refused.kind is ProblemKind.NO_ANSWER:
+                    self.elsewhere.doubt(host.host, trio.current_time())
+        return None
+
+    async def place_here(self, request: CreateSession) -> SessionCreated:
+        """A session at a transceiver of this host. Raises Refused."""
         tried: set[Route] = set()
         refusal = Refused(ProblemKind.NO_ANSWER, "no transceiver was asked")
         for _ in range(ATTEMPTS):
@@ -131,22 +220,29 @@ class Switchboard:
                 raise
             tried.add(entry.route)
             try:
-                reply = await self._ask(entry, request)
-                if isinstance(reply, SessionCreated):
-                    return reply
-                raise _refused(reply)
+                return await self._offer(entry.rpc, request, self._attempt_within)
             except Refused as refused:
                 if refused.kind not in _WORTH_ANOTHER:
                     raise
                 refusal = refused
         raise refusal
 
+    async def ask(
+        self, owner: TransceiverEntry, request: PatchSession | EndSession | WatchSessions
+    ) -> Reply:
+        """What a transceiver says about its sessions. Raises NoAnswer and Gone."""
+        within = self._attempt_within
+        if isinstance(request, WatchSessions):
+            within += request.within
+        return await self._line.call(owner.rpc, request, within=within)
+
     async def patch(self, session: str, fragment: str, expected: tuple[str, ...]) -> SessionPatched:
         """Carry a client's SDP fragment to its session. Raises Refused."""
         entry = self.owner(session)
         if entry is None:
             raise _unknown()
-        reply = await self._ask(entry, PatchSession(SessionId(session), fragment, expected))
+        request = PatchSession(SessionId(session), fragment, expected)
+        reply = await self._reply(entry.rpc, request, self._attempt_within)
         if reply is None:
             raise _unknown()
         if isinstance(reply, SessionPatched):
@@ -158,24 +254,33 @@ class Switchboard:
         entry = self.owner(session)
         if entry is None:
             raise _unknown()
-        reply = await self._ask(entry, EndSession(session=SessionId(session)))
+        request = EndSession(session=SessionId(session))
+        reply = await self._reply(entry.rpc, request, self._attempt_within)
         # A transceiver that drains ends with its last session, perhaps before it says so.
         if reply is not None and not isinstance(reply, SessionEnded):
             raise _refused(reply)
 
-    async def watch(self, rpc: str, request: WatchSessions) -> SessionsNews:
-        """What has happened to sessions of the transceiver there. Raises NoAnswer and Gone."""
-        if rpc not in self._rpcs:
+    async def watch(self, route: Route, request: WatchSessions) -> SessionsNews:
+        """What has happened to sessions of that transceiver. Raises NoAnswer and Gone."""
+        entry = self._owner_of(route)
+        if entry is None:
             raise Gone("the transceiver is gone")
-        reply = await self._line.call(rpc, request, within=request.within + self._attempt_within)
+        request = msgspec.structs.replace(request, route=route)
+        reply = await self.ask(entry, request)
         if not isinstance(reply, SessionsNews):
             raise NoAnswer(f"it said {type(reply).__name__}")
         return reply
 
-    async def _ask(self, entry: TransceiverEntry, request: Request) -> Reply | None:
+    async def _offer(self, rpc: str, request: CreateSession, within: float) -> SessionCreated:
+        reply = await self._reply(rpc, request, within)
+        if isinstance(reply, SessionCreated):
+            return reply
+        raise _refused(reply)
+
+    async def _reply(self, rpc: str, request: Request, within: float) -> Reply | None:
         """What a transceiver replies; None if it has ended meanwhile. Raises Refused (NO_ANSWER)."""
         try:
-            return await self._line.call(entry.rpc, request, within=self._attempt_within)
+            return await self._line.call(rpc, request, within=within)
         except Gone:
             return None
         except NoAnswer as error:
@@ -190,7 +295,10 @@ class Switchboard:
             route = self._keys.decode(match[2])
         except Malformed:
             return None
-        return self.placement.owner(route) if route.cluster == int(match[1]) else None
+        return self._owner_of(route) if route.cluster == int(match[1]) else None
+
+    def _owner_of(self, route: Route) -> TransceiverEntry | None:
+        return self.placement.owner(route) or self.elsewhere.owner(route)
 
 
 def _refused(reply: Reply | None) -> Refused:
@@ -218,5 +326,8 @@ _WORTH_ANOTHER: Final = frozenset(
         ProblemKind.NO_ANSWER,
         ProblemKind.FULL,
         ProblemKind.DRAINING,
+        ProblemKind.NOT_READY,
     }
 )
+_OF_THE_OFFER: Final = frozenset({ProblemKind.MALFORMED_SDP, ProblemKind.NOTHING_IN_COMMON})
+"""What every host would say. Back ends may be others there."""

@@ -2,7 +2,8 @@
 
 relays         the routes of the transceivers
 transceivers   the link addresses of the relays
-signaling      the transceivers, and which of them take sessions: it accepts connections when it knows
+signaling      the transceivers, and which of them take sessions: it accepts connections when it knows;
+               and the other hosts, where calls may be placed, too
 realtime       nothing: transceivers come to it, as to any back end
 fleet          this host, for the others; and what an earlier process of it has found out of those
 """
@@ -14,11 +15,11 @@ from collections.abc import Collection
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import Send
 from appliance.supervisor.core.links import RelayLinks
-from appliance.supervisor.core.neighbours import Neighbours, without_numbers
+from appliance.supervisor.core.neighbours import Neighbours, lasting, without_numbers
 from appliance.supervisor.core.routes import RouteTable
 from appliance.supervisor.core.worker import Worker
 from config.ids import Endpoint, Role
-from ipc.messages.fleet import Announce
+from ipc.messages.fleet import Announce, FleetView
 from ipc.messages.routes import TransceiverEntry, Transceivers
 
 
@@ -31,6 +32,7 @@ class Distribution:
         self._neighbours = neighbours
         self._told: Transceivers | None = None
         self._announced: Announce | None = None
+        self._shown: FleetView | None = None
 
     def greet(self, worker: Worker, truth: Transceivers) -> list[Send]:
         """What a process is told after its Welcome."""
@@ -40,7 +42,11 @@ class Distribution:
             case Role.TRANSCEIVER:
                 return [worker.send(self.links.message())]
             case Role.SIGNALING:  # one that joins is told when it has: until then it serves nobody
-                return [] if worker.joining else [worker.send(truth)]
+                if worker.joining:
+                    return []
+                others = self._neighbours.view
+                known = [worker.send(others)] if worker.config.in_fleet else []
+                return [*known, worker.send(truth)]
             case Role.REALTIME | Role.TELEMETRY:
                 return []  # they are found, or ask
             case Role.FLEET:
@@ -54,7 +60,7 @@ class Distribution:
 
     def repeat(self) -> None:
         """Tell signaling and the fleet again: for numbers of sessions, or because somebody has joined."""
-        self._told = self._announced = None
+        self._told = self._announced = self._shown = None
 
     def replace_links(self, links: tuple[tuple[Endpoint, ...], ...], fleet: Fleet) -> list[Send]:
         """These are this host's relays' link addresses from now on."""
@@ -91,10 +97,18 @@ class Distribution:
 
     def update_signaling(self, fleet: Fleet, truth: Transceivers) -> list[Send]:
         """Tell signaling what has changed for it."""
-        if truth == self._told:
-            return []
-        self._told = truth
-        return [w.send(truth) for w in fleet.of(Role.SIGNALING) if w.welcomed and not w.joining]
+        others, shown = self._neighbours.view, self._shown
+        news: list[FleetView | Transceivers] = []
+        if not fleet.config.in_fleet:
+            pass
+        elif shown is None or lasting(others.hosts) != lasting(shown.hosts):
+            self._shown = others
+            news.append(others)
+        if truth != self._told:
+            self._told = truth
+            news.append(truth)
+        hear = [w for w in fleet.of(Role.SIGNALING) if w.welcomed and not w.joining]
+        return [worker.send(message) for worker in hear for message in news]
 
     def update_fleet(
         self, fleet: Fleet, state: str, entries: Collection[TransceiverEntry]

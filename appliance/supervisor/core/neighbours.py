@@ -18,11 +18,20 @@ from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
 from config.ids import Endpoint, Epoch, HostId, Role, Route, TransceiverId
 from config.model import Config
-from ipc.messages.fleet import Announce, FleetHost, FleetTransceiver, FleetView, IdsLeased
+from ipc.messages.fleet import (
+    Announce,
+    FleetDoor,
+    FleetHost,
+    FleetTransceiver,
+    FleetView,
+    IdsLeased,
+)
 from ipc.messages.routes import TransceiverEntry
 
 EPOCHS: Final = 1 << 16
 WITHOUT_NUMBER: Final = "waits for a number of its own: redis has not given it one yet"
+CROWDED, ROOMY = 0.9, 0.8
+"""Share of the flows that relays can have, from which on they are crowded, and below which no more."""
 NUMBERS: Final = 6
 """For each transceiver: a roll needs more while old ones finish their sessions, also when Redis is away."""
 
@@ -46,6 +55,7 @@ class Neighbours:
         self.ids = tuple(ids)
         self.listening: tuple[Endpoint, ...] = ()
         """What answers advertise if the configuration does not say it."""
+        self._crowded = False
         self._hosts: tuple[FleetHost, ...] = ()
         self.routes: dict[Route, Endpoint] = {}
         """Where transceivers of other hosts are."""
@@ -131,10 +141,19 @@ class Neighbours:
                 ),
                 sessions=sum(w.sessions for w in serving),
                 max_sessions=len(accepting) * fleet.config.transceiver.max_sessions,
+                door=_door(fleet),
+                crowded=self._is_crowded(fleet),
             ),
             ids=self.ids,
             wanted=self._wanted(transceivers) if self._config.redis.url else 0,
         )
+
+    def _is_crowded(self, fleet: Fleet) -> bool:
+        relays = [worker for worker in fleet.of(Role.RELAY) if worker.serves]
+        bound = ROOMY if self._crowded else CROWDED
+        room = len(relays) * fleet.config.relay.max_flows
+        self._crowded = sum(worker.sessions for worker in relays) > bound * room
+        return self._crowded
 
     def _wanted(self, transceivers: Sequence[Worker]) -> int:
         if not transceivers:
@@ -143,6 +162,19 @@ class Neighbours:
         return max(NUMBERS * staying, *(worker.spec.index + 1 for worker in transceivers), 1)
 
 
-def without_numbers(announce: Announce) -> Announce:
+def _door(fleet: Fleet) -> FleetDoor | None:
+    """Where signaling lets other hosts in, if it does; during a roll at the worker that stays."""
+    at = fleet.config.fleet.calls
+    workers = sorted(fleet.of(Role.SIGNALING), key=lambda worker: not worker.stays)
+    key = next((worker.door for worker in workers if worker.serves and worker.door), "")
+    return FleetDoor(at, key) if at and key else None
+
+
+def lasting(hosts: Sequence[FleetHost]) -> list[FleetHost]:
     """Without what changes all the time: by this one sees whether there is news."""
+    return [msgspec.structs.replace(host, sessions=0) for host in hosts]
+
+
+def without_numbers(announce: Announce) -> Announce:
+    """The same of what the fleet is told."""
     return msgspec.structs.replace(announce, own=msgspec.structs.replace(announce.own, sessions=0))

@@ -62,6 +62,8 @@ class Worker:
         """Why the process before this one ended, as far as that is known."""
         self.link: Endpoint | None = None
         self.rpc = ""
+        self.door = ""
+        """Public key by which other hosts place calls at it."""
         self.route: Route | None = None
 
     @property
@@ -94,6 +96,7 @@ class Worker:
     def serve(self, ready: Ready) -> None:
         """Its process has said where it can be reached."""
         self.link, self.rpc, self.note = ready.link, ready.rpc, ready.datapath
+        self.door = ready.door
 
     def end_process(self) -> str:
         """Forget what only held for the process that ended; gives the reason it left, if it did."""
@@ -109,7 +112,7 @@ class Worker:
     def _forget(self) -> None:
         self.pid = self.sessions = 0
         self.welcomed = False
-        self.release = self.note = self.farewell = self.rpc = ""
+        self.release = self.note = self.farewell = self.rpc = self.door = ""
         self.link = self.route = None
 
     def send(self, message: ToWorker) -> Send:

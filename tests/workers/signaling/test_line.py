@@ -63,7 +63,7 @@ async def test_an_answer_again_after_a_restart(rpc: str, lines: LogLines) -> Non
     with RpcLine() as line:
         for boot in range(2):
             endpoint = f"{rpc}.{boot}"
-            line.keep(frozenset({endpoint}))
+            line.keep(frozenset({endpoint}), {})
             async with transceiver(endpoint, lines, creates):
                 reply = await line.call(endpoint, OFFER, within=30)
                 assert reply == SessionCreated(SessionId("rtc_0_x"), "v=0")
@@ -101,5 +101,5 @@ async def test_calls_on_a_line_that_is_let_go_end(rpc: str) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(call)
             await trio.testing.wait_all_tasks_blocked()
-            line.keep(frozenset())
+            line.keep(frozenset(), {})
             await ended.wait()

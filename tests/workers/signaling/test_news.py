@@ -11,7 +11,7 @@ import trio.testing
 from config.ids import SessionId
 from ipc.messages.routes import Transceivers
 from ipc.messages.sessions import CloseReason, CreateSession, SessionNews
-from tests.support.signaling import OFFER, FakeTransceivers, entry, switchboard_with
+from tests.support.signaling import OFFER, FakeTransceivers, entry, route, switchboard_with
 from workers.signaling.news import AGAIN, News
 from workers.signaling.switchboard import Switchboard
 
@@ -36,7 +36,7 @@ async def placed(switchboard: Switchboard) -> SessionId:
 async def test_each_hears_of_its_own(autojump_clock: trio.testing.MockClock) -> None:
     async with watching() as (news, switchboard, line):
         one, two = await placed(switchboard), await placed(switchboard)
-        with news.subscribe("fake-0", one) as first, news.subscribe("fake-0", two) as second:
+        with news.subscribe(route(0), one) as first, news.subscribe(route(0), two) as second:
             line.happens(two)
             line.happens(one, CloseReason.IDLE)
             assert await second.next() == SessionNews(two)
@@ -48,11 +48,11 @@ async def test_what_happened_before_is_told_too(autojump_clock: trio.testing.Moc
     async with watching() as (news, switchboard, line):
         one, two = await placed(switchboard), await placed(switchboard)
         line.happens(one)  # before anybody has asked
-        with news.subscribe("fake-0", one) as first:
+        with news.subscribe(route(0), one) as first:
             assert await first.next() == SessionNews(one)
             line.happens(two)  # while only the other is subscribed to
             await trio.sleep(1)
-            with news.subscribe("fake-0", two) as second:
+            with news.subscribe(route(0), two) as second:
                 assert await second.next() == SessionNews(two)
 
 
@@ -60,7 +60,7 @@ async def test_nobody_is_asked_when_nobody_wants_to_know(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with watching() as (news, switchboard, line):
-        with news.subscribe("fake-0", await placed(switchboard)):
+        with news.subscribe(route(0), await placed(switchboard)):
             await trio.sleep(25)
         await trio.sleep(15)
         asked = line.watched["fake-0"]
@@ -68,7 +68,7 @@ async def test_nobody_is_asked_when_nobody_wants_to_know(
         await trio.sleep(100)
         assert line.watched["fake-0"] == asked
         session = await placed(switchboard)
-        with news.subscribe("fake-0", session) as again:
+        with news.subscribe(route(0), session) as again:
             line.happens(session)
             assert (await again.next()).session == session
 
@@ -79,7 +79,7 @@ async def test_a_silent_transceiver_is_asked_again_and_one_that_is_gone_ends_its
     async with watching() as (news, switchboard, line):
         session = await placed(switchboard)
         line.silent.add("fake-0")
-        with news.subscribe("fake-0", session) as subscription:
+        with news.subscribe(route(0), session) as subscription:
             await trio.sleep(10.5 * AGAIN)
             assert 5 < line.watched["fake-0"] < 15
             line.silent.clear()
@@ -91,5 +91,5 @@ async def test_a_silent_transceiver_is_asked_again_and_one_that_is_gone_ends_its
             assert (await subscription.next()).closed is CloseReason.INTERNAL_ERROR
         line.gone.clear()
         switchboard.update(Transceivers(entries=(), draining=True))
-        with news.subscribe("fake-0", session) as subscription:
+        with news.subscribe(route(0), session) as subscription:
             assert (await subscription.next()).closed is CloseReason.DRAINED

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ipc.messages.routes import Transceivers
 from tests.support.signaling import entry, route
 from workers.http.problems import ProblemKind, Refused
-from workers.signaling.placement import MEMORY, Placement
+from workers.signaling.placement import Placement
+from workers.signaling.recent import MEMORY
 
 
 def placement(*entries: object, draining: bool = False) -> Placement:

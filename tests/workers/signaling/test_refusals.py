@@ -7,7 +7,8 @@ import json
 import pytest
 
 from ipc.messages.sessions import Problem, SessionRefused
-from workers.signaling.refusals import refused_by_transceiver
+from workers.http.problems import ProblemKind, Refused
+from workers.signaling.refusals import refused_by_transceiver, refused_for_host
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,12 @@ def test_a_transceivers_refusal_in_the_words_of_http(problem: Problem, status: i
 def test_every_problem_of_a_transceiver_has_a_status() -> None:
     for problem in Problem:
         assert refused_by_transceiver(SessionRefused(problem, "")).kind.status >= 400
+
+
+def test_a_host_that_is_asked_says_why_not() -> None:
+    """Back here it is the same problem again; that it is not ready yet is all the same to others."""
+    for problem in Problem:
+        refusal = SessionRefused(problem, "because")
+        assert refused_for_host(refused_by_transceiver(refusal)) == refusal
+    assert refused_for_host(Refused(ProblemKind.NOT_READY, "x")).problem is Problem.DRAINING
+    assert refused_for_host(Refused(ProblemKind.NO_ANSWER, "x")).problem is Problem.INTERNAL_ERROR

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.ids import Endpoint
+from ipc.messages.fleet import FleetHost, FleetView
+from tests.support.signaling import other_host
 from workers.signaling.client_address import NOBODY, Client
 from workers.signaling.quotas import Address
+from workers.signaling.site_health import SiteHealth
 from workers.signaling.steering import (
     Headers,
     Location,
@@ -125,3 +129,42 @@ def test_what_makes_no_sense_was_not_said(said: dict[str, str]) -> None:
 @given(st.dictionaries(st.sampled_from(["country", "latitude", "longitude"]), st.text()))
 def test_whatever_is_said_some_are_chosen(said: dict[str, str]) -> None:
     assert len(Steering(SITES, 2, NAMES).choose(TRUSTED, said)) >= 2
+
+
+def steered(*hosts: FleetHost, most: int = 2) -> list[str]:
+    """Sites of an answer to a client in Paris."""
+    health = SiteHealth()
+    health.update(FleetView(tuple(known(site) for site in SITES)))
+    health.update(FleetView(hosts))
+    chosen = Steering(SITES, most, NAMES, health=health).choose(TRUSTED, PARIS)
+    return [next(s.name for s in SITES if a in s.addresses) for a in chosen]
+
+
+def known(site: Site, state: str = "ready", addresses: int = 9) -> FleetHost:
+    """The host whose relay that site is."""
+    number = SITES.index(site) + 1
+    host = other_host(number, state=state)
+    relays = (Endpoint("10.0.0.1", 4000),)
+    return msgspec.structs.replace(host, advertise=site.addresses[:addresses], relays=relays)
+
+
+def test_a_site_whose_hosts_are_all_gone_is_left_out() -> None:
+    assert steered(known(VIRGINIA), known(TOKYO)) == ["virginia", "tokyo"]
+
+
+def test_one_that_drains_comes_last() -> None:
+    drains = known(FRANKFURT, "cordoned")
+    assert steered(known(VIRGINIA), known(TOKYO), drains) == ["virginia", "tokyo"]
+    assert steered(known(VIRGINIA), known(TOKYO), drains, most=3)[:3] == [
+        "virginia",
+        "tokyo",
+        "frankfurt",
+    ]
+
+
+def test_a_dead_address_of_a_site_that_lives_is_not_named() -> None:
+    assert steered(known(FRANKFURT, addresses=1), known(TOKYO)) == ["frankfurt", "tokyo"]
+
+
+def test_if_all_seem_dead_nobody_is_believed() -> None:
+    assert steered() == ["frankfurt", "frankfurt", "virginia"]

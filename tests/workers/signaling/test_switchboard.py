@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+import trio.testing
 
-from ipc.messages.sessions import CreateSession, Problem, SessionRefused
+from config.ids import Endpoint
+from ipc.messages.fleet import FleetView
+from ipc.messages.routes import Transceivers
+from ipc.messages.sessions import CreateSession, Problem, SessionRefused, WatchSessions
 from tests.support.signaling import (
     ANSWER,
     KEYS,
     OFFER,
     FakeTransceivers,
     entry,
+    other_host,
     route,
     switchboard_with,
 )
 from workers.http.problems import ProblemKind, Refused
+from workers.signaling.switchboard import ELSEWHERE, Gone
 
 CREATE = CreateSession(offer=OFFER)
 
@@ -138,3 +145,121 @@ async def test_lines_to_transceivers_that_are_gone_are_let_go() -> None:
     line = FakeTransceivers()
     switchboard_with(line, entry(0), entry(4, accepting=False))
     assert line.kept == {"fake-0", "fake-4"}
+
+
+# --- other hosts --------------------------------------------------------------------------------------
+
+FULL = SessionRefused(Problem.FULL, "no room")
+NEAR, NEXT = "tcp://10.0.0.1:3481", "tcp://10.0.0.2:3481"
+
+
+async def test_own_transceivers_come_first() -> None:
+    line = FakeTransceivers()
+    switchboard = switchboard_with(line, entry(0, sessions=99), others=(other_host(1),))
+    await switchboard.create(CREATE)
+    assert line.asked == {"fake-0": 1}
+    assert switchboard.placed == {"here": 1}
+
+
+@pytest.mark.parametrize("why", ["full", "draining", "not ready", "silent"])
+async def test_what_this_host_cannot_take_goes_to_another_and_stays_there(why: str) -> None:
+    line = FakeTransceivers()
+    switchboard = switchboard_with(line, entry(0), others=(other_host(1),))
+    match why:
+        case "full":
+            line.refusing["fake-0"] = FULL
+        case "draining":
+            switchboard.update(Transceivers((entry(0),), draining=True))
+        case "not ready":
+            switchboard.update(Transceivers((entry(0, accepting=False),)))
+        case _:
+            line.silent.add("fake-0")
+    created = await switchboard.create(CREATE)
+    assert line.asked[NEAR] == 1
+    assert switchboard.placed == {"elsewhere": 1}
+    patched = await switchboard.patch(created.session, "a=x", ())
+    assert patched.fragment
+    await switchboard.end(created.session)
+    assert line.asked[NEAR] == 3
+    assert not line.sessions
+
+
+async def test_what_no_other_host_takes_is_refused_for_our_own_reason() -> None:
+    line = FakeTransceivers()
+    hosts = tuple(other_host(number) for number in range(1, 6))
+    switchboard = switchboard_with(line, entry(0), others=hosts)
+    line.refusing = {f"tcp://10.0.0.{n}:3481": FULL for n in range(1, 6)}
+    switchboard.update(Transceivers((entry(0),), draining=True))
+    with pytest.raises(Refused) as refused:
+        await switchboard.create(CREATE)
+    assert refused.value.kind is ProblemKind.DRAINING
+    assert line.asked.total() == ELSEWHERE
+    assert switchboard.placed == {"refused_elsewhere": ELSEWHERE}
+
+
+async def test_a_host_that_does_not_answer_is_not_asked_again_soon(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    line = FakeTransceivers()
+    line.silent.add(NEAR)
+    switchboard = switchboard_with(line, others=(other_host(1), other_host(2, sessions=50)))
+    for _ in range(3):
+        await switchboard.create(CREATE)
+    assert line.asked == {NEAR: 1, NEXT: 3}
+
+
+@pytest.mark.parametrize(
+    ("problem", "asked"), [(Problem.NOTHING_IN_COMMON, 1), (Problem.UNKNOWN_BACKEND, 2)]
+)
+async def test_what_lies_in_the_offer_is_not_carried_round(problem: Problem, asked: int) -> None:
+    """A back end that one host lacks another may have; only video is only video everywhere."""
+    line = FakeTransceivers()
+    line.refusing = dict.fromkeys((NEAR, NEXT), SessionRefused(problem, "sorry"))
+    switchboard = switchboard_with(line, others=(other_host(1), other_host(2)))
+    with pytest.raises(Refused) as refused:
+        await switchboard.create(CREATE)
+    assert line.asked.total() == asked
+    ours = problem is Problem.UNKNOWN_BACKEND
+    assert refused.value.kind is (ProblemKind.NOT_READY if ours else ProblemKind.NOTHING_IN_COMMON)
+
+
+async def test_another_cluster_names_relays_of_its_own() -> None:
+    line = FakeTransceivers()
+    at = (Endpoint("203.0.113.1", 3478),)
+    wanted = msgspec.structs.replace(CREATE, advertise=at)
+    for cluster, named in ((7, at), (8, ())):
+        switchboard = switchboard_with(line, others=(other_host(1, cluster=cluster),))
+        created = await switchboard.create(wanted)
+        assert line.sessions[created.session].advertise == named
+
+
+async def test_calls_of_a_key_are_counted_on_all_hosts() -> None:
+    line = FakeTransceivers()
+    wanted = msgspec.structs.replace(CREATE, claims={"key": "shop"})
+    line.refusing["fake-0"] = FULL
+    switchboard = switchboard_with(line, entry(0), others=(other_host(1), other_host(2)))
+    await switchboard.create(wanted, at_most=1)
+    with pytest.raises(Refused) as refused:
+        await switchboard.create(wanted, at_most=1)
+    assert refused.value.kind is ProblemKind.QUOTA
+
+
+async def test_readiness_is_what_an_offer_would_meet() -> None:
+    line = FakeTransceivers()
+    assert not switchboard_with(line).ready
+    assert switchboard_with(line, others=(other_host(1),)).ready
+    assert not switchboard_with(line, others=(other_host(1, accepting=False),)).ready
+
+
+async def test_sessions_of_a_host_that_is_gone_are_over() -> None:
+    line = FakeTransceivers()
+    switchboard = switchboard_with(line, others=(other_host(1),))
+    created = await switchboard.create(CREATE)
+    assert line.doors == {NEAR: "k" * 40}
+    switchboard.learn(FleetView(()))
+    assert not line.doors
+    with pytest.raises(Refused) as refused:
+        await switchboard.end(created.session)
+    assert refused.value.kind is ProblemKind.UNKNOWN_SESSION
+    with pytest.raises(Gone):
+        await switchboard.watch(route(1), WatchSessions())

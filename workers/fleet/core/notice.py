@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from config.ids import ClusterId, Endpoint, Epoch, HostId, Route, TransceiverId
-from ipc.messages.fleet import FleetHost, FleetTransceiver
+from ipc.curve import is_key
+from ipc.messages.fleet import FleetDoor, FleetHost, FleetTransceiver
 
 FORMAT: Final = 1
 """Of all that is here; hosts of another one do not see each other."""
@@ -64,6 +65,8 @@ class _What(msgspec.Struct, array_like=True, frozen=True):
     relays: list[Endpoint]
     transceivers: list[tuple[int, int, Endpoint, bool]]
     max_sessions: int
+    door: tuple[Endpoint, str] | None = None
+    crowded: bool = False
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -102,6 +105,8 @@ def encode_host(host: FleetHost) -> bytes:
         list(host.relays),
         [(t.route.transceiver, t.route.epoch, t.link, t.accepting) for t in host.transceivers],
         host.max_sessions,
+        (host.door.at, host.door.key) if host.door else None,
+        host.crowded,
     )
     return _encoder.encode(what)
 
@@ -156,6 +161,8 @@ def parse_host(host: HostId, data: bytes) -> FleetHost:
             for number, epoch, link, accepting in what.transceivers
         ),
         max_sessions=what.max_sessions,
+        door=None if what.door is None else _door(*what.door),
+        crowded=what.crowded,
     )
 
 
@@ -163,6 +170,12 @@ def _u16(number: int) -> int:
     if not 0 <= number < 1 << 16:
         raise Unbelievable("malformed")
     return number
+
+
+def _door(at: Endpoint, key: str) -> FleetDoor:
+    if not is_key(key):
+        raise Unbelievable("malformed")
+    return FleetDoor(_endpoint(at), key)
 
 
 def _endpoint(wire: Endpoint) -> Endpoint:

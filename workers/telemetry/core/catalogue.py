@@ -130,6 +130,10 @@ BACKEND_MISTAKES = _counter(
 HTTP_CONNECTIONS = _gauge("http_connections", "Open connections.", *_OF)
 HTTP_RESPONSES = _counter("http_responses", "Answers, by status code.", *_OF, "code")
 HTTP_FAILURES = _counter("http_failures", "Connections that met a bug and were closed.", *_OF)
+CALLS_PLACED = _counter(
+    "calls_placed", "Calls, by where they were placed; other hosts that refused.", *_WORKER, "what"
+)
+CALLS_GUESTS = _counter("calls_guests", "Calls that other hosts placed here.", *_WORKER, "what")
 REALTIME_CALLS = _gauge("realtime_calls", "Calls that are bridged now.", *_WORKER)
 REALTIME_BEGUN = _counter("realtime_begun_calls", "Calls that were bridged.", *_WORKER)
 REALTIME_FAILED = _counter(

@@ -8,8 +8,15 @@ from appliance.supervisor.core.interface import Finished, KeepHosts, KeepNumbers
 from appliance.supervisor.core.neighbours import Neighbours
 from config.ids import ClusterId, Endpoint, Epoch, HostId, Role, Route, TransceiverId
 from config.model import Config
-from ipc.messages.fleet import Announce, FleetHost, FleetTransceiver, FleetView, IdsLeased
-from ipc.messages.lifecycle import Drain, Stop
+from ipc.messages.fleet import (
+    Announce,
+    FleetDoor,
+    FleetHost,
+    FleetTransceiver,
+    FleetView,
+    IdsLeased,
+)
+from ipc.messages.lifecycle import Drain, Heartbeat, Ready, Stop, WorkerPhase
 from ipc.messages.routes import Relays, RelaysApplied, Routes
 from tests.support.supervision import Table, links_of
 
@@ -85,13 +92,14 @@ def test_what_routes_need_is_kept_and_nothing_less_is_told_at_a_start() -> None:
     assert known.routes == {FAR.route: FAR.link}
 
 
-def test_other_clusters_and_our_own_echo_change_nothing() -> None:
+def test_other_clusters_and_our_own_echo_change_no_route() -> None:
     up = table()
     up.start()
     up.outputs.clear()
     echo = FleetHost(HostId(""), ClusterId(7), "ready", transceivers=(FAR,))
     up.say("fleet-0", FleetView((other(cluster=8), echo)))
-    assert not up.outputs
+    assert up.sent("signaling-0") == [FleetView((other(cluster=8),))]
+    assert len(up.outputs) == 1
 
 
 def test_what_we_know_ourselves_cannot_be_said_otherwise() -> None:
@@ -255,3 +263,49 @@ def test_relays_that_others_use_drain_while_the_fleet_says_that_they_live() -> N
     assert up.sent("fleet-0")[-1] == Stop()
     up.die("fleet-0", 0)
     assert up.take(Finished) == [Finished(0, "")]
+
+
+def test_the_door_is_that_of_the_signaling_worker_that_serves() -> None:
+    up = table(fleet={"listen": ["10.0.0.1:3480"], "calls": "10.0.0.1:3481"})
+    up.start()
+
+    def told() -> FleetDoor | None:
+        return [m for m in up.sent("fleet-0") if isinstance(m, Announce)][-1].own.door
+
+    assert told() is None  # it has not said by which key others know it
+    up.say("signaling-0", Ready(door="k" * 40))
+    assert told() == FleetDoor(Endpoint("10.0.0.1", 3481), "k" * 40)
+    up.die("signaling-0")
+    assert told() is None
+
+
+def test_signaling_hears_of_other_hosts_at_once_and_of_numbers_once_a_second() -> None:
+    up = table()
+    up.start()
+    up.outputs.clear()
+    up.say("fleet-0", FleetView((other(),)))
+    up.say("fleet-0", FleetView((other(sessions=5),)))
+    assert up.sent("signaling-0") == [FleetView((other(),))]
+    up.outputs.clear()
+    up.sleep(1.0)
+    assert FleetView((other(sessions=5),)) in up.sent("signaling-0")
+    alone = Table()
+    alone.start()
+    alone.sleep(2.0)
+    assert not [m for m in alone.sent("signaling-0") if isinstance(m, FleetView)]
+
+
+def test_relays_are_crowded_until_there_is_some_room_again() -> None:
+    up = table(relay={"max_flows": 5000, "workers": 2})
+    up.start()
+
+    def crowded_with(*flows: int) -> bool:
+        for relay, count in enumerate(flows):
+            up.say(f"relay-{relay}", Heartbeat(WorkerPhase.READY, count))
+        return [m for m in up.sent("fleet-0") if isinstance(m, Announce)][-1].own.crowded
+
+    assert not crowded_with(5000, 4000)
+    assert crowded_with(5000, 4001)
+    assert crowded_with(5000, 3500)
+    assert not crowded_with(4000, 4000)
+    assert not crowded_with(4500, 4500)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.ids import ClusterId, Endpoint, Epoch, HostId, Route, TransceiverId
-from ipc.messages.fleet import FleetHost, FleetTransceiver
+from ipc.messages.fleet import FleetDoor, FleetHost, FleetTransceiver
 from workers.fleet.core.notice import (
     MAX_NOTICE,
     MOST_WORKERS,
@@ -52,6 +52,8 @@ def hosts(draw: st.DrawFn) -> FleetHost:
             for _ in range(draw(st.integers(0, 3)))
         ),
         max_sessions=draw(st.integers(0, 2**31 - 1)),
+        door=draw(st.none() | st.builds(FleetDoor, endpoints, st.just("k" * 40))),
+        crowded=draw(st.booleans()),
     )
 
 
@@ -94,6 +96,7 @@ def what(**changed: object) -> bytes:
         "relays": [],
         "transceivers": [],
         "most": 1,
+        "door": None,
     }
     return msgspec.msgpack.encode(list((fields | changed).values()))
 
@@ -114,6 +117,9 @@ def what(**changed: object) -> bytes:
         what(transceivers=[[65536, 1, ["10.0.0.1", 1], True]]),
         what(transceivers=[[1, 1, ["10.0.0.1", 1], True]] * (MOST_WORKERS + 1)),
         what(most=-1),
+        what(door=[["10.0.0.1", 0], "k" * 40]),
+        what(door=[["10.0.0.1", 1], "k" * 39]),
+        what(door=[["10.0.0.1", 1], "k" * 39 + " "]),
         b"\xc0" * (MAX_NOTICE + 1),
     ],
 )

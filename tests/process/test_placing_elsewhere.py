@@ -1,0 +1,162 @@
+"""A host that cannot take a call places it on another one, and what its client wants later goes there."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ipc.messages.admin import StatusReply
+from ipc.messages.stats import SignalingStats, TransceiverStats
+from tests.process.test_roll import tandem
+from tests.support.appliance import Appliance
+from tests.support.hosts import Site, fleet_stats, knows
+from tests.support.live_calls import CALLS, live_calls
+from tests.support.redis_server import needs_redis, redis_server
+from tests.support.services import offer
+
+pytestmark = [pytest.mark.process, needs_redis]
+LONG = 300.0
+"""Seconds of a call that goes on until it is hung up."""
+
+
+@asynccontextmanager
+async def hosts(tmp_path: Path, *more: dict[str, Any]) -> AsyncIterator[list[Appliance]]:
+    """So many that place calls with each other, each with a table of its own configuration."""
+    site = Site(tmp_path)
+    async with AsyncExitStack() as stack:
+        redis = stack.enter_context(redis_server())
+        await redis.start()
+        up = []
+        for number, own in enumerate(more, 2):
+            config = {"redis": {"url": redis.url}, "fleet": {"calls": site.calls(number)}} | own
+            host = site.host(number, tmp_path / str(number), **config)
+            up.append(await stack.enter_async_context(host))
+        for appliance in up:
+            await appliance.until(knows(len(up) - 1))
+        yield up
+
+
+def through(front: Appliance, back: Appliance) -> Appliance:
+    """Calls are placed at one and live at the other."""
+    both = copy.copy(back)
+    both.url = front.url
+    return both
+
+
+def placed(where: str, count: int) -> Callable[[StatusReply], bool]:
+    """A condition on a status."""
+
+    def holds(status: StatusReply) -> bool:
+        (stats,) = (w.stats for w in status.workers if isinstance(w.stats, SignalingStats))
+        return stats.placed.get(where, 0) == count
+
+    return holds
+
+
+def closed(reasons: dict[str, int]) -> Callable[[StatusReply], bool]:
+    """So many sessions have ended, for those reasons."""
+
+    def holds(status: StatusReply) -> bool:
+        (stats,) = (w.stats for w in status.workers if isinstance(w.stats, TransceiverStats))
+        return stats.closed == reasons
+
+    return holds
+
+
+def replaced(pid: int) -> Callable[[StatusReply], bool]:
+    """Another process than that is signaling, and serves."""
+    return lambda status: any(
+        w.name == "signaling-0" and w.pid not in (0, pid) and w.state == "ready"
+        for w in status.workers
+    )
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime/calls", "/whip/echo"])
+async def test_a_drained_host_still_answers(tmp_path: Path, path: str) -> None:
+    """Offers, ICE restarts and hang-ups; and nothing is left of the calls."""
+    async with hosts(tmp_path, {}, {}) as (a, b):
+        assert (await tandem(a, "drain"))[0] == 0
+        options = ("--restart", "0.5")
+        async with live_calls(through(a, b), 3.0, options=options, path=path) as calls:
+            assert not (await a.sessions()).rows
+        assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{a.log()}\n{b.log()}"
+        assert calls.report["packets_lost"] == 0
+        assert calls.report["ice_restarts"] >= CALLS
+        await b.until(closed({"hangup": CALLS}))
+        await a.until(placed("elsewhere", CALLS))
+
+
+async def test_a_full_host_hands_on_what_it_has_no_room_for(tmp_path: Path) -> None:
+    async with hosts(tmp_path, {"transceiver": {"max_sessions": 1}}, {}) as (a, b):
+        async with live_calls(a, LONG, 1) as filler:
+            async with live_calls(through(a, b), 3.0) as calls:
+                assert len((await a.sessions()).rows) == 1
+            filler.hang_up()
+        assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{a.log()}\n{b.log()}"
+
+
+async def test_who_drains_gets_nothing_from_anybody_from_that_moment_on(tmp_path: Path) -> None:
+    """A host tells within a heartbeat that it drains, and refuses what comes before that was heard."""
+    one = {"transceiver": {"max_sessions": 1}}
+    async with hosts(tmp_path, one, {}, {}) as (a, b, c), live_calls(a, LONG, 1) as filler:
+        assert (await tandem(b, "drain"))[0] == 0
+        for _ in range(8):  # at once, so that some come before the others have heard of it
+            assert (await offer(a)).status_code == 201
+        assert not (await b.sessions()).rows
+        assert len((await c.sessions()).rows) == 8
+        assert (await tandem(c, "drain"))[0] == 0
+        refused = await offer(a)
+        assert refused.status_code == 503
+        assert refused.json()["type"] == "urn:tandem:problem:full"
+        assert (await tandem(b, "undrain"))[0] == 0
+        async with live_calls(through(a, b), 3.0) as calls:
+            pass
+        assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{a.log()}\n{b.log()}"
+        filler.hang_up()
+
+
+async def test_a_new_signaling_worker_takes_over_what_is_elsewhere(tmp_path: Path) -> None:
+    """On either side: ids say where a call is, and the door opens again."""
+    async with hosts(tmp_path, {}, {}) as (a, b):
+        assert (await tandem(a, "drain"))[0] == 0
+        options = ("--restart", "1")
+        async with live_calls(through(a, b), 6.0, options=options) as calls:
+            for host in (a, b):
+                pid = (await host.worker("signaling-0")).pid
+                os.kill(pid, signal.SIGKILL)
+                await host.until(replaced(pid))
+        assert calls.report["sessions_failed"] == 0, f"{calls.report}\n{a.log()}\n{b.log()}"
+        async with live_calls(through(a, b), 3.0) as calls:
+            pass
+        assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{a.log()}\n{b.log()}"
+
+
+async def test_a_host_that_hangs_costs_a_call_some_seconds_and_no_more(tmp_path: Path) -> None:
+    async with hosts(tmp_path, {}, {}, {}) as (a, b, c):
+        assert (await tandem(a, "drain"))[0] == 0
+        os.kill((await b.worker("signaling-0")).pid, signal.SIGSTOP)
+        for _ in range(4):
+            assert (await offer(a)).status_code == 201
+        assert len((await c.sessions()).rows) == 4
+        await a.until(placed("elsewhere", 4))
+        assert not placed("refused_elsewhere", 0)(await a.status())
+
+
+async def test_a_host_with_other_keys_is_not_asked(tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger.hex"
+    stranger.write_text("f" * 32)
+    stranger.chmod(0o600)
+    async with hosts(tmp_path, {}, {"ufrag": {"keys": {"a": str(stranger)}}}) as (a, b):
+        assert (await tandem(a, "drain"))[0] == 0
+        refused = await offer(a)
+        assert refused.status_code == 503
+        assert refused.json()["type"] == "urn:tandem:problem:draining"
+        assert not (await b.sessions()).rows
+        assert fleet_stats(await a.status()).hosts == 1
