@@ -8,6 +8,7 @@ The decisions are made in core/, carried out in shell.py; here is what both stan
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -97,6 +98,8 @@ def run(
     state = state_directory(config.supervisor)
     lock: SupervisorLock | None = None
     appliance: _Appliance | None = None
+    # Keys are in our memory and our workers', which inherit this.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         workers = prepare_runtime(runtime)
         prepare_state(state)

@@ -30,7 +30,7 @@ from tests.campaign.stage import Stage, not_ready, stage
 from tests.support.appliance import is_worker
 
 _BEGAN: Final = time.monotonic()
-PACE: Final = 1.25
+PACE: Final = 1.0
 """Seconds for each fault, if nothing else is said."""
 CALM: Final = 4.0
 """Seconds between the last fault and the end of the calls."""

@@ -60,8 +60,8 @@ def lacking() -> dict[Kind, str]:
         found |= dict.fromkeys((Kind.FULL_DISK, Kind.NO_INODES), why)
     if why := room.why_no_lossy_link():
         found[Kind.LINK_LOSS] = why
-    if clock.library() is None:
-        found[Kind.CLOCK] = "needs a libfaketime under which processes can sleep"
+    if clock.compiler() is None:
+        found[Kind.CLOCK] = "needs cc"
     if not has_redis():
         kinds = (Kind.KILL_REDIS, Kind.STOP_REDIS, Kind.CUT_REDIS, Kind.JUNK_REDIS)
         found |= dict.fromkeys(kinds, "needs redis-server")

@@ -81,8 +81,8 @@ class Stage:
         self._ids = UfragKeys({"a": bytes.fromhex(KEY)}, "a")
         clocked = directory / "python"
         clocked.mkdir()
-        if preload := clock.library():
-            self.clock = clock.SteppingClock(clocked, preload)
+        if compiler := clock.compiler():
+            self.clock = clock.SteppingClock(clocked, compiler)
         if room.is_inside():
             self.disk = room.SmallDisk(self.house)
         self.log = LogReader(directory)
@@ -260,6 +260,8 @@ async def stage(directory: Path, seed: int, calls: int) -> AsyncIterator[Stage]:
         stack.callback(scene.log.close)
         if scene.disk is not None:
             stack.callback(scene.disk.close)
+        if scene.clock is not None:
+            stack.callback(scene.clock.close)
         if has_redis():
             scene.registry = await stack.enter_async_context(registry())
         stack.push_async_callback(scene.close)

@@ -14,23 +14,21 @@ SEEN = Evidence(calls=2, groups=(Group("calls", (TALKED, ENDED, REFUSED), True),
 
 
 def test_what_came_of_it() -> None:
-    found = fields({Kind.ROLL: 2}, {Kind.CLOCK: "needs libfaketime"}, SEEN, ["it broke"])
+    found = fields({Kind.ROLL: 2}, {Kind.CLOCK: "needs cc"}, SEEN, ["it broke"])
     assert (found["faults"], found["invariants_broken"]) == (2, 1)
     assert found["calls_placed"] == 3
     assert found["calls_ended_with_their_transceiver"] == found["calls_refused_meanwhile"] == 1
     assert found["messages"] == 10
-    assert found["not_run"] == {"step the clock": "needs libfaketime"}
+    assert found["not_run"] == {"step the clock": "needs cc"}
 
 
 def test_a_page_gets_a_new_part() -> None:
-    found = fields({Kind.ROLL: 2}, {Kind.CLOCK: "needs libfaketime"}, SEEN, [])
+    found = fields({Kind.ROLL: 2}, {Kind.CLOCK: "needs cc"}, SEEN, [])
     found |= {"seed": 7, "again": again(7, 2, 2.5, 2), "seconds": 9.2}
     page = put_into(f"above\n{BEGIN}\nold\n{END}\nbelow\n", found)
     assert page == f"above\n{part(found)}\nbelow\n"
     assert "old" not in page
-    assert (
-        f"| step the clock | {NATURES[Kind.CLOCK].may_lose} | not run: needs libfaketime |" in page
-    )
+    assert f"| step the clock | {NATURES[Kind.CLOCK].may_lose} | not run: needs cc |" in page
     assert f"| replace all workers | {NATURES[Kind.ROLL].may_lose} | 2 |" in page
     assert "python -m tests.campaign --seed 7 --faults 2 --seconds 2.5 --calls 2" in page
     assert put_into(page, found) == page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -75,6 +76,8 @@ async def test_starts_serves_and_drains(tmp_path: Path) -> None:
             environment = Path(f"/proc/{worker.pid}/environ").read_bytes()
             key = (appliance.directory / "state/ufrag.key").read_text().strip().encode()
             assert key not in command + environment
+            limits = Path(f"/proc/{worker.pid}/limits").read_text()
+            assert re.search(r"^Max core file size +0 ", limits, re.MULTILINE)
             assert os.getsid(worker.pid) == worker.pid
         relays = [link_sockets(row(status, f"relay-{i}").pid) for i in (0, 1)]
         # A worker with a sibling's UDP socket would swallow what is meant for that one once it is dead.
