@@ -287,6 +287,7 @@ class Transceiver:
             media.dropped,
             media.undelivered,
             media.unsent,
+            *(links.remote.dropped for links in self._links),
         ):
             dropped += each
         return TransceiverStats(

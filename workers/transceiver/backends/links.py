@@ -17,6 +17,7 @@ from ipc.zmq_trio import Pattern, ZmqSocket
 from workers.transceiver.backends.endpoints import EndpointName
 from workers.transceiver.backends.remote import Remote
 from workers.transceiver.core.interface import ForSession
+from workers.wire.types import DropReason
 
 LOOK: Final = 0.1
 """Seconds between two calls of `keep_time`."""
@@ -27,8 +28,6 @@ class Links(Closing):
 
     def __init__(self, remote: Remote) -> None:
         self.remote: Final = remote
-        self.unsent = 0
-        """Items for end points that were not connected, or did not read."""
         self._stack = ExitStack()
         self._sockets: dict[EndpointName, ZmqSocket] = {}
         self._connections: dict[EndpointName, int] = {}
@@ -81,14 +80,18 @@ class Links(Closing):
         """Send what waits, a batch or two for each end point, and lend what is simple again."""
         for endpoint, batch, count in self.remote.take_batches(now):
             if not self._sockets[endpoint].send_nowait([batch]):
-                self.unsent += count
+                self._missed(count)
         outbox = self.remote.outbox
         for endpoint, items in outbox.items():
             for count, data in encode_batches(items):
                 if data is None or not self._sockets[endpoint].send_nowait([data]):
-                    self.unsent += count
+                    self._missed(count)
         outbox.clear()
         self.remote.lend(now)
+
+    def _missed(self, items: int) -> None:
+        # Their end point is not connected, or does not read.
+        self.remote.dropped[DropReason.SEND_WOULD_BLOCK] += items
 
     def close(self) -> None:
         """Say no more."""

@@ -12,6 +12,7 @@ session is given up.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
@@ -47,8 +48,9 @@ from ipc.backend.messages import (
     ToBackend,
 )
 from ipc.messages.stats import EndpointStats
-from workers.transceiver.backends.endpoints import EndpointName, KnownEndpoint, PoolCounters
+from workers.transceiver.backends.endpoints import EndpointName, KnownEndpoint
 from workers.transceiver.media.loans import Line
+from workers.wire.types import DropReason
 
 ANSWER_WITHIN: Final = 1.0
 """Seconds a back end may take to accept."""
@@ -114,7 +116,8 @@ class Pool:
 
     def __init__(self, hello: Hello, groups: Mapping[str, Sequence[EndpointName]]) -> None:
         """`hello`: what we say of ourselves. `groups`: end points by the name of a back end."""
-        self.counters = PoolCounters()
+        self.dropped: Counter[DropReason] = Counter()
+        """What went no further, and nobody was told of."""
         self.open_line: Callable[[], Line] = Line
         """For each end point that says hello."""
         self._hello = hello
@@ -179,14 +182,12 @@ class Pool:
         endpoint = session.at
         if type(item) is AudioIn:
             if endpoint.line.credit <= 0:
-                self.counters.without_credit += 1
                 endpoint.without_credit += 1
                 return None
             endpoint.line.credit -= 1
         elif type(item) is Error:
             endpoint.mistakes[item.code.value] += 1
         endpoint.said_at = now
-        self.counters.items_out += 1
         return endpoint.name
 
     def line(self, name: str) -> Line | None:
@@ -202,7 +203,6 @@ class Pool:
             batch, count = endpoint.line.take_batch()
             if count:
                 endpoint.said_at = now
-                self.counters.items_out += count
                 yield endpoint.name, batch, count
 
     # --- what end points do -------------------------------------------------------------------------
@@ -213,17 +213,14 @@ class Pool:
         done, count = endpoint.line.hear(data, now)
         if done:
             endpoint.heard_at = now
-            self.counters.items_in += done
             if done == count:
                 return []
         try:
             items = decode_from_backend(data)[done:]
         except BatchError as error:
-            self.counters.malformed += 1
             return self._send(endpoint, now, Error(ErrorCode.MALFORMED, str(error)[:200]))
         outputs: list[PoolOutput] = []
         endpoint.heard_at = now
-        self.counters.items_in += len(items)
         for item in items:
             if type(item) is AudioOut and endpoint.live:
                 # As below, without detours: nearly all items are such.
@@ -234,7 +231,7 @@ class Pool:
             if isinstance(item, Hello):
                 outputs += self._greet(endpoint, item, now)
             elif not endpoint.live:
-                self.counters.unexpected += 1
+                self.dropped[DropReason.UNEXPECTED_STATE] += 1
             else:
                 outputs += self._take(endpoint, item, now)
         return outputs
@@ -284,9 +281,7 @@ class Pool:
     # --- inside -------------------------------------------------------------------------------------
 
     def _count(self, endpoint: KnownEndpoint) -> None:
-        dropped = endpoint.line.take_without_credit()
-        endpoint.without_credit += dropped
-        self.counters.without_credit += dropped
+        endpoint.without_credit += endpoint.line.take_without_credit()
 
     def _forget(self, name: str) -> _Session | None:
         self._pending.pop(name, None)
@@ -328,11 +323,9 @@ class Pool:
             line.credit = max(0, min(line.credit + item.items, MAX_CREDIT))
             return []
         if isinstance(item, Error):
-            self.counters.errors[item.code] += 1
             return []
         session = self._sessions.get(item.session)
         if session is None or session.at is not endpoint:
-            self.counters.unexpected += 1
             if session is None and isinstance(item, Accept):
                 return []  # it ended while it was being accepted, and it was told so
             return self._send(
@@ -344,7 +337,6 @@ class Pool:
             case Reject():
                 return self._withdraw(session, item.why or _REJECTED, now)
             case _ if not session.accepted:
-                self.counters.unexpected += 1
                 return self._send(
                     endpoint, now, Error(ErrorCode.UNEXPECTED, "accept it first", item.session)
                 )
@@ -421,7 +413,6 @@ class Pool:
         for name in orphans:
             session = self._sessions[name]
             if session.accepted:
-                self.counters.resumed += 1
                 session.started = msgspec.structs.replace(session.started, resumed=True)
             session.at, session.accepted, session.waits_since = None, False, now
             self._pending[name] = session
@@ -431,7 +422,6 @@ class Pool:
 
     def _send(self, endpoint: KnownEndpoint, now: Instant, *items: ToBackend) -> list[PoolOutput]:
         endpoint.said_at = now
-        self.counters.items_out += len(items)
         for item in items:
             if type(item) is Error:
                 endpoint.mistakes[item.code.value] += 1

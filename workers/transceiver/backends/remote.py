@@ -6,7 +6,7 @@ two with what sessions say. Sans-IO: what is to be sent waits in `outbox` until 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
@@ -40,7 +40,7 @@ from workers.transceiver.audio.library import LibraryMissing
 from workers.transceiver.backends.base import Away, Backend
 from workers.transceiver.backends.conversation import Conversation, Output, spoken, unfit
 from workers.transceiver.backends.ears import VoiceActivity
-from workers.transceiver.backends.endpoints import EndpointName, PoolCounters
+from workers.transceiver.backends.endpoints import EndpointName
 from workers.transceiver.backends.pool import (
     Accepted,
     Pool,
@@ -70,6 +70,7 @@ from workers.transceiver.core.streams.interface import (
     Stream,
 )
 from workers.transceiver.media.loans import Loans
+from workers.wire.types import DropReason
 
 MAX_WAITING: Final = 64
 """Messages of a session that wait for a back end to accept it,"""
@@ -130,9 +131,9 @@ class Remote(Backend):
         self._pool.open_line = loans.open_line
 
     @property
-    def counters(self) -> PoolCounters:
-        """Totals."""
-        return self._pool.counters
+    def dropped(self) -> Counter[DropReason]:
+        """What went no further, and nobody was told of."""
+        return self._pool.dropped
 
     @property
     def is_there(self) -> bool:
@@ -345,7 +346,7 @@ class Remote(Backend):
             return self._say(talk.created.session, message, now)
         size = sum(len(each.payload) for each in talk.waiting) + len(message.payload)
         if len(talk.waiting) >= MAX_WAITING or size > MAX_WAITING_BYTES:
-            self._pool.counters.too_early += 1
+            self._pool.dropped[DropReason.QUEUE_FULL] += 1
         else:
             talk.waiting.append(message)
         return []

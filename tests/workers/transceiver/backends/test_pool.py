@@ -120,7 +120,7 @@ def test_audio_stops_when_credit_is_used_up_and_nothing_else_does() -> None:
     say(it, A, Accept("s"))
     assert it.say("s", AudioIn("s", 0), 0.0)
     assert it.say("s", AudioIn("s", 20), 0.0) is None
-    assert it.counters.without_credit == 1
+    assert it.stats(A).without_credit == 1
     say(it, A, Credit(5))
     assert it.say("s", AudioIn("s", 40), 0.0)
     say(it, A, Credit(-1_000_000))
@@ -214,7 +214,6 @@ def test_sessions_of_a_dead_back_end_go_on_at_another() -> None:
     assert all(endpoint == B and session.resumed for endpoint, session in moved)
     assert it.load(A) == 0
     assert it.load(B) == 100
-    assert it.counters.resumed == 50
     name = moved[0][1].session
     (accepted,) = say(it, B, Accept(name), now=SILENCE)
     assert isinstance(accepted, Accepted)
@@ -274,7 +273,7 @@ def test_garbage_is_answered_and_harms_nobody() -> None:
     it.start(started("s"), 0.0)
     (output,) = it.handle(A, b"\xc1", 0.0)
     assert isinstance(output, Send)
-    assert it.counters.malformed == 1
+    assert it.stats(A).mistakes == {"malformed": 1}
     assert it.live("agent") == 1
 
 

@@ -59,6 +59,7 @@ from workers.transceiver.core.streams.interface import (
     Codec,
     SendAudio,
 )
+from workers.wire.types import DropReason
 
 A, B = "ipc:///a", "ipc:///b"
 S = SessionId("rtc_0_s")
@@ -188,7 +189,7 @@ def test_what_waits_is_bounded() -> None:
     waited = [item for item in rig.told(A) if isinstance(item, DataIn)]
     assert len(waited) == MAX_WAITING
     assert sum(len(item.payload) for item in waited) <= MAX_WAITING_BYTES
-    assert rig.remote.counters.too_early == 1010 - MAX_WAITING
+    assert rig.remote.dropped[DropReason.QUEUE_FULL] == 1010 - MAX_WAITING
 
 
 def test_a_successor_learns_which_channels_are_open() -> None:
