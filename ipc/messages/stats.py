@@ -158,6 +158,8 @@ class SignalingStats(Tagged, frozen=True):
     """Calls, by where: `here`, `elsewhere` on another host; `refused_elsewhere`: hosts asked in vain."""
     guests: dict[str, int] = msgspec.field(default_factory=dict)
     """Calls of other hosts: `placed`, `refused`."""
+    evicted: int = 0
+    """Connections that were slow with their request when another one needed the place."""
 
 
 class RealtimeStats(Tagged, frozen=True):
@@ -206,6 +208,8 @@ class TelemetryStats(Tagged, frozen=True):
     """Connections that ended in an exception inside the HTTP library."""
     unanswered: int
     """Questions to the supervisor that had no answer in time."""
+    evicted: int = 0
+    """As in SignalingStats."""
 
 
 WorkerStats: TypeAlias = (

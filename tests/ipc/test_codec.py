@@ -30,6 +30,8 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
         return values_of(kind.__supertype__)
     if origin in (typing.Union, UnionType):
         return st.one_of(*(values_of(argument) for argument in arguments))
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return st.tuples(*map(values_of, arguments))
     if origin is tuple:
         return st.lists(values_of(arguments[0]), max_size=3).map(tuple)
     if origin is dict:

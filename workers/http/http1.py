@@ -74,6 +74,8 @@ class HttpConnection:
         self._said_all = False
         """The peer sends nothing more, by its own word, and what it sent has been read."""
         self._idle: trio.CancelScope | None = None
+        self._reading: trio.CancelScope | None = None
+        self._evicted = False
         self._websocket: WebSocketExchange | None = None
         self._last = False
         self._deadline = 0.0
@@ -97,6 +99,15 @@ class HttpConnection:
             self._idle.cancel()
         if self._websocket is not None:
             self._websocket.stop()
+
+    def make_room(self) -> bool:
+        """End now, if the peer has yet to send what it has begun with; whether that is so."""
+        waits = self._idle or self._reading
+        if waits is None or self._evicted:
+            return False
+        self._evicted = True
+        waits.cancel()
+        return True
 
     # --- one request ------------------------------------------------------------------------------
 
@@ -176,8 +187,7 @@ class HttpConnection:
                 if self._http.they_are_waiting_for_100_continue:
                     go_on = h11.InformationalResponse(status_code=100, headers=[])
                     await self.send_all(self._http.send(go_on) or b"")
-                with trio.fail_at(self._deadline):
-                    self._http.receive_data(await self.receive_some())
+                self._http.receive_data(await self._more())
         except h11.RemoteProtocolError as error:
             kind = OF_STATUS.get(error.error_status_hint, ProblemKind.MALFORMED_REQUEST)
             raise Refused(kind, str(error)) from None
@@ -185,6 +195,21 @@ class HttpConnection:
             within = f"{self._limits.request_timeout:g} s"
             raise Refused(ProblemKind.REQUEST_TIMEOUT, f"not complete in {within}") from None
         return event  # type: ignore[return-value]  # h11's sentinels are their own types
+
+    async def _more(self) -> bytes:
+        """What comes of a request. Raises PeerGone and TooSlowError."""
+        data: bytes | None = None
+        try:
+            with trio.fail_at(self._deadline) as self._reading:
+                data = await self.receive_some()
+        except trio.TooSlowError:
+            if not self._evicted:
+                raise
+        finally:
+            self._reading = None
+        if data is None:
+            raise PeerGone
+        return data
 
     async def respond(self, status: int, headers: Headers, body: bytes, *, last: bool) -> None:
         """Write the response head and its first (often only) piece of body in one go."""

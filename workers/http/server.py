@@ -29,11 +29,14 @@ class HttpServer:
         self._limits = limits
         self._log = log
         self._slots = trio.CapacityLimiter(limits.max_connections)
-        self._open: set[HttpConnection] = set()
+        self._open: dict[HttpConnection, None] = {}
+        """The oldest first."""
         self._draining = False
         self.responses: Counter[int] = Counter()
         self.guarded = 0
         """Connections that ended in an exception: each is a bug of ours or of a library."""
+        self.evicted = 0
+        """Connections that were slow with their request when another one needed the place."""
 
     @property
     def connections(self) -> int:
@@ -69,6 +72,9 @@ class HttpServer:
     async def _accept(self, listener: trio.SocketListener, connections: trio.Nursery) -> None:
         while True:
             ticket = object()
+            if not self._slots.available_tokens:
+                await trio.lowlevel.wait_readable(listener.socket)
+                self._make_room()
             await self._slots.acquire_on_behalf_of(ticket)
             try:
                 stream = await listener.accept()
@@ -93,7 +99,7 @@ class HttpServer:
             keep_alive=self._may_keep_alive,
             peer=_peer(stream.socket),
         )
-        self._open.add(connection)
+        self._open[connection] = None
         try:
             await connection.run()
         except* Exception as group:
@@ -101,9 +107,17 @@ class HttpServer:
             if self.guarded.bit_count() == 1:  # a peer that found a bug must not fill the disk
                 self._log.error("http connection failed", times=self.guarded, exc_info=group)
         finally:
-            self._open.discard(connection)
+            del self._open[connection]
             self._slots.release_on_behalf_of(ticket)
             stream.socket.close()
+
+    def _make_room(self) -> None:
+        """Who has been at a request for longest, or idle, goes for who comes now."""
+        if not self._slots.available_tokens:
+            for connection in self._open:
+                if connection.make_room():
+                    self.evicted += 1
+                    return
 
     def _count(self, status: int) -> None:
         self.responses[status] += 1

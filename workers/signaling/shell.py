@@ -210,6 +210,7 @@ def _stats(
         connections=server.connections,
         responses={str(status): count for status, count in server.responses.items()},
         guarded=server.guarded,
+        evicted=server.evicted,
         placed=dict(switchboard.placed),
         guests=dict(guests.counters) if guests else {},
     )

@@ -57,5 +57,6 @@ def _stats(worker: Worker, server: HttpServer, source: Source) -> TelemetryStats
         connections=server.connections,
         responses={str(status): count for status, count in server.responses.items()},
         guarded=server.guarded,
+        evicted=server.evicted,
         unanswered=source.unanswered,
     )

@@ -238,22 +238,6 @@ async def test_a_drained_server_answers_what_is_open_and_returns() -> None:
         await running.done.wait()
 
 
-async def test_more_connections_than_allowed_wait_their_turn() -> None:
-    async with running_server(limits=with_limits(max_connections=2)) as running:
-        first, second, third = [await running.connect() for _ in range(3)]
-        await first.send_all(GOOD[:50])
-        await second.send_all(GOOD[:50])
-        await third.send_all(HEALTH)
-        while running.server.connections < 2:
-            await trio.lowlevel.checkpoint()
-        await trio.testing.wait_all_tasks_blocked()
-        assert running.server.connections == 2
-        await first.aclose()
-        assert (await third.receive_some()).startswith(b"HTTP/1.1 200")
-        await second.aclose()
-        await third.aclose()
-
-
 @given(data=st.binary(max_size=400), tail=st.sampled_from([b"", b"\r\n\r\n", GOOD, HEALTH]))
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_no_bytes_reach_the_guard(data: bytes, tail: bytes) -> None:

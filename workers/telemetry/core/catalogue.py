@@ -130,6 +130,9 @@ BACKEND_MISTAKES = _counter(
 HTTP_CONNECTIONS = _gauge("http_connections", "Open connections.", *_OF)
 HTTP_RESPONSES = _counter("http_responses", "Answers, by status code.", *_OF, "code")
 HTTP_FAILURES = _counter("http_failures", "Connections that met a bug and were closed.", *_OF)
+HTTP_EVICTED = _counter(
+    "http_evicted_connections", "Connections too slow with a request when others came.", *_OF
+)
 CALLS_PLACED = _counter(
     "calls_placed", "Calls, by where they were placed; other hosts that refused.", *_WORKER, "what"
 )

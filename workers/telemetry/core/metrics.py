@@ -95,6 +95,7 @@ def _worker(out: Exposition, worker: WorkerStatus) -> None:
             out.add(c.HTTP_CONNECTIONS, stats.connections, *of)
             _by(out, c.HTTP_RESPONSES, stats.responses, (), *of)
             out.add(c.HTTP_FAILURES, stats.guarded, *of)
+            out.add(c.HTTP_EVICTED, stats.evicted, *of)
             if isinstance(stats, SignalingStats):
                 _by(out, c.CALLS_PLACED, stats.placed, (), worker.name)
                 _by(out, c.CALLS_GUESTS, stats.guests, (), worker.name)
