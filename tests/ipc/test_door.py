@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 import trio
@@ -37,16 +37,16 @@ async def answer(request: Message) -> Message:
 async def guarded(
     endpoint: str, lines: LogLines, clients: dict[str, str], *, door: bool = True
 ) -> AsyncIterator[None]:
-    with RpcServer(endpoint, log=lines.log, secret=SERVER.secret) as server:
+    with (
+        RpcServer(endpoint, log=lines.log, secret=SERVER.secret) as server,
+        Door(lambda: clients, lines.log) if door else nullcontext() as guard,
+    ):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.serve, answer)
-            if door:
-                guard = Door(lambda: clients, lines.log)
+            if guard is not None:
                 nursery.start_soon(guard.serve)
             yield
             nursery.cancel_scope.cancel()
-            if door:
-                guard.close()
 
 
 async def ask(
