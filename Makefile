@@ -7,7 +7,7 @@ SMALL := -DREMOVAL_SHARE=7 -DRING_BYTES=131072 -DEVENT_BYTES=262144 -DCOMMAND_BY
 INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-agent test test-asan test-systemd fuzz fuzz-native lint audit fmt bench campaign soak deb sdk lock clean
+.PHONY: help run demo-agent test explore test-asan test-systemd fuzz fuzz-native lint audit fmt bench campaign soak deb sdk lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ demo-agent: .venv/.runtime .venv/.agent ## an appliance and a voice agent that n
 test: .venv/.test .venv/.peers lint audit ## everything a change must pass: style, types, rules, tests with real peers
 	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),3) --dist loadfile \
 	    --basetemp "$$(mktemp -d /tmp/t.XXXX)"
+
+explore: .venv/.test ## properties with many new random examples; TESTS=path for some
+	$(BIN)/python -m pytest --hypothesis-profile explore --numprocesses 2 -m hypothesis $(TESTS)
 
 lint: .venv/.test ## style, types and the import rules of the house
 	$(BIN)/ruff check .

@@ -16,10 +16,13 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+_UNTIMED: Final = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.load_profile("untimed")
+# A change is judged by the same examples as the one before it; `make explore` looks for new ones.
+settings.register_profile("same", _UNTIMED, derandomize=True)
+settings.register_profile("explore", _UNTIMED, max_examples=1000)
+settings.load_profile("same")
 
 
 _WHOLE: Final = frozenset({"process", "interop"})
