@@ -67,7 +67,7 @@ async def test_workers_are_adopted_and_calls_notice_nothing(tmp_path: Path) -> N
                 kill(second)
                 async with successor(appliance) as third:
                     assert pids(await third.status()) == pids(before)
-                    async with live_calls(third, 1.0, path="/whip/echo") as more:
+                    async with live_calls(third, 3.0, path="/whip/echo") as more:
                         pass
                     assert more.report["sessions_ok"] == CALLS, more.report
                     while (await third.sessions()).rows:

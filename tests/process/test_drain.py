@@ -42,7 +42,7 @@ async def test_a_host_takes_no_new_sessions_and_goes_on(tmp_path: Path) -> None:
         assert (code, status["state"], status["cordoned"]) == (0, "ready", False)
         assert await readiness(appliance) == 200
         assert {worker["pid"] for worker in status["workers"]} == before
-        async with live_calls(appliance, 1.0) as calls:
+        async with live_calls(appliance, 3.0) as calls:
             pass
         assert calls.report["sessions_ok"] == CALLS
 
@@ -51,7 +51,7 @@ async def test_one_transceiver(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, {"transceiver": {"workers": 2}}) as appliance:
         code, _ = await tandem(appliance, "drain", "transceiver-0")
         assert code == 0
-        async with live_calls(appliance, 2.0):
+        async with live_calls(appliance, 3.0):
             assert {row.worker for row in (await appliance.sessions()).rows} == {"transceiver-1"}
             assert (await appliance.status()).state == "ready"
         code, problem = await tandem(appliance, "drain", "relay-0")

@@ -40,7 +40,7 @@ async def test_hosts_that_know_each_other_without_redis(tmp_path: Path) -> None:
     ):
         await a.until(knows(1))
         await b.until(knows(1))
-        async with live_calls(b, 2.0) as calls:
+        async with live_calls(b, 3.0) as calls:
             rows = (await b.sessions()).rows
             assert len(rows) == 3
             assert not (await a.sessions()).rows
@@ -95,7 +95,7 @@ async def test_a_call_costs_redis_two_commands_and_a_host_its_beats(tmp_path: Pa
         await redis.start()
         shared = {"redis": {"url": redis.url}}
         async with Site(tmp_path).host(2, tmp_path / "a", **shared) as host:
-            async with live_calls(host, 2.0) as calls:
+            async with live_calls(host, 3.0) as calls:
                 pass
             assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{host.log()}"
             await host.until(lambda s: fleet_stats(s).cache.get("forgotten", 0) >= CALLS)

@@ -173,7 +173,7 @@ async def test_events_are_followed_as_they_happen_and_across_a_restart(tmp_path:
                 nursery.start_soon(keep_reloading, appliance)
                 assert (await lines.until(lambda e: e["kind"] == "reload"))["what"] == "done"
                 nursery.cancel_scope.cancel()
-            async with live_calls(appliance, seconds=1, count=1):
+            async with live_calls(appliance, seconds=3, count=1):
                 (row,) = (await appliance.sessions()).rows
             for what in ("created", "connected", "closed"):
                 event = await lines.until(partial(is_about, what))
@@ -349,7 +349,7 @@ async def test_the_hosts_key_is_rotated_under_live_calls_and_the_old_one_dropped
             for session in old:
                 traced = await fields(appliance, "trace", session)
                 assert traced["verdict"] == "live"
-            async with live_calls(appliance, seconds=1, count=3, among=old):
+            async with live_calls(appliance, seconds=3, count=3, among=old):
                 new = {row.session for row in (await appliance.sessions()).rows} - set(old)
                 assert {session.split("_")[2][0] for session in new} == {"1"}
             code, _, errors = await tandem(appliance, "keys", "rotate", "--drop", "0")

@@ -127,7 +127,7 @@ async def test_a_new_signaling_worker_takes_over_what_is_elsewhere(tmp_path: Pat
     async with hosts(tmp_path, {}, {}) as (a, b):
         assert (await tandem(a, "drain"))[0] == 0
         options = ("--restart", "1")
-        async with live_calls(through(a, b), 6.0, options=options) as calls:
+        async with live_calls(through(a, b), 15.0, options=options) as calls:
             for host in (a, b):
                 pid = (await host.worker("signaling-0")).pid
                 os.kill(pid, signal.SIGKILL)

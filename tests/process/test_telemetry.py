@@ -140,7 +140,7 @@ async def test_a_port_that_is_taken_costs_the_page_and_nothing_else(tmp_path: Pa
             status = await appliance.until(lambda s: bool(s.workers[-1].note))
             assert status.state == "ready"
             assert f"ops.listen[0]: {address} cannot be bound" in status.workers[-1].note
-            async with live_calls(appliance, 0.5, count=1) as calls:
+            async with live_calls(appliance, 2.0, count=1) as calls:
                 pass
             assert calls.report["sessions_ok"] == 1
 
