@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping
 from typing import Final
 
 from config.ids import ClusterId, HostId, Instant, Route
-from ipc.messages.fleet import FleetHost, FleetView
+from ipc.messages.fleet import FleetDoor, FleetHost, FleetView
 from ipc.messages.routes import TransceiverEntry
 from workers.signaling.recent import Recent
 
@@ -26,6 +26,8 @@ class Elsewhere:
         """`cluster`: our own."""
         self.cluster = cluster
         self._hosts: tuple[FleetHost, ...] = ()
+        self._doors: dict[HostId, FleetDoor] = {}
+        """The last of each. A host without one has no signaling for a moment, but its calls go on."""
         self._owners: dict[Route, TransceiverEntry] = {}
         self._recent: Recent[HostId] = Recent()
         self._doubted: dict[HostId, Instant] = {}
@@ -33,16 +35,19 @@ class Elsewhere:
     def update(self, view: FleetView) -> None:
         """The newest whole truth."""
         self._hosts = tuple(host for host in view.hosts if host.door is not None)
+        last = ((host.host, host.door or self._doors.get(host.host)) for host in view.hosts)
+        self._doors = {host: door for host, door in last if door is not None}
         self._owners = {
-            each.route: TransceiverEntry(each.route, rpc_of(host), 0, 0, accepting=False)
-            for host in self._hosts
+            each.route: TransceiverEntry(each.route, _rpc(door), 0, 0, accepting=False)
+            for host in view.hosts
+            if (door := self._doors.get(host.host)) is not None
             for each in host.transceivers
         }
 
     @property
     def doors(self) -> Mapping[str, str]:
         """End point -> the public key that its host shows."""
-        return {rpc_of(host): host.door.key for host in self._hosts if host.door}
+        return {_rpc(door): door.key for door in self._doors.values()}
 
     @property
     def ready(self) -> bool:
@@ -89,7 +94,11 @@ class Elsewhere:
 
 def rpc_of(host: FleetHost) -> str:
     """The end point of its door."""
-    return f"tcp://{host.door.at}" if host.door else ""
+    return _rpc(host.door) if host.door else ""
+
+
+def _rpc(door: FleetDoor) -> str:
+    return f"tcp://{door.at}"
 
 
 def _accepts(host: FleetHost) -> bool:

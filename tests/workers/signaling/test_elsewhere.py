@@ -85,3 +85,16 @@ def test_doors_and_their_keys() -> None:
         "tcp://10.0.0.1:3481": "k" * 40,
         "tcp://[2001:db8::3]:3481": "k" * 40,
     }
+
+
+def test_whose_signaling_is_being_replaced_still_owns_its_calls() -> None:
+    known = elsewhere(other_host(1))
+    owner, doors = known.owner(route(1)), known.doors
+    assert owner is not None
+    known.update(FleetView((other_host(1, door=None),)))
+    assert known.owner(route(1)) == owner
+    assert known.doors == doors
+    assert known.choose(0.0) is None
+    known.update(FleetView(()))
+    assert known.owner(route(1)) is None
+    assert not known.doors
