@@ -148,7 +148,7 @@ class Hands:
         def able(worker: WorkerStatus) -> bool:
             return worker.role in roles and bool(worker.pid)
 
-        status = await self._stage.appliance.until(lambda status: any(map(able, status.workers)))
+        status = await self._stage.found(lambda status: any(map(able, status.workers)))
         workers = [worker for worker in status.workers if able(worker)]
         return workers[int(fault.choice * len(workers))]
 
@@ -166,7 +166,7 @@ class Hands:
         return worker.name
 
     async def _kill_spare(self, fault: Fault) -> str:
-        status = await self._stage.appliance.until(lambda status: bool(status.spares))
+        status = await self._stage.found(lambda status: bool(status.spares))
         spare = status.spares[int(fault.choice * len(status.spares))]
         with suppress(ProcessLookupError):
             os.kill(spare.pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -139,6 +139,15 @@ class Stage:
                             return
                     await trio.sleep(0.05)
                 await trio.sleep(0.1)
+
+    async def found(self, condition: Callable[[StatusReply], bool]) -> StatusReply:
+        """The first status for which that holds, though supervisors are killed meanwhile."""
+        with trio.fail_after(RECOVERS_WITHIN):
+            while True:
+                with suppress(RpcTimeout, RpcFailed):
+                    if condition(status := await self.status()):
+                        return status
+                await trio.sleep(0.05)
 
     async def status(self) -> StatusReply:
         """Asked now. Raises RpcTimeout, RpcFailed."""
