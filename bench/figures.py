@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 
 def machine() -> dict[str, str | int | float]:
@@ -32,3 +34,11 @@ def show(figures: Mapping[str, object], *, as_json: bool, save: Path | None = No
     width = max(map(len, figures), default=0)
     for name, value in figures.items():
         print(f"{name:{width}}  {value}")
+
+
+def redraw(picture: Callable[[dict[str, Any]], str], usage: str | None) -> None:
+    """Command line of a picture: `RUN.json OUT.svg`."""
+    if len(sys.argv) != 3:
+        raise SystemExit(usage)
+    run = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    Path(sys.argv[2]).write_text(picture(run), encoding="utf-8")

@@ -21,7 +21,6 @@ talk as there is room for (bench/overload_media.py). Without a mode: an applianc
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -30,6 +29,7 @@ from typing import Any, Final
 
 from bench import overload_flows, overload_media
 from bench.appliance import Appliance, Caller, call, free_port, launched
+from bench.figures import show
 from bench.overload_stage import largest, live, posted, recovered
 
 LIVE: Final = 20
@@ -109,11 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     flood = MODES[options.mode] if options.mode else measure
     found = flood((5.0 if options.mode else 8.0) if options.quick else 30.0)
-    if options.json:
-        print(json.dumps(found))
-        return
-    for name, value in found.items():
-        print(f"{name:28} {value}")
+    show(found, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ that a page in dark mode shows the picture as dark.
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 from xml.sax.saxutils import escape
+
+from bench.figures import redraw
 
 LABELS: Final = {
     "tandem_native": "Tandem",
@@ -121,13 +120,5 @@ def _panel(title: str, rows: Sequence[Bar], y: float) -> Iterator[str]:
         )
 
 
-def main() -> None:
-    """Command line."""
-    if len(sys.argv) != 3:
-        raise SystemExit(__doc__)
-    run = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    Path(sys.argv[2]).write_text(picture(run), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    redraw(picture, __doc__)

@@ -6,12 +6,11 @@ from classes, so that a page in dark mode shows the picture as dark.
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 from xml.sax.saxutils import escape
+
+from bench.figures import redraw
 
 PANELS: Final = (
     ("Live calls and flows", "", (("sessions", "sessions"), ("flows", "flows"))),
@@ -152,13 +151,5 @@ def _round(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.1f}"
 
 
-def main() -> None:
-    """Command line."""
-    if len(sys.argv) != 3:
-        raise SystemExit(__doc__)
-    run = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    Path(sys.argv[2]).write_text(picture(run), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    redraw(picture, __doc__)

@@ -5,6 +5,7 @@ As the transceiver's shell joins them, a turn every millisecond; with loans or w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Final
 
@@ -187,3 +188,16 @@ class TalkStage:
 def out(payload: bytes, item: str = "a", *, last: bool = False, live: bool = False) -> AudioOut:
     """An item of the back end's."""
     return AudioOut(S, payload, item, last, live)
+
+
+@pytest.fixture
+def ends() -> Iterator[ExitStack]:
+    """What has to end with the test."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def stage(ends: ExitStack) -> TalkStage:
+    """One that lends."""
+    return TalkStage(ends)

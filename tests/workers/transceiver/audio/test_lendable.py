@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 
@@ -13,22 +12,13 @@ from hypothesis import strategies as st
 from ipc.backend.messages import Dtmf, Error, Flush, Pause, Resume
 from ipc.messages.sessions import CloseReason
 from tests.support.talk_stage import BEGIN, TalkStage, out
+from tests.support.talk_stage import ends as ends
+from tests.support.talk_stage import stage as stage
 from workers.transceiver.audio.playout import FRAME, LIVE_MOST, LIVE_SPARE, REST
 from workers.transceiver.core.interface import SessionClosed
 from workers.transceiver.media.loans import WINDOW
 
 STEP = 960
-
-
-@pytest.fixture
-def ends() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def stage(ends: ExitStack) -> TalkStage:
-    return TalkStage(ends)
 
 
 def speech(count: int, first: int = 0) -> list[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -22,19 +21,10 @@ from ipc.backend.messages import (
     SessionStarted,
 )
 from tests.support.talk_stage import STREAM, A, B, S, TalkStage, out
+from tests.support.talk_stage import ends as ends
+from tests.support.talk_stage import stage as stage
 from workers.transceiver.audio.sequencer import HOLD_SECONDS
 from workers.transceiver.media.loans import MAX_NAME, EarTerms, Line, VoiceTerms
-
-
-@pytest.fixture
-def ends() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def stage(ends: ExitStack) -> TalkStage:
-    return TalkStage(ends)
 
 
 def terms(session: str = "s", item: str = "i") -> VoiceTerms:
