@@ -36,5 +36,5 @@ relay = module("_fastpath", "fastpath.h", ["fastpath.c", "life.c"])
 media = module(
     "_media",
     "media.h",
-    ["media.c", "media_life.c", "media_out.c", "media_play.c", "media_talk.c"],
+    ["media.c", "media_in.c", "media_life.c", "media_out.c", "media_play.c", "media_talk.c"],
 )

@@ -1,17 +1,17 @@
 /* One relay's native datapath: its state, and the few words of it that both its files use. */
 #ifndef TANDEM_DATAPATH_H
 #define TANDEM_DATAPATH_H
-#include <pthread.h>
 #include <time.h>
 #include "address.h"
+#include "link.h"
 #include "ring.h"
 #include "siblings.h"
+#include "thread.h"
 
 #define BATCH 64            /* datagrams per recvmmsg on a public socket */
 #define LINK_BATCH 8        /* link datagrams per recvmmsg, each of up to 64 KiB */
 #define RETURN_BATCH 256    /* datagrams to clients per sendmmsg */
 #define MAX_PAYLOAD 2048    /* workers/wire/link.py */
-#define LINK_BUFFER 65536
 #define UPCALL_RING 1024    /* datagrams that wait in a ring of upcalls: workers/relay/datapath/base.py */
 #define STRANGERS_MEDIA 512 /* from so many strangers on checks only */
 #define RECORD_RING 4096
@@ -29,8 +29,6 @@
 #define REMOVAL_SHARE 16384 /* slots that a round looks at for them, and SWEEP_MOST flows that it takes out */
 #endif
 #define TURNS 16            /* batches per socket until poll and clock get their turn */
-#define RECORD_HEADER 8
-#define RECORD_DATA 1
 #define RECORD_LAST_TYPE 6
 #define ROUTED_PREFIX 43    /* of a record that names its client */
 
@@ -59,15 +57,14 @@ struct fp {
     int removal_count;
     struct removal removals[REMOVALS]; /* the first is under way */
     uint64_t swept; /* when, in units of SWEEP_MS */
-    int link, link_family, ingress, port_count, sibling_count, upcall_fd, wake_fd, has_thread;
-    pthread_t thread;
-    _Atomic int running, armed;
+    int link, link_family, ingress, port_count, sibling_count, upcall_fd, wake_fd;
+    struct thread thread;
+    _Atomic int armed;
     struct ring records, known, strangers;
     struct commands commands;
     _Atomic uint8_t *waiting; /* datagrams in the ring, by slot */
     uint64_t counters[FP_COUNTERS];
-    _Atomic uint64_t published[2][FP_COUNTERS]; /* as they stood after a round, when the laws hold: the one of `rounds` & 1 */
-    _Alignas(64) _Atomic uint64_t rounds;
+    PUBLISHED(FP_COUNTERS) published;
     struct port *ports[MAX_PORTS];
     fp_endpoint locals[MAX_PORTS];
     struct sibling siblings[MAX_SIBLINGS];
@@ -82,13 +79,7 @@ struct fp {
 
 static inline void count(fp *f, int which, uint64_t n) { f->counters[which] += n; }
 
-static inline void publish(fp *f) {
-    uint64_t rounds = atomic_load_explicit(&f->rounds, memory_order_relaxed) + 1;
-    atomic_thread_fence(memory_order_release); /* the last round's number is out before what it stood for is overwritten */
-    for (int i = 0; i < FP_COUNTERS; i++)
-        atomic_store_explicit(&f->published[rounds & 1][i], f->counters[i], memory_order_relaxed);
-    atomic_store_explicit(&f->rounds, rounds, memory_order_release);
-}
+static inline void publish(fp *f) { publish_all(&f->published.rounds, f->published.copies, f->counters, FP_COUNTERS); }
 
 static inline uint64_t clock_ms(void) {
     struct timespec t;

@@ -1,29 +1,12 @@
 /* How datagrams leave: every one is tried once and counted, records for one peer share as few as they fit into. */
 #ifndef TANDEM_DEPARTURE_H
 #define TANDEM_DEPARTURE_H
-#include <arpa/inet.h>
-#include <errno.h>
 #include "datapath.h"
-
-/* Which of five counters in a row a failed send belongs to. */
-static inline int reason(void) {
-    switch (errno) {
-    case EAGAIN: return 0;
-    case ECONNREFUSED: case EPERM: case EACCES: return 1;
-    case EHOSTUNREACH: case ENETUNREACH: case EADDRNOTAVAIL: case EINVAL: return 2;
-    case EMSGSIZE: return 3;
-    default: return 4;
-    }
-}
 
 /* Every message is tried once. `weigh` says how many datagrams of clients one stands for. */
 static inline void send_all(fp *f, int fd, struct mmsghdr *messages, int n, int sent_to, int dropped_to, int weigh) {
     for (int done = 0; done < n;) {
-        int sent = sendmmsg(fd, messages + done, n - done, MSG_DONTWAIT | MSG_NOSIGNAL), to = sent_to;
-        if (sent <= 0) {
-            to = dropped_to + reason();
-            sent = 1;
-        }
+        int why, sent = send_some(fd, messages + done, n - done, &why), to = why < 0 ? sent_to : dropped_to + why;
         for (int end = done + sent; done < end; done++) count(f, to, weigh ? messages[done].msg_hdr.msg_iovlen / 2 : 1);
     }
 }
@@ -40,8 +23,7 @@ static inline void depart(fp *f, int *legs, struct departure by) {
 static inline void add_record(fp *f, int *legs, struct departure by, const fp_endpoint *peer, uint32_t label, uint8_t *head,
                        uint8_t *payload, uint32_t length) {
     uint32_t size = RECORD_HEADER + length;
-    label = htonl(label);
-    memcpy(head + 4, &label, 4);
+    put_u32(head + 4, label);
     int at = *legs - 1;
     while (at >= 0 && (memcmp(&f->legs[at].peer, peer, sizeof *peer) || f->legs[at].size + size > f->link_mtu ||
                        f->out[at].msg_hdr.msg_iovlen == 2 * BATCH)) at--;

@@ -11,9 +11,6 @@
  */
 #define _GNU_SOURCE
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
-#include <unistd.h>
 #include "departure.h"
 
 /* --- upcalls and commands --------------------------------------------------------------------------------- */
@@ -177,10 +174,7 @@ static int pump_port(fp *f, int number) {
         else if (s && s->state == SLOT_INSTALLED && !s->raised && ((first >= 128 && first < 192) || (first >= 20 && first < 64))) {
             s->seen = f->now;
             uint8_t *head = f->heads[i];
-            head[0] = RECORD_DATA;
-            head[1] = 0;
-            head[2] = length >> 8;
-            head[3] = length & 0xff;
+            put_head(head, RECORD_DATA, 0, length);
             add_record(f, &legs, to_link(f), &s->peer, table_label(&f->kept.table, s), head, f->buffers[i], length);
         } else if (s && s->state == SLOT_TOMBSTONE && first > 3) {
             s->seen = f->now;
@@ -196,13 +190,6 @@ static int pump_port(fp *f, int number) {
 
 /* --- records ---------------------------------------------------------------------------------------------- */
 
-/* The length of the payload of the first record in so many bytes; -1 if there is none. */
-static int32_t record_length(const uint8_t *at, size_t left) {
-    uint32_t length = left < RECORD_HEADER ? 0 : (uint32_t)at[2] << 8 | at[3];
-    if (RECORD_HEADER + (size_t)length > left || at[0] < RECORD_DATA || at[0] > RECORD_LAST_TYPE) return -1;
-    return length;
-}
-
 typedef void on_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *record, uint32_t length);
 
 /* One batch of link datagrams, record by record: `take` is known where this is inlined. How many datagrams. */
@@ -217,7 +204,7 @@ static inline __attribute__((always_inline)) int pump_records(fp *f, int fd, int
         int32_t length;
         for (size_t left = f->link_in[i].msg_len; left; at += RECORD_HEADER + length, left -= RECORD_HEADER + length) {
             count(f, records, 1);
-            if ((length = record_length(at, left)) < 0) {
+            if ((length = record_length(at, left, RECORD_LAST_TYPE)) < 0) {
                 count(f, malformed, 1);
                 break;
             }
@@ -230,9 +217,7 @@ static inline __attribute__((always_inline)) int pump_records(fp *f, int fd, int
 /* --- from Global Relays ----------------------------------------------------------------------------------- */
 
 static void switch_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *record, uint32_t length) {
-    uint32_t far;
-    memcpy(&far, record + 4, 4);
-    far = ntohl(far);
+    uint32_t far = get_u32(record + 4);
     int is_data = record[0] == RECORD_DATA;
     struct slot *s = table_find(&f->kept.table, peer, f->ingress, far, table_hash(&f->kept.table, peer, f->ingress, far));
     if (is_data && !length) count(f, FP_DROPPED_EMPTY, 1);
@@ -260,9 +245,7 @@ static int pump_ingress(fp *f) {
 /* --- from transceivers ------------------------------------------------------------------------------------ */
 
 static void handle_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *record, uint32_t length) {
-    uint32_t label;
-    memcpy(&label, record + 4, 4);
-    label = ntohl(label);
+    uint32_t label = get_u32(record + 4);
     struct slot *s = table_at(&f->kept.table, label);
     if (s && memcmp(&s->peer, peer, sizeof *peer)) s = NULL;
     if (s && record[0] == RECORD_DATA && length) {
@@ -337,11 +320,10 @@ void fp_pump(fp *f, uint64_t now_ms, uint64_t ready) {
 static void *run(void *argument) {
     fp *f = argument;
     int n = f->port_count + 1;
-    pthread_setname_np(pthread_self(), "datapath"); /* for `top -H`, and whoever else measures it */
     struct pollfd fds[MAX_PORTS + 2] = { { f->link, POLLIN, 0 } };
     for (int i = 0; i < f->port_count; i++) fds[1 + i] = (struct pollfd){ f->ports[i]->fd, POLLIN, 0 };
     fds[n] = (struct pollfd){ f->wake_fd, POLLIN, 0 };
-    while (atomic_load_explicit(&f->running, memory_order_acquire)) {
+    while (is_running(&f->thread)) {
         uint64_t ready = 0;
         poll(fds, n + 1, f->removal_count ? 0 : kept_used(&f->kept) ? SWEEP_MS : REST_MS);
         for (int i = 0; i < n; i++) {
@@ -354,30 +336,6 @@ static void *run(void *argument) {
 }
 
 /* `cpu` < 0: wherever the kernel likes. */
-int fp_start(fp *f, int cpu) {
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    if (cpu >= 0) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(cpu, &set);
-        pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
-    }
-    sigset_t all, before; /* signals are Python's */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    atomic_store(&f->running, 1);
-    f->has_thread = !pthread_create(&f->thread, &attributes, run, f);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return f->has_thread ? 0 : -1;
-}
+int fp_start(fp *f, int cpu) { return thread_start(&f->thread, "datapath", cpu, run, f); }
 
-void fp_stop(fp *f) {
-    if (!f->has_thread) return;
-    uint64_t one = 1;
-    atomic_store_explicit(&f->running, 0, memory_order_release);
-    (void)!write(f->wake_fd, &one, sizeof one);
-    pthread_join(f->thread, NULL);
-    f->has_thread = 0;
-}
+void fp_stop(fp *f) { thread_stop(&f->thread, f->wake_fd); }

@@ -157,16 +157,8 @@ int fp_find(fp *f, const uint8_t client[18], int port, fp_flow *out) {
     return found != 0;
 }
 
-/* Python's. Read again if a round ended meanwhile: the next one writes where this reads. */
-void fp_counters(fp *f, uint64_t *out) {
-    uint64_t before;
-    do {
-        before = atomic_load_explicit(&f->rounds, memory_order_acquire);
-        for (int i = 0; i < FP_COUNTERS; i++)
-            out[i] = atomic_load_explicit(&f->published[before & 1][i], memory_order_relaxed);
-        atomic_thread_fence(memory_order_acquire);
-    } while (atomic_load_explicit(&f->rounds, memory_order_relaxed) != before);
-}
+/* Python's. */
+void fp_counters(fp *f, uint64_t *out) { read_all(&f->published.rounds, f->published.copies, out, FP_COUNTERS); }
 
 void fp_close(fp *f) {
     fp_stop(f);

@@ -47,15 +47,7 @@ mp *mp_new(int link, uint32_t link_mtu, uint32_t max_streams, double clock_offse
 }
 
 /* The thread ends. From then on the caller makes the rounds. */
-void mp_stop(mp *m) {
-    if (m->has_thread) {
-        uint64_t one = 1;
-        atomic_store_explicit(&m->running, 0, memory_order_release);
-        (void)!write(m->wake_fd, &one, sizeof one);
-        pthread_join(m->thread, NULL);
-        m->has_thread = 0;
-    }
-}
+void mp_stop(mp *m) { thread_stop(&m->thread, m->wake_fd); }
 
 void mp_free(mp *m) {
     mp_stop(m);
@@ -160,14 +152,8 @@ int mp_read_stats(mp *m, uint32_t stream, mp_stats *out) {
     return 0;
 }
 
-/* Python's. Read again if a round ended meanwhile: the next one writes where this reads. */
+/* Python's. */
 void mp_read_counters(mp *m, uint64_t *out) {
-    uint64_t before;
-    do {
-        before = atomic_load_explicit(&m->rounds, memory_order_acquire);
-        for (int i = 0; i < MP_COUNTERS; i++)
-            out[i] = atomic_load_explicit(&m->published[before & 1][i], memory_order_relaxed);
-        atomic_thread_fence(memory_order_acquire);
-    } while (atomic_load_explicit(&m->rounds, memory_order_relaxed) != before);
+    read_all(&m->published.rounds, m->published.copies, out, MP_COUNTERS);
     out[MP_UNSENT + MP_QUEUE_FULL] += m->refused;
 }

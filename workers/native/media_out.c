@@ -1,34 +1,19 @@
 /* The way out of a media plane: records are made where they leave from, and those of a round for one relay share
  * datagrams of up to the link's mtu. */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <sys/uio.h>
 #include "media_plane.h"
 
-/* Which of five counters in a row a failed send belongs to. */
-static int reason(void) {
-    switch (errno) {
-    case EAGAIN: return MP_WOULD_BLOCK;
-    case ECONNREFUSED: case EPERM: case EACCES: return MP_REFUSED;
-    case EHOSTUNREACH: case ENETUNREACH: case EADDRNOTAVAIL: case EINVAL: return MP_UNREACHABLE;
-    case EMSGSIZE: return MP_TOO_BIG;
-    default: return MP_NO_BUFFERS;
-    }
-}
+/* --- records ---------------------------------------------------------------------------------------------- */
 
 /* Every datagram is tried once. */
 void out_flush(mp *m) {
     for (int done = 0; done < m->leg_count;) {
-        int sent = sendmmsg(m->link, m->out + done, m->leg_count - done, MSG_DONTWAIT | MSG_NOSIGNAL), why = -1;
-        if (sent <= 0) {
-            why = reason();
-            sent = 1;
-        }
+        int why, sent = send_some(m->link, m->out + done, m->leg_count - done, &why);
         for (int end = done + sent; done < end; done++) {
             struct leg *leg = &m->legs[done];
-            mp_count(m, why < 0 ? MP_FORWARDED : MP_UNDELIVERED + why, leg->forwarded);
+            mp_count(m, why < 0 ? MP_FORWARDED : MP_UNDELIVERED + MP_WOULD_BLOCK + why, leg->forwarded);
             if (why < 0) mp_count(m, MP_RECORDS_OUT, leg->forwarded + leg->given);
-            else mp_count(m, MP_UNSENT + why, leg->given);
+            else mp_count(m, MP_UNSENT + MP_WOULD_BLOCK + why, leg->given);
         }
     }
     for (uint32_t i = 0; m->leg_count && i < m->peer_count; i++) m->peers[i].leg = -1;
@@ -48,10 +33,7 @@ uint8_t *out_begin(mp *m, uint32_t peer, uint32_t room) {
 void out_end(mp *m, uint32_t number, uint8_t *head, int type, int flags, uint32_t label, uint32_t length, int lost) {
     struct peer *p = &m->peers[number];
     uint32_t size = RECORD_HEADER + length;
-    head[0] = type;
-    head[1] = flags;
-    head[2] = length >> 8;
-    head[3] = length;
+    put_head(head, type, flags, length);
     put_u32(head + 4, label);
     m->arena_used += rounded(size);
     struct leg *leg = p->leg < 0 ? NULL : &m->legs[p->leg];
@@ -70,4 +52,73 @@ void out_end(mp *m, uint32_t number, uint8_t *head, int type, int flags, uint32_
     leg->size += size;
     if (lost == MP_UNDELIVERED) leg->forwarded++;
     else leg->given++;
+}
+
+/* --- packets ---------------------------------------------------------------------------------------------- */
+
+/* Encrypt and queue one RTP packet. `lost`: where it counts if it does not leave. */
+static void send_rtp(mp *m, struct stream *s, int type, uint16_t sequence, uint32_t timestamp, const uint8_t *payload, uint32_t octets, int lost) {
+    int length = RTP_HEADER + octets;
+    uint8_t *head = out_begin(m, s->way_peer, RECORD_HEADER + MAX_PACKET + TRAILER_ROOM), *packet = head + RECORD_HEADER;
+    packet[0] = 0x80;
+    packet[1] = type;
+    packet[2] = sequence >> 8;
+    packet[3] = sequence;
+    put_u32(packet + 4, timestamp);
+    put_u32(packet + 8, s->ssrc);
+    memcpy(packet + RTP_HEADER, payload, octets);
+    int status = m->protect(s->out, packet, &length);
+    if (status) {
+        mp_count(m, lost + (status == 9 || status == 10 || status == 26 ? MP_REPLAY : MP_CIPHER), 1);
+        return;
+    }
+    out_end(m, s->way_peer, head, RECORD_DATA, 0, s->way_label, length, lost);
+    packet_left(s, sequence, timestamp, type & 0x7f, octets, m->now);
+}
+
+/* Why this stream cannot send such a packet now, or -1. */
+static int hindrance(const struct stream *s, int type, uint32_t octets) {
+    if (!s->out) return MP_NOT_OPEN;
+    if (!s->sends || !s->rate_of[type & 0x7f]) return MP_PAYLOAD_TYPE;
+    if (!s->has_way) return MP_NO_WAY;
+    return RTP_HEADER + octets > MAX_PACKET - MAX_TRAILER ? MP_OVERSIZE : -1;
+}
+
+void forward_frame(mp *m, uint32_t from, int type, uint16_t sequence, uint32_t timestamp, uint32_t ssrc, const uint8_t *payload, uint32_t octets) {
+    const struct stream *s = &m->streams[from];
+    struct stream *to = &m->streams[s->target];
+    int why = to->generation != s->target_generation ? MP_NO_TARGET : hindrance(to, type, octets);
+    if (why < 0 && !renumber(to, from, ssrc, type & 0x7f, m->now, &sequence, &timestamp)) why = MP_REPLAY;
+    if (why < 0) send_rtp(m, to, type, sequence, timestamp, payload, octets, MP_UNDELIVERED);
+    else mp_count(m, MP_UNDELIVERED + why, 1);
+}
+
+void send_frame(mp *m, uint32_t stream, int type, uint32_t timestamp, const uint8_t *payload, uint32_t octets) {
+    struct stream *s = &m->streams[stream];
+    int why = hindrance(s, type, octets);
+    if (why < 0) {
+        s->has_origin = 0; /* what is forwarded goes on after this one */
+        send_rtp(m, s, type, s->next, timestamp, payload, octets, MP_UNSENT);
+    } else mp_count(m, MP_UNSENT + why, 1);
+}
+
+void send_report(mp *m, uint32_t stream, const uint8_t *report, uint32_t size) {
+    struct stream *s = &m->streams[stream];
+    int length = size, why = !s->out ? MP_NOT_OPEN : !s->has_way ? MP_NO_WAY : size > MAX_PACKET - MAX_TRAILER ? MP_OVERSIZE : -1;
+    if (why < 0) {
+        uint8_t *head = out_begin(m, s->way_peer, RECORD_HEADER + MAX_PACKET + TRAILER_ROOM);
+        memcpy(head + RECORD_HEADER, report, size);
+        if (size < RECORD_HEADER || m->protect_rtcp(s->out, head + RECORD_HEADER, &length)) why = MP_CIPHER;
+        else out_end(m, s->way_peer, head, RECORD_DATA, 0, s->way_label, length, MP_UNSENT);
+    }
+    if (why >= 0) mp_count(m, MP_UNSENT + why, 1);
+}
+
+void send_record(mp *m, uint32_t peer, int type, int flags, uint32_t label, const uint8_t *payload, uint32_t length) {
+    int why = peer == NO_PEER ? MP_UNKNOWN_PEER : length > 65535 ? MP_OVERSIZE : -1;
+    if (why < 0) {
+        uint8_t *head = out_begin(m, peer, RECORD_HEADER + length);
+        if (length) memcpy(head + RECORD_HEADER, payload, length);
+        out_end(m, peer, head, type, flags, label, length, MP_UNSENT);
+    } else mp_count(m, MP_UNSENT + why, 1);
 }

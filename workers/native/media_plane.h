@@ -1,15 +1,15 @@
 /* A media plane: its state, and the few words of it that all its files use. */
 #ifndef TANDEM_MEDIA_PLANE_H
 #define TANDEM_MEDIA_PLANE_H
-#include <pthread.h>
 #include <time.h>
 #include "address.h"
+#include "link.h"
 #include "media_queue.h"
 #include "media_ring.h"
 #include "media_stream.h"
+#include "thread.h"
 
 #define LINK_BATCH 32       /* link datagrams per recvmmsg, each of up to 64 KiB */
-#define LINK_BUFFER 65536
 #define TURNS 8             /* batches until commands and clock get their turn */
 #define MAX_PEERS 255
 #define NO_PEER 0xffff
@@ -17,8 +17,6 @@
 #define MAX_TRAILER 20
 #define TRAILER_ROOM 152    /* what libsrtp may write behind a packet */
 #define RTP_HEADER 12
-#define RECORD_HEADER 8
-#define RECORD_DATA 1
 #define RECORD_LAST_TYPE 4
 #define ADDRESS 18          /* of a relay, in bodies of events */
 #define ADDRESS_ROOM 24     /* in bodies of commands, so that what follows is aligned */
@@ -65,9 +63,9 @@ struct talk { /* Python's thread's: what of a stream is lent */
 };
 
 struct mp {
-    int link, family, event_fd, wake_fd, has_thread;
-    pthread_t thread;
-    _Atomic int running, armed, asleep, starved; /* Python has commands that found no room */
+    int link, family, event_fd, wake_fd;
+    struct thread thread;
+    _Atomic int armed, asleep, starved; /* Python has commands that found no room */
     uint32_t link_mtu, max_streams;
     double clock_offset, now;
     int64_t now_ns, turned_ns, nap_ns; /* of this round; of the last one with media; until when the link is left alone */
@@ -86,8 +84,7 @@ struct mp {
     uint32_t decisions; /* of this round: what others wait for */
     uint64_t refused; /* frames; Python's */
     uint64_t counters[MP_COUNTERS];
-    _Atomic uint64_t published[2][MP_COUNTERS]; /* as they stood after a round, when the laws hold: the one of `rounds` & 1 */
-    _Alignas(64) _Atomic uint64_t rounds;
+    PUBLISHED(MP_COUNTERS) published;
     struct peer peers[MAX_PEERS];
     uint32_t peer_count, last_peer;
     struct mmsghdr in[LINK_BATCH], out[LEGS];
@@ -102,17 +99,6 @@ struct mp {
 
 static inline void mp_count(mp *m, int which, uint64_t n) { m->counters[which] += n; }
 
-static inline uint32_t get_u32(const uint8_t *at) {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static inline void put_u32(uint8_t *at, uint32_t value) {
-    at[0] = value >> 24;
-    at[1] = value >> 16;
-    at[2] = value >> 8;
-    at[3] = value;
-}
-
 static inline int64_t clock_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -124,8 +110,35 @@ static inline int is_wanted(mp *m) {
     return !ring_is_empty(&m->commands) || atomic_load_explicit(&m->starved, memory_order_seq_cst);
 }
 
-/* media.c */
+static inline uint32_t find_peer(mp *m, const fp_endpoint *at) {
+    if (m->last_peer < m->peer_count && !memcmp(&m->peers[m->last_peer].at, at, sizeof *at)) return m->last_peer;
+    for (uint32_t i = 0; i < m->peer_count; i++)
+        if (!memcmp(&m->peers[i].at, at, sizeof *at)) return m->last_peer = i;
+    return NO_PEER;
+}
+
+/* 0: no room. */
+static inline int raise_event(mp *m, mp_event *e, const void *first, uint32_t a, const void *second, uint32_t b) {
+    if (!event_push(&m->events, e, first, a, second, b)) return 0;
+    m->unsignalled = 1;
+    return 1;
+}
+
+/* media_in.c: what comes from relays. */
+void on_record(mp *m, uint32_t peer, int type, int flags, uint32_t label, uint8_t *payload, uint32_t length);
+int pump_link(mp *m);
+
+/* media.c: what Python asks for. */
+void carry_out_all(mp *m);
+
+/* media_out.c: what goes to relays. */
+uint8_t *out_begin(mp *m, uint32_t peer, uint32_t room);
+void out_end(mp *m, uint32_t peer, uint8_t *head, int type, int flags, uint32_t label, uint32_t length, int lost);
+void out_flush(mp *m);
+void forward_frame(mp *m, uint32_t from, int type, uint16_t sequence, uint32_t timestamp, uint32_t ssrc, const uint8_t *payload, uint32_t octets);
 void send_frame(mp *m, uint32_t stream, int type, uint32_t timestamp, const uint8_t *payload, uint32_t octets);
+void send_report(mp *m, uint32_t stream, const uint8_t *report, uint32_t size);
+void send_record(mp *m, uint32_t peer, int type, int flags, uint32_t label, const uint8_t *payload, uint32_t length);
 
 /* media_play.c: frames on their way to callers. */
 void play_stream(mp *m, uint32_t number);
@@ -134,9 +147,4 @@ int64_t play_next(const mp *m);
 
 /* media_talk.c: Python's thread's. */
 int is_heard(mp *m, const mp_event *e, const uint8_t *payload, uint32_t octets);
-
-/* media_out.c: records on their way to relays. */
-uint8_t *out_begin(mp *m, uint32_t peer, uint32_t room);
-void out_end(mp *m, uint32_t peer, uint8_t *head, int type, int flags, uint32_t label, uint32_t length, int lost);
-void out_flush(mp *m);
 #endif

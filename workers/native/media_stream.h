@@ -83,6 +83,13 @@ static inline void add_source(struct stream *s, uint32_t source) {
     if (s->source_count < MAX_SOURCES && !has_source(s, source)) s->sources[s->source_count++] = source;
 }
 
+static inline void set_way(struct stream *s, uint32_t peer, uint32_t label, int is_way) {
+    s->way_at = 0;
+    s->way_peer = peer;
+    s->way_label = label;
+    s->has_way = is_way;
+}
+
 static inline void forget_stats(struct stream *s) {
     s->reception = (reception){ .highest = -1, .suspect = -1 };
     s->stats = (mp_stats){ .payload_type = -1, .payload_type_out = -1 };

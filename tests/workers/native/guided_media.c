@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "kernel.h"
 #include "../../../workers/native/media.c"
+#include "../../../workers/native/media_in.c"
 #include "../../../workers/native/media_life.c"
 #include "../../../workers/native/media_out.c"
 #include "../../../workers/native/media_play.c"
