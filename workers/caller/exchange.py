@@ -7,7 +7,7 @@ import ssl
 from typing import Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from workers.caller.http import HttpFailed, Response, request
+from workers.http_client import HttpFailed, Response, request
 
 REALTIME_PATH: Final = "/v1/realtime/calls"
 FRAGMENT: Final = "application/trickle-ice-sdpfrag"

@@ -14,10 +14,10 @@ import trio
 from config.ids import Transport
 from workers.caller.call import GRACE, Call
 from workers.caller.exchange import Exchange, Placed
-from workers.caller.http import HttpFailed
 from workers.caller.lines import Line, Lines
 from workers.caller.report import CallReport, Report
 from workers.caller.source import FRAME_SECONDS, SilentOpus, Source, WavSource
+from workers.http_client import HttpFailed
 from workers.transceiver.core.dtls import DtlsIdentity
 from workers.transceiver.core.fragment import encode_restart, read_fragment
 from workers.transceiver.core.interface import (

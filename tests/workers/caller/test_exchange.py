@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from workers.caller.exchange import Exchange, explain
-from workers.caller.http import HttpFailed, Response
+from workers.http_client import HttpFailed, Response
 
 CREATED = b"HTTP/1.1 201 Created\r\nLocation: %s\r\nContent-Length: 5\r\n\r\nv=0\r\n"
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from workers.caller.http import MAX_BODY, HttpFailed, Response, request
+from workers.http_client import MAX_BODY, HttpFailed, Response, request
 
 
 @asynccontextmanager
