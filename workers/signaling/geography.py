@@ -10,6 +10,7 @@ import maxminddb
 from ipc.log import Logger
 from workers.signaling.quotas import Address
 from workers.signaling.steering import Location, Whereabouts
+from workers.signaling.watched import Watched
 
 _UNKNOWN: Final = Whereabouts()
 
@@ -19,42 +20,29 @@ class Geography:
 
     def __init__(self, path: Path, log: Logger) -> None:
         """Whatever is wrong with the file: then nobody's place is known, until it is put right."""
-        self._path = path
-        self._log = log
-        self._seen: tuple[int, ...] = ()
-        self._reader: maxminddb.Reader | None = None
-        self._refresh()
+        self._file: Watched[maxminddb.Reader | None] = Watched(
+            path, _open, without=None, log=log, what="places of addresses"
+        )
 
     def find(self, address: Address) -> Whereabouts:
         """Where that address is; of country databases no more than the country."""
-        self._refresh()
-        if self._reader is None:
+        reader = self._file.now()
+        if reader is None:
             return _UNKNOWN
         try:
-            found = self._reader.get(address)
+            found = reader.get(address)
         except (ValueError, maxminddb.InvalidDatabaseError):  # IPv6 in a database of IPv4; damage
             return _UNKNOWN
         return _read(found) if isinstance(found, dict) else _UNKNOWN
 
-    def _refresh(self) -> None:
-        seen: tuple[int, ...] = (-1,)
-        try:
-            file = self._path.stat()
-            seen = (file.st_mtime_ns, file.st_size, file.st_ino)
-            if seen == self._seen:
-                return
-            # Into memory: a file that is cut short under a mapping would end the process.
-            with self._path.open("rb") as opened:
-                reader = maxminddb.open_database(opened, maxminddb.MODE_FD)
-        except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-            if seen != self._seen:  # once for each state of the file
-                why = getattr(error, "strerror", None) or str(error)
-                self._log.error(
-                    "where addresses are cannot be read; the last stays in force", why=why
-                )
-        else:
-            self._reader = reader
-        self._seen = seen
+
+def _open(path: Path) -> maxminddb.Reader:
+    try:
+        # Into memory: a file that is cut short under a mapping would end the process.
+        with path.open("rb") as opened:
+            return maxminddb.open_database(opened, maxminddb.MODE_FD)
+    except maxminddb.InvalidDatabaseError as error:
+        raise ValueError(str(error)) from None
 
 
 def _read(record: dict[str, Any]) -> Whereabouts:
