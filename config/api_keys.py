@@ -40,11 +40,9 @@ class Scope(StrEnum):
     """Having client secrets made, with which others place calls."""
 
 
-class ApiKey(NamedTuple):
-    """A line of the file."""
+class Terms(NamedTuple):
+    """What somebody may who has a key, or comes in place of one."""
 
-    digest: bytes
-    """SHA-256 of the key."""
     scopes: frozenset[Scope] = frozenset(Scope)
     backends: tuple[str, ...] = ()
     """The only ones that may be called; none: any."""
@@ -52,6 +50,14 @@ class ApiKey(NamedTuple):
     """Calls at a time, those by its client secrets included; 0: as many as there is room for."""
     calls_per_minute: int = 0
     """New calls, likewise; 0: no limit of its own."""
+
+
+class ApiKey(NamedTuple):
+    """A line of the file."""
+
+    digest: bytes
+    """SHA-256 of the key."""
+    terms: Terms = Terms()
     expires: float | None = None
     """Seconds since 1970 from which on it is none; a date is its first moment in UTC."""
 
@@ -71,13 +77,12 @@ def parse_api_keys(text: str, *, source: str) -> dict[str, ApiKey]:
 def _make(value: str | dict[str, Any]) -> ApiKey:
     given: dict[str, Any] = {"hash": value} if isinstance(value, str) else dict(value)
     digest = bytes.fromhex(given.pop("hash").partition(":")[2])
+    expires = given.pop("expires", None)
     if "scopes" in given:
         given["scopes"] = frozenset(map(Scope, given["scopes"]))
     if "backends" in given:
         given["backends"] = tuple(given["backends"])
-    if "expires" in given:
-        given["expires"] = _moment(given["expires"]).timestamp()
-    return ApiKey(digest, **given)
+    return ApiKey(digest, Terms(**given), expires and _moment(expires).timestamp())
 
 
 def _moment(value: datetime.date) -> datetime.datetime:

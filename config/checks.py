@@ -24,6 +24,10 @@ _TCP: Final = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):(?P<port>
 _WEBSOCKET: Final = re.compile(
     r"(?P<scheme>wss?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?(?:/[!-~]*)?"
 )
+_KEY_SET_URL: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?(?:/[!-~]*)?"
+)
+_SCOPE: Final = re.compile(r"[!#-\[\]-~]{1,256}")  # RFC 6749, 3.3
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MAX_SOCKET_PATH: Final = 107
 BUILT_IN: Final = ("echo", "echo-pcm")
@@ -33,6 +37,12 @@ REALTIME: Final = "realtime"
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _HEADER: Final = re.compile(r"[a-z0-9-]{0,64}")
 _ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?::\d{1,5})?")
+
+
+def backends_of(config: Config) -> tuple[str, ...]:
+    """Names of all that calls can have."""
+    own = (REALTIME,) if config.realtime.url else ()
+    return (*BUILT_IN, *config.backends.endpoints, *own)
 
 
 def find_contradictions(config: Config) -> Iterator[Finding]:
@@ -83,14 +93,46 @@ def _cors_origins(config: Config) -> Iterator[Finding]:
             )
 
 
-def _api_keys(config: Config) -> Iterator[Finding]:
-    path = config.signaling.api_keys
-    if path and not path.startswith("/"):
-        yield Finding(
-            ("signaling", "api_keys"), f"must be an absolute path, got {show_value(path)}"
-        )
-    elif "\0" in path:
-        yield Finding(("signaling", "api_keys"), "must not contain a zero byte")
+def _files(config: Config) -> Iterator[Finding]:
+    """Of who may call; workers read them, wherever they have been started."""
+    for path, file in (
+        (("signaling", "api_keys"), config.signaling.api_keys),
+        (("auth", "jwks_file"), config.auth.jwks_file),
+    ):
+        if file and not file.startswith("/"):
+            yield Finding(path, f"must be an absolute path, got {show_value(file)}")
+        elif "\0" in file:
+            yield Finding(path, "must not contain a zero byte")
+
+
+def _auth(config: Config) -> Iterator[Finding]:
+    auth = config.auth
+    if auth.jwks_url and (what := _key_set_url_problem(auth.jwks_url)):
+        yield Finding(("auth", "jwks_url"), what)
+    if auth.jwks_file and auth.jwks_url:
+        what = "keys come from auth.jwks_file already: take one of the two out"
+        yield Finding(("auth", "jwks_url"), what, (("auth", "jwks_file"),))
+    if auth.wanted:
+        named = (("auth", "jwks_file"), ("auth", "jwks_url"))
+        for key, claim in (("issuer", "iss"), ("audience", "aud")):
+            if not getattr(auth, key):
+                what = f"must be said: what `{claim}` of the provider's tokens is for us"
+                yield Finding(("auth", key), what, named)
+    if auth.scope and not _SCOPE.fullmatch(auth.scope):
+        yield Finding(("auth", "scope"), f"{show_value(auth.scope)} is not one word")
+    for index, name in enumerate(auth.backends):
+        if name not in (known := backends_of(config)):
+            what = f"{show_value(name)} is no back end; there are {', '.join(known)}"
+            yield Finding(("auth", "backends", index), what, (("backends", "endpoints"),))
+
+
+def _key_set_url_problem(url: str) -> str:
+    match = _KEY_SET_URL.fullmatch(url)
+    if match is None or not 0 < int(match["port"] or 443) < 65_536:
+        return f"{show_value(url)} is not https://HOST[:PORT]/PATH"
+    if match["scheme"] == "http" and not is_this_host(match["host"]):
+        return f"{url}: whoever is on the way could put in keys; that needs https://"
+    return ""
 
 
 def _steering(config: Config) -> Iterator[Finding]:
@@ -183,8 +225,7 @@ def _backends(config: Config) -> Iterator[Finding]:
                 yield Finding((*path, index), what, (("backends", "insecure"),))
             elif endpoint in endpoints[:index]:
                 yield Finding((*path, index), f"{endpoint} is there twice")
-    known = (*BUILT_IN, *backends.endpoints, *((REALTIME,) if config.realtime.url else ()))
-    if backends.default not in known:
+    if backends.default not in (known := backends_of(config)):
         yield Finding(
             ("backends", "default"),
             f"{show_value(backends.default)} is no back end; there are {', '.join(known)}",
@@ -226,9 +267,15 @@ def _endpoint_problem(endpoint: str, *, insecure: bool) -> str:
 
 
 def _anonymous(config: Config) -> Iterator[Finding]:
-    if config.signaling.anonymous and config.signaling.api_keys:
-        what = "there are API keys, so nobody calls without one: take one of the two out"
-        yield Finding(("signaling", "anonymous"), what, (("signaling", "api_keys"),))
+    if not config.signaling.anonymous:
+        return
+    for path, wanted, what in (
+        (("signaling", "api_keys"), config.signaling.api_keys, "API keys"),
+        (("auth",), config.auth.wanted, "tokens"),
+    ):
+        if wanted:
+            what = f"there are {what}, so nobody calls without one: take one of the two out"
+            yield Finding(("signaling", "anonymous"), what, (path,))
 
 
 def _redis(config: Config) -> Iterator[Finding]:
@@ -254,7 +301,8 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     find_host_contradictions,
     _link_address,
     _cors_origins,
-    _api_keys,
+    _files,
+    _auth,
     _anonymous,
     _steering,
     _ufrag_keys,

@@ -5,90 +5,19 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
-from ipaddress import ip_network
-from typing import Annotated, Final, Literal
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    Strict,
-)
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
+from config.fields import CurveKey, EndpointField, NetworkField, OptionalEndpointField, WorkerCount
 from config.ids import ClusterId, Endpoint
-from config.problems import show_value
-
-
-def _endpoint(value: object) -> Endpoint:
-    if isinstance(value, Endpoint):
-        return value
-    if isinstance(value, str):
-        return Endpoint.parse(value)
-    raise ValueError('must be text like "192.0.2.1:3478" or "[2001:db8::1]:3478"')
-
-
-EndpointField = Annotated[
-    Endpoint, BeforeValidator(_endpoint), PlainSerializer(str, return_type=str)
-]
-
-
-def _network(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError('must be text like "127.0.0.1" or "10.0.0.0/8"')
-    try:
-        ip_network(value, strict=False)
-    except ValueError:
-        raise ValueError('is neither an address nor a network like "10.0.0.0/8"') from None
-    return value
-
-
-NetworkField = Annotated[str, BeforeValidator(_network)]
-
-
-def _endpoint_or_none(value: object) -> Endpoint | None:
-    return None if value in ("", None) else _endpoint(value)
-
-
-OptionalEndpointField = Annotated[
-    Endpoint | None,
-    BeforeValidator(_endpoint_or_none),
-    PlainSerializer(lambda endpoint: str(endpoint or ""), return_type=str),
-]
-
 
 # TOML has types: `workers = "4"` and `workers = true` are mistakes, not four and one.
 _Whole = Annotated[int, Strict()]
 _Number = Annotated[float, Strict()]
 _Text = Annotated[str, Strict()]
 _Switch = Annotated[bool, Strict()]
-
-
-_MOST_WORKERS: Final = 256
-
-
-def _workers(value: object) -> object:
-    if value == "auto" or (type(value) is int and 0 <= value <= _MOST_WORKERS):
-        return value
-    raise ValueError(
-        f'must be "auto" or a whole number, 0 to {_MOST_WORKERS}, got {show_value(value)}'
-    )
-
-
-WorkerCount = Annotated[Literal["auto"] | int, BeforeValidator(_workers)]
-
-
-_CURVE_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # 32 bytes in Z85
-
-
-def _curve_key(value: str) -> str:
-    if not _CURVE_KEY.fullmatch(value):
-        raise ValueError("must be a public key: the 40 characters that `tandem keys curve` prints")
-    return value
 
 
 class _Section(BaseModel):
@@ -263,6 +192,34 @@ class SignalingSection(_Section):
     """Seconds a client may take to send a request, and a transceiver to answer it."""
 
 
+class AuthSection(_Section):
+    """Tokens of an identity provider of the operator's own, with which its users call."""
+
+    jwks_file: _Text = ""
+    """File with the provider's public keys, a JSON Web Key Set. Empty: none."""
+    jwks_url: _Text = ""
+    """Where the provider publishes them instead, by https. Empty: nowhere."""
+    issuer: _Text = ""
+    """What `iss` of a token must be."""
+    audience: _Text = ""
+    """What `aud` of a token must be, or have among others."""
+    scope: _Text = ""
+    """A word that `scope` of a token must have. Empty: none is needed."""
+    leeway: Annotated[_Number, Field(ge=0, le=300)] = 30.0
+    """Seconds by which the provider's clock may differ from ours."""
+    backends: tuple[_Text, ...] = ()
+    """The only ones that may be called with tokens. Empty: any."""
+    sessions: Annotated[_Whole, Field(ge=0, le=1_000_000)] = 0
+    """Calls at a time of one user (`sub`); 0 is as many as there is room for."""
+    calls_per_minute: Annotated[_Whole, Field(ge=0, le=1_000_000)] = 0
+    """New calls of one user; 0 is no limit of its own."""
+
+    @property
+    def wanted(self) -> bool:
+        """Tokens are taken."""
+        return bool(self.jwks_file or self.jwks_url)
+
+
 class SiteSection(_Section):
     """A place with relays that clients of this cluster may use."""
 
@@ -389,7 +346,7 @@ class AdminSection(_Section):
 
     listen: tuple[EndpointField, ...] = ()
     """Addresses where they come in, over TCP and encrypted by CURVE. Empty: nowhere."""
-    clients: dict[_Text, Annotated[_Text, AfterValidator(_curve_key)]] = {}
+    clients: dict[_Text, CurveKey] = {}
     """Name -> public key (`tandem keys curve`) of each who may do there whatever an operator may."""
 
 
@@ -410,6 +367,7 @@ class Config(_Section):
     link: LinkSection = LinkSection()
     transceiver: TransceiverSection = TransceiverSection()
     signaling: SignalingSection = SignalingSection()
+    auth: AuthSection = AuthSection()
     steering: SteeringSection = SteeringSection()
     ufrag: UfragSection = UfragSection()
     backends: BackendsSection = BackendsSection()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from appliance.doctor.finding import Finding, fail, ok, warn
 from appliance.doctor.host import Host
 from appliance.supervisor.directories import prepare_runtime
-from appliance.supervisor.keys import check_api_keys, read_keys
+from appliance.supervisor.keys import public_file_problems, read_keys
 from appliance.supervisor.problems import CannotStart
+from config.api_keys import parse_api_keys
+from config.key_set import parse_key_set
 
 
 def check(host: Host) -> Iterator[Finding]:
@@ -20,8 +22,10 @@ def check(host: Host) -> Iterator[Finding]:
     yield _runtime(host)
     yield _state(host)
     yield _keys(host)
-    if host.config.signaling.api_keys:
-        yield _api_keys(host)
+    if keys := host.config.signaling.api_keys:
+        yield _public("files.api_keys", "signaling.api_keys", Path(keys), parse_api_keys)
+    if keys := host.config.auth.jwks_file:
+        yield _public("files.key_set", "auth.jwks_file", Path(keys), parse_key_set)
     if host.config.realtime.api_key_file:
         yield _secret("files.realtime_key", Path(host.config.realtime.api_key_file))
 
@@ -87,12 +91,10 @@ def _keys(host: Host) -> Finding:
     return ok("files.ufrag_keys", ids)
 
 
-def _api_keys(host: Host) -> Finding:
-    try:
-        check_api_keys(host.config.signaling)
-    except CannotStart as problem:
-        return fail("files.api_keys", "; ".join(problem.problems))
-    return ok("files.api_keys", f"{host.config.signaling.api_keys} can be used")
+def _public(check: str, key: str, file: Path, parse: Callable[..., object]) -> Finding:
+    if problems := public_file_problems(key, file, parse):
+        return fail(check, "; ".join(problems))
+    return ok(check, f"{file} can be used")
 
 
 def _secret(check: str, path: Path) -> Finding:

@@ -1,10 +1,10 @@
-"""The keys that seal routes into ufrags, of the operator or the host's own; and the file of API keys."""
+"""The keys that seal routes into ufrags, of the operator or the host's own; and files of who may call."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,7 +18,8 @@ from appliance.supervisor.own_keys import (
 )
 from appliance.supervisor.problems import CannotStart
 from config.api_keys import parse_api_keys
-from config.model import SignalingSection, UfragSection
+from config.key_set import parse_key_set
+from config.model import Config, UfragSection
 from config.problems import ConfigError
 
 _MAX_FILE: Final = 256
@@ -98,23 +99,35 @@ def read_keys(section: UfragSection, state: Path) -> UfragKeys:
     return load_keys(section, state)
 
 
-def check_api_keys(section: SignalingSection) -> None:
-    """See that signaling will be able to use its file of API keys. Raises CannotStart."""
-    if not section.api_keys:
-        return
-    file = Path(section.api_keys)
+def check_callers(config: Config) -> None:
+    """See that signaling will be able to use its files of who may call. Raises CannotStart."""
+    problems = [
+        problem
+        for key, file, parse in (
+            ("signaling.api_keys", config.signaling.api_keys, parse_api_keys),
+            ("auth.jwks_file", config.auth.jwks_file, parse_key_set),
+        )
+        if file
+        for problem in public_file_problems(key, Path(file), parse)
+    ]
+    if problems:
+        raise CannotStart(problems)
+
+
+def public_file_problems(key: str, file: Path, parse: Callable[..., object]) -> list[str]:
+    """Why the file that `key` names cannot be used. Anybody may read it, and its owner alone change it."""
     try:
-        found = file.stat()
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            mode = stat.S_IMODE(found.st_mode)
-            raise CannotStart([f"{file}: others may change it (mode {mode:04o}); chmod 0640"])
-        parse_api_keys(file.read_text(encoding="utf-8"), source=section.api_keys)
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return [f"{file}: others may change it (mode {mode:04o}); chmod 0640"]
+        parse(file.read_text(encoding="utf-8"), source=str(file))
     except OSError as error:
-        raise CannotStart([f"signaling.api_keys: {file}: {error.strerror}"]) from None
+        return [f"{key}: {file}: {error.strerror}"]
     except UnicodeDecodeError:
-        raise CannotStart([f"signaling.api_keys: {file}: is not UTF-8"]) from None
+        return [f"{key}: {file}: is not UTF-8"]
     except ConfigError as error:
-        raise CannotStart([str(problem) for problem in error.problems]) from None
+        return [str(problem) for problem in error.problems]
+    return []
 
 
 def _read_key(path: Path) -> bytes:

@@ -12,7 +12,7 @@ import trio
 from appliance.supervisor.configuration import read_file
 from appliance.supervisor.core.interface import Reloaded, ReloadRequested
 from appliance.supervisor.core.spec import HostFacts, desired_workers, one_more_relay
-from appliance.supervisor.keys import UfragKeys, check_api_keys, load_keys
+from appliance.supervisor.keys import UfragKeys, check_callers, load_keys
 from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.problems import CannotStart
 from appliance.supervisor.shell import Shell
@@ -136,7 +136,7 @@ class Reloader:
         """The keys that it names. Raises CannotStart with what is wrong beyond the file itself."""
         if clashes := _clashes(config, differ):
             raise CannotStart(clashes)
-        check_api_keys(config.signaling)
+        check_callers(config)
         keys = load_keys(config.ufrag, self._state)
         if clash := self._outfitter.keyring.clash(keys):
             raise CannotStart([clash])

@@ -37,7 +37,7 @@ from appliance.supervisor.events import EventDesk
 from appliance.supervisor.generations import Generations
 from appliance.supervisor.in_force import Beginning, InForce
 from appliance.supervisor.inquiry import Inquiry
-from appliance.supervisor.keys import check_api_keys, load_keys
+from appliance.supervisor.keys import check_callers, load_keys
 from appliance.supervisor.membership import Membership
 from appliance.supervisor.notify import (
     MANAGED,
@@ -193,7 +193,7 @@ class _Appliance:
             ids=self._membership.ids,
             view=self._membership.view,
         )
-        check_api_keys(config.signaling)
+        check_callers(config)
         self._outfitter = Outfitter(
             load_keys(config.ufrag, state),
             generations,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.api_keys import MAX_KEYS, ApiKey, Scope, parse_api_keys
+from config.api_keys import MAX_KEYS, ApiKey, Scope, Terms, parse_api_keys
 from config.problems import ConfigError
 
 HASH = sha256(b"sk-some-key").hexdigest()
@@ -31,7 +31,9 @@ calls_per_minute = 120
 expires = 2027-06-30
 """
     assert parse_api_keys(text, source="f")["kiosk"] == ApiKey(
-        bytes.fromhex(HASH), frozenset({Scope.SECRETS}), ("agent",), 50, 120, 1_814_313_600.0
+        bytes.fromhex(HASH),
+        Terms(frozenset({Scope.SECRETS}), ("agent",), 50, 120),
+        1_814_313_600.0,
     )
 
 

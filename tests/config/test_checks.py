@@ -111,6 +111,17 @@ def test_what_a_fleet_lacks(changed: dict[str, dict[str, Any]], finding: str) ->
     assert findings(**FLEET | changed) == [finding]
 
 
+AUTH = {"jwks_file": "/x", "issuer": "i", "audience": "a"}
+
+
+def test_tokens_of_a_provider() -> None:
+    assert findings(auth=AUTH) == []
+    for url in ("https://id.example/keys", "http://127.0.0.1:1/keys", "http://localhost/"):
+        assert findings(auth=AUTH | {"jwks_file": "", "jwks_url": url}) == []
+    (said,) = findings(auth=AUTH, signaling={"anonymous": True})
+    assert said.startswith("signaling.anonymous: there are tokens")
+
+
 @pytest.mark.parametrize(
     ("section", "values", "finding"),
     [
@@ -182,6 +193,23 @@ def test_what_a_fleet_lacks(changed: dict[str, dict[str, Any]], finding: str) ->
             "signaling",
             {"anonymous": True, "api_keys": "/x"},
             "signaling.anonymous: there are API keys",
+        ),
+        ("auth", AUTH | {"jwks_file": "set.json"}, "auth.jwks_file: must be an absolute path"),
+        ("auth", AUTH | {"jwks_file": "/set\0"}, "auth.jwks_file: must not contain a zero byte"),
+        ("auth", AUTH | {"jwks_url": "https://x/"}, "auth.jwks_url: keys come from auth.jwks_file"),
+        ("auth", AUTH | {"issuer": ""}, "auth.issuer: must be said: what `iss` of"),
+        ("auth", AUTH | {"audience": ""}, "auth.audience: must be said: what `aud` of"),
+        ("auth", AUTH | {"scope": "a b"}, "auth.scope: 'a b' is not one word"),
+        ("auth", AUTH | {"backends": ["echo", "x"]}, "auth.backends[1]: 'x' is no back end; there"),
+        *(
+            ("auth", AUTH | {"jwks_file": "", "jwks_url": url}, f"auth.jwks_url: {what}")
+            for url, what in {
+                "http://id.example/": "http://id.example/: whoever is on the way could put in keys",
+                "ftp://id.example/": "'ftp://id.example/' is not https://HOST[:PORT]/PATH",
+                "https://me:pw@id.example/": "'https://me:pw@id.example/' is not https://",
+                "https://id.example:99999/": "'https://id.example:99999/' is not https://",
+                "https://id.example/a b": "'https://id.example/a b' is not https://",
+            }.items()
         ),
         ("ufrag", {"keys": {"ab": "/x"}, "mint_with": "ab"}, "ufrag.keys.ab: key id 'ab' is not"),
         ("ufrag", {"keys": {"a": ""}}, "ufrag.keys.a: must name a file"),

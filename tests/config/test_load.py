@@ -120,7 +120,8 @@ keys."a b" = "x"
         "t.toml:10: ufrag.keys.\"a b\": key id 'a b' is not one of 0-9, A-Z, a-z",
         (
             "t.toml:12: extra: unknown key; known here: cluster, relay, link, transceiver,"
-            " signaling, steering, ufrag, backends, realtime, fleet, redis, supervisor, ops, admin, log"
+            " signaling, auth, steering, ufrag, backends, realtime, fleet, redis, supervisor, ops, admin,"
+            " log"
         ),
     ]
 

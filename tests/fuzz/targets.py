@@ -20,7 +20,9 @@ import msgspec
 
 from config.api_keys import parse_api_keys
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
+from config.key_set import VerifyingKey, parse_key_set
 from config.load import load
+from config.model import AuthSection
 from config.problems import ConfigError
 from ipc.backend.codec import BatchError, decode_from_backend, decode_to_backend, encode_batch
 from ipc.backend.messages import AudioIn, AudioOut, FromBackend, SessionStarted, ToBackend
@@ -29,11 +31,13 @@ from ipc.codec import CodecError, decode, encode
 from ipc.messages.lifecycle import Hello
 from ipc.messages.sessions import CreateSession
 from tests.fuzz import house
+from tests.support.identity import AUDIENCE, ISSUER, NOW, Provider, sign
 from tests.support.sessions import End, Pair, entropy, identity
 from workers.http.problems import Refused
 from workers.signaling.client_secrets import ClientSecrets
 from workers.signaling.grants import Grant
 from workers.signaling.signals import parse_signal
+from workers.signaling.tokens import Tokens
 from workers.transceiver.core.admission import Admitted, Settings, admit
 from workers.transceiver.core.checks import parse_binding
 from workers.transceiver.core.fragment import read_fragment
@@ -246,6 +250,39 @@ def _api_keys(data: bytes) -> None:
         parse_api_keys(data.decode("utf-8", "replace"), source="fuzz.toml")
 
 
+def _key_set(data: bytes) -> None:
+    with contextlib.suppress(ConfigError):
+        parse_key_set(data.decode("utf-8", "replace"), source="fuzz.json")
+
+
+class _Published:
+    def __init__(self, provider: Provider) -> None:
+        self._keys = parse_key_set(provider.document(), source="fuzz")
+
+    async def find(self, kid: str) -> VerifyingKey | None:
+        return self._keys.get(kid)
+
+
+@cache
+def _provider() -> tuple[Provider, Tokens]:
+    provider = Provider("EdDSA", "k")
+    section = AuthSection(jwks_file="/x", issuer=ISSUER, audience=AUDIENCE, scope="calls")
+    return provider, Tokens(_Published(provider), section)
+
+
+def _token(data: bytes) -> None:
+    provider, tokens = _provider()
+    ((kid, (_, key)),) = provider.keys.items()
+    # As it is; claims behind a right signature; a header before claims.
+    for bearer in (
+        data.decode("latin-1"),
+        sign({"alg": "EdDSA", "kid": kid}, data, key),
+        f"{_base64(data).decode()}.e30.AA",
+    ):
+        with contextlib.suppress(Refused, StopIteration):  # it never waits: its keys are there
+            tokens.read(bearer, NOW, expired_too=False).send(None)
+
+
 def _ipc(data: bytes) -> None:
     with contextlib.suppress(CodecError):
         message = decode(data)
@@ -364,6 +401,17 @@ TARGETS: Final[dict[str, Fuzzed]] = {
         ],
     ),
     "api_keys": Fuzzed(_api_keys, lambda: [b'shop = "sha256:' + b"0f" * 32 + b'"\n']),
+    "key_set": Fuzzed(
+        _key_set, lambda: [Provider(each).document().encode() for each in ("RS256", "ES256")]
+    ),
+    "token": Fuzzed(
+        _token,
+        lambda: [
+            _provider()[0].token().encode(),
+            b'{"iss":"https://id.example","aud":["tandem"],"sub":"a","exp":2e9,"scope":"calls","tandem":{}}',
+            b'{"alg":"EdDSA","kid":"k","typ":"at+jwt"}',
+        ],
+    ),
     "admission": Fuzzed(_admission, _offers),
     "association": Fuzzed(_association, lambda: [_joined(_handshake())]),
     "session": Fuzzed(_session, lambda: [_joined(_captured()[:10])]),

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from workers.signaling.access import Access, Locks
+from workers.signaling.access import Access, Locks, Own
 from workers.signaling.api_keys import ApiKeys
 from workers.signaling.client_secrets import ClientSecrets
 
@@ -31,7 +31,7 @@ class Keyring:
         self.write(line("shop", KEY))
         self.secrets = ClientSecrets({"k": bytes(range(16))}, "k", os.urandom)
         self.keys = ApiKeys(self.file, structlog.get_logger())
-        locks = Locks(self.keys, self.secrets, lambda: self.now)
+        locks = Locks(lambda: self.now, Own(self.keys, self.secrets))
         self.access = Access(locks, now=lambda: self.now)
 
     def write(self, text: str) -> None:

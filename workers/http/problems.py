@@ -31,7 +31,7 @@ class ProblemKind(Enum):
     MALFORMED_REQUEST = _Kind("malformed-request", 400, "The request could not be read")
     MALFORMED_SDP = _Kind("malformed-sdp", 400, "The offer is not valid SDP")
     MALFORMED_FRAGMENT = _Kind("malformed-fragment", 400, "Not a valid SDP fragment")
-    UNAUTHORIZED = _Kind("unauthorized", 401, "An API key or a client secret is needed")
+    UNAUTHORIZED = _Kind("unauthorized", 401, "A key, a client secret or a token is needed")
     FORBIDDEN = _Kind("forbidden", 403, "That is not allowed to this caller")
     NOT_FOUND = _Kind("not-found", 404, "There is nothing at this address")
     UNKNOWN_BACKEND = _Kind("unknown-backend", 404, "No such back end")
@@ -57,6 +57,7 @@ class ProblemKind(Enum):
     BACKEND_AWAY = _Kind("backend-away", 503, "Nobody serves that back end at the moment")
     DRAINING = _Kind("draining", 503, "This host takes no new sessions")
     BUSY = _Kind("busy", 503, "Too many connections")
+    KEYS_AWAY = _Kind("keys-away", 503, "Keys of the identity provider are not known yet")
     NOT_READY = _Kind("not-ready", 503, "No transceiver is ready")
     NO_ANSWER = _Kind("no-answer", 504, "The transceiver did not answer in time")
 
@@ -85,6 +86,7 @@ _RETRY_AFTER: Final = {
     ProblemKind.BACKEND_AWAY: RETRY_SOON,
     ProblemKind.QUOTA: RETRY_SOON,
     ProblemKind.BUSY: RETRY_SOON,
+    ProblemKind.KEYS_AWAY: RETRY_SOON,
     ProblemKind.NOT_READY: RETRY_SOON,
     ProblemKind.NO_ANSWER: RETRY_SOON,
     ProblemKind.DRAINING: RETRY_LATER,

@@ -1,6 +1,6 @@
-"""Who may do what: with an API key what its line says, with a client secret what that says.
+"""Who may do what: with an API key what its line says, with a client secret or a token what that says.
 
-    Authorization: Bearer <API key or client secret>
+    Authorization: Bearer <API key, client secret, or token of the identity provider>
 
 Without keys anybody on this machine may call, and others where the operator says so. A session's own
 address takes secrets that have expired, too: a call may outlive what it was placed with.
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from config.api_keys import ApiKey, Scope
+from config.api_keys import Scope, Terms
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling.api_keys import ApiKeys
+from workers.signaling.challenge import unauthorized
 from workers.signaling.client_address import Client, Proxies
 from workers.signaling.grants import ANYONE, Grant, Permit
 from workers.signaling.origins import check_origin
@@ -25,18 +26,25 @@ from workers.signaling.spent import Spent
 
 if TYPE_CHECKING:  # importing it takes a while, and only who has keys needs it
     from workers.signaling.client_secrets import ClientSecrets, Minted
+    from workers.signaling.tokens import Tokens
 
 _SCHEME: Final = "bearer"
-_CHALLENGE: Final = 'Bearer realm="tandem"'
 
 
-class Locks(NamedTuple):
-    """What there is when keys are configured."""
+class Own(NamedTuple):
+    """What the operator gives out: keys, and with them secrets."""
 
     keys: ApiKeys
     secrets: ClientSecrets
+
+
+class Locks(NamedTuple):
+    """What there is when keys or tokens are configured."""
+
     clock: Callable[[], float]
     """Seconds since 1970."""
+    own: Own | None = None
+    tokens: Tokens | None = None
 
 
 class Gate(NamedTuple):
@@ -71,58 +79,64 @@ class Access:
         self._by_key = Buckets()
         self._spent = Spent()
 
-    def admit(self, bearer: str, client: Client) -> Permit:
-        """What a caller may who places a call. Raises Refused (UNAUTHORIZED, FORBIDDEN, TOO_MANY)."""
+    async def admit(self, bearer: str, client: Client) -> Permit:
+        """What a caller may who places a call.
+
+        Raises Refused (UNAUTHORIZED, FORBIDDEN, TOO_MANY, KEYS_AWAY).
+        """
         self._slow_down(client)
         if self._locks is None:
             if not self._gate.anonymous:
                 if not client.is_here:
                     what = "calls without a key are taken from this machine only, asked for as localhost"
-                    raise _unauthorized(what, "")
+                    raise unauthorized(what, "")
                 # A browser on this machine has pages from elsewhere open.
                 check_origin(client.origin, client.host, self._gate.origins)
             return Permit(ANYONE)
-        grant, key = _known(self._locks, bearer, expired_too=False)
+        grant, terms = await _known(self._locks, bearer, expired_too=False)
         needed = Scope.SECRETS if grant.secret else Scope.CALLS
-        if needed not in key.scopes:
+        if needed not in terms.scopes:
             raise Refused(ProblemKind.FORBIDDEN, f"the key {grant.key!r} is not for {needed.value}")
         self._check_audience(grant, client)
-        if wait := self._by_key.take(grant.key, key.calls_per_minute, self._now()):
-            raise _too_many(f"{key.calls_per_minute} calls a minute with this key", wait)
+        if wait := self._by_key.take(grant.key, terms.calls_per_minute, self._now()):
+            what = "by this user" if grant.token else "with this key"
+            raise _too_many(f"{terms.calls_per_minute} calls a minute {what}", wait)
         if grant.once and not self._spent.spend(grant.secret, self._locks.clock()):
-            raise _unauthorized("the client secret was for one call, which has been placed")
-        return Permit(grant, frozenset(key.backends), key.sessions)
+            raise unauthorized("the client secret was for one call, which has been placed")
+        return Permit(grant, frozenset(terms.backends), terms.sessions)
 
-    def recognise(self, bearer: str) -> None:
-        """Let somebody at the address of a session. Raises Refused (UNAUTHORIZED)."""
+    async def recognise(self, bearer: str) -> None:
+        """Let somebody at the address of a session. Raises Refused (UNAUTHORIZED, KEYS_AWAY)."""
         if self._locks is not None:
-            _known(self._locks, bearer, expired_too=True)
+            await _known(self._locks, bearer, expired_too=True)
 
-    def may_mint(self, bearer: str, client: Client) -> Grant:
+    async def may_mint(self, bearer: str, client: Client) -> Grant:
         """Who may have secrets made; before a stranger's body is worked on. Raises Refused."""
         self._slow_down(client)
-        if self._locks is None:
+        if self._locks is None or self._locks.own is None:
             raise Refused(
-                ProblemKind.FORBIDDEN, "no API keys are configured, so calls need no secret"
+                ProblemKind.FORBIDDEN, "no API keys are configured, so there are no secrets"
             )
-        grant, key = _known(self._locks, bearer, expired_too=False)
-        if grant.secret:
+        grant, terms = await _known(self._locks, bearer, expired_too=False)
+        if grant.secret or grant.token:
             raise Refused(ProblemKind.FORBIDDEN, "only an API key can have client secrets made")
-        if Scope.SECRETS not in key.scopes:
+        if Scope.SECRETS not in terms.scopes:
             raise Refused(ProblemKind.FORBIDDEN, f"the key {grant.key!r} is not for secrets")
         return grant
 
     def mint(self, holder: Grant, wanted: Grant, seconds: int) -> Minted:
         """A client secret for whom `may_mint` has let in. Raises Refused (FORBIDDEN, TOO_LARGE)."""
         assert self._locks is not None
+        assert self._locks.own is not None
+        keys, secrets = self._locks.own
         now = self._locks.clock()
-        key = self._locks.keys.get(holder.key, now)
-        if key is not None and key.backends and wanted.backend not in ("", *key.backends):
+        key = keys.get(holder.key, now)
+        if key and key.terms.backends and wanted.backend not in ("", *key.terms.backends):
             raise Refused(
                 ProblemKind.FORBIDDEN, f"the key {holder.key!r} is not for {wanted.backend!r}"
             )
         wanted = msgspec.structs.replace(wanted, key=holder.key, secret="")
-        return self._locks.secrets.mint(wanted, now=now, seconds=seconds)
+        return secrets.mint(wanted, now=now, seconds=seconds)
 
     def client_of(self, scope: MutableMapping[str, Any]) -> Client:
         """Who has sent a request, of which this is the ASGI scope."""
@@ -151,27 +165,32 @@ def bearer_of(headers: Mapping[str, str]) -> str:
     return value.strip() if scheme.lower() == _SCHEME else ""
 
 
-def _known(locks: Locks, bearer: str, *, expired_too: bool) -> tuple[Grant, ApiKey]:
-    """Whose bearer it is, and what the line of the API key behind it says."""
+async def _known(locks: Locks, bearer: str, *, expired_too: bool) -> tuple[Grant, Terms]:
+    """Whose bearer it is, and what the line of the API key behind it says, or what is said of tokens."""
     if not bearer:
-        raise _unauthorized("send Authorization: Bearer, with an API key or a client secret", "")
+        raise unauthorized("send Authorization: Bearer, with a key, a client secret or a token", "")
     now = locks.clock()
-    if (name := locks.keys.find(bearer, now)) is not None and (key := locks.keys.get(name, now)):
-        return Grant(key=name), key
-    known = locks.secrets.read(bearer)
+    if locks.own and (known := _of_ours(locks.own, bearer, now, expired_too=expired_too)):
+        return known
+    tokens = locks.tokens
+    if tokens and (admitted := await tokens.read(bearer, now, expired_too=expired_too)):
+        return admitted
+    raise unauthorized("neither an API key nor a client secret of ours, nor a token")
+
+
+def _of_ours(own: Own, bearer: str, now: float, *, expired_too: bool) -> tuple[Grant, Terms] | None:
+    keys, secrets = own
+    if (name := keys.find(bearer, now)) is not None and (key := keys.get(name, now)):
+        return Grant(key=name), key.terms
+    known = secrets.read(bearer)
     if known is None:
-        raise _unauthorized("neither an API key nor a client secret of ours")
-    behind = locks.keys.get(known.grant.key, now)
+        return None
+    behind = keys.get(known.grant.key, now)
     if behind is None:
-        raise _unauthorized("the API key behind this client secret has been withdrawn")
+        raise unauthorized("the API key behind this client secret has been withdrawn")
     if not expired_too and now >= known.expires_at:
-        raise _unauthorized("the client secret has expired")
-    return known.grant, behind
-
-
-def _unauthorized(detail: str, error: str = "invalid_token") -> Refused:
-    challenge = f'{_CHALLENGE}, error="{error}"' if error else _CHALLENGE  # RFC 6750, 3
-    return Refused(ProblemKind.UNAUTHORIZED, detail, {"www-authenticate": challenge})
+        raise unauthorized("the client secret has expired")
+    return known.grant, behind.terms
 
 
 def _too_many(limit: str, wait: float) -> Refused:

@@ -27,7 +27,7 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
 
     async def create(request: Request) -> Response:
         client = access.client_of(request.scope)
-        permit = access.admit(bearer_of(request.headers), client)
+        permit = await access.admit(bearer_of(request.headers), client)
         asked = request.query_params
         wanted = make_request(
             rules,
@@ -42,14 +42,14 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
         return AnswerResponse(switchboard, created, {"location": f"{PATH}/{created.session}"})
 
     async def hang_up(request: Request) -> Response:
-        access.recognise(bearer_of(request.headers))
+        await access.recognise(bearer_of(request.headers))
         await switchboard.end(request.path_params["session"])
         return Response(status_code=200, headers={"cache-control": "no-store"})
 
     async def session(request: Request) -> Response:
         if request.method != "PATCH":
             raise refuse_offer("PATCH")
-        access.recognise(bearer_of(request.headers))
+        await access.recognise(bearer_of(request.headers))
         return await patch_session(switchboard, request)
 
     return [

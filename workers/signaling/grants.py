@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
+
+
+class Wishes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be said of a call by who signs for its caller.
+
+    An unknown field is refused: what was meant as a limit, and misspelt, would be none.
+    """
+
+    session: dict[str, Any] = msgspec.field(default_factory=dict)
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    backend: str = ""
+    max_duration: Annotated[float, msgspec.Meta(ge=0, le=604_800)] | None = None
+    idle_timeout: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
 
 
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of an API key nothing but its name; a client secret may say more. Never written to logs."""
 
     key: str = ""
-    """Name of the API key, or of the one that asked for the secret; empty: none are configured."""
+    """Name of the API key, or of the one that asked for the secret, or `user:` and whose token it is.
+
+    Calls are counted by it. Empty: nobody was asked who they are.
+    """
     secret: str = ""
     """Id of the client secret; empty for an API key."""
     session: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -29,6 +45,8 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     """The only pages that may use it, as browsers name them; none: whoever has it."""
     clusters: tuple[int, ...] = ()
     """The only clusters that take it; none: all that share the key of routes."""
+    token: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Claims of the identity provider's token."""
 
 
 class Permit(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from starlette.requests import Request
@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling.access import Access, bearer_of
-from workers.signaling.grants import Grant
+from workers.signaling.grants import Grant, Wishes
 from workers.signaling.objects import parse_object
 from workers.signaling.offers import media_type
 from workers.signaling.placing import Rules
@@ -32,25 +32,19 @@ class _ExpiresAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Annotated[int, msgspec.Meta(ge=10, le=7200)] = _DEFAULT_SECONDS
 
 
-# An unknown field is refused: what was meant as a limit, and misspelt, would be none.
-class _Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Wanted(Wishes, frozen=True):
     expires_after: _ExpiresAfter = _ExpiresAfter()
-    session: dict[str, Any] = msgspec.field(default_factory=dict)
-    # beyond the Realtime API
-    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
-    backend: str = ""
+    # beyond the Realtime API, as most of the wishes
     single_use: bool = False
     origins: Annotated[tuple[_Origin, ...], msgspec.Meta(max_length=16)] = ()
     clusters: Annotated[tuple[_Cluster, ...], msgspec.Meta(max_length=64)] = ()
-    max_duration: Annotated[float, msgspec.Meta(ge=0, le=604_800)] | None = None
-    idle_timeout: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
 
 
 def routes(access: Access, rules: Rules) -> list[Route]:
     """The address where secrets are made."""
 
     async def mint(request: Request) -> Response:
-        holder = access.may_mint(bearer_of(request.headers), access.client_of(request.scope))
+        holder = await access.may_mint(bearer_of(request.headers), access.client_of(request.scope))
         wanted = _read(await _body(request))
         if wanted.backend and wanted.backend not in rules.backends:
             raise Refused(

@@ -63,6 +63,8 @@ def _choose(rules: Rules, permit: Permit, asked: str, models: tuple[object, ...]
     if asked and asked not in rules.backends:
         raise Refused(ProblemKind.UNKNOWN_BACKEND, f"there is no back end {asked[:64]!r}")
     chosen = _wanted(rules, permit.grant, asked, models)
+    if chosen not in rules.backends:  # what other hosts and providers grant may be no back end here
+        raise Refused(ProblemKind.UNKNOWN_BACKEND, f"there is no back end {chosen[:64]!r}")
     if permit.backends and chosen not in permit.backends:
         raise Refused(ProblemKind.FORBIDDEN, f"the key {permit.grant.key!r} is not for {chosen!r}")
     return chosen
@@ -90,6 +92,7 @@ def _claims(session: dict[str, Any], grant: Grant) -> dict[str, Any]:
         "metadata": grant.metadata,
         "key": grant.key,
         "secret": grant.secret,
+        "token": grant.token,
     }
     return {name: value for name, value in claims.items() if value}
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from config.checks import BUILT_IN, REALTIME
+from config.checks import backends_of
 from config.ids import Endpoint
 from config.model import Config, SteeringSection
 from ipc.log import Logger
@@ -24,12 +24,13 @@ from workers.http.http1 import Limits
 from workers.http.server import HttpServer
 from workers.inbox import Command
 from workers.process import Worker
-from workers.signaling.access import Access, Gate, Locks
+from workers.signaling.access import Access, Gate, Locks, Own
 from workers.signaling.api_keys import ApiKeys
 from workers.signaling.app import make_application
 from workers.signaling.client_address import Proxies
 from workers.signaling.elsewhere import Elsewhere
 from workers.signaling.guests import Guests
+from workers.signaling.key_sources import FileKeys, PublishedKeys
 from workers.signaling.line import RpcLine
 from workers.signaling.membership import Membership
 from workers.signaling.news import News
@@ -66,11 +67,12 @@ async def serve(worker: Worker) -> None:
         own = (*assignment.advertise, *assignment.advertise_tcp)
         health = SiteHealth(own if worker.config.has_relays else ())
         news = News(switchboard)
+        published = make_published_keys(worker)
         application = make_application(
             switchboard,
             config.cors_origins,
             make_rules(worker.config, make_steering(worker.config.steering, worker.log, health)),
-            make_access(worker),
+            make_access(worker, published),
             news,
         )
         server = HttpServer(application, limits, worker.log)
@@ -83,6 +85,8 @@ async def serve(worker: Worker) -> None:
             await _know(worker, switchboard, health)
             nursery.start_soon(_follow, worker, switchboard, health)
             nursery.start_soon(news.run)
+            if published is not None:
+                nursery.start_soon(published.run)
             if guests is not None and fleet.calls is not None:
                 nursery.start_soon(_receive, worker, guests, fleet.calls)
             await server.serve(sockets, worker.draining)
@@ -92,10 +96,9 @@ async def serve(worker: Worker) -> None:
 def make_rules(config: Config, steering: Steering = Steering()) -> Rules:  # noqa: B008  # a value
     """The operator's part in every call."""
     backends = config.backends
-    own = (REALTIME,) if config.realtime.url else ()
     return Rules(
         default=backends.default,
-        backends=frozenset((*BUILT_IN, *backends.endpoints, *own)),
+        backends=frozenset(backends_of(config)),
         max_duration=config.transceiver.max_duration,
         idle_timeout=config.transceiver.idle_timeout,
         steering=steering,
@@ -127,9 +130,15 @@ def make_steering(
     return Steering(sites, section.sites_per_answer, headers, atlas.find, health)
 
 
-def make_access(worker: Worker) -> Access:
-    """With the operator's keys if there are any, else for this machine, or for everybody."""
-    section = worker.config.signaling
+def make_published_keys(worker: Worker) -> PublishedKeys | None:
+    """The identity provider's, if it publishes them. Somebody has to `run` it."""
+    url = worker.config.auth.jwks_url
+    return PublishedKeys(url, worker.log) if url else None
+
+
+def make_access(worker: Worker, published: PublishedKeys | None = None) -> Access:
+    """By the operator's keys, a provider's tokens, or both; else for this machine, or for everybody."""
+    section, auth = worker.config.signaling, worker.config.auth
     gate = Gate(
         section.anonymous,
         section.calls_per_minute,
@@ -137,16 +146,23 @@ def make_access(worker: Worker) -> Access:
         frozenset(section.cors_origins),
         worker.config.cluster.id,
     )
-    if not section.api_keys:
+    if not section.api_keys and not auth.wanted:
         if section.anonymous and (reached := beyond_loopback(section.listen)):
             worker.log.warning("whoever reaches this may place calls: no API keys", listen=reached)
         return Access(gate=gate, now=trio.current_time)
-    # Its imports take a fifth of the time of all others; only who has keys pays for them.
-    from workers.signaling.client_secrets import ClientSecrets
+    locks = Locks(time.time)
+    # Their imports take a fifth of the time of all others; only who has keys or tokens pays for them.
+    if section.api_keys:
+        from workers.signaling.client_secrets import ClientSecrets
 
-    assignment = worker.assignment
-    secrets = ClientSecrets(assignment.ufrag_keys, assignment.mint_with, os.urandom)
-    locks = Locks(ApiKeys(Path(section.api_keys), worker.log), secrets, time.time)
+        assignment = worker.assignment
+        secrets = ClientSecrets(assignment.ufrag_keys, assignment.mint_with, os.urandom)
+        locks = locks._replace(own=Own(ApiKeys(Path(section.api_keys), worker.log), secrets))
+    if auth.wanted:
+        from workers.signaling.tokens import Tokens
+
+        source = published or FileKeys(Path(auth.jwks_file), worker.log)
+        locks = locks._replace(tokens=Tokens(source, auth))
     return Access(locks, gate, now=trio.current_time)
 
 

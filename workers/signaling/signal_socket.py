@@ -74,7 +74,7 @@ def routes(
             headers = socket.headers
             check_origin(headers.get("origin", ""), headers.get("host", ""), cors_origins)
             bearer = bearer_of(socket.headers) or _bearer_among(socket.scope["subprotocols"])
-            access.recognise(bearer)
+            await access.recognise(bearer)
         except Refused as refused:
             denial = Response(refused.encode(), refused.kind.status, refused.response_headers)
             await socket.send_denial_response(denial)
@@ -166,7 +166,7 @@ class Line:
         if self._session:
             raise Refused(ProblemKind.METHOD_NOT_ALLOWED, "this socket has a call; end it first")
         client = self._access.client_of(self._socket.scope)
-        permit = self._access.admit(self._bearer, client)
+        permit = await self._access.admit(self._bearer, client)
         wanted = make_request(
             self._rules,
             offers.Offer(request.sdp, request.session),

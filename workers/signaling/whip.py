@@ -31,7 +31,7 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
     async def create(request: Request) -> Response:
         backend = request.path_params["backend"]
         client = access.client_of(request.scope)
-        permit = access.admit(bearer_of(request.headers), client)
+        permit = await access.admit(bearer_of(request.headers), client)
         offer = Offer(await read_sdp(request), {})
         wanted = make_request(
             rules, offer, request.headers, backend=backend, client=client, permit=permit
@@ -46,10 +46,10 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
     async def session(request: Request) -> Response:
         match request.method:
             case "PATCH":
-                access.recognise(bearer_of(request.headers))
+                await access.recognise(bearer_of(request.headers))
                 return await patch_session(switchboard, request)
             case "DELETE":
-                access.recognise(bearer_of(request.headers))
+                await access.recognise(bearer_of(request.headers))
                 await switchboard.end(request.path_params["session"])
                 return Response(status_code=200, headers={"cache-control": "no-store"})
             case "OPTIONS":

@@ -198,6 +198,7 @@ def test_secrets_that_others_can_read(host: Change, tmp_path: Path) -> None:
         "ufrag": {"keys": {"a": str(key)}},
         "realtime": {"url": "wss://example.com/v1", "api_key_file": str(bearer)},
         "signaling": {"api_keys": str(tmp_path / "none.toml")},
+        "auth": {"jwks_file": str(tmp_path / "none"), "issuer": "i", "audience": "a"},
     }
     file = tmp_path / "tandem.toml"
     file.write_text("")
@@ -211,6 +212,7 @@ def test_secrets_that_others_can_read(host: Change, tmp_path: Path) -> None:
         "files.state": Level.FAIL,
         "files.ufrag_keys": Level.FAIL,
         "files.api_keys": Level.FAIL,
+        "files.key_set": Level.FAIL,
         "files.realtime_key": Level.FAIL,
     }
     assert "chmod 0600" in of(found, "files.ufrag_keys").what

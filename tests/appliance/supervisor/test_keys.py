@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.supervisor.keys import Keyring, check_api_keys, load_keys, read_keys
+from appliance.supervisor.keys import Keyring, check_callers, load_keys, read_keys
 from appliance.supervisor.own_keys import keep_key, path_of
 from appliance.supervisor.problems import CannotStart
-from config.model import SignalingSection, UfragSection
+from config.model import AuthSection, Config, SignalingSection, UfragSection
 
 KEY = bytes(range(16))
 
@@ -83,11 +83,11 @@ def test_a_damaged_own_key_is_not_replaced_in_silence(tmp_path: Path) -> None:
 
 
 def api_keys(file: str) -> None:
-    check_api_keys(SignalingSection(api_keys=file))
+    check_callers(Config(signaling=SignalingSection(api_keys=file)))
 
 
 def test_a_file_of_api_keys_that_signaling_can_use(tmp_path: Path) -> None:
-    check_api_keys(SignalingSection())
+    check_callers(Config())
     api_keys(key_file(tmp_path, "a", f'shop = "sha256:{"0" * 64}"\n', 0o640))
 
 
@@ -107,6 +107,24 @@ def test_a_file_of_api_keys_that_it_cannot(
         api_keys(key_file(tmp_path, "a", text, mode))
     with pytest.raises(CannotStart, match="No such file"):
         api_keys(str(tmp_path / "none"))
+
+
+def test_all_that_is_wrong_with_files_of_who_may_call(tmp_path: Path) -> None:
+    keys = key_file(tmp_path, "keys", "shop = 1")
+    tokens = key_file(tmp_path, "set", '{"keys": [1, {"kty": "EC", "crv": "P-256", "kid": "a"}]}')
+    config = Config(signaling=SignalingSection(api_keys=keys), auth=AuthSection(jwks_file=tokens))
+    with pytest.raises(CannotStart) as caught:
+        check_callers(config)
+    assert caught.value.code == 78
+    assert [problem.removeprefix(f"{tmp_path}/") for problem in caught.value.problems] == [
+        'keys:1: shop: must be "sha256:" and 64 hex digits, the hash of the key',
+        "set: keys[0]: is no object",
+        "set: keys[1].x: must be 32 bytes in base64url",
+        "set: keys[1].y: must be 32 bytes in base64url",
+    ]
+    Path(tokens).write_bytes(b"\xff")
+    with pytest.raises(CannotStart, match=r"auth\.jwks_file: .*/set: is not UTF-8"):
+        check_callers(Config(auth=AuthSection(jwks_file=tokens)))
 
 
 def test_who_only_looks_makes_no_key(tmp_path: Path) -> None:

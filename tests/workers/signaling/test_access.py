@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from tests.support.access import KEY, OTHER_KEY, Keyring, line
 from tests.support.signaling import FRAGMENT, OFFER, Running, running_server
 from workers.http.problems import ProblemKind, Refused
-from workers.signaling.access import Access, Gate, Locks, bearer_of
+from workers.signaling.access import Access, Gate, Locks, Own, bearer_of
 from workers.signaling.client_address import Client, Proxies
 
 HERE = Client(ip_address("127.0.0.1"), forwarded=False)
@@ -164,8 +164,8 @@ async def test_a_secret_is_no_use_elsewhere(keyring: Keyring) -> None:
         assert refused.status_code == 403
         assert "clusters" in refused.json()["detail"]
         assert len(running.transceivers.sessions) == 2
-    there = Access(Locks(keyring.keys, keyring.secrets, lambda: keyring.now), Gate(cluster=7))
-    assert there.admit(other, HERE).grant.clusters == (7, 8)
+    there = Access(Locks(lambda: keyring.now, Own(keyring.keys, keyring.secrets)), Gate(cluster=7))
+    assert (await there.admit(other, HERE)).grant.clusters == (7, 8)
 
 
 @pytest.mark.parametrize(
@@ -263,9 +263,9 @@ def test_the_bearer_of_a_header(header: str, found: str) -> None:
     assert bearer_of({"authorization": header}) == found
 
 
-def test_a_refusal_says_what_to_send(keyring: Keyring) -> None:
+async def test_a_refusal_says_what_to_send(keyring: Keyring) -> None:
     with pytest.raises(Refused) as refused:
-        keyring.access.admit("", HERE)
+        await keyring.access.admit("", HERE)
     assert refused.value.kind is ProblemKind.UNAUTHORIZED
     assert refused.value.response_headers["www-authenticate"] == 'Bearer realm="tandem"'
 
