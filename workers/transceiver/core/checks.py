@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from hmac import digest
 from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 from workers.transceiver.core.stun_codec import stun
 from workers.wire import sped
@@ -17,14 +19,19 @@ from workers.wire.types import DropReason, Malformed
 TRANSACTION_LENGTH: Final = 12
 UNKNOWN_ATTRIBUTE: Final = 420
 ROLE_CONFLICT: Final = 487
+FINGERPRINT_MASK: Final = 0x5354554E
 
 _COOKIE: Final = struct.pack(">I", stun.COOKIE)
 _TLV: Final = struct.Struct(">HH")
-_SHA1_LENGTH: Final = 20
 _MESSAGE_INTEGRITY: Final = 0x0008
 _MESSAGE_INTEGRITY_SHA256: Final = 0x001C
 _UNKNOWN_ATTRIBUTES: Final = 0x000A
-_FINGERPRINT: Final = 0x8028
+_SIGNATURE: Final = _TLV.pack(_MESSAGE_INTEGRITY, 20)
+_CHECKSUM: Final = _TLV.pack(0x8028, 4)
+"""FINGERPRINT."""
+_SIGNED: Final = 24
+_SEALED: Final = 32
+"""Bytes of MESSAGE-INTEGRITY, and of FINGERPRINT behind it."""
 _FIRST_OPTIONAL: Final = 0x8000
 _MAX_UNKNOWN: Final = 8
 _REASONS: Final = {UNKNOWN_ATTRIBUTE: "Unknown Attribute", ROLE_CONFLICT: "Role Conflict"}
@@ -124,10 +131,21 @@ def encode_error(transaction: bytes, code: int, key: bytes, unknown: tuple[int, 
     return _encode(stun.Class.ERROR, transaction, attributes, key)
 
 
+def seal(unsigned: bytes, key: bytes) -> bytes:
+    """Add MESSAGE-INTEGRITY and FINGERPRINT (RFC 8489, 14.5 and 14.7), and put the length right."""
+    kind, rest = unsigned[:2], unsigned[4:]
+    length = len(unsigned) - stun.HEADER_LENGTH
+    signed = kind + (length + _SIGNED).to_bytes(2, "big") + rest
+    checked = (
+        kind
+        + (length + _SEALED).to_bytes(2, "big")
+        + rest
+        + _SIGNATURE
+        + digest(key, signed, "sha1")
+    )
+    return checked + _CHECKSUM + (crc32(checked) ^ FINGERPRINT_MASK).to_bytes(4, "big")
+
+
 def _encode(kind: stun.Class, transaction: bytes, attributes: dict[str, Any], key: bytes) -> bytes:
     # aioice's own signing packs every attribute three times; this packs them once.
-    unsigned = bytes(stun.Message(stun.Method.BINDING, kind, transaction, attributes))
-    signature = _TLV.pack(_MESSAGE_INTEGRITY, _SHA1_LENGTH) + stun.message_integrity(unsigned, key)
-    body_length = len(unsigned) - stun.HEADER_LENGTH + len(signature) + stun.FINGERPRINT_LENGTH
-    signed = stun.set_body_length(unsigned, body_length) + signature
-    return signed + _TLV.pack(_FINGERPRINT, 4) + stun.message_fingerprint(signed).to_bytes(4, "big")
+    return seal(bytes(stun.Message(stun.Method.BINDING, kind, transaction, attributes)), key)

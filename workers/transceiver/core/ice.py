@@ -28,6 +28,7 @@ from workers.transceiver.core.interface import (
     SessionParameters,
 )
 from workers.transceiver.core.paths import MAX_PATHS, Check, Paths, PathState
+from workers.transceiver.core.recurring import recurring
 from workers.transceiver.core.sped import Sped
 from workers.transceiver.core.stun_codec import stun
 from workers.wire.types import DropReason, Malformed
@@ -96,17 +97,23 @@ class Ice:
         state = self.paths.get(path)
         if state is not None:
             state.bytes_received += len(datagram)
+            again = state.recurring
+            if again is not None and again.is_said_by(datagram):
+                response = self._send(state, again.answer(datagram))
+                return self._accept(state, response, again.generation, now, again.nominates)
         try:
             message = parse_binding(datagram)
         except Malformed as error:
             return [Dropped(error.reason)]
         if message.kind == stun.Class.REQUEST:
-            return self._on_request(path, message, len(datagram), now)
+            return self._on_request(path, message, datagram, now)
         if message.kind == stun.Class.INDICATION:
             return [Dropped(DropReason.UNSUPPORTED)]
         return self._on_reply(state, message, now)
 
-    def _on_request(self, path: Path, request: Binding, size: int, now: Instant) -> list[IceOutput]:
+    def _on_request(
+        self, path: Path, request: Binding, datagram: bytes, now: Instant
+    ) -> list[IceOutput]:
         generation = self._generations.named(request.attributes.get("USERNAME"))
         if generation is None:
             return [Dropped(DropReason.UNKNOWN_UFRAG)]
@@ -130,27 +137,42 @@ class Ice:
             state = self.paths.admit(path, now)
             if state is None:
                 return [Dropped(DropReason.PATHS_FULL)]
-            state.bytes_received = size
-        return self._on_valid_request(state, request, generation, now)
+            state.bytes_received = len(datagram)
+        response, carried = self._respond(state, request, key, now)
+        nominates = not self._controlling and "USE-CANDIDATE" in request.attributes
+        if state.proven and not carried:
+            state.recurring = recurring(datagram, generation, path.remote, nominates=nominates)
+        return self._accept(state, response, generation, now, nominates)
 
-    def _on_valid_request(
-        self, state: PathState, request: Binding, generation: Generation, now: Instant
+    def _accept(
+        self,
+        state: PathState,
+        response: IceOutput,
+        generation: Generation,
+        now: Instant,
+        nominates: bool,
     ) -> list[IceOutput]:
+        """A request was valid, and this is what answers it."""
         self.paths.verify(state)
         state.active_at = now
         state.generation = max(state.generation, generation.number)
         if state.proven or not self.paths.connected:
             # On any other path it may be an old check, sent again by somebody else.
             self.consent_at = now
-        outputs = [self._respond(state, request, generation.local_key, now)]
-        if not self._controlling and "USE-CANDIDATE" in request.attributes:
+        outputs = [response]
+        if nominates:
             self.paths.nominate(state)
         if not state.proven and state.check is None:
             outputs.extend(self._begin_check(state, now))
         return outputs + self._select(now)
 
-    def _respond(self, state: PathState, request: Binding, key: bytes, now: Instant) -> IceOutput:
-        """The success response; with what DTLS says to what the request carried, if there is room."""
+    def _respond(
+        self, state: PathState, request: Binding, key: bytes, now: Instant
+    ) -> tuple[IceOutput, bool]:
+        """The success response; with what DTLS says to what the request carried, if there is room.
+
+        And whether DTLS had a say.
+        """
         sped, carried, transaction, remote = self._sped, {}, request.transaction, state.path.remote
         if sped is not None:
             sped.receive(request.attributes, now)
@@ -158,10 +180,15 @@ class Ice:
         response = checks.encode_success(transaction, remote, key, carried)
         if carried and not state.permits(len(response)):
             response, carried = checks.encode_success(transaction, remote, key), {}
+        answer = self._send(state, response)
+        if sped is not None and isinstance(answer, SendDatagram):
+            sped.sent(carried)
+        has_say = sped is not None and (not sped.is_over or sped.is_in(request.attributes))
+        return answer, has_say
+
+    def _send(self, state: PathState, response: bytes) -> IceOutput:
         if not state.permits(len(response)):
             return Dropped(DropReason.AMPLIFICATION_LIMIT)
-        if sped is not None:
-            sped.sent(carried)
         state.bytes_sent += len(response)
         return SendDatagram(state.path, response, assured=True, proven=state.proven)
 
@@ -219,6 +246,7 @@ class Ice:
     ) -> list[IceOutput]:
         """Begin anew with these credentials; media stays where it is until they have a pair."""
         replaced = self._generations.restart(local, remote)
+        self._forget_recurring()
         self._restarted_after = self.paths.orders
         if self._controlling:
             self._nominated = False
@@ -248,9 +276,15 @@ class Ice:
             outputs.append(PathSelected(selected.path))
         if self._generations.restarting and selected is not None and self._has_pair(selected):
             dead = self._generations.settle()
+            self._forget_recurring()
             if dead is not None:
                 outputs.append(CredentialsRetired(dead.ufrag))
         return outputs
+
+    def _forget_recurring(self) -> None:
+        """Credentials change: what was good may be so no more."""
+        for state in self.paths.values():
+            state.recurring = None
 
     def _has_pair(self, selected: PathState) -> bool:
         """The restart has ended: this path was nominated since, and checked with the new credentials."""

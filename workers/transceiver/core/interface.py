@@ -68,6 +68,8 @@ class ReportArrived(msgspec.Struct, frozen=True, gc=False):
     """An authenticated, decrypted RTCP packet, not parsed."""
 
     packet: bytes
+    at: Instant
+    """When it came; it may have waited since."""
 
 
 class MediaMeasured(msgspec.Struct, frozen=True, gc=False):

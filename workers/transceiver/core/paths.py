@@ -22,6 +22,7 @@ from typing import Final
 from config.ids import Instant
 from workers.transceiver.core.generations import Generation
 from workers.transceiver.core.interface import Path
+from workers.transceiver.core.recurring import Recurring
 
 MAX_PATHS: Final = 8
 AMPLIFICATION: Final = 3
@@ -68,6 +69,8 @@ class PathState:
     check: Check | None = None
     next_check: Instant | None = None
     """When to begin a new check; None for never."""
+    recurring: Recurring | None = None
+    """The peer's last check, if it may come again in the same words."""
 
     def permits(self, size: int) -> bool:
         """True if so many more bytes may be sent there."""

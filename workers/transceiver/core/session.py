@@ -154,7 +154,7 @@ class Session:
             case MediaArrived():
                 return self._on_media(event, now)
             case ReportArrived():
-                return self._on_report(event.packet, now)
+                return self._on_report(event)
             case MediaMeasured():
                 return self._on_measured(event, now)
             case CloseSession():
@@ -276,9 +276,9 @@ class Session:
         self._timeout = self._earliest_timeout()
         return outputs
 
-    def _on_report(self, packet: bytes, now: Instant) -> list[SessionOutput]:
+    def _on_report(self, event: ReportArrived) -> list[SessionOutput]:
         try:
-            share = self.reports.receive(packet, now)
+            share = self.reports.receive(event.packet, event.at)
         except Malformed as error:
             return [Dropped(error.reason)]
         return [] if share is None else [LossReported(share)]

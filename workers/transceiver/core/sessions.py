@@ -116,9 +116,11 @@ class Sessions:
                 return self._record(event, now)
             case MediaSeen():
                 return self._seen(event, now)
-            case ReportReceived(stream, packet):
+            case ReportReceived(stream, packet, at):
                 entry = self._roster.wiring.owner(stream)
-                return [] if entry is None else self._roster.run(entry, ReportArrived(packet), now)
+                if entry is None:
+                    return []
+                return self._roster.run(entry, ReportArrived(packet, at), now)
             case RelaysChanged(relays):
                 self._roster.labels.keep(relays)
                 return [*self._roster.wiring.follow_labels()]

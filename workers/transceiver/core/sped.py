@@ -53,6 +53,16 @@ class Sped:
         """There is something to `take`."""
         return self._brought is not None
 
+    @property
+    def is_over(self) -> bool:
+        """Nothing is carried any more, but to a peer that still does so."""
+        return self._dtls.settled
+
+    @staticmethod
+    def is_in(attributes: Mapping[str, Any]) -> bool:
+        """A message with these carries something."""
+        return DTLS_DATA in attributes or DTLS_ACKS in attributes
+
     def knows(self, datagram: bytes) -> bool:
         """It came before, in a check or not: coming again, it is no sign that our flight was lost."""
         return datagram_id(datagram) in self._came
@@ -88,9 +98,8 @@ class Sped:
         When all is done, a peer that still carries something learns what we have, and nobody else.
         """
         acks = {DTLS_ACKS: encode_acks(self._came)}
-        if self._dtls.settled:
-            wants = asked is not None and (DTLS_DATA in asked or DTLS_ACKS in asked)
-            return acks if wants else {}
+        if self.is_over:
+            return acks if asked is not None and self.is_in(asked) else {}
         flight = [one for one in self._dtls.flight if len(one) <= MAX_EMBEDDED]
         if not flight:
             return acks

@@ -104,7 +104,7 @@ class Standalone:
             return [Dropped(media)]
         outputs: list[StandaloneOutput] = []
         if isinstance(media, bytes):
-            self._do(self.session.handle(ReportArrived(media), now), outputs, now)
+            self._do(self.session.handle(ReportArrived(media, now), now), outputs, now)
         else:
             outputs.append(media)
         selected = self.session.selected_path

@@ -106,6 +106,26 @@ def test_the_answer_to_our_check_proves_the_path() -> None:
     assert ice.next_timeout() is None
 
 
+def test_a_check_that_comes_again_in_the_same_words_is_answered_and_does_as_much() -> None:
+    ice = controlled()
+    probe = sent(ice.handle(PATH, check("USE-CANDIDATE"), 1.0))[1]
+    ice.handle(PATH, answer(probe, CLIENT_KEY), 1.0)
+    ice.handle(PATH, check("USE-CANDIDATE"), 2.0)
+    state = ice.paths.selected
+    assert state is not None
+    assert state.recurring is not None
+    before = (state.nomination, state.bytes_received, state.bytes_sent)
+    again = check("USE-CANDIDATE", transaction=b"anothertime.")
+    (response,) = sent(ice.handle(PATH, again, 9.0))
+    assert response.transaction == b"anothertime."
+    assert response.attributes["XOR-MAPPED-ADDRESS"] == CLIENT
+    assert response.signed_with(SERVER_KEY)
+    assert (state.active_at, ice.consent_at) == (9.0, 9.0)
+    assert state.nomination > before[0]
+    assert state.bytes_received == before[1] + len(again)
+    assert state.bytes_sent > before[2]
+
+
 @pytest.mark.parametrize(
     ("datagram", "reason"),
     [

@@ -86,7 +86,7 @@ def test_rtcp_is_the_sessions_and_so_are_its_questions() -> None:
     report = stream.send_report(REPORT)
     assert isinstance(report, bytes)
     outputs = pair.inject(End.SERVER, pair.server_path, report)
-    assert session.told[0] == ReportArrived(REPORT)
+    assert session.told[0] == ReportArrived(REPORT, pair.now)
     assert MediaMeasured(StreamStats(reports_in=1)) in session.told
     (sent,) = outputs
     assert isinstance(sent, SendDatagram)
