@@ -165,6 +165,7 @@ void carry_out_all(mp *m) {
 static void signal_python(mp *m) {
     uint64_t one = 1;
     m->unsignalled = 0;
+    m->tell_ns = 0;
     if (atomic_exchange_explicit(&m->armed, 0, memory_order_seq_cst)) (void)!write(m->event_fd, &one, sizeof one);
 }
 
@@ -181,7 +182,8 @@ void mp_round(mp *m, int64_t now_ns, int with_link) {
     out_flush(m);
     if (m->owed != NOT_OWED) pay_owed(m);
     publish_all(&m->published.rounds, m->published.copies, m->counters, MP_COUNTERS);
-    if (m->unsignalled || atomic_exchange_explicit(&m->starved, 0, memory_order_seq_cst)) signal_python(m);
+    int is_told = m->tell_ns && m->tell_ns <= m->now_ns;
+    if (m->unsignalled || is_told || atomic_exchange_explicit(&m->starved, 0, memory_order_seq_cst)) signal_python(m);
     if (media || m->decisions || m->nap_ns <= m->now_ns) m->nap_ns = 0;
     if (media && n < LINK_BATCH && !m->decisions) {
         if (m->now_ns - m->turned_ns < 2 * GATHER_NS) m->nap_ns = m->now_ns + GATHER_NS;
@@ -189,16 +191,23 @@ void mp_round(mp *m, int64_t now_ns, int with_link) {
     }
 }
 
+/* When there is something to do though nobody says so; -1: never. */
+static int64_t next_round(const mp *m) {
+    int64_t due = play_next(m);
+    if (m->nap_ns) return m->nap_ns; /* what is due meanwhile leaves with what comes meanwhile */
+    if (m->tell_ns && (due < 0 || m->tell_ns < due)) due = m->tell_ns;
+    if (m->owed != NOT_OWED && (due < 0 || m->now_ns + GATHER_NS < due)) due = m->now_ns + GATHER_NS;
+    return due;
+}
+
 static void *run(void *argument) {
     mp *m = argument;
     struct pollfd fds[] = { { m->wake_fd, POLLIN, 0 }, { m->link, POLLIN, 0 } };
     while (is_running(&m->thread)) {
-        int64_t due = play_next(m), now = clock_ns(), wait = m->owed == NOT_OWED ? -1 : GATHER_NS;
-        if (m->nap_ns) wait = m->nap_ns - now; /* what is due meanwhile leaves with what comes meanwhile */
-        else if (due >= 0 && (wait < 0 || due - now < wait)) wait = due > now ? due - now : 0;
-        struct timespec time = { 0, wait > 0 ? wait : 0 };
+        int64_t due = next_round(m), now = clock_ns(), wait = due > now ? due - now : 0;
+        struct timespec time = { 0, wait };
         atomic_store_explicit(&m->asleep, 1, memory_order_seq_cst);
-        if (!is_wanted(m)) ppoll(fds, m->nap_ns ? 1 : 2, wait < 0 && !m->nap_ns ? NULL : &time, NULL);
+        if (!is_wanted(m)) ppoll(fds, m->nap_ns ? 1 : 2, due < 0 ? NULL : &time, NULL);
         atomic_store_explicit(&m->asleep, 0, memory_order_seq_cst);
         if (fds[0].revents) {
             uint64_t woken;

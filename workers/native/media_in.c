@@ -76,7 +76,8 @@ static void on_rtcp(mp *m, uint32_t number, const uint8_t *packet, uint32_t leng
     mp_event e = { .kind = MP_EVENT_REPORT, .stream = number, .at = m->now };
     s->stats.reports_in++;
     publish_stats(s);
-    if (may_wait(m, number, 0) && raise_event(m, &e, packet, length, NULL, 0)) {
+    if (may_wait(m, number, 0) && event_push(&m->events, &e, packet, length, NULL, 0)) { /* Python may sleep on */
+        if (!m->tell_ns) m->tell_ns = m->now_ns + REPORT_WAIT_NS;
         waits(m, number, 0);
         mp_count(m, MP_REPORTS, 1);
     } else mp_count(m, MP_DROPPED_QUEUE_FULL, 1);

@@ -27,6 +27,7 @@
 #define ARENA (1u << 18)    /* bytes of records on their way out */
 #define GATHER_NS 1000000   /* workers/transceiver/media/base.py */
 #define SEEN_EVERY 0.05
+#define REPORT_WAIT_NS 100000000ll
 #define NOT_OWED 0xffffffffu
 #define WHEEL 64            /* ticks; as many as a word has bits */
 #define TICK_NS 1000000ll
@@ -70,6 +71,7 @@ struct mp {
     double clock_offset, now;
     int64_t now_ns, turned_ns, nap_ns; /* of this round; of the last one with media; until when the link is left alone */
     int unsignalled;
+    int64_t tell_ns; /* by when Python is told of what nobody waits for; 0: there is no such thing */
     int takes_way; /* what is being received says where its stream is sent, if it is authentic */
     srtp_call protect, unprotect, protect_rtcp, unprotect_rtcp;
     struct byte_ring events, commands;

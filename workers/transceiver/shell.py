@@ -89,8 +89,6 @@ from workers.wire.types import DropReason
 
 CLOSING_STREAMS: Final = 1024
 """Streams beyond those of the sessions that may live: closed ones of which the plane has not let go."""
-TAKES: Final = 2
-"""Looks in a turn: what is done for the first may have events of its own, which would wake nobody."""
 NEWS: Final = 256
 """Events of sessions that are told at once; fewer, once a second."""
 SLEPT_THROUGH: Final = 0.004
@@ -157,14 +155,11 @@ class Transceiver:
         for links in self._links:
             # First: a frame that has come with the word that its session is accepted is heard.
             served += self._prompt(links, links.take(now), now)
-        for _ in range(TAKES):
-            events = plane.take()
-            for event in events:
-                urgent |= type(event) is not FrameReceived
-                served += self._carry_out(exchange.handle(event, now))
-            if not events:
-                break
-            served += len(events)
+        events = plane.take()
+        for event in events:
+            urgent |= type(event) is not FrameReceived
+            served += self._carry_out(exchange.handle(event, now))
+        served += len(events)
         if self._next_wake() <= now:
             served += self._carry_out(exchange.handle_timeout(now))
         self._flush()
@@ -180,7 +175,7 @@ class Transceiver:
         return [self._plane.descriptor, *(d for links in self._links for d in links.descriptors)]
 
     def _anybody_waits(self) -> bool:
-        return any(links.waiting for links in self._links)
+        return self._plane.waiting or any(links.waiting for links in self._links)
 
     def _flush(self) -> None:
         self._plane.flush()

@@ -64,6 +64,9 @@ GATHER: Final = 0.001
 """Seconds that media may wait on the link for others while media is all that comes: a wake-up costs more
 than ten packets."""
 
+REPORT_WAIT: Final = 0.1
+"""Seconds that RTCP may wait to be told of, which nobody waits for: by then something else has woken Python."""
+
 PlaneEvent: TypeAlias = RecordReceived | StreamEvent
 
 
@@ -102,7 +105,11 @@ class MediaPlane(Protocol):
 
     @property
     def descriptor(self) -> int:
-        """Readable when `take` has something."""
+        """Readable when `take` has something; of reports, within REPORT_WAIT."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `take` has something that the descriptor does not tell of."""
 
     @property
     def counters(self) -> PlaneCounters:

@@ -224,6 +224,11 @@ class NativePlane:
         return endpoint
 
     @property
+    def waiting(self) -> bool:
+        """The descriptor tells of all."""
+        return False
+
+    @property
     def counters(self) -> PlaneCounters:
         """As they stood after the thread's last round."""
         n, lib = self._numbers, self._lib

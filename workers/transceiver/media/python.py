@@ -96,6 +96,11 @@ class PythonPlane:
         return self._link.fileno()
 
     @property
+    def waiting(self) -> bool:
+        """Commands have events of their own."""
+        return bool(self._events)
+
+    @property
     def counters(self) -> PlaneCounters:
         """Totals so far."""
         return self._link.counters

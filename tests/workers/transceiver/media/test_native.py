@@ -28,7 +28,7 @@ from workers.transceiver.core.streams.interface import (
     StreamClosed,
     StreamStats,
 )
-from workers.transceiver.media.base import SEEN_EVERY, PlaneEvent
+from workers.transceiver.media.base import REPORT_WAIT, SEEN_EVERY, PlaneEvent
 from workers.transceiver.media.native import NativePlane
 from workers.wire.link import MAX_LINK_DATAGRAM, RecordType, encode_record
 from workers.wire.rtp import RtpPacket, encode_rtp
@@ -104,6 +104,10 @@ def frame(payload: bytes = b"ours", type_: int = 111, timestamp: int = 7) -> Sen
     return SendAudio(payload, timestamp, type_)
 
 
+def is_ready(plane: NativePlane) -> bool:
+    return bool(select.select([plane.descriptor], [], [], 0)[0])
+
+
 def wait(plane: NativePlane) -> bool:
     return bool(select.select([plane.descriptor], [], [], 5)[0])
 
@@ -129,6 +133,44 @@ def test_a_report_comes_up_decrypted(stage: Stage, profile: SrtpProfile) -> None
     stage.relay.data(LABEL, client.report(ssrc=0xB))
     assert stage.turn() == [ReportReceived(3, b"\x80\xc9\x00\x01\x00\x00\x00\x0b", stage.now)]
     assert stage.plane.stats(3).reports_in == 1
+
+
+def test_for_a_report_python_may_sleep_on_a_little(stage: Stage) -> None:
+    client = stage.session(3)
+    stage.relay.data(LABEL, client.rtp(1))
+    stage.everything()  # the sighting
+    stage.relay.data(LABEL, client.report(ssrc=0xB))
+    stage.plane.turn(stage.now)
+    assert not is_ready(stage.plane)
+    stage.plane.turn(stage.now + REPORT_WAIT * 0.99)
+    assert not is_ready(stage.plane)
+    stage.plane.turn(stage.now + REPORT_WAIT)
+    assert is_ready(stage.plane)
+    assert [type(event) for event in stage.plane.take()] == [ReportReceived]
+    stage.plane.turn(stage.now + 10 * REPORT_WAIT)
+    assert not is_ready(stage.plane)
+
+
+def test_what_python_must_see_brings_a_report_along(stage: Stage) -> None:
+    client = stage.session(3)
+    stage.relay.data(LABEL, client.rtp(1), client.report(ssrc=0xB))
+    stage.turn()
+    stage.relay.data(LABEL, client.report(ssrc=0xB), b"\x16")
+    stage.plane.turn(stage.now)
+    assert is_ready(stage.plane)
+    assert [type(event) for event in stage.plane.take()] == [ReportReceived, RecordReceived]
+    stage.plane.turn(stage.now + REPORT_WAIT)
+    assert not is_ready(stage.plane)
+
+
+def test_the_thread_tells_of_a_report_by_itself(stage: Stage) -> None:
+    client = stage.session(3)
+    stage.relay.data(LABEL, client.rtp(1))
+    stage.everything()  # the sighting
+    stage.plane.start()
+    stage.relay.data(LABEL, client.report(ssrc=0xB))
+    assert wait(stage.plane)
+    assert [type(event) for event in stage.plane.take()] == [ReportReceived]
 
 
 def test_what_is_not_media_of_a_bound_label_comes_up_as_it_is(stage: Stage) -> None:
