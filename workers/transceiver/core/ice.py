@@ -138,10 +138,11 @@ class Ice:
             if state is None:
                 return [Dropped(DropReason.PATHS_FULL)]
             state.bytes_received = len(datagram)
-        response, carried = self._respond(state, request, key, now)
+        response, has_say = self._respond(state, request, key, now)
         nominates = not self._controlling and "USE-CANDIDATE" in request.attributes
-        if state.proven and not carried:
-            state.recurring = recurring(datagram, generation, path.remote, nominates=nominates)
+        if isinstance(response, SendDatagram) and not has_say:
+            answer = response.datagram
+            state.recurring = recurring(datagram, answer, generation, nominates=nominates)
         return self._accept(state, response, generation, now, nominates)
 
     def _accept(

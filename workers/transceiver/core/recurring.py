@@ -53,30 +53,35 @@ class Recurring(NamedTuple):
 
     def answer(self, datagram: bytes) -> bytes:
         """The success response to it."""
-        transaction, mapped = datagram[8:20], self.mapped
-        if len(mapped) == _IPV6:
-            mixed = int.from_bytes(mapped[12:], "big") ^ int.from_bytes(transaction, "big")
-            mapped = mapped[:12] + mixed.to_bytes(12, "big")
-        return checks.seal(self.answer_head + transaction + mapped, self.generation.local_key)
+        transaction = datagram[8:20]
+        unsigned = self.answer_head + transaction + _mixed(self.mapped, transaction)
+        return checks.seal(unsigned, self.generation.local_key)
 
 
 def recurring(
-    datagram: bytes, generation: Generation, address: tuple[str, int], *, nominates: bool
+    datagram: bytes, answer: bytes, generation: Generation, *, nominates: bool
 ) -> Recurring | None:
-    """From one that came from `address` and was accepted; None if it does not end as all clients' do."""
+    """From one that was accepted and had this answer; None if it does not end as all clients' do."""
     if len(datagram) < _LEAST:
         return None
     length = int.from_bytes(datagram[2:4], "big") - _BEHIND_SIGNATURE
-    answer = checks.encode_success(bytes(checks.TRANSACTION_LENGTH), address, generation.local_key)
     made = Recurring(
         _words(datagram),
         datagram[:2] + length.to_bytes(2, "big"),
         generation,
         nominates,
         answer[:8],
-        answer[20:-32],
+        _mixed(answer[20:-32], answer[8:20]),
     )
     return made if made.is_said_by(datagram) else None
+
+
+def _mixed(mapped: bytes, transaction: bytes) -> bytes:
+    """The same value for another transaction: an IPv4 address depends on none."""
+    if len(mapped) != _IPV6:
+        return mapped
+    mixed = int.from_bytes(mapped[12:], "big") ^ int.from_bytes(transaction, "big")
+    return mapped[:12] + mixed.to_bytes(12, "big")
 
 
 def _words(datagram: bytes) -> bytes:

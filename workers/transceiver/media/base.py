@@ -65,7 +65,7 @@ GATHER: Final = 0.001
 than ten packets."""
 
 REPORT_WAIT: Final = 0.1
-"""Seconds that RTCP may wait to be told of, which nobody waits for: by then something else has woken Python."""
+"""Seconds that RTCP may wait to be told of: nobody waits for it, and most likely something else comes."""
 
 PlaneEvent: TypeAlias = RecordReceived | StreamEvent
 
