@@ -1,9 +1,9 @@
 /* One relay's native datapath: its state, and the few words of it that both its files use. */
 #ifndef TANDEM_DATAPATH_H
 #define TANDEM_DATAPATH_H
-#include <time.h>
 #include "address.h"
 #include "link.h"
+#include "pace.h"
 #include "ring.h"
 #include "siblings.h"
 #include "thread.h"
@@ -57,6 +57,7 @@ struct fp {
     int removal_count;
     struct removal removals[REMOVALS]; /* the first is under way */
     uint64_t swept; /* when, in units of SWEEP_MS */
+    struct pace pace;
     int link, link_family, ingress, port_count, sibling_count, upcall_fd, wake_fd;
     struct thread thread;
     _Atomic int armed;
@@ -81,9 +82,5 @@ static inline void count(fp *f, int which, uint64_t n) { f->counters[which] += n
 
 static inline void publish(fp *f) { publish_all(&f->published.rounds, f->published.copies, f->counters, FP_COUNTERS); }
 
-static inline uint64_t clock_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+static inline uint64_t clock_ms(void) { return clock_ns() / 1000000; }
 #endif

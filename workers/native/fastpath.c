@@ -1,8 +1,9 @@
 /* The relay's native datapath: two pumps, a sweep, and the thread that runs them. No parser, no policy, no log,
  * no allocation once it runs. workers/relay/datapath/base.py says what it must do; the Python one is its oracle.
  *
- * One thread owns sockets and table. It waits in poll(2), moves datagrams in batches, takes no lock and never
- * touches Python. Rings join it to the worker's Python, each with one producer and one consumer:
+ * One thread owns sockets and table. It waits in poll(2), rests where datagrams are dense (pace.h), moves them in
+ * batches, takes no lock and never touches Python. Rings join it to the worker's Python, each with one producer and
+ * one consumer:
  *
  *     commands ->  install and remove flows. Applied after a batch has been received and before it is looked
  *                  up: whoever sends because of a response that left after the install meets the flow.
@@ -11,6 +12,7 @@
  */
 #define _GNU_SOURCE
 #include <poll.h>
+#include <sys/prctl.h>
 #include "departure.h"
 
 /* --- upcalls and commands --------------------------------------------------------------------------------- */
@@ -159,6 +161,7 @@ static int pump_port(fp *f, int number) {
     for (int i = 0; i < BATCH; i++) f->in[i].msg_hdr.msg_namelen = sizeof f->names[i];
     int n = recvmmsg(p->fd, f->in, BATCH, MSG_DONTWAIT, NULL), legs = 0;
     if (n <= 0) return 0;
+    f->pace.datagrams += n;
     drain_commands(f);
     count(f, FP_RECEIVED, n);
     fp_endpoint clients[BATCH];
@@ -196,7 +199,9 @@ typedef void on_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *recor
 static inline __attribute__((always_inline)) int pump_records(fp *f, int fd, int records, int malformed, on_record *take, int *legs) {
     for (int i = 0; i < LINK_BATCH; i++) f->link_in[i].msg_hdr.msg_namelen = sizeof f->link_names[i];
     int n = recvmmsg(fd, f->link_in, LINK_BATCH, MSG_DONTWAIT, NULL);
-    if (n > 0) drain_commands(f);
+    if (n <= 0) return 0;
+    f->pace.datagrams += n;
+    drain_commands(f);
     for (int i = 0; i < n; i++) {
         fp_endpoint peer;
         read_name(&peer, &f->link_names[i]);
@@ -297,6 +302,9 @@ static void sweep(fp *f) {
     }
 }
 
+/* For how many ns from its beginning, `now_ns`, the sockets are left alone after a round. */
+int64_t fp_rest(fp *f, int64_t now_ns) { return pace_rest(&f->pace, now_ns); }
+
 /* One round without waiting: what the thread does between two polls, and tests do in its place. `ready`: bit 0
  * for the link, bit n + 1 for port n. */
 void fp_pump(fp *f, uint64_t now_ms, uint64_t ready) {
@@ -323,6 +331,7 @@ static void *run(void *argument) {
     struct pollfd fds[MAX_PORTS + 2] = { { f->link, POLLIN, 0 } };
     for (int i = 0; i < f->port_count; i++) fds[1 + i] = (struct pollfd){ f->ports[i]->fd, POLLIN, 0 };
     fds[n] = (struct pollfd){ f->wake_fd, POLLIN, 0 };
+    prctl(PR_SET_TIMERSLACK, 1); /* a rest is as long as it says */
     while (is_running(&f->thread)) {
         uint64_t ready = 0;
         poll(fds, n + 1, f->removal_count ? 0 : kept_used(&f->kept) ? SWEEP_MS : REST_MS);
@@ -330,7 +339,9 @@ static void *run(void *argument) {
             ready |= (uint64_t)(fds[i].revents != 0) << i;        /* reading clears an error */
             if (fds[i].revents & POLLNVAL) fds[i].fd = -1;         /* but nothing this one: it would spin */
         }
-        fp_pump(f, clock_ms(), ready);
+        int64_t began = clock_ns(), rest;
+        fp_pump(f, began / 1000000, ready);
+        if ((rest = fp_rest(f, began))) sleep_until(began + rest);
     }
     return NULL;
 }

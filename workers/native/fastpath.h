@@ -79,6 +79,7 @@ int fp_start(fp *f, int cpu);
 void fp_stop(fp *f);
 void fp_close(fp *f);
 void fp_pump(fp *f, uint64_t now_ms, uint64_t ready);
+int64_t fp_rest(fp *f, int64_t now_ns);
 int fp_upcall_fd(fp *f);
 int fp_command_push(fp *f, const fp_command *command);
 size_t fp_take(fp *f, uint8_t *out, size_t room);

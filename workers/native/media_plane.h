@@ -101,12 +101,6 @@ struct mp {
 
 static inline void mp_count(mp *m, int which, uint64_t n) { m->counters[which] += n; }
 
-static inline int64_t clock_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* Has Python something for the thread? */
 static inline int is_wanted(mp *m) {
     return !ring_is_empty(&m->commands) || atomic_load_explicit(&m->starved, memory_order_seq_cst);

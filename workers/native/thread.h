@@ -1,4 +1,4 @@
-/* A thread that owns sockets, and how Python reads its figures: relay and media plane each have one. */
+/* A thread that owns sockets, its clock, and how Python reads its figures: relay and media plane each have one. */
 #ifndef TANDEM_THREAD_H
 #define TANDEM_THREAD_H
 #include <pthread.h>
@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <time.h>
 #include <unistd.h>
 
 struct thread {
@@ -45,6 +46,17 @@ static inline void thread_stop(struct thread *t, int wake_fd) {
     (void)!write(wake_fd, &one, sizeof one);
     pthread_join(t->id, NULL);
     t->exists = 0;
+}
+
+static inline int64_t clock_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static inline void sleep_until(int64_t ns) {
+    struct timespec t = { ns / 1000000000, ns % 1000000000 };
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
 /* Figures as they stood after a round, when their laws hold. Of two copies, `rounds` & 1 is the one to read. */

@@ -1,0 +1,89 @@
+"""When the relay's thread leaves its sockets alone, in the time that a test says (pace.h)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from config.ids import Endpoint
+from workers.native import load
+
+US: Final = 1_000
+WINDOW: Final = 10_000 * US
+MOST: Final = 250 * US
+TABLE: Final = 8
+
+
+class Paced:
+    """A datapath without its thread, and a client whose every datagram is read at once."""
+
+    def __init__(self, module: Any, path: Any, client: socket.socket, relay: Endpoint) -> None:
+        self._module, self._path = module, path
+        self._client, self._relay = client, relay
+        self.now = 5 * WINDOW
+
+    def rest(self, after: int) -> int:
+        """A round that begins so many ns later: how long the next one waits from then."""
+        self.now += after
+        self._module.lib.fp_pump(self._path, self.now // 1_000_000, 2)
+        return int(self._module.lib.fp_rest(self._path, self.now))
+
+    def rests(self, gap: int, windows: int = 3) -> set[int]:
+        """Of all rounds of so many windows, with a datagram in each."""
+        found = set()
+        for _ in range(windows * WINDOW // gap):
+            self._client.sendto(b"\x80 media", self._relay)
+            found.add(self.rest(gap))
+        return found
+
+
+@pytest.fixture
+def paced() -> Iterator[Paced]:
+    module = load()
+    ffi, lib = module.ffi, module.lib
+    table = os.memfd_create("flows")
+    os.truncate(table, lib.fp_table_size(TABLE))
+    port, link, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3))
+    with port, link, client:
+        for each in (port, link, client):
+            each.bind(("127.0.0.1", 0))
+        relay = Endpoint(*port.getsockname())
+        path = lib.fp_open(table, TABLE, 1280, 60)
+        assert path != ffi.NULL
+        assert lib.fp_add_port(path, port.fileno(), relay.pack()) == 0
+        assert lib.fp_set_link(path, link.fileno()) == 0
+        assert lib.fp_recover(path) == 0
+        yield Paced(module, path, client, relay)
+        lib.fp_close(path)
+    os.close(table)
+
+
+def test_sparse_datagrams_wait_for_no_other(paced: Paced) -> None:
+    assert paced.rests(gap=300 * US) == {0}
+
+
+def test_dense_ones_wait_for_company_from_the_next_window_on_and_never_long(paced: Paced) -> None:
+    paced.rest(0)
+    assert paced.rests(gap=100 * US) == {0, MOST}
+    assert paced.rests(gap=100 * US) == {MOST}
+
+
+def test_the_denser_they_are_the_shorter_they_wait(paced: Paced) -> None:
+    paced.rests(gap=25 * US)
+    (rest,) = paced.rests(gap=25 * US)
+    assert 70 * US < rest < 80 * US
+
+
+def test_rounds_that_are_full_by_themselves_follow_at_once(paced: Paced) -> None:
+    paced.rests(gap=4 * US)
+    assert paced.rests(gap=4 * US, windows=1) == {0}
+
+
+def test_whoever_comes_after_a_silence_waits_for_nobody(paced: Paced) -> None:
+    paced.rests(gap=100 * US)
+    assert paced.rest(after=2 * WINDOW) == 0
+    assert paced.rests(gap=300 * US) == {0}
