@@ -3,7 +3,7 @@ PYTHON ?= $(shell test -x /usr/bin/python3 && echo /usr/bin/python3 || echo pyth
 BIN := .venv/bin
 UV := $(BIN)/uv
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SMALL := -DREMOVAL_SHARE=7 -DRING_BYTES=131072 -DEVENT_BYTES=262144 -DCOMMAND_BYTES=131072
+SMALL := -DREMOVAL_SHARE=7 -DFLOW_MOST=9 -DRING_BYTES=131072 -DEVENT_BYTES=262144 -DCOMMAND_BYTES=131072
 INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-bytecode
 
 .DEFAULT_GOAL := help
@@ -61,7 +61,7 @@ fuzz-native: .venv/.clang ## all C under ASan and UBSan: coverage-guided, then r
 	  ASAN_OPTIONS=quarantine_size_mb=1 build/guided-$$name build/fuzz/c-$$name -max_total_time=$$((60 * $(or $(MINUTES),1))) \
 	    -max_len=4096 -len_control=20 -timeout=10 -print_final_stats=1 -artifact_prefix=build/fuzz/c-$$name- 2>build/fuzz-c-$$name.log \
 	    || { tail -40 build/fuzz-c-$$name.log; exit 1; }; grep -E "number_of_executed|DONE" build/fuzz-c-$$name.log; done
-	cc -O1 -g -pthread -DREMOVAL_SHARE=7 $(SANITIZE) tests/workers/native/fuzz.c \
+	cc -O1 -g -pthread -DREMOVAL_SHARE=7 -DFLOW_MOST=9 $(SANITIZE) tests/workers/native/fuzz.c \
 	    workers/native/fastpath.c workers/native/life.c -o build/fuzz-native
 	cc -O1 -g -pthread $(SANITIZE) tests/workers/native/fuzz_media.c workers/native/media*.c -o build/fuzz-media
 	@end=$$(($$(date +%s) + 60 * $(or $(MINUTES),1))); seed=$$(date +%s); \

@@ -18,6 +18,9 @@
 #define ENDED_RING 256      /* of these, when a label is given back that nobody waits for */
 #define FLOW_UPCALLS 8      /* of one installed flow: no client crowds out another */
 #define TICK_MS 100
+#ifndef FLOW_MOST           /* tests have less, which is sooner reached */
+#define FLOW_MOST 500       /* datagrams that a flow forwards in a tick: workers/relay/datapath/base.py */
+#endif
 #define TOMBSTONE_TICKS (30 * 1000 / TICK_MS)
 #define SWEEP_MS 25         /* little and often, so that a million flows which end at once keep no datagram waiting */
 #define REST_MS 200         /* between two looks at an empty table: nothing in it can fall silent */
@@ -64,6 +67,7 @@ struct fp {
     struct ring records, known, strangers;
     struct commands commands;
     _Atomic uint8_t *waiting; /* datagrams in the ring, by slot */
+    uint16_t *passed; /* datagrams forwarded in the tick when it was last seen, by slot */
     uint64_t counters[FP_COUNTERS];
     PUBLISHED(FP_COUNTERS) published;
     struct port *ports[MAX_PORTS];

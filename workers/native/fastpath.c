@@ -79,6 +79,7 @@ static void install(fp *f, const fp_command *c) {
     s->raised = 0;
     memcpy(s->route, c->route, sizeof s->route);
     s->seen = f->now;
+    f->passed[number] = 0;
     s->installed = ++f->installed;
     s->state = SLOT_INSTALLED;
     slot_end(s);
@@ -137,11 +138,23 @@ static void flush_port(fp *f, struct port *p) {
     p->count = 0;
 }
 
+static void hear(fp *f, struct slot *s) {
+    if (s->seen != f->now) f->passed[s - f->kept.table.slots] = 0;
+    s->seen = f->now;
+}
+
+/* One more datagram of its client; 0 if that is more than its share of this tick. */
+static int admit(fp *f, struct slot *s) {
+    hear(f, s);
+    uint16_t *passed = &f->passed[s - f->kept.table.slots];
+    return *passed < FLOW_MOST && ++*passed;
+}
+
 static int hand_up(fp *f, struct slot *s, fp_upcall *entry, const uint8_t *payload, int is_media) {
     entry->kind = FP_UPCALL_DATAGRAM;
     if (!s || s->state != SLOT_INSTALLED)
         return !(is_media && ring_count(&f->strangers) >= STRANGERS_MEDIA) && upcall(f, &f->strangers, entry, payload);
-    s->seen = f->now;
+    hear(f, s);
     _Atomic uint8_t *waiting = &f->waiting[s - f->kept.table.slots];
     if (atomic_load_explicit(waiting, memory_order_relaxed) >= FLOW_UPCALLS) return 0;
     entry->known = 1;
@@ -175,7 +188,10 @@ static int pump_port(fp *f, int number) {
         if (!length) count(f, FP_DROPPED_EMPTY, 1);
         else if (length > MAX_PAYLOAD) count(f, FP_DROPPED_OVERSIZE, 1);
         else if (s && s->state == SLOT_INSTALLED && !s->raised && ((first >= 128 && first < 192) || (first >= 20 && first < 64))) {
-            s->seen = f->now;
+            if (!admit(f, s)) {
+                count(f, FP_DROPPED_FLOW_LIMIT, 1);
+                continue;
+            }
             uint8_t *head = f->heads[i];
             put_head(head, RECORD_DATA, 0, length);
             add_record(f, &legs, to_link(f), &s->peer, table_label(&f->kept.table, s), head, f->buffers[i], length);
@@ -228,7 +244,10 @@ static void switch_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *re
     if (is_data && !length) count(f, FP_DROPPED_EMPTY, 1);
     else if (length > MAX_PAYLOAD + (is_data ? 0 : ROUTED_PREFIX)) count(f, FP_DROPPED_OVERSIZE, 1);
     else if (is_data && s && s->state == SLOT_INSTALLED && !s->raised) {
-        s->seen = f->now;
+        if (!admit(f, s)) {
+            count(f, FP_DROPPED_FLOW_LIMIT, 1);
+            return;
+        }
         record[1] = 0;
         add_record(f, legs, to_link(f), &s->peer, table_label(&f->kept.table, s), record, record + RECORD_HEADER, length);
     } else if (is_data && s && s->state == SLOT_TOMBSTONE) {

@@ -17,14 +17,15 @@ fp *fp_open(int table_fd, uint32_t capacity, uint32_t link_mtu, uint32_t idle_se
     f->known = (struct ring){ .limit = UPCALL_RING, .bytes = malloc(RING_BYTES) };
     f->strangers = (struct ring){ .limit = UPCALL_RING, .bytes = malloc(RING_BYTES) };
     f->waiting = calloc(capacity, sizeof *f->waiting);
+    f->passed = calloc(capacity, sizeof *f->passed);
     f->upcall_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     f->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     f->link = f->ingress = -1;
     f->link_mtu = link_mtu;
     f->idle_ticks = idle_seconds * (1000 / TICK_MS);
     atomic_store(&f->armed, 1);
-    if (!kept_map(&f->kept, table_fd, capacity, PROT_READ | PROT_WRITE) || !f->waiting || !f->records.bytes ||
-        !f->known.bytes || !f->strangers.bytes || f->upcall_fd < 0 || f->wake_fd < 0) {
+    if (!kept_map(&f->kept, table_fd, capacity, PROT_READ | PROT_WRITE) || !f->waiting || !f->passed ||
+        !f->records.bytes || !f->known.bytes || !f->strangers.bytes || f->upcall_fd < 0 || f->wake_fd < 0) {
         fp_close(f);
         return NULL;
     }
@@ -168,6 +169,7 @@ void fp_close(fp *f) {
     if (f->upcall_fd >= 0) close(f->upcall_fd);
     if (f->wake_fd >= 0) close(f->wake_fd);
     free(f->waiting);
+    free(f->passed);
     free(f->records.bytes);
     free(f->known.bytes);
     free(f->strangers.bytes);

@@ -1,7 +1,6 @@
 /* A media plane: its state, and the few words of it that all its files use. */
 #ifndef TANDEM_MEDIA_PLANE_H
 #define TANDEM_MEDIA_PLANE_H
-#include <time.h>
 #include "address.h"
 #include "link.h"
 #include "media_queue.h"

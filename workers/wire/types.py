@@ -31,6 +31,7 @@ class DropReason(Enum):
     LOOKUP_FAILED = "lookup_failed"
     # bounds
     UPCALLS_FULL = "upcalls_full"
+    FLOW_LIMIT = "flow_limit"
     PENDING_FULL = "pending_full"
     SLOTS_FULL = "slots_full"
     SOURCE_LIMIT = "source_limit"

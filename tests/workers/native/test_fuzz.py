@@ -23,7 +23,8 @@ SOURCES = {
     "media": [HERE / "fuzz_media.c", *sorted(NATIVE.glob("media*.c"))],
 }
 SANITIZERS = ["address,undefined", "thread"]
-FLAGS = ["-O1", "-g", "-pthread", "-fno-sanitize-recover=all", "-DREMOVAL_SHARE=7"]
+FLAGS = ["-O1", "-g", "-pthread", "-fno-sanitize-recover=all"]
+FLAGS += ["-DREMOVAL_SHARE=7", "-DFLOW_MOST=9"]
 SMALL = ["-DALONE", "-DRING_BYTES=131072", "-DEVENT_BYTES=262144", "-DCOMMAND_BYTES=131072"]
 FINDINGS = HERE / "findings"
 DAMAGED = 150

@@ -65,6 +65,7 @@ _DROPPED: Final = (
     DropReason.OVERSIZE,
     DropReason.TOMBSTONE,
     DropReason.UPCALLS_FULL,
+    DropReason.FLOW_LIMIT,
     DropReason.SEND_WOULD_BLOCK,
     DropReason.SEND_REFUSED,
     DropReason.SEND_UNREACHABLE,

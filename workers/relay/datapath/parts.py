@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config.ids import Endpoint, FlowKey, Instant, Transport
 from workers.relay.core.interface import InstallFlow
-from workers.relay.datapath.base import FlowSeen
+from workers.relay.datapath.base import FLOW_MOST, FlowSeen
 from workers.relay.datapath.sockets import DatagramSocket, SockAddress, sock_address
 
 Place = SockAddress
@@ -35,6 +35,7 @@ class Flow:
         "label",
         "leg",
         "link",
+        "passed",
         "place",
         "port",
         "raised",
@@ -42,6 +43,7 @@ class Flow:
         "route_mates",
         "seen",
         "sendto",
+        "tick",
         "upcalls",
     )
 
@@ -65,6 +67,15 @@ class Flow:
         """Its datagrams in the ring."""
         self.raised = False
         """What comes from its client goes up."""
+        self.tick = self.passed = 0
+        """When one of its datagrams was last forwarded, and how many were in that tick."""
+
+    def admit(self, tick: int) -> bool:
+        """One more datagram of its client; False if that is more than its share of this tick."""
+        if self.tick != tick:
+            self.tick, self.passed = tick, 0
+        self.passed += 1
+        return self.passed <= FLOW_MOST
 
     def seen_at(self, now: Instant) -> FlowSeen:
         """What who looks at the table sees of it."""

@@ -33,6 +33,7 @@ from workers.relay.datapath.base import (
     FLOW_UPCALLS,
     RECORD_RING,
     STRANGERS_MEDIA,
+    TICKS,
     TOMBSTONE_SILENCE,
     UPCALL_RING,
     DatapathCounters,
@@ -141,7 +142,7 @@ class PythonDatapath:
         recvfrom, flow_at = port.socket.recvfrom, port.flows.get
         pack, passes, mtu, loaded = HEADER.pack, FORWARDED, self._mtu, self._legs.loaded
         longest, header_length, data = MAX_PAYLOAD, HEADER_LENGTH, int(RecordType.DATA)
-        received = 0
+        received, limited, tick = 0, 0, int(now * TICKS)
         try:
             while received < budget:
                 # One byte more than is served, so that a longer one shows.
@@ -158,6 +159,9 @@ class PythonDatapath:
                     self._upcall(port, address, datagram, flow, now)
                     continue
                 flow.seen = now
+                if not flow.admit(tick):
+                    limited += 1
+                    continue
                 leg = flow.leg
                 size = leg.size + length + header_length
                 if size > mtu:
@@ -172,12 +176,14 @@ class PythonDatapath:
         except BlockingIOError:
             pass
         self.counters.received += received
+        if limited:
+            self.counters.dropped[DropReason.FLOW_LIMIT] += limited
         self._legs.flush()
         return received
 
     def _pump_ingress(self, port: Port, budget: int, now: Instant) -> int:
         """As `pump_public`, with records for datagrams: only the label changes."""
-        counters, received = self.counters, 0
+        counters, received, tick = self.counters, 0, int(now * TICKS)
         try:
             while received < budget:
                 view, peer = port.socket.recvfrom(_LINK_BUFFER)
@@ -200,7 +206,10 @@ class PythonDatapath:
                         self._upcall(port, (peer, label), payload, flow, now, kind)
                         continue
                     flow.seen = now
-                    self._legs.load(flow, payload)
+                    if flow.admit(tick):
+                        self._legs.load(flow, payload)
+                    else:
+                        counters.dropped[DropReason.FLOW_LIMIT] += 1
         except BlockingIOError:
             pass
         counters.received += received
@@ -344,7 +353,7 @@ class PythonDatapath:
         old = port.flows.get(port.place_of(flow.key))
         if old is not None and old.label == flow.label and old.route == flow.route:
             self._legs.leave(old.leg)
-            old.leg, old.link, old.raised, old.seen = leg, flow.link, False, now
+            old.leg, old.link, old.raised, old.seen, old.passed = leg, flow.link, False, now, 0
             return
         if old is not None:
             self._take_out(old)

@@ -34,9 +34,11 @@ from workers.relay.core.interface import (
     Upcall,
 )
 from workers.relay.datapath.base import (
+    FLOW_MOST,
     FLOW_UPCALLS,
     RECORD_RING,
     STRANGERS_MEDIA,
+    TICKS,
     TOMBSTONE_SILENCE,
     UPCALL_RING,
     Datapath,
@@ -344,6 +346,32 @@ def test_an_installed_flow_cannot_crowd_out_another(bench: Bench) -> None:
     assert len(bench.events()) == FLOW_UPCALLS + 1
     bench.from_client(loud, STUN)
     assert len(bench.events()) == 1
+
+
+def test_a_flow_has_a_share_of_each_tick_and_takes_none_of_anothers(bench: Bench) -> None:
+    """Checks are no part of it: whoever floods in a client's name must not end its session."""
+    loud, quiet = bench.clients[:2]
+    bench.install(loud, 1)
+    bench.install(quiet, 2)
+    bench.from_client(loud, *[SRTP] * (FLOW_MOST - 1), *[DTLS] * 41, STUN)
+    bench.from_client(quiet, SRTP)
+    counters = bench.datapath.counters
+    assert counters.forwarded == FLOW_MOST + 1
+    assert counters.dropped == {DropReason.FLOW_LIMIT: 40}
+    assert len(bench.events()) == 1
+    bench.now += 1 / TICKS
+    bench.from_client(loud, STUN, *[SRTP] * (FLOW_MOST + 7))
+    assert bench.datapath.counters.forwarded == 2 * FLOW_MOST + 1
+    assert bench.datapath.counters.dropped == {DropReason.FLOW_LIMIT: 47}
+
+
+def test_the_share_is_the_flows_and_not_its_slots(bench: Bench) -> None:
+    first, second = bench.clients[:2]
+    bench.install(first, 1)
+    bench.from_client(first, *[SRTP] * (FLOW_MOST + 1))
+    bench.install(second, 1, generation=2)
+    bench.from_client(second, SRTP)
+    assert bench.datapath.counters.forwarded == FLOW_MOST + 1
 
 
 def test_a_flood_of_records_is_bounded(bench: Bench) -> None:
@@ -657,6 +685,16 @@ def test_a_record_of_a_global_relay_changes_its_label_and_no_more(bench: Bench) 
         assert far.relay.take_from() == [(expected, bench.ingress.endpoint)]
     assert bench.events() == []
     assert (bench.datapath.counters.forwarded, bench.datapath.counters.returned) == (4, 4)
+
+
+def test_of_two_clients_of_a_global_relay_each_has_its_own_share(bench: Bench) -> None:
+    relay = bench.globals[0]
+    for slot in (1, 2):
+        bench.install(Far(relay, slot), slot)
+    loud, quiet = (encode_record(DATA, 0, label, SRTP) for label in (1, 2))
+    bench.from_global(relay, loud * (FLOW_MOST + 3) + quiet)
+    counters = bench.datapath.counters
+    assert (counters.forwarded, counters.dropped) == (FLOW_MOST + 1, {DropReason.FLOW_LIMIT: 3})
 
 
 def test_what_a_global_relay_says_otherwise_goes_up(bench: Bench) -> None:
