@@ -6,11 +6,12 @@ bytes and counters. In prose:
 **From clients.** A datagram of an installed flow whose first byte says DTLS or SRTP (RFC 7983) becomes
 a DATA record with the flow's label and leaves for the flow's transceiver, packed with others of the
 same batch; packing never waits. (Reading may: where datagrams are dense, the native datapath looks at
-its sockets up to a quarter of a millisecond later, so that several share a wake-up.) Every other datagram goes up as an event: of installed flows through
-one bounded ring, of strangers through another. An empty datagram, one longer than MAX_PAYLOAD, one for
-which the ring has no room, and one that is not STUN and whose source has a tombstone end here, counted.
-An installed flow has at most FLOW_UPCALLS datagrams in its ring, and at most FLOW_MOST of its datagrams
-are forwarded in a tenth of a second, so that no client crowds out another.
+its sockets up to a quarter of a millisecond later, so that several share a wake-up.) Every other
+datagram goes up as an event: of installed flows through one bounded ring, of strangers through another.
+An empty datagram, one longer than MAX_PAYLOAD, one for which the ring has no room, and one that is not
+STUN and whose source has a tombstone end here, counted. An installed flow has at most FLOW_UPCALLS
+datagrams in its ring, and at most FLOW_MOST of its datagrams are forwarded in a tenth of a second, so
+that no client crowds out another.
 
 **From transceivers.** A DATA record with bytes in it, whose label is installed and which came from the
 link address that owns the label, goes to the flow's client from the flow's local address. Flags are for
@@ -68,7 +69,7 @@ next one as strangers', and by a check everything heals."""
 RECORD_RING: Final = 4096
 FLOW_UPCALLS: Final = 8
 FLOW_MOST: Final = 500
-"""Datagrams of a flow in a tick. Audio is 50 a second; a data channel at 5000 a second carries 48 Mbit/s."""
+"""Datagrams of a flow in a tick. Audio is 50 a second; a data channel carries 48 Mbit/s with 5000."""
 TICKS: Final = 10
 """A second."""
 TOMBSTONE_SILENCE: Final = 30.0
