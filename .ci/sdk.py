@@ -17,7 +17,7 @@ from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[1]
 NAME = "tandem_backend"
-UNDER = ("zmq_trio", "socket_file", "closing", "curve")
+UNDER = ("zmq_trio", "probe", "socket_file", "closing", "curve")
 """Modules of `ipc` that the SDK stands on."""
 NEEDS = ("trio", "msgspec", "pyzmq")
 PROJECT = """\

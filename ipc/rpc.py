@@ -22,6 +22,7 @@ import trio
 from ipc.closing import Closing
 from ipc.codec import CodecError, decode, encode
 from ipc.curve import ClientCurve
+from ipc.descriptors import share_of_descriptors
 from ipc.log import Logger
 from ipc.messages import Message
 from ipc.messages.admin import Failure
@@ -32,6 +33,8 @@ Handler = Callable[[Message], Awaitable[Message]]
 
 MAX_CONCURRENT: Final = 256
 """Requests in work at a server and calls under way at a client, unless told otherwise."""
+MAX_CONNECTIONS: Final = 4096
+"""Of other hosts at an end point."""
 HANDLER_DEADLINE: Final = 30.0
 """Seconds a handler may take; longer is a bug that would use up the slots of the server."""
 _CALL: Final = struct.Struct(">QQ")
@@ -79,6 +82,9 @@ class RpcServer(Closing):
         """Requests whose handler raised or took too long."""
         self.undelivered = 0
         """Replies to callers that were gone or did not read."""
+        self.crowds = 0
+        """Times that there were too many connections, and all were closed."""
+        self._is_public = bool(secret)
         self._log = log
         self._limit = limit
         self._within = within
@@ -96,9 +102,25 @@ class RpcServer(Closing):
     async def serve(self, handler: Handler) -> None:
         """Answer until cancelled or closed."""
         async with trio.open_nursery() as nursery:
+            if self._is_public:
+                nursery.start_soon(self._keep_room)
             while True:
                 for frames in await self._socket.receive_batch():
                     self._take(frames, handler, nursery)
+
+    async def _keep_room(self) -> None:
+        """Strangers can connect, though no more than that: they must not take all our descriptors."""
+        most = share_of_descriptors(MAX_CONNECTIONS)
+        while True:
+            await self._socket.shed_crowd(most)
+            self.crowds += 1
+            if self.crowds.bit_count() == 1:
+                self._log.warning(
+                    "too many connections; all were closed",
+                    endpoint=self.endpoint,
+                    most=most,
+                    times=self.crowds,
+                )
 
     def close(self) -> None:
         """Stop listening; `serve` ends with trio.ClosedResourceError."""

@@ -17,8 +17,6 @@ What is peculiar, and what follows from it here:
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Collection, Sequence
 from enum import Enum
@@ -27,10 +25,14 @@ from typing import Final
 import trio
 import zmq
 from zmq.utils import z85
+from zmq.utils.monitor import parse_monitor_message
 
 from ipc.closing import Closing
 from ipc.codec import MAX_MESSAGE
 from ipc.curve import ClientCurve, KeyPair
+from ipc.probe import NotAllowed as NotAllowed
+from ipc.probe import Unreachable as Unreachable
+from ipc.probe import probe
 from ipc.socket_file import EndpointError as EndpointError
 from ipc.socket_file import EndpointInUse as EndpointInUse
 from ipc.socket_file import SocketFile, ipc_path
@@ -42,22 +44,16 @@ DEFAULT_HWM: Final = 1000
 """Messages queued per direction and peer."""
 _DOMAIN: Final = b"tandem"
 _REFUSED: Final = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+_CROWD: Final = int(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
 _NOT_TALKED: Final = int(_REFUSED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 _RECONNECT_MS: Final = 50
 _RECONNECT_MAX_MS: Final = 1000
+_HANDSHAKE_MS: Final = 5000
 _PULSE_MS: Final = 1000
 _PULSE_MISSED_MS: Final = 3000
 _NOWAIT: Final = zmq.DONTWAIT
 _IN: Final = int(zmq.POLLIN)
 _OUT: Final = int(zmq.POLLOUT)
-
-
-class Unreachable(Exception):
-    """Nobody answers on that end point."""
-
-
-class NotAllowed(Unreachable):
-    """Somebody may be there, but we may not connect."""
 
 
 class Pattern(Enum):
@@ -162,6 +158,7 @@ class ZmqSocket(Closing):
         # Without this libzmq lets everybody in as long as nobody answers for the door.
         self._raw.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN)
         self._raw.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        self._raw.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
 
     def use_curve(self, curve: ClientCurve) -> None:
         """Before `connect`: talk to that server alone, and be who we are. Between hosts.
@@ -201,6 +198,33 @@ class ZmqSocket(Closing):
             self._raw.connect(endpoint)
         except zmq.ZMQError as error:
             raise EndpointError(f"{endpoint}: {error}") from error
+
+    async def shed_crowd(self, most: int) -> None:
+        """Wait until more than `most` connections are open, then close all; for one task.
+
+        libzmq takes as many as come, and aborts the process when it is out of descriptors. Who is honest
+        connects anew by itself.
+        """
+        self._monitor = monitor = self._raw.get_monitor_socket(_CROWD)
+        count = 0
+        while True:
+            while monitor.poll(0):
+                event = parse_monitor_message(monitor.recv_multipart(_NOWAIT))
+                # What has been closed before this began may be told late.
+                count = max(0, count + (1 if event["event"] == zmq.EVENT_ACCEPTED else -1))
+            if count > most:
+                break
+            await trio.lowlevel.wait_readable(int(monitor.getsockopt(zmq.FD)))
+        endpoint = self._raw.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        self._raw.unbind(endpoint)
+        while True:
+            try:
+                self._raw.bind(endpoint)
+                return
+            except zmq.ZMQError as error:  # its listener closes in a thread of libzmq's
+                if error.errno != zmq.EADDRINUSE:
+                    raise
+            await trio.sleep(_RECONNECT_MS / 1000)
 
     def count_connections(self) -> int:
         """Connections made so far, counted from the first call on: another number, another peer."""
@@ -387,7 +411,7 @@ def request_blocking(
     `within` seconds.
     """
     deadline = time.monotonic() + within
-    _probe(endpoint, within)
+    probe(endpoint, within)
     with _threads.socket(Pattern.DEALER) as raw:
         raw.setsockopt(zmq.IPV6, int("[" in endpoint))
         if curve is not None:
@@ -412,28 +436,3 @@ def _set_curve(raw: zmq.Socket[bytes], curve: ClientCurve) -> None:
     raw.setsockopt(zmq.CURVE_SERVERKEY, curve.server.encode())
     raw.setsockopt(zmq.CURVE_PUBLICKEY, curve.own.public.encode())
     raw.setsockopt(zmq.CURVE_SECRETKEY, curve.own.secret.encode())
-
-
-def _probe(endpoint: str, within: float) -> None:
-    """libzmq would retry in silence; a plain connect tells what is wrong."""
-    where: str | tuple[str, int]
-    path = ipc_path(endpoint)
-    if path is not None:
-        family, where, name = socket.AF_UNIX, os.fspath(path), str(path)
-    elif endpoint.startswith("tcp://"):
-        host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
-        host = host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        where, name = (host, int(port)), endpoint
-    else:
-        return
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.settimeout(within)
-        try:
-            probe.connect(where)
-        except TimeoutError:
-            raise
-        except PermissionError as error:
-            raise NotAllowed(f"{name}: {error.strerror}") from None
-        except OSError as error:
-            raise Unreachable(f"{name}: {error.strerror or error}") from None

@@ -31,6 +31,7 @@ from config.model import Config
 from ipc import roster, zmq_trio
 from ipc.bus import Publisher
 from ipc.control import ControlClient, identity
+from ipc.descriptors import allow_descriptors
 from ipc.handover import RECLAIM_SOCKET, HandoverError, NeverAssigned, receive_assignment
 from ipc.log import Logger, open_log
 from ipc.messages import Message
@@ -61,7 +62,7 @@ from ipc.zmq_trio import EndpointError
 from workers.holdings import Holdings
 from workers.inbox import Inbox
 from workers.reserve import Reserve
-from workers.resources import allow_descriptors, pin
+from workers.resources import pin
 from workers.tether import Beat, Tether
 
 EXIT_DONE: Final = 0

@@ -1,22 +1,11 @@
-"""What of its machine a worker process takes: descriptors and a CPU."""
+"""What of its machine a worker process takes: a CPU."""
 
 from __future__ import annotations
 
 import os
-import resource
-from typing import Final
 
 from ipc import zmq_trio
 from ipc.log import Logger
-
-MAX_DESCRIPTORS: Final = 65_536
-
-
-def allow_descriptors() -> None:
-    """As many as we may have; the usual soft limit is less than signaling's connections."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = max(soft, min(hard, MAX_DESCRIPTORS) if hard > 0 else MAX_DESCRIPTORS)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def pin(cpu: int | None, log: Logger) -> None:

@@ -63,6 +63,7 @@ from config.model import Config
 from ipc import zmq_trio
 from ipc.bus import Subscriber
 from ipc.control import ControlServer
+from ipc.descriptors import allow_descriptors
 from ipc.log import Logger, open_log
 from ipc.messages.admin import ReloadRequest, StatusReply
 from ipc.release import release
@@ -99,6 +100,7 @@ def run(
     lock: SupervisorLock | None = None
     appliance: _Appliance | None = None
     # Keys are in our memory and our workers', which inherit this.
+    allow_descriptors()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         workers = prepare_runtime(runtime)

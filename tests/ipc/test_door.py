@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
+from pathlib import Path
 
 import pytest
 import trio
 
+from ipc import rpc
 from ipc.curve import ClientCurve, KeyPair
 from ipc.door import Door
 from ipc.messages import Message
@@ -93,6 +95,34 @@ async def test_plain_text_and_noise_are_not_answered_and_harm_nobody(endpoint: s
         for noise in (b"GET / HTTP/1.1\r\n\r\n", bytes(64), b"\xff" + bytes(8) + b"\x7f" * 500):
             with socket.create_connection((host, int(port))) as stranger:
                 stranger.sendall(noise)
+        assert await ask(endpoint, ALICE) == SessionList((), 7)
+    lines.close()
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_crowd_of_strangers_never_takes_all_descriptors(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libzmq has no bound of its own, and aborts the process when there is none left."""
+    monkeypatch.setattr(rpc, "MAX_CONNECTIONS", 20)
+    lines = LogLines()
+    host, port = endpoint.removeprefix("tcp://").split(":")
+    async with guarded(endpoint, lines, {"alice": ALICE.public}):
+        assert await ask(endpoint, ALICE) == SessionList((), 7)
+        before, crowd = descriptors(), []
+        for _ in range(200):
+            with suppress(OSError):
+                crowd.append(await trio.open_tcp_stream(host, int(port)))
+        with trio.fail_after(30):
+            while descriptors() - before - len(crowd) > 2 * 20:
+                await trio.sleep(0.01)
+            while "too many connections; all were closed" not in lines.events():
+                await trio.sleep(0.01)
+        for stranger in crowd:
+            await stranger.aclose()
         assert await ask(endpoint, ALICE) == SessionList((), 7)
     lines.close()
 

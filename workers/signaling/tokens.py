@@ -13,7 +13,7 @@ import re
 import warnings
 from base64 import urlsafe_b64decode
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 from joserfc import jws
@@ -23,8 +23,10 @@ from joserfc.jwk import Key, import_key
 from config.api_keys import Scope, Terms
 from config.key_set import MAX_KEYS, VerifyingKey
 from config.model import AuthSection
+from workers.http.problems import Refused
 from workers.signaling.challenge import unauthorized
 from workers.signaling.grants import Grant, Wishes
+from workers.signaling.objects import parse_object
 
 MAX_TOKEN: Final = 8_192
 """Characters."""
@@ -91,9 +93,11 @@ class Tokens:
             raise unauthorized("the token names no key of the provider's, or not what it is for")
         payload = _verify(bearer, key, header.alg)
         try:
-            said = msgspec.json.decode(payload, type=dict[str, Any])
+            said = parse_object(payload, "the token")  # all of it goes on to the back end
             claims = msgspec.convert(said, _Claims)
-        except (ValueError, RecursionError) as error:
+        except Refused as refused:
+            raise unauthorized(refused.detail) from None
+        except msgspec.ValidationError as error:
             raise unauthorized(f"the token cannot be read: {error}") from None
         if what := self._complaint(claims, now, expired_too=expired_too):
             raise unauthorized(f"the token {what}")
