@@ -10,7 +10,8 @@
  *     events   <-  in order; frames and all others have a share of the ring each.
  *
  * A wake-up costs more than ten packets. So after a round that brought nothing but media, while media are dense, the
- * link is left alone for GATHER_NS: what comes meanwhile is one batch, and leaves in few datagrams.
+ * link is left alone until the next datagram will, by the rate, have waited for GATHER_NS: what comes meanwhile is one
+ * batch, and leaves in few datagrams.
  */
 #define _GNU_SOURCE
 #include <poll.h>
@@ -169,9 +170,18 @@ static void signal_python(mp *m) {
     if (atomic_exchange_explicit(&m->armed, 0, memory_order_seq_cst)) (void)!write(m->event_fd, &one, sizeof one);
 }
 
+/* When there is something to do though nobody says so; -1: never. */
+static int64_t next_round(const mp *m) {
+    int64_t due = play_next(m);
+    if (m->nap_ns) return m->nap_ns; /* what is due meanwhile leaves with what comes meanwhile */
+    if (m->tell_ns && (due < 0 || m->tell_ns < due)) due = m->tell_ns;
+    if (m->owed != NOT_OWED && (due < 0 || m->now_ns + GATHER_NS < due)) due = m->now_ns + GATHER_NS;
+    return due;
+}
+
 /* One round without waiting: what the thread does between two waits, and tests do in its place. Without the link, only
- * what Python wants. */
-void mp_round(mp *m, int64_t now_ns, int with_link) {
+ * what Python wants. When to make the next one though nobody asks for it (CLOCK_MONOTONIC); -1: never. */
+int64_t mp_round(mp *m, int64_t now_ns, int with_link) {
     int n = with_link ? LINK_BATCH : 0, media = 0;
     if (now_ns > m->now_ns) m->now_ns = now_ns; /* time never goes back */
     m->now = m->now_ns / 1e9 + m->clock_offset;
@@ -186,26 +196,21 @@ void mp_round(mp *m, int64_t now_ns, int with_link) {
     if (m->unsignalled || is_told || atomic_exchange_explicit(&m->starved, 0, memory_order_seq_cst)) signal_python(m);
     if (media || m->decisions || m->nap_ns <= m->now_ns) m->nap_ns = 0;
     if (media && n < LINK_BATCH && !m->decisions) {
-        if (m->now_ns - m->turned_ns < 2 * GATHER_NS) m->nap_ns = m->now_ns + GATHER_NS;
+        int64_t since = m->now_ns - m->turned_ns;
+        int is_dense = since < 2 * GATHER_NS;
+        m->gap_ns = is_dense ? m->gap_ns + (since / media - m->gap_ns) / 8 : GATHER_NS;
+        if (is_dense) m->nap_ns = m->now_ns + GATHER_NS + (m->gap_ns < MOST_GAP_NS ? m->gap_ns : MOST_GAP_NS);
         m->turned_ns = m->now_ns;
     }
-}
-
-/* When there is something to do though nobody says so; -1: never. */
-static int64_t next_round(const mp *m) {
-    int64_t due = play_next(m);
-    if (m->nap_ns) return m->nap_ns; /* what is due meanwhile leaves with what comes meanwhile */
-    if (m->tell_ns && (due < 0 || m->tell_ns < due)) due = m->tell_ns;
-    if (m->owed != NOT_OWED && (due < 0 || m->now_ns + GATHER_NS < due)) due = m->now_ns + GATHER_NS;
-    return due;
+    return next_round(m);
 }
 
 static void *run(void *argument) {
     mp *m = argument;
     struct pollfd fds[] = { { m->wake_fd, POLLIN, 0 }, { m->link, POLLIN, 0 } };
+    int64_t now = clock_ns(), due = now;
     while (is_running(&m->thread)) {
-        int64_t due = next_round(m), now = clock_ns(), wait = due > now ? due - now : 0;
-        struct timespec time = { 0, wait };
+        struct timespec time = { 0, due > now ? due - now : 0 };
         atomic_store_explicit(&m->asleep, 1, memory_order_seq_cst);
         if (!is_wanted(m)) ppoll(fds, m->nap_ns ? 1 : 2, due < 0 ? NULL : &time, NULL);
         atomic_store_explicit(&m->asleep, 0, memory_order_seq_cst);
@@ -215,7 +220,7 @@ static void *run(void *argument) {
         }
         if (fds[1].revents & POLLNVAL) fds[1].fd = -1; /* it would spin */
         now = clock_ns();
-        mp_round(m, now, now >= m->nap_ns); /* Python may wake it from a nap, and is served; the link still waits */
+        due = mp_round(m, now, now >= m->nap_ns); /* Python may wake it from a nap, and is served; the link still waits */
     }
     return NULL;
 }

@@ -126,7 +126,7 @@ mp *mp_new(int link, uint32_t link_mtu, uint32_t max_streams, double clock_offse
 int mp_start(mp *m, int cpu);
 void mp_stop(mp *m);
 void mp_free(mp *m);
-void mp_round(mp *m, int64_t now_ns, int with_link);
+int64_t mp_round(mp *m, int64_t now_ns, int with_link);
 int mp_event_fd(mp *m);
 size_t mp_push(mp *m, const uint8_t *commands, size_t length);
 void mp_wake(mp *m);

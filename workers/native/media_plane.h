@@ -25,6 +25,7 @@
 #define LEG_RECORDS 64
 #define ARENA (1u << 18)    /* bytes of records on their way out */
 #define GATHER_NS 1000000   /* workers/transceiver/media/base.py */
+#define MOST_GAP_NS (GATHER_NS / 2)
 #define SEEN_EVERY 0.05
 #define REPORT_WAIT_NS 100000000ll
 #define NOT_OWED 0xffffffffu
@@ -69,6 +70,7 @@ struct mp {
     uint32_t link_mtu, max_streams;
     double clock_offset, now;
     int64_t now_ns, turned_ns, nap_ns; /* of this round; of the last one with media; until when the link is left alone */
+    int64_t gap_ns; /* between two datagrams with media, in the mean */
     int unsignalled;
     int64_t tell_ns; /* by when Python is told of what nobody waits for; 0: there is no such thing */
     int takes_way; /* what is being received says where its stream is sent, if it is authentic */

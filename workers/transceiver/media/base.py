@@ -61,8 +61,8 @@ from workers.wire.types import DropReason
 SEEN_EVERY: Final = 0.05
 """Seconds between two `MediaSeen` of one stream whose media comes by another way than it leaves."""
 GATHER: Final = 0.001
-"""Seconds that media may wait on the link for others while media is all that comes: a wake-up costs more
-than ten packets."""
+"""Seconds that the first packet waits on the link for others while media is all that comes, in the mean,
+and half as many more at most: a wake-up costs more than ten packets."""
 
 REPORT_WAIT: Final = 0.1
 """Seconds that RTCP may wait to be told of: nobody waits for it, and most likely something else comes."""

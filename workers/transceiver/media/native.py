@@ -146,10 +146,15 @@ class NativePlane:
             raise OSError("the media plane's thread cannot be started")
         self._threaded = True
 
-    def turn(self, now: Instant, *, with_link: bool = True) -> None:
-        """A round of the thread's work, in its absence; `now` is CLOCK_MONOTONIC's."""
-        if not self._threaded:
-            self._lib.mp_round(self._plane, round(now * 1e9), with_link)
+    def turn(self, now: Instant, *, with_link: bool = True) -> Instant | None:
+        """A round of the thread's work, in its absence; `now` is CLOCK_MONOTONIC's.
+
+        When the next one is due though nothing comes; until then the link may be left alone.
+        """
+        if self._threaded:
+            return None
+        due = self._lib.mp_round(self._plane, round(now * 1e9), with_link)
+        return None if due < 0 else due / 1e9
 
     def stop(self) -> None:
         """Carry out what was asked for, then touch neither link nor keys any more."""

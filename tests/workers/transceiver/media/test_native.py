@@ -28,7 +28,7 @@ from workers.transceiver.core.streams.interface import (
     StreamClosed,
     StreamStats,
 )
-from workers.transceiver.media.base import REPORT_WAIT, SEEN_EVERY, PlaneEvent
+from workers.transceiver.media.base import GATHER, REPORT_WAIT, SEEN_EVERY, PlaneEvent
 from workers.transceiver.media.native import NativePlane
 from workers.wire.link import MAX_LINK_DATAGRAM, RecordType, encode_record
 from workers.wire.rtp import RtpPacket, encode_rtp
@@ -139,8 +139,9 @@ def test_for_a_report_python_may_sleep_on_a_little(stage: Stage) -> None:
     client = stage.session(3)
     stage.relay.data(LABEL, client.rtp(1))
     stage.everything()  # the sighting
+    stage.now += 1
     stage.relay.data(LABEL, client.report(ssrc=0xB))
-    stage.plane.turn(stage.now)
+    assert stage.plane.turn(stage.now) == pytest.approx(stage.now + REPORT_WAIT)
     assert not is_ready(stage.plane)
     stage.plane.turn(stage.now + REPORT_WAIT * 0.99)
     assert not is_ready(stage.plane)
@@ -161,6 +162,27 @@ def test_what_python_must_see_brings_a_report_along(stage: Stage) -> None:
     assert [type(event) for event in stage.plane.take()] == [ReportReceived, RecordReceived]
     stage.plane.turn(stage.now + REPORT_WAIT)
     assert not is_ready(stage.plane)
+
+
+def gather(stage: Stage, client: Peer, gap: float, first: int, rounds: int = 40) -> float | None:
+    """One packet a round: in how long the next round is due after the last of them."""
+    due: float | None = None
+    for number in range(first, first + rounds):
+        stage.now += gap
+        stage.relay.data(LABEL, client.rtp(number))
+        due = stage.plane.turn(stage.now)
+        stage.plane.take()
+    return None if due is None else due - stage.now
+
+
+def test_while_media_is_dense_the_link_is_left_alone_for_what_comes_next(stage: Stage) -> None:
+    client = stage.session(3)
+    stage.plane.flush()
+    assert gather(stage, client, 0.02, 0) is None
+    assert gather(stage, client, 0.0002, 100) == pytest.approx(GATHER + 0.0002, abs=1e-5)
+    assert gather(stage, client, 0.0009, 200) == pytest.approx(1.5 * GATHER, abs=1e-5)
+    stage.relay.data(LABEL, client.rtp(300), b"\x16dtls")
+    assert stage.plane.turn(stage.now + 0.0001) is None
 
 
 def test_the_thread_tells_of_a_report_by_itself(stage: Stage) -> None:
