@@ -33,6 +33,9 @@ _LATE: Final = 0.002
 """Seconds after which a slot without a frame is over: workers/native/media_talk.c."""
 _AFTER: Final = 0.001
 """Seconds after a frame was due at which it has left."""
+GRID: Final = 0.01
+"""Seconds: looks of all sessions are due at multiples of it, so that those which merely report how far an
+item is share a turn. That an item is over is told without waiting for one."""
 _TIMESTAMPS: Final = 1 << 32
 
 
@@ -101,7 +104,7 @@ class LendablePlayout(Playout):
         if loan is not None:
             self._lent = item.played
             self._hand_over(loan, now)
-            self._look_at = now + self._ahead(len(item.frames))
+            self._look_at = self._next_look(len(item.frames), now)
 
     def end_loan(self, now: Instant | None = None) -> None:
         """Nothing leaves but by us from now on. Without `now` nothing is to be played before more comes."""
@@ -128,13 +131,13 @@ class LendablePlayout(Playout):
             frames.popleft()
             self._waiting -= 1
 
-    def _ahead(self, waiting: int) -> float:
-        """In how many seconds there is something to be told at the earliest."""
+    def _next_look(self, waiting: int, now: Instant) -> Instant:
+        """When there is something to be told."""
         item = self._items[0]
         until = PROGRESS_EVERY - item.played % PROGRESS_EVERY
-        if item.complete:
-            until = min(until, waiting)
-        return max(until, 1) * FRAME + _AFTER
+        if item.complete and waiting <= until:
+            return now + max(waiting, 1) * FRAME + _AFTER
+        return math.ceil((now + until * FRAME + _AFTER) / GRID) * GRID
 
     # --- as before, but for the loan ----------------------------------------------------------------
 
@@ -230,5 +233,5 @@ class LendablePlayout(Playout):
             if (not item.frames and not item.complete) or (item.frames and not state.waiting):
                 self.end_loan(now)
                 return outputs
-        self._look_at = now + self._ahead(state.waiting + len(item.frames))
+        self._look_at = self._next_look(state.waiting + len(item.frames), now)
         return outputs
