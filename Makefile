@@ -47,7 +47,7 @@ test-asan: .venv/.test ## tests of datapath and media plane against C that is bu
 	cd build/asan && ASAN_OPTIONS=detect_leaks=0 \
 	    LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 	    $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/workers/relay/datapath \
-	    tests/workers/transceiver/media
+	    tests/workers/transceiver/media tests/workers/caller
 
 fuzz: .venv/.fuzz ## every parser, coverage-guided; MINUTES=n each, ONLY="stun sdp" for some
 	@for name in $(or $(ONLY),$$($(BIN)/python -c "from tests.fuzz.targets import TARGETS; print(*TARGETS)")); do \
@@ -56,14 +56,14 @@ fuzz: .venv/.fuzz ## every parser, coverage-guided; MINUTES=n each, ONLY="stun s
 
 fuzz-native: .venv/.clang ## all C under ASan and UBSan: coverage-guided, then random traffic and damage; MINUTES=n each
 	@mkdir -p build/fuzz && $(BIN)/python -m tests.workers.native.seeds build/fuzz
-	@for name in relay media; do echo "fuzz $$name"; \
-	  clang -O1 -g -pthread $(SMALL) $(SANITIZE) -fsanitize=fuzzer tests/workers/native/guided_$$name.c -o build/guided-$$name && \
+	@for name in relay media calls; do echo "fuzz $$name"; \
+	  clang -O1 -g -pthread $(SMALL) $(SANITIZE) -fsanitize=fuzzer tests/workers/native/guided_$$name.c -o build/guided-$$name -lm && \
 	  ASAN_OPTIONS=quarantine_size_mb=1 build/guided-$$name build/fuzz/c-$$name -max_total_time=$$((60 * $(or $(MINUTES),1))) \
 	    -max_len=4096 -len_control=20 -timeout=10 -print_final_stats=1 -artifact_prefix=build/fuzz/c-$$name- 2>build/fuzz-c-$$name.log \
 	    || { tail -40 build/fuzz-c-$$name.log; exit 1; }; grep -E "number_of_executed|DONE" build/fuzz-c-$$name.log; done
 	cc -O1 -g -pthread -DREMOVAL_SHARE=7 -DFLOW_MOST=9 $(SANITIZE) tests/workers/native/fuzz.c \
 	    workers/native/fastpath.c workers/native/life.c -o build/fuzz-native
-	cc -O1 -g -pthread $(SANITIZE) tests/workers/native/fuzz_media.c workers/native/media*.c -o build/fuzz-media
+	cc -O1 -g -pthread $(SANITIZE) tests/workers/native/fuzz_media.c workers/native/media*.c -o build/fuzz-media -lm
 	@end=$$(($$(date +%s) + 60 * $(or $(MINUTES),1))); seed=$$(date +%s); \
 	while [ $$(date +%s) -lt $$end ]; do seed=$$((seed + 1)); echo "seed $$seed"; \
 	  build/fuzz-native $$seed 20000 && build/fuzz-media $$seed 20000 || exit; done

@@ -15,15 +15,17 @@ import time
 import trio
 
 from config.ids import Instant
-from workers.caller.call import Call
+from config.model import MediaChoice
+from workers.caller.call import OneDoor
 from workers.caller.echoes import Echoes
 from workers.caller.exchange import Placed
 from workers.caller.lines import Line
 from workers.caller.phone import Phone, Plan
 from workers.caller.report import CallReport
 from workers.caller.source import Source
-from workers.transceiver.core.interface import IceCredentials
-from workers.transceiver.core.offer import Answer
+from workers.caller.voice import Speaker, Voice
+from workers.transceiver.core.interface import Codec
+from workers.transceiver.core.session import Session
 
 
 class _Timed(Echoes):
@@ -45,23 +47,18 @@ class _TimedPhone(Phone):
         super().__init__(plan)
         self.echoes: list[_Timed] = []
 
-    def _call(
-        self,
-        line: Line,
-        local: IceCredentials,
-        ssrc: int,
-        answer: Answer,
-        source: Source | None,
-        number: int,
-    ) -> Call:
-        call = super()._call(line, local, ssrc, answer, source, number)
-        call.echoes = timed = _Timed()
+    def _voice(
+        self, line: Line, session: Session, source: Source | None, codec: Codec | None
+    ) -> tuple[OneDoor, Voice]:
+        door, voice = super()._voice(line, session, source, codec)
+        assert isinstance(voice, Speaker)
+        voice.echoes = timed = _Timed()
         self.echoes.append(timed)
-        return call
+        return door, voice
 
     async def _talk(self, line: Line, placed: Placed, http: float) -> CallReport:
-        if line.call is not None and isinstance(line.call.echoes, _Timed):
-            line.call.echoes.session = placed.resource.rpartition("/")[2]
+        if line.call is not None and isinstance(timed := line.call.voice.figures, _Timed):
+            timed.session = placed.resource.rpartition("/")[2]
         return await super()._talk(line, placed, http)
 
 
@@ -87,7 +84,8 @@ async def _run(phone: _TimedPhone, count: int) -> None:
 
 def main(url: str, count: int, seconds: float, rate: float = 50.0) -> None:
     """Call, so many a second, and print what it was like."""
-    phone = _TimedPhone(Plan(url, count, seconds, rate, connect_timeout=20.0))
+    python = MediaChoice.PYTHON  # where every arrival is seen
+    phone = _TimedPhone(Plan(url, count, seconds, rate, connect_timeout=20.0, media=python))
     trio.run(_run, phone, count)
     report = phone.report
     found = {

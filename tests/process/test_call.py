@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 import trio
 
+from config.model import MediaChoice
 from tests.support.appliance import TREE, Appliance, running_appliance
+from workers.caller.phone import Phone, Plan
+from workers.caller.report import PHASES
+from workers.native import NotBuilt
 
 pytestmark = pytest.mark.process
 
@@ -54,6 +58,43 @@ async def test_twenty_calls_lose_nothing_and_leave_nothing(tmp_path: Path, media
         assert fields["setup_p50_ms"] > fields["connected_p50_ms"] > fields["dtls_p50_ms"] > 0
         assert fields["rtt_p99_ms"] >= fields["rtt_p50_ms"] > 0
         assert not fields["errors"]
+        await idle(appliance)
+
+
+async def test_calls_say_the_same_whoever_carries_their_media(tmp_path: Path) -> None:
+    reports = {}
+    async with running_appliance(tmp_path) as appliance:
+        url = f"{appliance.url}/v1/realtime/calls"
+        for media in (MediaChoice.NATIVE, MediaChoice.PYTHON):
+            plan = Plan(url, count=5, seconds=3.0, data=True, restart_every=1.2, media=media)
+            try:
+                phone = Phone(plan)
+            except NotBuilt as reason:
+                pytest.skip(str(reason))
+            assert phone.media.startswith(media.value)
+            await phone.run()
+            reports[media] = phone.report
+        await idle(appliance)
+    for report in reports.values():
+        assert (report.sessions_ok, report.sessions_failed) == (5, 0), report.errors
+        assert (report.sent, report.received, report.duplicates, report.foreign) == (750, 750, 0, 0)
+        assert report.round_trips.count == 750
+        assert (report.lost_up, report.lost_down, report.drops.total()) == (0, 0, 0)
+        assert report.restarts >= 5
+        assert report.messages_sent == report.messages_received > 50
+        assert {phase for phase, measured in report.phases.items() if measured.count == 5} == {
+            *PHASES
+        }
+        assert report.jitter.count == report.jitter_up.count == report.jitter_down.count == 5
+
+
+async def test_a_call_that_moves_goes_on(tmp_path: Path) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        url = f"{appliance.url}/v1/realtime/calls"
+        fields = await measured(url, "--seconds", "3", "--move", "0.8")
+        assert fields["media"] == "native"
+        assert fields["packets_sent"] == 150
+        assert fields["packets_received"] > 100
         await idle(appliance)
 
 

@@ -27,8 +27,9 @@ from tests.support.datapath import DictDatapath
 from tests.support.network import Leg, Network, Transit
 from tests.support.plane import Harness
 from workers.caller.call import Call, Stage
-from workers.caller.echoes import Echoes
+from workers.caller.echoes import Figures
 from workers.caller.source import FRAME_SECONDS, SilentOpus
+from workers.caller.voice import Speaker
 from workers.relay.core import interface as relay_core
 from workers.relay.core.relay import Relay
 from workers.relay.core.ways import Neighbours
@@ -206,8 +207,8 @@ class Client:
         self._network.listen("wan", outside, self._receive)
 
     @property
-    def echoes(self) -> Echoes:
-        return self.call.echoes
+    def echoes(self) -> Figures:
+        return self.call.voice.figures
 
     def offer(self) -> str:
         return build_offer(
@@ -249,10 +250,12 @@ class Client:
         )
         self.call = Call(
             Standalone(session),
-            SilentOpus(self.number) if self.audio else None,
-            OPUS if self.audio else None,
-            frames=self._frames,
-            first_timestamp=2**32 - 100_000,
+            Speaker(
+                SilentOpus(self.number) if self.audio else None,
+                OPUS if self.audio else None,
+                frames=self._frames,
+                first_timestamp=2**32 - 100_000,
+            ),
             now=now,
             data=self.data,
         )

@@ -134,7 +134,7 @@ def main(
     URL is where to POST the offer: .../v1/realtime/calls or .../whip/NAME. The exit code is 0 if
     every call went as it should, 1 if not, 2 on wrong usage.
     """
-    _allow_descriptors(3 * count + 100)
+    _allow_descriptors(4 * count + 100)
     if no_audio and (wav is not None or not data):
         raise click.UsageError("--no-audio goes with --data, and not with --wav")
     over = Transport.TCP if tcp else Transport.UDP
@@ -189,8 +189,8 @@ async def _progress(phone: Phone, count: int) -> None:
     try:
         while True:
             talking = [line.call for line in phone.lines.lines if line.call and line.call.connected]
-            sent = phone.report.sent + sum(call.echoes.sent for call in talking)
-            back = phone.report.received + sum(call.echoes.received for call in talking)
+            sent = phone.report.sent + sum(call.voice.figures.sent for call in talking)
+            back = phone.report.received + sum(call.voice.figures.received for call in talking)
             sys.stderr.write(
                 f"\r\x1b[K{phone.started} of {count} calls started, {len(talking)} talking, "
                 f"{phone.report.sessions_ok} done, {phone.report.sessions_failed} failed; "
@@ -206,12 +206,13 @@ async def _progress(phone: Phone, count: int) -> None:
 def _about_us(phone: Phone) -> dict[str, Any]:
     """What the caller itself did: how fast it set up, what it cost, and whether it kept pace."""
     warnings = []
-    if phone.lines.latest > _BRAKE:
-        late = phone.lines.latest * 1000
+    if phone.latest > _BRAKE:
+        late = phone.latest * 1000
         warnings.append(f"the caller was up to {late:.0f} ms late: the figures are about it, too")
     return {
         "sessions_per_second": phone.sessions_per_second,
-        "tick_late_max_ms": round(phone.lines.latest * 1000, 2),
+        "tick_late_max_ms": round(phone.latest * 1000, 2),
+        "media": phone.media,
         "cpu_seconds": round(time.process_time(), 3),
         "warnings": warnings,
     }

@@ -1,7 +1,7 @@
 """One call from its answer to its end, without sockets and clocks.
 
-A controlling `Session` does the WebRTC; this adds what a caller wants of it: frames on a tick, a
-measure of each phase, and the question whether it is over.
+A controlling `Session` does the WebRTC; this adds what a caller wants of it: a voice, messages, a measure
+of each phase, and the question whether it is over.
 
     SETTING_UP --connected--> TALKING --last frame sent--> LISTENING --all back, or grace over--> OVER
          |                       |                             |
@@ -10,20 +10,20 @@ measure of each phase, and the question whether it is over.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final, Protocol, assert_never
 
 from config.ids import Instant
 from ipc.messages.sessions import CloseReason
-from workers.caller.echoes import Echoes
 from workers.caller.messages import Messages
 from workers.caller.report import CallReport
-from workers.caller.source import FRAME_SECONDS, Source
+from workers.caller.voice import Voice
 from workers.transceiver.core.interface import (
     AudioReceived,
     CloseSession,
-    Codec,
     CredentialsRetired,
     DatagramReceived,
     Dropped,
@@ -35,7 +35,6 @@ from workers.transceiver.core.interface import (
     Path,
     PathSelected,
     RestartIce,
-    SendAudio,
     SendDatagram,
     SessionClosed,
     StandaloneEvent,
@@ -51,7 +50,6 @@ GRACE: Final = 0.5
 """Seconds of silence at the end after which what is still in flight counts as lost, if nobody says else."""
 MAX_GRACE: Final = 10
 """So many times as long after the last frame it does in any case."""
-_WRAP: Final = 1 << 32
 
 
 class Stage(Enum):
@@ -94,36 +92,26 @@ class Call:
     def __init__(
         self,
         session: OneDoor,
-        source: Source | None,
-        codec: Codec | None,
+        voice: Voice,
         *,
-        frames: int,
-        first_timestamp: int,
         now: Instant,
         data: bool = False,
         number: int = 0,
         patience: float = GRACE,
     ) -> None:
-        """Speak `source` in `codec`, unless they are None, and with `data` send messages, too.
+        """Speak with `voice`, and with `data` send messages, too.
 
         `number`: this call's among those that are placed together. `patience`: seconds of silence at the
         end after which what is still in flight counts as lost.
         """
         self._session = session
-        self._source = source
-        self._codec = codec
-        self._frames = frames
         self._patience = patience
-        self._first_timestamp = first_timestamp
         self._answered = now
         self._checked: Instant | None = None
         self._connected: Instant | None = None
-        self._first_sent: Instant | None = None
-        self._first_back: Instant | None = None
-        self._last_sent = self._last_back = now
-        self._due: Instant | None = now
-        self._ticks = 0
-        """Frames' times that have passed while talking."""
+        self._said_all = now
+        self._wanted: Instant | None = now
+        """By the session."""
         self._channel_opened: Instant | None = None
         self._restarts = 0
         self._messages = Messages(number) if data else None
@@ -131,25 +119,41 @@ class Call:
         """For the channel."""
         self._closed = False
         self._drops: Counter[str] = Counter()
+        self.voice: Final = voice
         self.stage = Stage.SETTING_UP
         self.failure = ""
         """Why it failed, for a human; empty if it did not."""
-        self.echoes = Echoes()
 
     @property
     def connected(self) -> bool:
         """True once media may flow, and ever after."""
         return self._connected is not None
 
+    @property
+    def due(self) -> Instant:
+        """When `tick` has something to do."""
+        if self.stage is Stage.LISTENING:
+            return -math.inf
+        due = math.inf if self._wanted is None else self._wanted
+        if self.stage is Stage.TALKING:
+            due = min(due, self.voice.due)
+            if self._messages is not None:
+                due = min(due, self._messages.due)
+        return due
+
     def receive(self, path: Path, datagram: bytes, now: Instant) -> list[SendDatagram]:
         """A datagram came."""
-        sends = self._take(self._session.handle(DatagramReceived(path, datagram), now), now)
+        return self.take(DatagramReceived(path, datagram), now)
+
+    def take(self, event: StandaloneEvent, now: Instant) -> list[SendDatagram]:
+        """Something came for the session."""
+        sends = self._take(self._session.handle(event, now), now)
         return sends + self._ask_for_channel(now)
 
     def tick(self, now: Instant) -> list[SendDatagram]:
-        """Once every 20 ms: due timers, and the next frame if it is time to talk."""
+        """Once every 20 ms, or at least when `due`: timers, and what there is to say."""
         sends: list[SendDatagram] = []
-        if self._due is not None and now >= self._due:
+        if self._wanted is not None and now >= self._wanted:
             sends += self._take(self._session.handle_timeout(now), now)
         sends += self._ask_for_channel(now)
         if self.stage is Stage.TALKING:
@@ -160,7 +164,7 @@ class Call:
 
     def stop_talking(self) -> None:
         """Send no more frames; wait for those in flight."""
-        self._frames = min(self._frames, self._ticks)
+        self.voice.stop()
 
     def restart(
         self, local: IceCredentials, remote: IceCredentials, now: Instant
@@ -187,32 +191,35 @@ class Call:
 
     def report(self, http: float, error: str = "") -> CallReport:
         """What it was like; `http` is the seconds that the answer took, `error` a failure outside."""
+        figures, messages = self.voice.figures, self._messages
+        heard = [figures, *([messages.echoes] if messages else ())]
+        first_sent = _least(each.first_sent for each in heard)
+        first_back = _least(each.first_back for each in heard)
         marks = {
             "ice": (self._answered, self._checked),
             "dtls": (self._checked, self._connected),
             "connected": (self._answered, self._connected),
             "channel": (self._answered, self._channel_opened),
-            "first_packet": (self._first_sent, self._first_back),
+            "first_packet": (first_sent, first_back),
         }
         phases = {"http": http} | {
             phase: end - start
             for phase, (start, end) in marks.items()
             if start is not None and end is not None
         }
-        if self._first_back is not None:
-            phases["setup"] = http + self._first_back - self._answered
-        echoes, messages = self.echoes, self._messages
+        if first_back is not None:
+            phases["setup"] = http + first_back - self._answered
         return CallReport(
             error=error or self.failure,
             phases=phases,
-            sent=echoes.sent,
-            received=echoes.received,
-            lost=echoes.lost,
-            duplicates=echoes.duplicates,
-            reordered=echoes.reordered,
-            foreign=echoes.foreign,
-            jitter=echoes.jitter,
-            round_trips=echoes.round_trips,
+            sent=figures.sent,
+            received=figures.received,
+            lost=figures.lost,
+            duplicates=figures.duplicates,
+            reordered=figures.reordered,
+            foreign=figures.foreign,
+            jitter=figures.jitter,
+            round_trips=self.voice.round_trips,
             messages_sent=messages.echoes.sent if messages else 0,
             messages_received=messages.echoes.received if messages else 0,
             messages_astray=messages.echoes.astray if messages else {},
@@ -225,37 +232,23 @@ class Call:
         )
 
     def _talk(self, now: Instant) -> list[SendDatagram]:
-        index = self._ticks
-        if index >= self._frames:
-            self.stage = Stage.LISTENING
+        if self.voice.over:
+            self.stage, self._said_all = Stage.LISTENING, now
             return []
-        self._ticks += 1
-        if self._first_sent is None:
-            self._first_sent = now
-        self._last_sent = now
         sends: list[SendDatagram] = []
-        if self._source is not None and self._codec is not None:
-            self.echoes.went(index, now)
-            audio = SendAudio(
-                self._source.frame(index),
-                (self._first_timestamp + index * self._source.step) % _WRAP,
-                self._codec.payload_type,
-                marker=index == 0,
-            )
-            sends += self._take(self._session.handle(audio, now), now)
+        if (frame := self.voice.frame(now)) is not None:
+            sends += self._take(self._session.handle(frame, now), now)
         if self._messages is not None and (message := self._messages.next(now)) is not None:
             sends += self._take(self._session.handle(message, now), now)
         return sends
 
     def _heard_enough(self, now: Instant) -> bool:
-        quiet_since = max(self._last_sent, self._last_back)
-        outstanding = self.echoes.outstanding
-        if self._messages is not None:
-            outstanding += self._messages.echoes.outstanding
-        if not outstanding:
+        heard = [self.voice.figures, *([self._messages.echoes] if self._messages else ())]
+        if not any(each.outstanding for each in heard):
             return True
         patience = self._patience
-        return now >= quiet_since + patience or now >= self._last_sent + MAX_GRACE * patience
+        quiet_since = max(self._said_all, *(each.last_back or 0.0 for each in heard))
+        return now >= quiet_since + patience or now >= self._said_all + MAX_GRACE * patience
 
     def _take(self, outputs: list[StandaloneOutput], now: Instant) -> list[SendDatagram]:
         sends = []
@@ -264,7 +257,7 @@ class Call:
                 case SendDatagram():
                     sends.append(output)
                 case AudioReceived():
-                    self._heard(output, now)
+                    self.voice.came(output, now)
                 case StateChanged(state):
                     self._entered(state, now)
                 case SessionClosed(reason, detail):
@@ -274,8 +267,8 @@ class Call:
                 case CredentialsRetired():
                     self._restarts += 1
                 case MessageReceived():
-                    if self._messages is not None and self._messages.came(output, now):
-                        self._returned(now)
+                    if self._messages is not None:
+                        self._messages.came(output, now)
                 case ChannelOpened():
                     if self._messages is not None and not output.by_peer:
                         self._messages.opened(output.channel, now)
@@ -284,7 +277,7 @@ class Call:
                     pass
                 case _:
                     assert_never(output)
-        self._due = self._session.next_timeout()
+        self._wanted = self._session.next_timeout()
         return sends
 
     def _ask_for_channel(self, now: Instant) -> list[SendDatagram]:
@@ -293,21 +286,6 @@ class Call:
         self._asked = True
         return self._take(self._session.handle(self._messages.request(), now), now)
 
-    def _heard(self, audio: AudioReceived, now: Instant) -> None:
-        if self._source is None:
-            return
-        elapsed = (audio.timestamp - self._first_timestamp) % _WRAP
-        index = self._source.index_of(audio.payload, elapsed)
-        if index is not None:
-            self._returned(now)
-        self.echoes.came(index, elapsed / self._source.step * FRAME_SECONDS, now)
-
-    def _returned(self, now: Instant) -> None:
-        """Something of ours came back."""
-        self._last_back = now
-        if self._first_back is None:
-            self._first_back = now
-
     def _entered(self, state: SessionState, now: Instant) -> None:
         match state:
             case SessionState.CHECKING:
@@ -315,6 +293,7 @@ class Call:
             case SessionState.CONNECTED:
                 self._connected = now
                 self.stage = Stage.TALKING
+                self.voice.begin(now)
             case SessionState.WAITING | SessionState.CLOSED:
                 pass
             case _:
@@ -334,13 +313,19 @@ class Call:
 
     def _missed(self) -> str:
         """What should have come back and did not at all, for a human."""
-        if self._source is not None and not (self.echoes.received or self.echoes.foreign):
+        figures = self.voice.figures
+        if figures.sent and not (figures.received or figures.foreign):
             return "connected, but no audio came back"
         if self._messages is not None and not self._messages.open:
             return "connected, but the data channel did not open"
         if self._messages is not None and not self._messages.echoes.received:
             return "connected, but no message came back"
         return ""
+
+
+def _least(instants: Iterable[Instant | None]) -> Instant | None:
+    """The first of those that there are."""
+    return min((each for each in instants if each is not None), default=None)
 
 
 _EXPLANATIONS: Final[dict[CloseReason, str]] = {

@@ -4,48 +4,45 @@ from __future__ import annotations
 
 from typing import Final
 
+from config.ids import Instant
 from workers.caller.histogram import Histogram
 
 FORGET_AFTER: Final = 500
 """Frames (10 s) after which one is given up, so that a call without echo does not grow."""
 
 
-class Echoes:
-    """Matches frames that come back with those sent, by number. Times are in seconds."""
+class Figures:
+    """What has come back so far. Times are in seconds, instants None until there is one."""
 
     __slots__ = (
-        "_highest",
-        "_outstanding",
-        "_transit",
         "duplicates",
+        "first_back",
+        "first_sent",
         "foreign",
         "jitter",
+        "last_back",
+        "outstanding",
         "received",
         "reordered",
-        "round_trips",
         "sent",
     )
 
     def __init__(self) -> None:
-        self._outstanding: dict[int, float] = {}
-        self._highest = -1
-        self._transit: float | None = None
         self.sent = 0
         self.received = 0
         """Frames that came back, each counted once."""
         self.duplicates = 0
-        self.foreign = 0
-        """Packets that are not what this call sent."""
         self.reordered = 0
         """Frames that came back after a later one."""
+        self.foreign = 0
+        """Packets that are not what this call sent."""
+        self.outstanding = 0
+        """Frames that have not come back and have not been given up."""
         self.jitter = 0.0
         """Interarrival jitter (RFC 3550, 6.4.1)."""
-        self.round_trips = Histogram()
-
-    @property
-    def outstanding(self) -> int:
-        """Frames that have not come back and have not been given up."""
-        return len(self._outstanding)
+        self.first_sent: Instant | None = None
+        self.first_back: Instant | None = None
+        self.last_back: Instant | None = None
 
     @property
     def lost(self) -> int:
@@ -62,23 +59,43 @@ class Echoes:
         }
         return {why: number for why, number in kinds.items() if number}
 
-    def went(self, index: int, now: float) -> None:
+
+class Echoes(Figures):
+    """Matches frames that come back with those sent, by number."""
+
+    __slots__ = ("_highest", "_left_at", "_transit", "round_trips")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left_at: dict[int, Instant] = {}
+        self._highest = -1
+        self._transit: float | None = None
+        self.round_trips = Histogram()
+
+    def went(self, index: int, now: Instant) -> None:
         """The frame with that number leaves; numbers rise by one."""
         self.sent += 1
-        self._outstanding[index] = now
-        self._outstanding.pop(index - FORGET_AFTER, None)
+        self._left_at[index] = now
+        self._left_at.pop(index - FORGET_AFTER, None)
+        self.outstanding = len(self._left_at)
+        if self.first_sent is None:
+            self.first_sent = now
 
-    def came(self, index: int | None, media_time: float, now: float) -> None:
+    def came(self, index: int | None, media_time: float, now: Instant) -> None:
         """A packet arrived; `index` is None if it is not ours. `media_time` is its timestamp."""
         if index is None or index >= self.sent:
             self.foreign += 1
             return
-        left = self._outstanding.pop(index, None)
-        if left is None:
+        left_at = self._left_at.pop(index, None)
+        if left_at is None:
             self.duplicates += 1
             return
+        self.outstanding = len(self._left_at)
         self.received += 1
-        self.round_trips.add(now - left)
+        self.round_trips.add(now - left_at)
+        if self.first_back is None:
+            self.first_back = now
+        self.last_back = now
         if index < self._highest:
             self.reordered += 1
         self._highest = max(self._highest, index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 _GROWTH: Final = 1.01
@@ -21,6 +22,16 @@ class Histogram:
         self.count = 0
         self.minimum = math.inf
         self.maximum = 0.0
+
+    @classmethod
+    def of(cls, counts: Iterable[int], minimum: float, maximum: float) -> Histogram:
+        """What somebody else has counted in the same buckets."""
+        made = cls()
+        made._buckets.update({bucket: count for bucket, count in enumerate(counts) if count})
+        made.count = made._buckets.total()
+        if made.count:
+            made.minimum, made.maximum = minimum, maximum
+        return made
 
     def add(self, seconds: float) -> None:
         """Count one duration; a negative one (a clock that stepped) counts as the least."""

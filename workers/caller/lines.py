@@ -2,11 +2,13 @@
 
 Every call has wires of its own, as a browser has (to a relay, a client's address *is* its flow). They
 share one epoll set, itself waited for by trio as a single descriptor, so that a wake-up serves every
-datagram that has come; and one clock of 2 ms slots over which the calls' 20 ms ticks are spread.
+datagram that has come; and one clock of 2 ms slots over which the calls' 20 ms ticks are spread. A call
+with a circuit leaves its wires to that once it talks, and is ticked when it has something to do.
 """
 
 from __future__ import annotations
 
+import math
 import select
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,11 +16,13 @@ from typing import Final
 
 import trio
 
-from config.ids import Endpoint, Transport
+from config.ids import Endpoint, Instant, Transport
 from workers.caller.call import Call, Stage
 from workers.caller.source import FRAME_SECONDS
+from workers.caller.trunk import Circuit, News, Trunk
 from workers.caller.wires import TcpWire, UdpWire, Wire
 from workers.transceiver.core.interface import IceCredentials, Path, SendDatagram
+from workers.transceiver.core.timers import Timers
 
 SLOTS: Final = 10
 SLOT_SECONDS: Final = FRAME_SECONDS / SLOTS
@@ -39,6 +43,8 @@ class Line:
         self._wires: dict[Endpoint | bool, Wire] = {}
         self.paths: dict[tuple[str, int], Path] = {}
         self.call: Call | None = None
+        self.circuit: Circuit | None = None
+        """What carries its media, if not the call."""
         self.settled = trio.Event()
         """Set-up has ended, well or not."""
         self.over = trio.Event()
@@ -69,6 +75,22 @@ class Line:
     def wires(self) -> Iterable[Wire]:
         """All of them."""
         return self._wires.values()
+
+    @property
+    def carried(self) -> bool:
+        """The circuit reads the wires, from when the call has talked."""
+        return self.circuit is not None and self.call is not None and self.call.connected
+
+    def hand_over(self) -> None:
+        """Let the circuit read them."""
+        assert self.circuit is not None
+        for which, wire in self._wires.items():
+            self.circuit.plug(wire.fileno(), ipv6=which is True)
+
+    def take(self, news: News, now: Instant) -> None:
+        """The circuit has read something for the session."""
+        assert self.call is not None
+        self._act(self.call.take(news, now))
 
     def read(self, wire: Wire) -> None:
         """Give the call what has come; if there is more, the wire stays ready."""
@@ -103,6 +125,18 @@ class Line:
         if self.call is not None:
             self._act(self.call.restart(local, remote, now))
 
+    def fail(self, why: str) -> None:
+        """It has gone wrong outside."""
+        if self.call is not None:
+            self.call.fail(why)
+            self._act([])
+
+    def stop_talking(self) -> None:
+        """Say no more, and end politely."""
+        if self.call is not None:
+            self.call.stop_talking()
+            self._act([])
+
     def move(self) -> None:
         """As if the network changed: sockets on other ports, the old ones gone. Raises OSError.
 
@@ -129,11 +163,17 @@ class Line:
         """End the call and let go of the sockets."""
         if self.call is not None:
             self._act(self.call.hang_up(now))
+        if self.circuit is not None:
+            self.circuit.close()
         for wire in self.wires:
             wire.close()
 
     def _act(self, sends: list[SendDatagram]) -> None:
+        circuit = self.circuit if self.carried else None
         for send in sends:
+            if circuit is not None:
+                circuit.send_datagram(send.path, send.datagram)
+                continue
             remote = send.path.remote
             try:
                 self._wires[self._which(remote)].send(send.datagram, remote)
@@ -148,23 +188,31 @@ class Line:
 
 
 class Lines:
-    """Reads and ticks all lines; run `read` and `pace` in a nursery."""
+    """Reads and ticks all lines; run `read`, `hear` and `pace` in a nursery."""
 
-    def __init__(self) -> None:
+    def __init__(self, trunk: Trunk | None = None) -> None:
+        """With a trunk, lines may have circuits."""
+        self._trunk = trunk
         self._epoll = select.epoll()
         self._by_descriptor: dict[int, tuple[Line, Wire]] = {}
+        self._by_circuit: dict[Circuit, Line] = {}
         self._slots: list[dict[Line, None]] = [{} for _ in range(SLOTS)]
         self._slot = 0
+        self._carried: dict[Line, None] = {}
+        self._timers: Timers[Line] = Timers()
+        """Of those."""
         self.latest = 0.0
-        """Seconds by which the worst tick came late: more than a few ms say that we are the brake."""
+        """Seconds by which the worst frame was late: more than a few ms say that we are the brake."""
 
     @property
     def lines(self) -> Iterable[Line]:
         """All that are plugged in."""
-        return (line for slot in self._slots for line in slot)
+        return (line for lines in (*self._slots, self._carried) for line in lines)
 
     def plug(self, line: Line) -> None:
         """From now on the line is read and ticked; its first tick is now."""
+        if line.circuit is not None:
+            self._by_circuit[line.circuit] = line
         self._watch(line)
         soonest = ((self._slot + ahead) % SLOTS for ahead in range(1, SLOTS + 1))
         self._slots[min(soonest, key=lambda slot: len(self._slots[slot]))][line] = None
@@ -173,9 +221,11 @@ class Lines:
     def unplug(self, line: Line) -> None:
         """Hang up, and forget the line."""
         self._unwatch(line)
-        for slot in self._slots:
-            slot.pop(line, None)
+        self._forget(line)
         line.hang_up(trio.current_time())
+        if line.circuit is not None:
+            self._by_circuit.pop(line.circuit, None)
+        self._flush()
 
     def move(self, line: Line) -> None:
         """Give a line that is plugged in other sockets, and have it check its path from there."""
@@ -183,8 +233,39 @@ class Lines:
         try:
             line.move()
         finally:
-            self._watch(line)
+            if line.carried:
+                line.hand_over()
+            else:
+                self._watch(line)
         line.network_changed(trio.current_time())
+        self._settle(line)
+
+    def restart(self, line: Line, local: IceCredentials, remote: IceCredentials) -> None:
+        """The server has answered an ICE restart of that line."""
+        line.restart(local, remote, trio.current_time())
+        self._settle(line)
+
+    def stop_talking(self) -> None:
+        """Let all calls end politely."""
+        for line in self.lines:
+            line.stop_talking()
+            self._settle(line)
+
+    def _settle(self, line: Line) -> None:
+        """After the call has had a turn: when its next one is, and what its circuit is asked for."""
+        if line.carried and line.call is not None and line.call.due < math.inf:
+            soonest = trio.current_time() + FRAME_SECONDS
+            self._timers.set(line, max(soonest, line.call.due))
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._trunk is not None:
+            self._trunk.flush()
+
+    def _forget(self, line: Line) -> None:
+        for lines in (*self._slots, self._carried):
+            lines.pop(line, None)
+        self._timers.remove(line)
 
     def _watch(self, line: Line) -> None:
         for wire in line.wires:
@@ -199,6 +280,15 @@ class Lines:
             if self._by_descriptor.pop(wire.fileno(), None) is not None:
                 self._epoll.unregister(wire.fileno())
 
+    def _read(self, line: Line, wire: Wire) -> None:
+        line.read(wire)
+        if line.carried:
+            self._unwatch(line)
+            self._forget(line)
+            self._carried[line] = None
+            line.hand_over()
+            self._settle(line)
+
     def _tick(self, line: Line, now: float) -> None:
         for wire in line.renew(now):
             self._watch_wire(line, wire)
@@ -211,25 +301,41 @@ class Lines:
         while True:
             await trio.lowlevel.wait_readable(epoll.fileno())
             for descriptor, _ in epoll.poll(0, _READY_AT_ONCE):
-                line, wire = lines[descriptor]
-                line.read(wire)
+                if (ready := lines.get(descriptor)) is not None:  # not handed over meanwhile
+                    self._read(*ready)
+
+    async def hear(self) -> None:
+        """For ever: take up what circuits have read for sessions."""
+        trunk = self._trunk
+        while trunk is not None:
+            await trio.lowlevel.wait_readable(trunk.descriptor)
+            for circuit, news in trunk.news():
+                if (line := self._by_circuit.get(circuit)) is not None:
+                    line.take(news, trio.current_time())
+                    self._settle(line)
 
     async def pace(self) -> None:
         """For ever: one slot after the other; late ones are caught up."""
         due = trio.current_time()
         while True:
-            due += SLOT_SECONDS
+            # To be awake costs more than to look at timers.
+            due += SLOT_SECONDS if any(self._slots) else FRAME_SECONDS
             await trio.sleep_until(due)
             now = trio.current_time()
             late = now - due
             if late > _ASLEEP:
                 due = now
             self._slot = (self._slot + 1) % SLOTS
-            if slot := self._slots[self._slot]:
-                self.latest = max(self.latest, late)
-                for line in slot:
-                    self._tick(line, now)
+            for line in self._slots[self._slot]:
+                self._tick(line, now)
+                if line.circuit is None:
+                    self.latest = max(self.latest, late)
+            for line in self._timers.due(now):
+                line.tick(now)
+                self._settle(line)
 
     def close(self) -> None:
-        """Let go of the epoll set."""
+        """Let go of the epoll set, and of the trunk."""
         self._epoll.close()
+        if self._trunk is not None:
+            self._trunk.end()

@@ -5,6 +5,7 @@ Each carries the number of its call, so that one of another call is not taken fo
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Final
 
@@ -34,6 +35,11 @@ class Messages:
         """The channel has been opened."""
         return self._channel is not None
 
+    @property
+    def due(self) -> Instant:
+        """When the next one is."""
+        return self._due if self.open else math.inf
+
     def request(self) -> OpenChannel:
         """What asks for the channel."""
         return OpenChannel(LABEL)
@@ -52,12 +58,10 @@ class Messages:
         self.echoes.went(index, now)
         return SendMessage(self._channel, _NUMBERS.pack(self._call, index) + _FILLER)
 
-    def came(self, message: MessageReceived, now: Instant) -> bool:
-        """A message arrived; True if it is one of ours."""
+    def came(self, message: MessageReceived, now: Instant) -> None:
+        """A message arrived."""
         index = None
         if message.channel == self._channel and message.payload[_NUMBERS.size :] == _FILLER:
             call, number = _NUMBERS.unpack_from(message.payload)
             index = number if call == self._call else None
-        before = self.echoes.received
         self.echoes.came(index, (index or 0) * PERIOD, now)
-        return self.echoes.received > before

@@ -12,12 +12,17 @@ import msgspec
 import trio
 
 from config.ids import Transport
-from workers.caller.call import GRACE, Call
+from config.model import MediaChoice
+from workers.caller.call import GRACE, Call, OneDoor
+from workers.caller.carried import Carried
 from workers.caller.exchange import Exchange, Placed
 from workers.caller.lines import Line, Lines
 from workers.caller.report import CallReport, Report
 from workers.caller.source import FRAME_SECONDS, SilentOpus, Source, WavSource
+from workers.caller.trunk import Trunk
+from workers.caller.voice import Probe, Speaker, Voice
 from workers.http_client import HttpFailed
+from workers.native import NotBuilt
 from workers.transceiver.core.dtls import DtlsIdentity
 from workers.transceiver.core.fragment import encode_restart, read_fragment
 from workers.transceiver.core.interface import (
@@ -34,6 +39,8 @@ from workers.transceiver.core.standalone import Standalone
 
 AT_ONCE: Final = 64
 """Calls that may be in set-up at the same time."""
+MOST_CIRCUITS: Final = 4096
+"""Calls beyond these carry their media in Python."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -63,6 +70,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Over which the server is reached."""
     key: str = ""
     """API key or client secret, if the server wants one."""
+    media: MediaChoice = MediaChoice.AUTO
+    """Who carries it: a trunk (native) or each call (python). A trunk speaks silence over UDP only."""
 
 
 class Phone:
@@ -75,7 +84,8 @@ class Phone:
         self._identity = DtlsIdentity(secrets.token_bytes)
         self._setting_up = trio.CapacityLimiter(AT_ONCE)
         self._stopping = trio.Event()
-        self.lines = Lines()
+        self._trunk, self.media = self._make_trunk()
+        self.lines = Lines(self._trunk)
         self.report = Report()
         self.started = 0
         self.connected = 0
@@ -85,14 +95,38 @@ class Phone:
     async def run(self) -> None:
         """Place all calls and wait for their ends."""
         try:
+            if self._trunk is not None:
+                self._trunk.start()
             async with trio.open_nursery() as service:
                 service.start_soon(self.lines.read)
+                service.start_soon(self.lines.hear)
                 service.start_soon(self.lines.pace)
                 async with trio.open_nursery() as calls:
                     await self._start_all(calls)
                 service.cancel_scope.cancel()
         finally:
             self.lines.close()
+
+    def _make_trunk(self) -> tuple[Trunk | None, str]:
+        """With a word on who carries the media, and why."""
+        plan, why = self._plan, "chosen"
+        if plan.media is not MediaChoice.PYTHON:
+            if plan.transport is not Transport.UDP or plan.wav is not None or not plan.audio:
+                why = "UDP and silence only"
+            else:
+                try:
+                    offset = self._now() - time.monotonic()
+                    return Trunk(min(plan.count, MOST_CIRCUITS), offset), "native"
+                except NotBuilt as reason:
+                    why = str(reason)
+            if plan.media is MediaChoice.NATIVE:
+                raise NotBuilt(why)
+        return None, f"python ({why})"
+
+    @property
+    def latest(self) -> float:
+        """Seconds by which the worst frame was late: more than a few ms say that we are the brake."""
+        return max(self.lines.latest, self._trunk.latest if self._trunk is not None else 0.0)
 
     @property
     def sessions_per_second(self) -> float | None:
@@ -104,9 +138,7 @@ class Phone:
     def stop(self) -> None:
         """No new calls; those that talk end as if they had said everything."""
         self._stopping.set()
-        for line in self.lines.lines:
-            if line.call is not None:
-                line.call.stop_talking()
+        self.lines.stop_talking()
 
     async def _start_all(self, calls: trio.Nursery) -> None:
         due = self.first_start = self._now()
@@ -199,12 +231,12 @@ class Phone:
                 answer = await self._exchange.restart(placed.resource, encode_restart(local))
                 remote = read_fragment(answer).credentials
             except (HttpFailed, SdpError) as error:
-                line.call.fail(str(error))
+                line.fail(str(error))
                 return
             if remote is None:
-                line.call.fail("ICE restart: the answer has no credentials")
+                line.fail("ICE restart: the answer has no credentials")
                 return
-            line.restart(local, remote, self._now())
+            self.lines.restart(line, local, remote)
 
     async def _move(self, line: Line) -> None:
         """Again and again, while the call talks."""
@@ -214,7 +246,7 @@ class Phone:
             try:
                 self.lines.move(line)
             except OSError as error:
-                line.call.fail(_why(error))
+                line.fail(_why(error))
                 return
 
     def _call(
@@ -253,17 +285,28 @@ class Phone:
             now,
             time.time() - now,
         )
+        door, voice = self._voice(line, session, source, codec)
         return Call(
-            Standalone(session),
-            source,
-            codec,
-            frames=max(1, round(self._plan.seconds / FRAME_SECONDS)),
-            first_timestamp=secrets.randbits(32),
+            door,
+            voice,
             now=now,
             data=self._plan.data,
             number=number,
             patience=self._plan.patience,
         )
+
+    def _voice(
+        self, line: Line, session: Session, source: Source | None, codec: Codec | None
+    ) -> tuple[OneDoor, Voice]:
+        """Who carries the call's media, and who speaks."""
+        frames = max(1, round(self._plan.seconds / FRAME_SECONDS))
+        first = secrets.randbits(32)
+        if self._trunk is not None and isinstance(source, SilentOpus) and codec is not None:
+            line.circuit = self._trunk.circuit([*line.paths.values()])
+            if line.circuit is not None:
+                probe = Probe(line.circuit, source, codec, frames=frames, first_timestamp=first)
+                return Carried(session, line.circuit), probe
+        return Standalone(session), Speaker(source, codec, frames=frames, first_timestamp=first)
 
     async def _hang_up_quietly(self, placed: Placed) -> None:
         # The call has failed already, and that is the error to report.

@@ -50,6 +50,8 @@ class SilentOpus:
     # TOC: CELT fullband 20 ms, mono, code 3; one frame, padded; 65 bytes of padding; a silent frame.
     _HEAD: Final = bytes((31 << 3 | 3, 0x41, _PADDING, 0xFF, 0xFE))
     _NUMBERS: Final = struct.Struct(">II")
+    NUMBER_AT: Final = 9
+    """Where the frame's number is: four bytes, the only ones in which a call's packets differ."""
 
     def __init__(self, call: int) -> None:
         self._call = call

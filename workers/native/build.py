@@ -25,7 +25,7 @@ def module(name: str, header: str, sources: list[str]) -> FFI:
         include_dirs=["workers/native"],
         depends=[f"workers/native/{path.name}" for path in sorted(HERE.glob("*.h"))],
         extra_compile_args=["-O2", "-Wall", "-Wextra", "-pthread"],
-        extra_link_args=["-pthread"],
+        extra_link_args=["-pthread", "-lm"],
         py_limited_api=True,
         optional=True,  # without a compiler the install passes, and Python does the work
     )
@@ -36,5 +36,8 @@ relay = module("_fastpath", "fastpath.h", ["fastpath.c", "life.c"])
 media = module(
     "_media",
     "media.h",
-    ["media.c", "media_in.c", "media_life.c", "media_out.c", "media_play.c", "media_talk.c"],
+    [
+        *("media.c", "media_in.c", "media_life.c", "media_out.c", "media_play.c"),
+        *("media_probe.c", "media_talk.c", "media_wire.c"),
+    ],
 )

@@ -58,6 +58,7 @@ static void close_stream(mp *m, uint32_t number) {
     s->has_way = s->forwards = s->receives = s->sends = 0;
     s->way_at = 0;
     forget_stats(s);
+    if (m->probes) forget_probe(m, number);
     if (!s->owed++) {
         s->next_owed = m->owed;
         m->owed = number;
@@ -149,7 +150,11 @@ static void carry_out(mp *m, const mp_command *c, uint8_t *body, uint32_t length
         m->takes_way = 0;
         break;
     case MP_SET_PEERS: set_peers(m, body, length / ADDRESS_ROOM); break;
-    case MP_PLAY: play_stream(m, c->stream); break;
+    case MP_PLUG: plug(m, c->value, body); break;
+    case MP_UNPLUG: unplug(m, c->value); break;
+    case MP_PROBE: begin_probe(m, c->stream, (const mp_probe *)body); break;
+    case MP_END_PROBE: end_probe(m, c->stream); break;
+    case MP_PLAY: if (!m->probes) play_stream(m, c->stream); break;
     }
 }
 
@@ -183,11 +188,10 @@ static int64_t next_round(const mp *m) {
  * what Python wants. When to make the next one though nobody asks for it (CLOCK_MONOTONIC); -1: never. */
 int64_t mp_round(mp *m, int64_t now_ns, int with_link) {
     int n = with_link ? LINK_BATCH : 0, media = 0;
-    if (now_ns > m->now_ns) m->now_ns = now_ns; /* time never goes back */
-    m->now = m->now_ns / 1e9 + m->clock_offset;
+    set_time(m, now_ns);
     m->decisions = 0;
     carry_out_all(m);
-    for (int turn = 0; n == LINK_BATCH && turn < TURNS; turn++) media += n = pump_link(m);
+    for (int turn = 0; n == LINK_BATCH && turn < TURNS; turn++) media += n = (m->wires ? pump_wires : pump_link)(m);
     play_due(m);
     out_flush(m);
     if (m->owed != NOT_OWED) pay_owed(m);
@@ -209,6 +213,7 @@ static void *run(void *argument) {
     mp *m = argument;
     struct pollfd fds[] = { { m->wake_fd, POLLIN, 0 }, { m->link, POLLIN, 0 } };
     int64_t now = clock_ns(), due = now;
+    m->is_clocked = 1;
     while (is_running(&m->thread)) {
         struct timespec time = { 0, due > now ? due - now : 0 };
         atomic_store_explicit(&m->asleep, 1, memory_order_seq_cst);
@@ -222,6 +227,7 @@ static void *run(void *argument) {
         now = clock_ns();
         due = mp_round(m, now, now >= m->nap_ns); /* Python may wake it from a nap, and is served; the link still waits */
     }
+    m->is_clocked = 0;
     return NULL;
 }
 

@@ -27,6 +27,7 @@ enum { MP_EVENT_FRAME = 1, MP_EVENT_RECORD, MP_EVENT_REPORT, MP_EVENT_SEEN, MP_E
 enum {
     MP_OPEN = 1, MP_CLOSE, MP_BIND, MP_UNBIND, MP_SET_WAY, MP_FORWARD,
     MP_SEND, MP_SEND_REPORT, MP_SEND_RECORD, MP_RECEIVE, MP_SET_PEERS,
+    MP_PLUG, MP_UNPLUG, MP_PROBE, MP_END_PROBE, /* of planes with wires */
     MP_PLAY /* the plane's own: a queue is not empty any more */
 };
 enum { MP_NO_STREAM = 0xffffffff };
@@ -67,6 +68,29 @@ typedef struct {
     uint32_t rates[8];      /* clock rates; the first is not used */
     uint8_t rate_of[128];   /* by payload type: which of them; 0 if it was not agreed */
 } mp_keys;
+
+/* The body of MP_PLUG begins so; the addresses follow. */
+typedef struct {
+    int32_t fd;             /* the plane's from now on */
+    uint32_t count;
+} mp_plug;
+
+/* The body of MP_PROBE: frames that are all alike but for a number. */
+typedef struct {
+    uint64_t frames;
+    uint32_t timestamp, step; /* RTP's: of the first, and from each to the next */
+    uint8_t type, number_at, octets, padding[5];
+    uint8_t frame[128];
+} mp_probe;
+
+/* What of a probe's frames has come back, in the order of the list in workers/caller/trunk.py. */
+typedef struct {
+    int64_t sent, received, duplicates, reordered, foreign, outstanding;
+    double jitter;
+    double first_sent, last_sent, first_back, last_back; /* 0: never */
+    double shortest, longest; /* round trip */
+    double late;            /* the latest that a frame left */
+} mp_echoes;
 
 /* In the order of StreamStats. */
 typedef struct {
@@ -133,6 +157,8 @@ void mp_wake(mp *m);
 int mp_take(mp *m, mp_event *events, int max_events, uint8_t *block, size_t room, uint32_t *used, uint32_t *heard);
 int mp_read_stats(mp *m, uint32_t stream, mp_stats *out);
 void mp_read_counters(mp *m, uint64_t *out);
+int mp_read_echoes(mp *m, uint32_t stream, mp_echoes *out);
+int mp_read_round_trips(mp *m, uint32_t stream, uint32_t *out, uint32_t buckets);
 
 void mp_lend_ear(mp *m, uint32_t stream, mp_line *line, const mp_ear *terms);
 int mp_end_ear(mp *m, uint32_t stream, mp_ear *out);

@@ -68,7 +68,8 @@ static void on_rtp(mp *m, uint32_t number, const uint8_t *packet, uint32_t lengt
     packet_came(s, ssrc, sequence, timestamp, type & 0x7f, end - start, m->now);
     publish_stats(s);
     mp_count(m, MP_FRAMES, 1);
-    (s->forwards ? forward_frame : hand_up)(m, number, type, sequence, timestamp, ssrc, packet + start, end - start);
+    if (m->probes && probe_heard(m, number, timestamp, packet + start, end - start)) mp_count(m, MP_HANDED_UP, 1);
+    else (s->forwards ? forward_frame : hand_up)(m, number, type, sequence, timestamp, ssrc, packet + start, end - start);
 }
 
 static void on_rtcp(mp *m, uint32_t number, const uint8_t *packet, uint32_t length) {

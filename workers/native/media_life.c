@@ -5,8 +5,8 @@
 #include <unistd.h>
 #include "media_plane.h"
 
-/* `functions`: protect, unprotect, protect_rtcp, unprotect_rtcp of libsrtp. NULL if memory or descriptors are short,
- * or `link` is no socket. */
+/* `functions`: protect, unprotect, protect_rtcp, unprotect_rtcp of libsrtp. `link` < 0: streams have wires instead. NULL
+ * if memory or descriptors are short, or `link` is no socket. */
 mp *mp_new(int link, uint32_t link_mtu, uint32_t max_streams, double clock_offset, const uint64_t functions[4]) {
     mp *m = max_streams && max_streams <= MOST_STREAMS ? aligned_alloc(64, (sizeof *m + 63) & ~(size_t)63) : NULL;
     if (!m) return NULL;
@@ -15,7 +15,7 @@ mp *mp_new(int link, uint32_t link_mtu, uint32_t max_streams, double clock_offse
     size_t entries = 2;
     while (entries < (size_t)max_streams * MAX_LABELS * 2) entries <<= 1;
     m->link = link;
-    m->family = bound_to(link, &bound);
+    m->family = link < 0 ? AF_INET : bound_to(link, &bound);
     m->link_mtu = link_mtu;
     m->max_streams = max_streams;
     m->clock_offset = clock_offset;
@@ -35,7 +35,7 @@ mp *mp_new(int link, uint32_t link_mtu, uint32_t max_streams, double clock_offse
     m->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     m->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     atomic_store(&m->armed, 1);
-    if (m->family < 0 || !m->events.at || !m->commands.at || !m->labels.entries || !m->streams || !m->queues || !m->talks || !m->speakers || m->event_fd < 0 || m->wake_fd < 0) {
+    if (m->family < 0 || !m->events.at || !m->commands.at || !m->labels.entries || !m->streams || !m->queues || !m->talks || !m->speakers || m->event_fd < 0 || m->wake_fd < 0 || (link < 0 && !wires_new(m))) {
         mp_free(m);
         return NULL;
     }
@@ -53,6 +53,7 @@ void mp_free(mp *m) {
     mp_stop(m);
     if (m->event_fd >= 0) close(m->event_fd);
     if (m->wake_fd >= 0) close(m->wake_fd);
+    wires_free(m);
     free(m->events.at);
     free(m->commands.at);
     free(m->labels.entries);
@@ -70,7 +71,7 @@ int mp_event_fd(mp *m) { return m->event_fd; }
 /* Does the thread survive this? The streams it names exist, and what it holds is whole. */
 static int is_sound(const mp *m, const mp_command *c, const uint8_t *body) {
     uint32_t length = c->size - sizeof *c;
-    if (c->kind < MP_OPEN || c->kind > MP_SET_PEERS || (c->has_relay && length < ADDRESS_ROOM)) return 0;
+    if (c->kind < MP_OPEN || c->kind >= MP_PLAY || (c->has_relay && length < ADDRESS_ROOM)) return 0;
     if (c->kind == MP_OPEN) {
         mp_keys k;
         if (c->has_relay || length != sizeof k) return 0;
@@ -78,6 +79,10 @@ static int is_sound(const mp *m, const mp_command *c, const uint8_t *body) {
         for (size_t i = 0; i < sizeof k.rate_of; i++)
             if (k.rate_of[i] >= sizeof k.rates / sizeof *k.rates || (k.rate_of[i] && !k.rates[k.rate_of[i]])) return 0;
     }
+    if (c->kind == MP_PLUG && !is_plug(m, c, body, length)) return 0;
+    if (c->kind == MP_UNPLUG && (!m->wires || c->value >= m->max_streams * STREAM_WIRES)) return 0;
+    if (c->kind == MP_PROBE && (c->has_relay || !is_probe(m, body, length))) return 0;
+    if (c->kind == MP_END_PROBE && !m->probes) return 0;
     if (c->kind == MP_FORWARD && c->value != MP_NO_STREAM && c->value >= m->max_streams) return 0;
     return c->stream < m->max_streams;
 }
@@ -150,6 +155,22 @@ int mp_read_stats(mp *m, uint32_t stream, mp_stats *out) {
     if (stream >= m->max_streams) return -1;
     read_stats(&m->streams[stream], out);
     return 0;
+}
+
+/* 0 if there is no such probe, and was none. */
+int mp_read_echoes(mp *m, uint32_t stream, mp_echoes *out) {
+    if (!m->probes || stream >= m->max_streams) return 0;
+    struct probe *p = &m->probes[stream];
+    read_words(&p->sequence, p->published, out, sizeof *out);
+    return 1;
+}
+
+/* How many round trips were in each bucket; those of them that there are. */
+int mp_read_round_trips(mp *m, uint32_t stream, uint32_t *out, uint32_t buckets) {
+    if (!m->probes || stream >= m->max_streams) return 0;
+    for (uint32_t i = 0; i < buckets && i < ROUND_TRIPS; i++)
+        out[i] = atomic_load_explicit(&m->probes[stream].round_trips[i], memory_order_relaxed);
+    return buckets < ROUND_TRIPS ? buckets : ROUND_TRIPS;
 }
 
 /* Python's. */

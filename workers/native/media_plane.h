@@ -3,6 +3,7 @@
 #define TANDEM_MEDIA_PLANE_H
 #include "address.h"
 #include "link.h"
+#include "media_probe.h"
 #include "media_queue.h"
 #include "media_ring.h"
 #include "media_stream.h"
@@ -21,6 +22,7 @@
 #define ADDRESS_ROOM 24     /* in bodies of commands, so that what follows is aligned */
 #define STREAM_FRAMES 64    /* of one stream in the ring: no client crowds out another */
 #define STREAM_RECORDS 256
+#define STREAM_WIRES 16 /* of one stream; workers/caller/trunk.py */
 #define LEGS 64             /* link datagrams per sendmmsg */
 #define LEG_RECORDS 64
 #define ARENA (1u << 18)    /* bytes of records on their way out */
@@ -63,6 +65,14 @@ struct talk { /* Python's thread's: what of a stream is lent */
     uint64_t first; /* of its queue's entries that were put there by this loan */
 };
 
+struct wire { /* instead of a link: a socket of one stream's own, and an address that it reaches */
+    int fd; /* -1: none */
+    uint32_t count; /* of wires that share it, at the first of them; 0 at the others */
+    fp_endpoint at;
+    union name name;
+    socklen_t name_length;
+};
+
 struct mp {
     int link, family, event_fd, wake_fd;
     struct thread thread;
@@ -73,6 +83,7 @@ struct mp {
     int64_t gap_ns; /* between two datagrams with media, in the mean */
     int unsignalled;
     int64_t tell_ns; /* by when Python is told of what nobody waits for; 0: there is no such thing */
+    int is_clocked; /* its thread runs: the time is what the clock shows */
     int takes_way; /* what is being received says where its stream is sent, if it is authentic */
     srtp_call protect, unprotect, protect_rtcp, unprotect_rtcp;
     struct byte_ring events, commands;
@@ -85,6 +96,9 @@ struct mp {
     uint32_t speakers_mask;
     uint32_t owed; /* the first of a chain through `next_owed` */
     uint32_t decisions; /* of this round: what others wait for */
+    struct wire *wires; /* by label; NULL: there is a link. With wires, `link` is the epoll set of their sockets */
+    struct probe *probes; /* by stream; NULL likewise */
+    uint32_t phases[PHASES]; /* probes that have one */
     uint64_t refused; /* frames; Python's */
     uint64_t counters[MP_COUNTERS];
     PUBLISHED(MP_COUNTERS) published;
@@ -101,6 +115,15 @@ struct mp {
 };
 
 static inline void mp_count(mp *m, int which, uint64_t n) { m->counters[which] += n; }
+
+static inline void set_time(mp *m, int64_t now_ns) {
+    if (now_ns > m->now_ns) m->now_ns = now_ns; /* time never goes back */
+    m->now = m->now_ns / 1e9 + m->clock_offset;
+}
+
+static inline void look_at_clock(mp *m) {
+    if (m->is_clocked) set_time(m, clock_ns());
+}
 
 /* Has Python something for the thread? */
 static inline int is_wanted(mp *m) {
@@ -137,7 +160,24 @@ void send_frame(mp *m, uint32_t stream, int type, uint32_t timestamp, const uint
 void send_report(mp *m, uint32_t stream, const uint8_t *report, uint32_t size);
 void send_record(mp *m, uint32_t peer, int type, int flags, uint32_t label, const uint8_t *payload, uint32_t length);
 
+/* media_wire.c: streams with sockets of their own. */
+int wires_new(mp *m);
+void wires_free(mp *m);
+int is_plug(const mp *m, const mp_command *c, const uint8_t *body, uint32_t length);
+void plug(mp *m, uint32_t first, const uint8_t *body);
+void unplug(mp *m, uint32_t first);
+int pump_wires(mp *m);
+
+/* media_probe.c: frames that are numbered, and told again when they come back. */
+int is_probe(const mp *m, const uint8_t *body, uint32_t length);
+void begin_probe(mp *m, uint32_t stream, const mp_probe *terms);
+void end_probe(mp *m, uint32_t stream);
+void forget_probe(mp *m, uint32_t stream);
+void probe_due(mp *m, uint32_t stream);
+int probe_heard(mp *m, uint32_t stream, uint32_t timestamp, const uint8_t *payload, uint32_t octets);
+
 /* media_play.c: frames on their way to callers. */
+void wake_at(mp *m, uint32_t number, int64_t due);
 void play_stream(mp *m, uint32_t number);
 void play_due(mp *m);
 int64_t play_next(const mp *m);

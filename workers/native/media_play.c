@@ -5,7 +5,8 @@
 
 #define MAX_LATE 5 /* frames: workers/transceiver/audio/playout.py */
 
-static void put(mp *m, uint32_t number, int64_t due) {
+/* A stream that is in no bucket. */
+void wake_at(mp *m, uint32_t number, int64_t due) {
     struct wheel *w = &m->wheel;
     int64_t tick = (due + TICK_NS - 1) / TICK_NS;
     if (tick <= w->tick) tick = w->tick + 1;
@@ -32,7 +33,7 @@ void play_stream(mp *m, uint32_t number) {
     while (1) {
         uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire), tail = atomic_load_explicit(&q->tail, memory_order_seq_cst);
         if (head == tail && m->now_ns < q->idle_at) { /* most likely its next frame comes in time, and need not be announced */
-            put(m, number, q->idle_at);
+            wake_at(m, number, q->idle_at);
             return;
         }
         if (head == tail) { /* whoever puts something in from now on says so; if it has just been, nobody has */
@@ -43,7 +44,7 @@ void play_stream(mp *m, uint32_t number) {
         }
         int64_t planned = atomic_load_explicit(&queue_entry(q, head)->due, memory_order_relaxed), shift = forgive(q, m->now_ns - planned);
         if (planned + shift > m->now_ns) {
-            put(m, number, planned + shift);
+            wake_at(m, number, planned + shift);
             return;
         }
         struct play_frame *f = queue_claim(q, head);
@@ -68,7 +69,7 @@ void play_due(mp *m) {
         w->occupied &= ~(1ull << at);
         for (uint32_t number = w->first[at], next; number != NOBODY; number = next) {
             next = m->queues[number].next;
-            play_stream(m, number);
+            (m->probes ? probe_due : play_stream)(m, number);
         }
     }
 }

@@ -51,27 +51,34 @@ struct stream {
     uint64_t labels[MAX_LABELS];
 };
 
-static inline void publish_stats(struct stream *s) {
-    uint64_t words[STATS_WORDS];
-    uint32_t sequence = atomic_load_explicit(&s->sequence, memory_order_relaxed);
-    memcpy(words, &s->stats, sizeof words);
-    atomic_store_explicit(&s->sequence, sequence + 1, memory_order_relaxed);
+/* Words that one thread writes and another reads whole. `sequence` is odd while they are written. */
+static inline void publish_words(_Atomic uint32_t *sequence, _Atomic uint64_t *to, const void *from, size_t bytes) {
+    uint32_t before = atomic_load_explicit(sequence, memory_order_relaxed);
+    atomic_store_explicit(sequence, before + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
-    for (size_t i = 0; i < STATS_WORDS; i++) atomic_store_explicit(&s->published[i], words[i], memory_order_relaxed);
-    atomic_store_explicit(&s->sequence, sequence + 2, memory_order_release);
+    for (size_t i = 0; i < bytes / 8; i++) {
+        uint64_t word;
+        memcpy(&word, (const uint8_t *)from + i * 8, 8);
+        atomic_store_explicit(&to[i], word, memory_order_relaxed);
+    }
+    atomic_store_explicit(sequence, before + 2, memory_order_release);
 }
 
-static inline void read_stats(struct stream *s, mp_stats *out) {
-    uint64_t words[STATS_WORDS];
+static inline void read_words(_Atomic uint32_t *sequence, _Atomic uint64_t *from, void *to, size_t bytes) {
     uint32_t before, after;
     do {
-        before = atomic_load_explicit(&s->sequence, memory_order_acquire);
-        for (size_t i = 0; i < STATS_WORDS; i++) words[i] = atomic_load_explicit(&s->published[i], memory_order_relaxed);
+        before = atomic_load_explicit(sequence, memory_order_acquire);
+        for (size_t i = 0; i < bytes / 8; i++) {
+            uint64_t word = atomic_load_explicit(&from[i], memory_order_relaxed);
+            memcpy((uint8_t *)to + i * 8, &word, 8);
+        }
         atomic_thread_fence(memory_order_acquire);
-        after = atomic_load_explicit(&s->sequence, memory_order_relaxed);
+        after = atomic_load_explicit(sequence, memory_order_relaxed);
     } while (before & 1 || before != after);
-    memcpy(out, words, sizeof words);
 }
+
+static inline void publish_stats(struct stream *s) { publish_words(&s->sequence, s->published, &s->stats, sizeof s->stats); }
+static inline void read_stats(struct stream *s, mp_stats *out) { read_words(&s->sequence, s->published, out, sizeof *out); }
 
 static inline int has_source(const struct stream *s, uint32_t source) {
     for (int i = 0; i < s->source_count; i++)

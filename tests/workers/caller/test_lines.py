@@ -14,6 +14,7 @@ from ipc.messages.sessions import CloseReason
 from workers.caller.call import Call, Stage
 from workers.caller.lines import Line, Lines
 from workers.caller.source import SilentOpus
+from workers.caller.voice import Speaker
 from workers.transceiver.core.interface import (
     DatagramReceived,
     Path,
@@ -55,9 +56,8 @@ class Parrot:
 def line_to(candidate: Endpoint, transport: Transport = Transport.UDP) -> Line:
     line = Line([candidate], transport)
     session = Parrot(line.paths[candidate])
-    line.call = Call(
-        session, SilentOpus(0), OPUS, frames=1, first_timestamp=0, now=trio.current_time()
-    )
+    speaker = Speaker(SilentOpus(0), OPUS, frames=1, first_timestamp=0)
+    line.call = Call(session, speaker, now=trio.current_time())
     return line
 
 

@@ -1,4 +1,5 @@
 /* The native media plane under sanitizers: random link datagrams and commands, with a cipher that checks its callers.
+ * Every other plane is a caller's, with sockets of its streams' own in the link's place, and probes.
  *
  *     fuzz_media SEED ROUNDS          deterministic, in one thread; the laws of conservation hold after every round
  *     fuzz_media SEED ROUNDS thread   with the plane's own thread beside this one, for ThreadSanitizer
@@ -17,7 +18,8 @@ static long round_;
 
 #include "laws_media.h"
 
-static int link_, relays[RELAYS], stranger, threaded;
+static int link_, relays[RELAYS], stranger, threaded, calling;
+static int sockets[STREAMS]; /* of callers: the plane has a duplicate of each that is plugged in */
 
 static uint32_t roll(uint32_t below) {
     state ^= state << 13;
@@ -43,7 +45,7 @@ static int udp(void) {
 static void say(int from, const void *data, size_t n) {
     union name name;
     socklen_t length = sizeof name;
-    getsockname(link_, &name.any, &length);
+    getsockname(calling ? sockets[roll(STREAMS)] : link_, &name.any, &length);
     (void)!sendto(from, data, n, MSG_DONTWAIT, &name.any, length);
 }
 
@@ -52,7 +54,40 @@ static void hush(int fd) {
     while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0) {}
 }
 
+static void plug_in(uint32_t stream, uint32_t label) {
+    uint8_t body[sizeof(mp_plug) + 2 * ADDRESS_ROOM];
+    mp_plug p = { dup(sockets[stream]), 1 + roll(2) };
+    mp_command c = { .kind = MP_PLUG, .value = label };
+    CHECK(p.fd >= 0);
+    memcpy(body, &p, sizeof p);
+    for (uint32_t i = 0; i < p.count; i++) memcpy(body + sizeof p + i * ADDRESS_ROOM, names[roll(RELAYS)], ADDRESS_ROOM);
+    give(c, NULL, body, sizeof p + p.count * ADDRESS_ROOM);
+}
+
+static void call(void) {
+    uint32_t stream = roll(STREAMS), label = stream * STREAM_WIRES + roll(STREAM_WIRES - 1);
+    mp_command c = { .stream = stream, .value = label };
+    mp_probe p = { .frames = roll(2000), .timestamp = roll(1u << 31), .step = 960, .type = 111, .number_at = 8, .octets = 40 };
+    mp_echoes e;
+    uint32_t counts[ROUND_TRIPS];
+    switch (roll(6)) {
+    case 0: plug_in(stream, label); return;
+    case 1: c.kind = MP_UNPLUG; if (!roll(3)) give(c, NULL, NULL, 0); return;
+    case 2: c.kind = MP_BIND; give(c, names[0], NULL, 0); return;
+    case 3: c.kind = MP_SET_WAY; give(c, names[0], NULL, 0); return;
+    case 4: c.kind = roll(3) ? MP_PROBE : MP_END_PROBE; give(c, NULL, &p, c.kind == MP_PROBE ? sizeof p : 0); return;
+    case 5:
+        if (!mp_read_echoes(plane, stream, &e)) return;
+        mp_read_round_trips(plane, stream, counts, ROUND_TRIPS);
+        CHECK(e.received <= e.sent && e.outstanding >= 0 && e.outstanding <= e.sent - e.received && e.shortest <= e.longest);
+    }
+}
+
 static void command(void) {
+    if (calling && roll(2)) {
+        call();
+        return;
+    }
     uint32_t stream = roll(STREAMS), label = roll(LABELS);
     const uint8_t *relay = names[roll(RELAYS + 1)];
     uint8_t body[5000];
@@ -74,7 +109,7 @@ static void command(void) {
         give(c, relay, body, roll(roll(8) ? 64 : 1600));
         return;
     case 13:
-        if (roll(20)) return;
+        if (calling || roll(20)) return;
         c = (mp_command){ .kind = MP_SET_PEERS };
         give(c, NULL, names, ADDRESS_ROOM * (1 + roll(RELAYS)));
         return;
@@ -112,6 +147,11 @@ static size_t rtp(uint8_t *to) {
 static void from_relay(void) {
     static uint8_t data[65507];
     size_t n = 0;
+    if (calling) {
+        n = roll(4) ? rtp(data) : roll(100);
+        say(roll(20) ? relays[roll(RELAYS)] : stranger, data, n);
+        return;
+    }
     for (uint32_t records = roll(8); records && n < 60000; records--) {
         uint8_t *head = data + n;
         size_t length = roll(8) ? rtp(head + RECORD_HEADER) : roll(roll(10) ? 60 : 3000);
@@ -248,7 +288,8 @@ static void start(void) {
         lines[i] = calloc(1, sizeof *lines[i]);
     }
     memset(is_lent, 0, sizeof is_lent);
-    start_plane(link_);
+    calling = roll(2);
+    start_plane(calling ? -1 : link_);
     if (threaded) CHECK(!mp_start(plane, -1));
 }
 
@@ -259,6 +300,7 @@ int main(int count, char **arguments) {
     link_ = udp();
     stranger = udp();
     for (int i = 0; i < RELAYS; i++) relays[i] = udp();
+    for (int i = 0; i < STREAMS; i++) sockets[i] = udp();
     for (int i = 0; i <= RELAYS; i++) {
         fp_endpoint at;
         bound_to(i < RELAYS ? relays[i] : stranger, &at);
@@ -270,7 +312,7 @@ int main(int count, char **arguments) {
     for (round_ = 0; round_ < rounds; round_++) {
         clock_ = now;
         for (uint32_t n = roll(roll(50) ? 12 : 900); n; n--) command();
-        for (uint32_t n = roll(30); n; n--) talk();
+        for (uint32_t n = calling ? 0 : roll(30); n; n--) talk();
         if (!roll(10)) nonsense();
         if (roll(8)) flush();
         for (uint32_t n = roll(roll(50) ? 20 : 120); n; n--) from_relay();

@@ -9,7 +9,9 @@
 #include "../../../workers/native/media_life.c"
 #include "../../../workers/native/media_out.c"
 #include "../../../workers/native/media_play.c"
+#include "../../../workers/native/media_probe.c"
 #include "../../../workers/native/media_talk.c"
+#include "../../../workers/native/media_wire.c"
 #include "laws_media.h"
 
 static void left(int fd, const union pretended *to) {

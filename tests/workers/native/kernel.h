@@ -1,5 +1,5 @@
 /* What coverage-guided fuzzing has in the kernel's place: no socket, no clock, no randomness, so that an input is all
- * there is. Included before the C under test, whose calls end here; and what both guided fuzzers share beside it.
+ * there is. Included before the C under test, whose calls end here; and what all guided fuzzers share beside it.
  *
  * An input is a row of operations: what, who, the length of what follows in two bytes, and that. The upper bit of
  * `what` has it repeated until it is as long as a datagram may be.
@@ -10,15 +10,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define CHECK(what) do { if (!(what)) { fprintf(stderr, "broken: %s\n", #what); abort(); } } while (0)
 #define DATAGRAMS 512
 #define LARGEST 65507
 #define LINK 100
 #define PUBLIC 101
+#define EPOLL 200
+#define WIRE 1000 /* sockets of callers; every other one is of IPv6 */
+#define MOST_WIRES 4096
 
 union pretended { struct sockaddr_in v4; struct sockaddr_in6 v6; struct sockaddr any; };
 struct datagram { int fd; union pretended from; uint32_t length; uint8_t *bytes; };
@@ -29,7 +34,10 @@ static int64_t pretended_ns;
 static volatile uint8_t swallowed;
 static uint64_t bytes_in[2], bytes_out[2]; /* of the link, of all other sockets */
 
-static int family_of(int fd) { return fd == PUBLIC + 1 ? AF_INET6 : AF_INET; }
+static struct { uint8_t is_open, is_watched; uint32_t data; } wires[MOST_WIRES];
+static int wires_given; /* descriptors WIRE, WIRE + 1, ... so far */
+
+static int family_of(int fd) { return fd == PUBLIC + 1 || (fd >= WIRE && fd % 2) ? AF_INET6 : AF_INET; }
 
 static socklen_t name_of(union pretended *name, int family, uint8_t host, uint8_t port) {
     memset(name, 0, sizeof *name);
@@ -104,6 +112,54 @@ static int pretend_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, in
     return count;
 }
 
+static inline int pretend_epoll_create1(int flags) {
+    (void)flags;
+    return EPOLL;
+}
+
+static inline int pretend_epoll_ctl(int set, int what, int fd, struct epoll_event *event) {
+    CHECK(set == EPOLL && fd >= WIRE && fd < WIRE + wires_given && wires[fd - WIRE].is_open);
+    CHECK(wires[fd - WIRE].is_watched == (what == EPOLL_CTL_DEL));
+    if (what == EPOLL_CTL_ADD && failing % 5 == 4) return failing--, -1;
+    wires[fd - WIRE].is_watched = what == EPOLL_CTL_ADD;
+    if (event) wires[fd - WIRE].data = event->data.u32;
+    return 0;
+}
+
+static inline int pretend_epoll_wait(int set, struct epoll_event *events, int room, int timeout) {
+    int n = 0;
+    CHECK(set == EPOLL && !timeout);
+    for (int i = 0; i < wires_given && n < room; i++)
+        for (int j = 0; wires[i].is_watched && j < queued; j++)
+            if (queue[j].fd == WIRE + i && queue[j].bytes) {
+                events[n++].data.u32 = wires[i].data;
+                break;
+            }
+    return n;
+}
+
+static inline ssize_t pretend_recvfrom(int fd, void *to, size_t room, int flags, struct sockaddr *from, socklen_t *length) {
+    struct iovec vector = { to, room };
+    struct mmsghdr message = { .msg_hdr = { .msg_name = from, .msg_namelen = *length, .msg_iov = &vector, .msg_iovlen = 1 } };
+    CHECK(fd >= WIRE && fd < WIRE + wires_given && wires[fd - WIRE].is_open);
+    return pretend_recvmmsg(fd, &message, 1, flags, NULL) == 1 ? (ssize_t)message.msg_len : -1;
+}
+
+static inline ssize_t pretend_sendto(int fd, const void *from, size_t length, int flags, const struct sockaddr *to, socklen_t size) {
+    struct iovec vector = { (void *)from, length };
+    struct mmsghdr message = { .msg_hdr = { .msg_name = (void *)to, .msg_namelen = size, .msg_iov = &vector, .msg_iovlen = 1 } };
+    CHECK(fd >= WIRE && fd < WIRE + wires_given && wires[fd - WIRE].is_open);
+    return pretend_sendmmsg(fd, &message, 1, flags) == 1 ? (ssize_t)length : -1;
+}
+
+static inline int pretend_close(int fd) {
+    if (fd == EPOLL) return 0;
+    if (fd < WIRE) return close(fd);
+    CHECK(fd < WIRE + wires_given && wires[fd - WIRE].is_open && !wires[fd - WIRE].is_watched);
+    wires[fd - WIRE].is_open = 0;
+    return 0;
+}
+
 /* A datagram that waits at a socket. */
 static void arrive(int fd, int host, int port, const uint8_t *bytes, uint32_t length) {
     if (queued == DATAGRAMS) return;
@@ -121,6 +177,8 @@ static void forget_all(void) {
     pretended_ns = 1000000000000;
     memset(bytes_in, 0, sizeof bytes_in);
     memset(bytes_out, 0, sizeof bytes_out);
+    memset(wires, 0, sizeof wires);
+    wires_given = 0;
 }
 
 struct operation { uint8_t what, who; uint32_t length; const uint8_t *bytes; };
@@ -166,3 +224,9 @@ int main(int count, char **names) {
 #define getrandom pretend_getrandom
 #define recvmmsg pretend_recvmmsg
 #define sendmmsg pretend_sendmmsg
+#define epoll_create1 pretend_epoll_create1
+#define epoll_ctl pretend_epoll_ctl
+#define epoll_wait pretend_epoll_wait
+#define recvfrom pretend_recvfrom
+#define sendto pretend_sendto
+#define close pretend_close

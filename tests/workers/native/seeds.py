@@ -85,7 +85,38 @@ def media() -> list[bytes]:
     ]
 
 
-SEEDS: Final = {"relay": relay, "media": media}
+def calls() -> list[bytes]:
+    """Of guided_calls.c: kinds and operations are numbered there."""
+    opening, closing, binding, way, sending, report, plug, unplug, probe, hush = range(10)
+    arrival, tell, nonsense, back, turn, take, later = range(7)
+    opened = b"".join(
+        _do(tell, 0, bytes([kind, 1, 0, 1, 0])) for kind in (opening, binding, way, plug)
+    )
+    moment, taken = _do(turn, 1, b"\x00\x40\x00"), _do(take, 1, b"\x00\x01")
+    ready = opened + moment
+    speaking = (
+        ready + _do(tell, 0, bytes([probe, 1, 9, 1, 4])) + (_do(later, 0, b"\x01") + moment) * 3
+    )
+    echoes = b"".join(_do(back, 0, bytes([0, 0, 7 + n, n, 4, 0])) for n in (0, 1, 1, 9))
+    others = [_do(arrival, 0, each) for each in (b"\x00stun", b"\x01\x16dtls", RTP, RTCP)]
+    return [
+        *(ready + each + moment + taken for each in others),
+        speaking + echoes + moment + _do(tell, 0, bytes([hush, 1])) + moment,
+        speaking + _do(later, 0, b"\xff") + moment + echoes + moment,
+        speaking + _do(tell, 0, bytes([closing, 1])) + echoes + moment + taken + opened + moment,
+        ready
+        + _do(tell, 0, bytes([plug, 1, 0, 2, 1]))
+        + others[0]
+        + moment
+        + _do(nonsense, 0, RTP),
+        ready + _do(tell, 0, bytes([unplug, 1, 0])) + others[0] + moment,
+        ready
+        + b"".join(_do(tell, 0, bytes([kind, 1, 0]) + RTCP) for kind in (sending, report))
+        + moment,
+    ]
+
+
+SEEDS: Final = {"relay": relay, "media": media, "calls": calls}
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
 """The C under sanitizers, with random traffic, commands, deaths and damage: fuzz.c, fuzz_media.c; and what
-guided_relay.c and guided_media.c begin with, have found, and make of a little damage.
+guided_relay.c, guided_media.c and guided_calls.c begin with, have found, and make of a little damage.
 
 `make fuzz-native MINUTES=n` goes on for longer, with other seeds, and coverage-guided.
 """
@@ -34,7 +34,7 @@ def _built(program: Path, arguments: list[str]) -> str:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler here")
-    command = [compiler, *FLAGS, *arguments, "-o", str(program)]
+    command = [compiler, *FLAGS, *arguments, "-o", str(program), "-lm"]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode and "cannot find" in built.stderr:
         pytest.skip("this compiler has no sanitizers")

@@ -94,7 +94,7 @@ class NativePlane:
 
     def __init__(
         self,
-        link: LinkSocket,
+        link: LinkSocket | None,
         *,
         mtu: int,
         peers: Iterable[Endpoint],
@@ -103,13 +103,14 @@ class NativePlane:
     ) -> None:
         """`mtu`: most bytes in a link datagram. Stream numbers are below `max_streams`.
 
-        `clock_offset`: what the shell's clock shows more than CLOCK_MONOTONIC, in seconds. Raises
-        NotBuilt.
+        `link`: None if streams have sockets of their own (workers/caller/trunk.py). `clock_offset`: what
+        the shell's clock shows more than CLOCK_MONOTONIC, in seconds. Raises NotBuilt.
         """
         module = load_media()
         self._ffi, self._lib = ffi, lib = module.ffi, module.lib
         functions = ffi.new("uint64_t[4]", function_addresses())
-        self._plane = lib.mp_new(link.fileno(), mtu, max_streams, clock_offset, functions)
+        fileno = -1 if link is None else link.fileno()
+        self._plane = lib.mp_new(fileno, mtu, max_streams, clock_offset, functions)
         if self._plane == ffi.NULL:
             raise MemoryError("no memory for the media plane")
         self._threaded = self._stopped = False
