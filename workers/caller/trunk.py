@@ -85,8 +85,8 @@ class Trunk(NativePlane):
                 case RecordReceived(label=label, payload=payload):
                     circuit = self._circuits[label // WIRES]
                     yield circuit, DatagramReceived(circuit.path(label), payload)
-                case ReportReceived(stream, packet):
-                    yield self._circuits[stream], ReportArrived(packet)
+                case ReportReceived(stream, packet, at):
+                    yield self._circuits[stream], ReportArrived(packet, at)
                 case MediaSeen(stream, by, _, way_at):
                     circuit = self._circuits[stream]
                     yield circuit, MediaArrived(circuit.path(by.label), way_at)

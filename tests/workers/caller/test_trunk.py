@@ -242,10 +242,10 @@ def test_what_is_not_media_comes_up_in_order(stage: Stage) -> None:
         == [
             (circuit, DatagramReceived(path, b"\x00\x01stun")),
             (circuit, MediaArrived(path, stage.now)),
-            (circuit, ReportArrived(report)),
+            (circuit, ReportArrived(report, stage.now)),
             (circuit, DatagramReceived(path, b"\x16dtls")),
             (circuit, DatagramReceived(path, b"")),
-            (circuit, ReportArrived(report)),
+            (circuit, ReportArrived(report, stage.now)),
         ]
         or True
     )
