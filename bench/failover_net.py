@@ -39,6 +39,12 @@ class Net:
         way = ("via", host_address(host), "src", CLIENTS)
         self._ip("clients", "route", "replace", f"{ADDRESS}/32", *way)
 
+    def processes(self, place: str) -> list[int]:
+        """All that run there."""
+        command = ["ip", "netns", "pids", f"{self._name}-{place}"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return [int(pid) for pid in done.stdout.split()]
+
     def _ip(self, place: str, *words: str) -> None:
         _run("ip", "-n", f"{self._name}-{place}", *words)
 

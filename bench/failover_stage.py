@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
@@ -66,8 +66,11 @@ level = "warning"
 class Host:
     """An appliance in its namespace."""
 
-    def __init__(self, process: subprocess.Popen[bytes], directory: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], directory: Path, place: Net, number: int
+    ) -> None:
         self._process = process
+        self._net, self._place = place, f"host{number}"
         self._directory = directory
 
     def status(self) -> StatusReply | None:
@@ -93,10 +96,10 @@ class Host:
 
     def die(self) -> None:
         """All of it at once, as when the power goes."""
-        if self._process.poll() is not None:
-            return
-        for pid in [self._process.pid, *(w.pid for w in self._rows() if w.pid)]:
-            os.kill(pid, signal.SIGKILL)
+        while pids := self._net.processes(self._place):
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
     def ufrags(self) -> list[str]:
@@ -241,4 +244,4 @@ def _start(place: Net, number: int, base: Path, key: Path, redis: str, *, echo: 
             env=environment,
             start_new_session=True,
         )
-    return Host(process, directory)
+    return Host(process, directory, place, number)

@@ -109,6 +109,10 @@ ROLLS: Final[dict[str, frozenset[Role]]] = {
     "realtime.model": _REALTIME,
     "realtime.workers": _REALTIME,
     "fleet.calls": _SIGNALING,
+    "fleet.site": _SIGNALING,  # others are told at once
+    "fleet.location": _SIGNALING,
+    "fleet.countries": _SIGNALING,
+    "fleet.nearest": _SIGNALING,
     "supervisor.orphan_timeout": _ALL,
     "log.level": _ALL,
     "log.format": _ALL,

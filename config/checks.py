@@ -13,8 +13,9 @@ from typing import Final
 from config.doors import tcp_doors
 from config.findings import Finding
 from config.hosts import find_host_contradictions
-from config.listeners import advertised, is_this_host, is_wildcard, public
+from config.listeners import advertised, is_this_host, public
 from config.model import Config
+from config.places import find_place_contradictions
 from config.problems import KeyPath, show_value
 from config.redis_url import parse_redis_url
 
@@ -34,7 +35,6 @@ BUILT_IN: Final = ("echo", "echo-pcm")
 """Back ends that need no service."""
 REALTIME: Final = "realtime"
 """The back end that there is if `realtime.url` says where."""
-_COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _HEADER: Final = re.compile(r"[a-z0-9-]{0,64}")
 _ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?::\d{1,5})?")
 
@@ -137,29 +137,6 @@ def _key_set_url_problem(url: str) -> str:
 
 def _steering(config: Config) -> Iterator[Finding]:
     steering = config.steering
-    names: set[str] = set()
-    for index, site in enumerate(steering.sites):
-        path: KeyPath = ("steering", "sites", index)
-        if site.name in names:
-            yield Finding((*path, "name"), f"{show_value(site.name)} is there twice")
-        names.add(site.name)
-        for n, address in enumerate(site.addresses):
-            if not address.port:
-                yield Finding((*path, "addresses", n), "port 0 is not in 1-65535")
-            if is_wildcard(address.host):
-                what = f"{address.host} is no address a client could send to"
-                yield Finding((*path, "addresses", n), what)
-        if len(site.location) == 1:
-            yield Finding((*path, "location"), "must be [latitude, longitude]")
-        elif site.location and not (
-            -90 <= site.location[0] <= 90 and -180 <= site.location[1] <= 180
-        ):
-            yield Finding((*path, "location"), "latitude is -90 to 90, longitude -180 to 180")
-        for n, country in enumerate(site.countries):
-            if not _COUNTRY.fullmatch(country):
-                yield Finding(
-                    (*path, "countries", n), f"{show_value(country)} is not like DE or US"
-                )
     for name in ("country_header", "latitude_header", "longitude_header"):
         if not _HEADER.fullmatch(getattr(steering, name)):
             yield Finding(
@@ -304,6 +281,7 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _files,
     _auth,
     _anonymous,
+    find_place_contradictions,
     _steering,
     _ufrag_keys,
     _backends,

@@ -302,6 +302,14 @@ class FleetSection(_Section):
     """Exact address where other hosts place calls that they cannot take. Empty: nowhere."""
     everywhere: _Switch = False
     """Know the hosts of all clusters, and not of our own only. Needs Redis."""
+    site: _Text = ""
+    """Name of the place where this host is; its relays are one of those that answers name. Empty: none."""
+    location: Annotated[tuple[_Number, ...], Field(max_length=2)] = ()
+    """Latitude and longitude of this host in degrees."""
+    countries: Annotated[tuple[_Text, ...], Field(max_length=256)] = ()
+    """Codes (ISO 3166, two letters) of the countries that it is for."""
+    nearest: _Switch = False
+    """Place each call on the host nearest to its client, not on this one first."""
 
 
 class RedisSection(_Section):

@@ -26,6 +26,10 @@ class HttpFailed(Exception):
     """No answer; the text says why, for a human."""
 
 
+class ConnectionLost(HttpFailed):
+    """It broke before there was an answer, or never came about."""
+
+
 class Response(NamedTuple):
     """An answer; header names are in lower case."""
 
@@ -84,9 +88,9 @@ async def request(
     except trio.TooSlowError:
         raise HttpFailed(f"no HTTP answer within {within:g} s") from None
     except trio.BrokenResourceError as error:
-        raise HttpFailed(f"{parts.netloc}: the connection broke: {_words(error)}") from error
+        raise ConnectionLost(f"{parts.netloc}: the connection broke: {_words(error)}") from error
     except OSError as error:
-        raise HttpFailed(f"{parts.netloc}: {_words(error)}") from error
+        raise ConnectionLost(f"{parts.netloc}: {_words(error)}") from error
     except h11.RemoteProtocolError as error:
         raise HttpFailed(f"bad HTTP answer: {error}") from error
 
@@ -101,7 +105,7 @@ async def _exchange(stream: trio.abc.Stream, sent: h11.Request, body: bytes) -> 
         if event is h11.NEED_DATA:
             chunk = bytes(await stream.receive_some(_CHUNK))
             if not chunk and not status:
-                raise HttpFailed("the server closed the connection without an answer")
+                raise ConnectionLost("the server closed the connection without an answer")
             connection.receive_data(chunk)
         elif isinstance(event, h11.Response):
             status = event.status_code

@@ -21,12 +21,26 @@ class FleetTransceiver(msgspec.Struct, frozen=True, omit_defaults=True):
     """It takes sessions."""
 
 
-class FleetDoor(msgspec.Struct, frozen=True):
-    """Where signaling of other hosts places calls on this one."""
+class FleetDoor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where signaling of other hosts places calls on this one, and asks about them later."""
 
     at: Endpoint
     key: str
     """Public key of CURVE, which those of the fleet can tell to be of the fleet."""
+    opened: int = 0
+    """Which process has opened it, or did last: what was asked of an earlier one is lost."""
+    open: bool = True
+    """Not so while that process is being replaced: its host's calls go on and nothing new comes."""
+
+
+class FleetPlace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a host is, as its operator says."""
+
+    site: str = ""
+    """Name of the place where its relays are. Empty: answers of other hosts do not name them."""
+    location: tuple[float, ...] = ()
+    """Latitude and longitude in degrees, or nothing."""
+    countries: tuple[str, ...] = ()
 
 
 class FleetHost(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,9 +58,14 @@ class FleetHost(msgspec.Struct, frozen=True, omit_defaults=True):
     sessions: int = 0
     max_sessions: int = 0
     door: FleetDoor | None = None
-    """None: calls that are placed there are its own signaling's."""
+    """None: other hosts have no business there."""
     crowded: bool = False
     """Its relays have little room left for more clients."""
+    place: FleetPlace = FleetPlace()
+    ingress: Endpoint | None = None
+    """Where its relays take clients from Global Relays."""
+    forwards: tuple[ClusterId, ...] = ()
+    """Other clusters to which its relays know a way."""
     fresh: bool = True
     """It has been heard of within the last seconds. Who routes need not care, who steers should."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from config.ids import Endpoint, Route
+from config.ids import ClusterId, Endpoint, Route
 from ipc.messages.lifecycle import Tagged
 
 
@@ -20,11 +20,22 @@ class LiveRoute(msgspec.Struct, frozen=True):
     link: Endpoint
 
 
+class ClusterRelays(msgspec.Struct, frozen=True):
+    """Where relays of another cluster take clients, as its hosts say."""
+
+    cluster: ClusterId
+    relays: tuple[Endpoint, ...]
+
+
 class Routes(Tagged, frozen=True):
     """The whole truth, on every change and after each Hello of a relay; absent routes are withdrawn."""
 
     serial: int
     routes: tuple[LiveRoute, ...]
+    clusters: tuple[ClusterRelays, ...] = ()
+    """Beside those of the configuration."""
+    global_relays: tuple[str, ...] = ()
+    """Hosts that may send us their clients, beside those of the configuration."""
 
 
 class RoutesApplied(Tagged, frozen=True):

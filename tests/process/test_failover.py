@@ -30,7 +30,7 @@ def test_the_call_of_a_browser_goes_on_from_the_cache() -> None:
         relay = scene.second.relay()
     assert relay is not None
     assert relay.conserved
-    assert relay.cache["found"] == 1
+    assert not relay.cache["missed"]  # unless a check came first (one time in 125), it was found
 
 
 @needs_redis
@@ -75,4 +75,6 @@ def test_calls_go_on_with_redis_from_the_cache_and_without_it_at_the_next_check(
     assert all(any(time > since for time in times) for times in report["arrivals"])
     assert stats is not None
     assert stats.conserved
-    assert stats.cache["found"] == (CALLS if alive else 0)
+    # One call in 125 sends a check before its next packet, and needs no cache.
+    assert not stats.cache["missed"]
+    assert bool(stats.cache["found"]) is alive

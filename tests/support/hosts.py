@@ -22,7 +22,8 @@ class Site:
         self._key = directory / "ufrag.hex"
         self._key.write_text(KEY)
         self._key.chmod(0o600)
-        self._port = free_udp_port()
+        self.port = free_udp_port()
+        """Of relays; the next ones are the peers', the doors' and the ingress'."""
 
     def config(self, number: int, **more: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Overrides for the host 127.0.0.<number>."""
@@ -37,7 +38,7 @@ class Site:
 
     def peers(self, number: int, *others: int, first_id: int = 0) -> dict[str, dict[str, Any]]:
         """Overrides for a host that knows these without Redis."""
-        port = self._port + 1
+        port = self.port + 1
         return {
             "fleet": {
                 "listen": [f"{address(number)}:{port}"],
@@ -48,11 +49,15 @@ class Site:
 
     def relay(self, number: int) -> str:
         """Where clients reach that one's relay."""
-        return f"{address(number)}:{self._port}"
+        return f"{address(number)}:{self.port}"
 
     def calls(self, number: int) -> str:
         """Where other hosts place calls on that one."""
-        return f"{address(number)}:{self._port + 2}"
+        return f"{address(number)}:{self.port + 2}"
+
+    def ingress(self, number: int) -> str:
+        """Where that one's relays take clients from Global Relays."""
+        return f"{address(number)}:{self.port + 3}"
 
     @asynccontextmanager
     async def host(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import httpx
@@ -36,13 +37,15 @@ def configured(*endpoints: str) -> dict[str, dict[str, Any]]:
     return {"backends": {"endpoints": {"agent": list(endpoints)}, "default": "agent"}}
 
 
-async def offer(appliance: Appliance) -> httpx.Response:
+async def offer(
+    appliance: Appliance, headers: Mapping[str, str] = MappingProxyType({})
+) -> httpx.Response:
     """A browser's offer, which nobody follows up."""
     async with httpx.AsyncClient(timeout=30) as client:
         return await client.post(
             f"{appliance.url}/v1/realtime/calls",
             content=OFFER.read_bytes(),
-            headers={"content-type": "application/sdp"},
+            headers={"content-type": "application/sdp", **headers},
         )
 
 

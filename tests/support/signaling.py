@@ -117,7 +117,7 @@ class FakeTransceivers:
         self.gone: set[str] = set()
         self.refusing: dict[str, SessionRefused] = {}
         self.kept: frozenset[str] = frozenset()
-        self.doors: Mapping[str, str] = {}
+        self.doors: Mapping[str, FleetDoor] = {}
         self.patches: list[PatchSession] = []
         self.news: defaultdict[str, News] = defaultdict(News)
 
@@ -172,7 +172,7 @@ class FakeTransceivers:
             return SessionRefused(Problem.STALE_ICE, "the entity tag is another one")
         return SessionPatched(request.session, ICE)
 
-    def keep(self, rpcs: frozenset[str], doors: Mapping[str, str]) -> None:
+    def keep(self, rpcs: frozenset[str], doors: Mapping[str, FleetDoor]) -> None:
         """Remember what may stay."""
         self.kept = rpcs
         self.doors = doors

@@ -7,7 +7,7 @@ import ssl
 from typing import Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from workers.http_client import HttpFailed, Response, request
+from workers.http_client import ConnectionLost, HttpFailed, Response, request
 
 REALTIME_PATH: Final = "/v1/realtime/calls"
 FRAGMENT: Final = "application/trickle-ice-sdpfrag"
@@ -50,9 +50,15 @@ class Exchange:
         return Placed(response.body.decode(errors="replace"), resource)
 
     async def restart(self, resource: str, fragment: str) -> str:
-        """Ask for an ICE restart of a call (RFC 9725, 4.3.3); the server's fragment."""
+        """Ask for an ICE restart of a call (RFC 9725, 4.3.3); the server's fragment.
+
+        Twice, if the connection breaks: the same fragment again is the same restart.
+        """
         headers = {"Content-Type": FRAGMENT, "If-Match": '"*"'}
-        response = await self._request("PATCH", resource, headers, fragment.encode())
+        try:
+            response = await self._request("PATCH", resource, headers, fragment.encode())
+        except ConnectionLost:
+            response = await self._request("PATCH", resource, headers, fragment.encode())
         if response.status != 200:
             raise HttpFailed(f"ICE restart: {explain(response)}")
         return response.body.decode(errors="replace")

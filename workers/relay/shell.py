@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypedDict, assert_never
 
 import trio
 
-from config.ids import Instant
+from config.ids import ClusterId, Endpoint, Instant, Route
 from ipc.messages.lifecycle import DescriptorKind, Ready, cache_endpoint
 from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import RelayStats, TcpStats
@@ -26,6 +26,7 @@ from workers.relay.core.interface import (
     InstallFlow,
     KeepRoute,
     LookUp,
+    OthersHeard,
     Output,
     RaiseFlow,
     RaiseFlows,
@@ -84,15 +85,17 @@ class RelayShell:
 
         `cache`: where the flow cache is asked, if there is one.
         """
+        mine, others = _inherited(datapath.inherited, core.cluster)
         self._now = clock
         self._core = core
         self._datapath = datapath
-        # Other clusters' routes are nobody's to announce: they last for as long as their flows.
-        self._links = {r: link for r, link in datapath.inherited if not core.is_relay(link)}
+        self._links = mine
+        self._others = OthersHeard(others)
         self._conserved = True
         self.line = CacheLine(cache, self.hear_cache) if cache else None
         for change in route_changes({}, self._links):
             self._handle(change)
+        self._handle(self._others)
 
     @property
     def parts(self) -> tuple[Relay, Datapath]:
@@ -137,6 +140,11 @@ class RelayShell:
         for change in route_changes(self._links, links):
             self._handle(change)
         self._links = links
+        clusters = {each.cluster: each.relays for each in routes.clusters}
+        others = OthersHeard(clusters, frozenset(routes.global_relays))
+        if others != self._others:
+            self._others = others
+            self._handle(others)
         self._datapath.outbox.flush()
 
     def hear_cache(self, events: Sequence[CacheSeen | RouteFound]) -> None:
@@ -237,6 +245,20 @@ class RelayShell:
                     pass  # counted by the core
                 case _:
                     assert_never(output)
+
+
+def _inherited(
+    flows: Iterable[tuple[Route, Endpoint]], own: ClusterId
+) -> tuple[dict[Route, Endpoint], dict[ClusterId, tuple[Endpoint, ...]]]:
+    """Where flows of an earlier relay lead: to transceivers of our cluster, and to relays of others."""
+    mine: dict[Route, Endpoint] = {}
+    others: dict[ClusterId, set[Endpoint]] = {}
+    for route, link in flows:
+        if route.cluster == own:
+            mine[route] = link
+        else:
+            others.setdefault(route.cluster, set()).add(link)
+    return mine, {cluster: tuple(sorted(relays)) for cluster, relays in others.items()}
 
 
 def _widen_send_buffer(sock: socket.socket, size: int) -> None:

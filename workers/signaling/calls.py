@@ -38,7 +38,7 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
             client=client,
             permit=permit,
         )
-        created = await switchboard.create(wanted, at_most=permit.sessions)
+        created = await switchboard.create(*wanted, at_most=permit.sessions)
         return AnswerResponse(switchboard, created, {"location": f"{PATH}/{created.session}"})
 
     async def hang_up(request: Request) -> Response:

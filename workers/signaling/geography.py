@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import maxminddb
 
 from ipc.log import Logger
 from workers.signaling.quotas import Address
-from workers.signaling.steering import Location, Whereabouts
 from workers.signaling.watched import Watched
-
-_UNKNOWN: Final = Whereabouts()
+from workers.signaling.whereabouts import NOWHERE, Location, Whereabouts
 
 
 class Geography:
@@ -28,12 +26,12 @@ class Geography:
         """Where that address is; of country databases no more than the country."""
         reader = self._file.now()
         if reader is None:
-            return _UNKNOWN
+            return NOWHERE
         try:
             found = reader.get(address)
         except (ValueError, maxminddb.InvalidDatabaseError):  # IPv6 in a database of IPv4; damage
-            return _UNKNOWN
-        return _read(found) if isinstance(found, dict) else _UNKNOWN
+            return NOWHERE
+        return _read(found) if isinstance(found, dict) else NOWHERE
 
 
 def _open(path: Path) -> maxminddb.Reader:

@@ -12,6 +12,7 @@ from types import TracebackType
 import trio
 
 from ipc.codec import CodecError
+from ipc.messages.fleet import FleetDoor
 from ipc.messages.sessions import (
     SessionCount,
     SessionCreated,
@@ -24,7 +25,7 @@ from ipc.messages.sessions import (
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling.membership import Membership
-from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request
+from workers.signaling.switchboard import Gone, Interrupted, NoAnswer, Reply, Request
 
 
 class RpcLine(AbstractContextManager["RpcLine"]):
@@ -33,7 +34,7 @@ class RpcLine(AbstractContextManager["RpcLine"]):
     def __init__(self, membership: Membership | None = None) -> None:
         """`membership`: who we are for other hosts; None: they are not asked."""
         self._membership = membership
-        self._doors: Mapping[str, str] = {}
+        self._doors: Mapping[str, FleetDoor] = {}
         self._clients: dict[str, RpcClient] = {}
 
     async def call(self, rpc: str, request: Request, *, within: float) -> Reply:
@@ -49,6 +50,8 @@ class RpcLine(AbstractContextManager["RpcLine"]):
         except RpcFailed as error:
             raise NoAnswer("the transceiver could not work on it") from error
         except trio.ClosedResourceError as error:
+            if rpc in self._doors:
+                raise Interrupted("the signaling of its host has just been replaced") from error
             raise Gone("the transceiver is gone") from error
         except CodecError:
             raise Refused(ProblemKind.TOO_LARGE, "the offer does not fit into a message") from None
@@ -60,18 +63,19 @@ class RpcLine(AbstractContextManager["RpcLine"]):
             case _:
                 raise NoAnswer(f"it answered {type(reply).__name__}")
 
-    def keep(self, rpcs: frozenset[str], doors: Mapping[str, str]) -> None:
-        """Close the clients of all other end points, and of doors that show another key than before."""
-        same = {rpc for rpc, key in doors.items() if self._doors.get(rpc) == key}
+    def keep(self, rpcs: frozenset[str], doors: Mapping[str, FleetDoor]) -> None:
+        """Close the clients of all other end points, and of doors that somebody else has opened since."""
+        last = self._doors
+        same = {rpc for rpc, door in doors.items() if rpc in last and _same(door, last[rpc])}
         self._doors = doors
         for rpc in self._clients.keys() - rpcs - same:
             self._clients.pop(rpc).close()
 
     def _open(self, rpc: str) -> RpcClient:
-        key = self._doors.get(rpc)
-        if key is None:
+        door = self._doors.get(rpc)
+        if door is None:
             return RpcClient(rpc)
-        curve = self._membership.curve(key) if self._membership else None
+        curve = self._membership.curve(door.key) if self._membership else None
         if curve is None:
             raise NoAnswer("that host has other keys than ours")
         return RpcClient(rpc, curve=curve)
@@ -85,3 +89,8 @@ class RpcLine(AbstractContextManager["RpcLine"]):
         with ExitStack() as stack:
             for client in self._clients.values():
                 stack.callback(client.close)
+
+
+def _same(one: FleetDoor, other: FleetDoor) -> bool:
+    """What is asked at one is answered at the other."""
+    return (one.key, one.opened) == (other.key, other.opened)

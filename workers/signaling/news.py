@@ -11,7 +11,7 @@ import trio
 
 from config.ids import Route, SessionId
 from ipc.messages.sessions import CloseReason, SessionNews, WatchSessions
-from workers.signaling.switchboard import Gone, NoAnswer, Switchboard
+from workers.signaling.switchboard import Gone, Interrupted, NoAnswer, Switchboard
 
 WATCH: Final = 10.0
 """Seconds that a transceiver may keep a request until there are news."""
@@ -90,6 +90,8 @@ class News:
                 draining = self._switchboard.placement.draining
                 watch.end(CloseReason.DRAINED if draining else CloseReason.INTERNAL_ERROR)
                 break
+            except Interrupted:
+                continue
             except NoAnswer:
                 await trio.sleep(AGAIN)
                 continue

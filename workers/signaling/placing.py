@@ -12,9 +12,17 @@ from workers.signaling.grants import ANYONE, Grant, Permit
 from workers.signaling.objects import merge_objects
 from workers.signaling.offers import Offer
 from workers.signaling.steering import Steering
+from workers.signaling.whereabouts import NOWHERE, Whereabouts
 
 MAX_HINT: Final = 256
 """Characters of a header that back ends are told."""
+
+
+class Wanted(NamedTuple):
+    """A call, and where its client is."""
+
+    request: CreateSession
+    where: Whereabouts = NOWHERE
 
 
 class Rules(NamedTuple):
@@ -39,15 +47,16 @@ def make_request(
     model: str = "",
     client: Client = NOBODY,
     permit: Permit = Permit(ANYONE),  # noqa: B008  # a value
-) -> CreateSession:
-    """What a transceiver is asked.
+) -> Wanted:
+    """What a transceiver is asked, and for whom.
 
     `backend` is what the request names, `model` a name that may be one. Raises Refused (UNKNOWN_BACKEND,
     FORBIDDEN).
     """
     grant = permit.grant
     session = merge_objects(offer.session, grant.session)
-    return CreateSession(
+    where = rules.steering.locate(client, headers)
+    request = CreateSession(
         offer=offer.sdp,
         backend=_choose(rules, permit, backend, (session.get("model"), model)),
         max_duration=_stricter(grant.max_duration, rules.max_duration),
@@ -55,8 +64,9 @@ def make_request(
         claims=_claims(session, grant),
         user_agent=headers.get("user-agent", "")[:MAX_HINT],
         origin=headers.get("origin", "")[:MAX_HINT],
-        advertise=rules.steering.choose(client, headers),
+        advertise=rules.steering.choose(client, where),
     )
+    return Wanted(request, where)
 
 
 def _choose(rules: Rules, permit: Permit, asked: str, models: tuple[object, ...]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -14,9 +14,9 @@ import trio
 
 from config.checks import backends_of
 from config.ids import Endpoint
-from config.model import Config, SteeringSection
+from config.model import Config
 from ipc.log import Logger
-from ipc.messages.fleet import FleetView
+from ipc.messages.fleet import FleetPlace, FleetView
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Transceivers
 from ipc.messages.stats import SignalingStats
@@ -36,8 +36,10 @@ from workers.signaling.membership import Membership
 from workers.signaling.news import News
 from workers.signaling.placing import Rules
 from workers.signaling.site_health import SiteHealth
-from workers.signaling.steering import Headers, Location, Site, Steering
+from workers.signaling.sites import Site, Sites
+from workers.signaling.steering import Steering
 from workers.signaling.switchboard import Switchboard
+from workers.signaling.whereabouts import Headers, Location
 from workers.wire.ufrag import UfragKeys
 
 RESERVED_DESCRIPTORS: Final = 64
@@ -53,7 +55,7 @@ async def serve(worker: Worker) -> None:
         max_body=config.max_body,
         max_connections=connections_within(config.max_connections, descriptors),
     )
-    fleet = worker.config.fleet
+    fleet, place = worker.config.fleet, _place(worker.config)
     membership = (
         Membership(assignment.ufrag_keys, assignment.mint_with) if worker.config.in_fleet else None
     )
@@ -62,16 +64,17 @@ async def serve(worker: Worker) -> None:
             UfragKeys(assignment.ufrag_keys, assignment.mint_with),
             line,
             answer_within=config.request_timeout,
-            elsewhere=Elsewhere(worker.config.cluster.id),
+            elsewhere=Elsewhere(worker.config.cluster.id, place if fleet.nearest else None),
         )
-        own = (*assignment.advertise, *assignment.advertise_tcp)
-        health = SiteHealth(own if worker.config.has_relays else ())
+        steering = make_steering(
+            worker.config, worker.log, assignment.advertise, assignment.advertise_tcp
+        )
         news = News(switchboard)
         published = make_published_keys(worker)
         application = make_application(
             switchboard,
             config.cors_origins,
-            make_rules(worker.config, make_steering(worker.config.steering, worker.log, health)),
+            make_rules(worker.config, steering),
             make_access(worker, published),
             news,
         )
@@ -82,8 +85,8 @@ async def serve(worker: Worker) -> None:
         sockets = [sock for _, sock in worker.sockets(DescriptorKind.HTTP)]
         async with trio.open_nursery() as nursery:
             await worker.ready(Ready(door=membership.own.public if membership and guests else ""))
-            await _know(worker, switchboard, health)
-            nursery.start_soon(_follow, worker, switchboard, health)
+            await _know(worker, switchboard, steering)
+            nursery.start_soon(_follow, worker, switchboard, steering)
             nursery.start_soon(news.run)
             if published is not None:
                 nursery.start_soon(published.run)
@@ -106,28 +109,36 @@ def make_rules(config: Config, steering: Steering = Steering()) -> Rules:  # noq
 
 
 def make_steering(
-    section: SteeringSection,
-    log: Logger,
-    health: SiteHealth = SiteHealth(),  # noqa: B008  # nobody tells it anything
+    config: Config, log: Logger, advertise: Sequence[Endpoint], tcp: Sequence[Endpoint] = ()
 ) -> Steering:
-    """Which relays an answer names."""
-    sites = [
+    """Which relays an answer names. `advertise`, `tcp`: those that it names without any sites."""
+    section = config.steering
+    listed = [
         Site(
             site.name,
-            tuple(site.addresses),
+            (tuple(site.addresses),),
             Location(*site.location) if site.location else None,
             frozenset(site.countries),
         )
         for site in section.sites
     ]
+    own = tuple(advertise) if config.has_relays else ()
+    sites = Sites(listed, _place(config), own, config.cluster.id)
     headers = Headers(section.country_header, section.latitude_header, section.longitude_header)
-    if not section.database:
-        return Steering(sites, section.sites_per_answer, headers, health=health)
-    # As with client secrets: only who has a database pays for its imports.
-    from workers.signaling.geography import Geography
+    atlas = None
+    if section.database:
+        # As with client secrets: only who has a database pays for its imports.
+        from workers.signaling.geography import Geography
 
-    atlas = Geography(Path(section.database), log)
-    return Steering(sites, section.sites_per_answer, headers, atlas.find, health)
+        atlas = Geography(Path(section.database), log).find
+    return Steering(
+        sites, section.sites_per_answer, headers, atlas, SiteHealth((*own, *tcp) if own else ())
+    )
+
+
+def _place(config: Config) -> FleetPlace:
+    fleet = config.fleet
+    return FleetPlace(fleet.site, fleet.location, fleet.countries)
 
 
 def make_published_keys(worker: Worker) -> PublishedKeys | None:
@@ -176,7 +187,7 @@ def connections_within(wanted: int, descriptors: int) -> int:
     return max(1, min(wanted, descriptors - RESERVED_DESCRIPTORS))
 
 
-async def _know(worker: Worker, switchboard: Switchboard, health: SiteHealth) -> None:
+async def _know(worker: Worker, switchboard: Switchboard, steering: Steering) -> None:
     """Wait for the first table: whoever connects before that waits in the kernel and is not sent away.
 
     A successor is given it when its predecessor, which listens on the same sockets, is told to drain.
@@ -185,7 +196,7 @@ async def _know(worker: Worker, switchboard: Switchboard, health: SiteHealth) ->
 
         async def hear() -> None:
             async for command in worker.commands:
-                _heed(command, switchboard, health)
+                _heed(command, switchboard, steering)
                 if isinstance(command, Transceivers):
                     break
             nursery.cancel_scope.cancel()
@@ -195,18 +206,18 @@ async def _know(worker: Worker, switchboard: Switchboard, health: SiteHealth) ->
         nursery.cancel_scope.cancel()
 
 
-async def _follow(worker: Worker, switchboard: Switchboard, health: SiteHealth) -> None:
+async def _follow(worker: Worker, switchboard: Switchboard, steering: Steering) -> None:
     async for command in worker.commands:
-        _heed(command, switchboard, health)
+        _heed(command, switchboard, steering)
 
 
-def _heed(command: Command, switchboard: Switchboard, health: SiteHealth) -> None:
+def _heed(command: Command, switchboard: Switchboard, steering: Steering) -> None:
     if isinstance(command, Transceivers):
         switchboard.update(command)
-        health.drain(draining=command.draining)
+        steering.drain(draining=command.draining)
     elif isinstance(command, FleetView):
         switchboard.learn(command)
-        health.update(command)
+        steering.learn(command)
 
 
 async def _receive(worker: Worker, guests: Guests, at: Endpoint) -> None:

@@ -175,7 +175,7 @@ class Line:
             client=client,
             permit=permit,
         )
-        created = await self._switchboard.create(wanted, at_most=permit.sessions)
+        created = await self._switchboard.create(*wanted, at_most=permit.sessions)
         written = False
         try:
             self._follow(created.session, nursery)

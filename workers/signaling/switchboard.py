@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from config.ids import HostId, Route, SessionId
-from ipc.messages.fleet import FleetView
+from ipc.messages.fleet import FleetDoor, FleetView
 from ipc.messages.routes import TransceiverEntry, Transceivers
 from ipc.messages.sessions import (
     CloseReason,
@@ -37,6 +37,7 @@ from workers.http.problems import ProblemKind, Refused
 from workers.signaling.elsewhere import Elsewhere, rpc_of
 from workers.signaling.placement import Placement
 from workers.signaling.refusals import refused_by_transceiver
+from workers.signaling.whereabouts import NOWHERE, Whereabouts
 from workers.wire.types import Malformed
 from workers.wire.ufrag import UfragKeys
 
@@ -44,6 +45,8 @@ ATTEMPTS: Final = 2
 """A transceiver that does not answer, or has just become full, costs one more try, not the session."""
 ELSEWHERE: Final = 3
 """Hosts that are asked for one call."""
+NEARER: Final = 2
+"""How many of them at most because they are nearer to the client, before our own transceivers."""
 ELSEWHERE_WITHIN: Final = 2.0
 """Seconds for which one of them is waited for, at most."""
 _SESSION_ID: Final = re.compile(r"rtc_([0-9]{1,5})_([0-9A-Za-z]{23})")
@@ -68,17 +71,21 @@ class Gone(NoAnswer):
     """It has ended while it was asked, and its sessions with it."""
 
 
+class Interrupted(NoAnswer):
+    """Whoever was to pass it on at its host has been replaced: it may be asked again at once."""
+
+
 class Line(Protocol):
     """How requests reach a transceiver's rpc end point."""
 
     async def call(self, rpc: str, request: Request, *, within: float) -> Reply:
-        """One request, one reply. Raises NoAnswer."""
+        """One request, one reply. Raises NoAnswer, and of it Gone and Interrupted."""
         ...
 
-    def keep(self, rpcs: frozenset[str], doors: Mapping[str, str]) -> None:
+    def keep(self, rpcs: frozenset[str], doors: Mapping[str, FleetDoor]) -> None:
         """Connections to end points that are neither in the set nor `doors` may go.
 
-        `doors`: end points of other hosts, and the public keys that they show.
+        `doors`: those of other hosts, by their end points.
         """
         ...
 
@@ -97,6 +104,7 @@ class Switchboard:
         """`answer_within`: seconds for all attempts on this host together."""
         self._keys = keys
         self._line = line
+        self._answer_within = answer_within
         self._attempt_within = answer_within / ATTEMPTS
         self._rpcs: frozenset[str] = frozenset()
         self._under_way: Counter[str] = Counter()
@@ -122,8 +130,10 @@ class Switchboard:
         """A session offered now would find a transceiver."""
         return self.placement.ready or self.elsewhere.ready
 
-    async def create(self, request: CreateSession, *, at_most: int = 0) -> SessionCreated:
-        """A session for an offer. Raises Refused.
+    async def create(
+        self, request: CreateSession, where: Whereabouts = NOWHERE, *, at_most: int = 0
+    ) -> SessionCreated:
+        """A session for an offer of a client who is there. Raises Refused.
 
         `at_most`: calls that the key of the request may have at a time; 0: no limit. The transceivers
         are asked how many there are, so that nothing has to be kept here, nor can be wrong.
@@ -133,7 +143,7 @@ class Switchboard:
         try:
             if at_most and await self._count(key) + self._under_way[key] > at_most:
                 raise Refused(ProblemKind.QUOTA, f"{at_most} at a time, and there are as many")
-            return await self._place(request)
+            return await self._place(request, where)
         finally:
             self._under_way[key] -= 1
             if not self._under_way[key]:
@@ -171,25 +181,35 @@ class Switchboard:
                 nursery.start_soon(ask, rpc)
         return sum(counts)
 
-    async def _place(self, request: CreateSession) -> SessionCreated:
+    async def _place(self, request: CreateSession, where: Whereabouts) -> SessionCreated:
+        tried: set[HostId] = set()
+        there = await self._place_elsewhere(request, tried, NEARER, where)
         try:
-            created = await self.place_here(request)
+            created = there or await self.place_here(request)
         except Refused as refused:
             if refused.kind not in _WORTH_ANOTHER:
                 raise
-            there = await self._place_elsewhere(request)
+            there = await self._place_elsewhere(request, tried, ELSEWHERE)
             if there is None:
                 raise
-            self.placed["elsewhere"] += 1
-            return there
-        self.placed["here"] += 1
+            created = there
+        self.placed["elsewhere" if there else "here"] += 1
         return created
 
-    async def _place_elsewhere(self, request: CreateSession) -> SessionCreated | None:
-        """On another host; None if none takes it. Raises Refused if it is the offer that is refused."""
-        tried: set[HostId] = set()
-        for _ in range(ELSEWHERE):
-            host = self.elsewhere.choose(trio.current_time(), avoid=tried)
+    async def _place_elsewhere(
+        self,
+        request: CreateSession,
+        tried: set[HostId],
+        most: int,
+        nearer_to: Whereabouts | None = None,
+    ) -> SessionCreated | None:
+        """On another host, or on one that is nearer to the client than we; None if none takes it.
+
+        `tried`: who has been asked; `most` of them. Raises Refused if it is the offer that is refused.
+        """
+        while len(tried) < most:
+            now = trio.current_time()
+            host = self.elsewhere.choose(now, avoid=tried, nearer_to=nearer_to)
             if host is None:
                 break
             tried.add(host.host)
@@ -238,11 +258,8 @@ class Switchboard:
 
     async def patch(self, session: str, fragment: str, expected: tuple[str, ...]) -> SessionPatched:
         """Carry a client's SDP fragment to its session. Raises Refused."""
-        entry = self.owner(session)
-        if entry is None:
-            raise _unknown()
         request = PatchSession(SessionId(session), fragment, expected)
-        reply = await self._reply(entry.rpc, request, self._attempt_within)
+        reply = await self._ask_owner(session, request)
         if reply is None:
             raise _unknown()
         if isinstance(reply, SessionPatched):
@@ -251,11 +268,7 @@ class Switchboard:
 
     async def end(self, session: str) -> None:
         """Hang up. Raises Refused (UNKNOWN_SESSION, NO_ANSWER)."""
-        entry = self.owner(session)
-        if entry is None:
-            raise _unknown()
-        request = EndSession(session=SessionId(session))
-        reply = await self._reply(entry.rpc, request, self._attempt_within)
+        reply = await self._ask_owner(session, EndSession(session=SessionId(session)))
         # A transceiver that drains ends with its last session, perhaps before it says so.
         if reply is not None and not isinstance(reply, SessionEnded):
             raise _refused(reply)
@@ -276,6 +289,26 @@ class Switchboard:
         if isinstance(reply, SessionCreated):
             return reply
         raise _refused(reply)
+
+    async def _ask_owner(self, session: str, request: PatchSession | EndSession) -> Reply | None:
+        """What a session's transceiver replies; None if it has ended meanwhile. Raises Refused.
+
+        Both requests may be repeated: the same fragment again is the same restart, whose answer was lost.
+        """
+        deadline = trio.current_time() + self._answer_within
+        while True:
+            entry = self.owner(session)
+            if entry is None:
+                raise _unknown()
+            left = max(0.0, deadline - trio.current_time())
+            try:
+                return await self._line.call(entry.rpc, request, within=left)
+            except Gone:
+                return None
+            except Interrupted:
+                continue
+            except NoAnswer as error:
+                raise Refused(ProblemKind.NO_ANSWER, str(error)) from None
 
     async def _reply(self, rpc: str, request: Request, within: float) -> Reply | None:
         """What a transceiver replies; None if it has ended meanwhile. Raises Refused (NO_ANSWER)."""

@@ -36,7 +36,7 @@ def routes(switchboard: Switchboard, access: Access, rules: Rules) -> list[Route
         wanted = make_request(
             rules, offer, request.headers, backend=backend, client=client, permit=permit
         )
-        created = await switchboard.create(wanted, at_most=permit.sessions)
+        created = await switchboard.create(*wanted, at_most=permit.sessions)
         location = f"/whip/{backend}/{created.session}"
         return AnswerResponse(switchboard, created, {"location": location})
 

@@ -88,7 +88,7 @@ class Distribution:
         own = {w.route: w.link for w in serving if w.route and w.link}
         links = self._neighbours.routes | own
         relays = [w for w in fleet.of(Role.RELAY) if _hears(w)]
-        changed = self.routes.replace(links)
+        changed = self.routes.replace(links, self._neighbours.beyond.for_host(fleet.config))
         if fleet.of(Role.RELAY):
             self.routes.confirm([relay.name for relay in relays])
         else:

@@ -11,17 +11,19 @@ from typing import Final
 
 import msgspec
 
+from appliance.supervisor.core.beyond import MOST_CLUSTERS, Beyond, look_beyond
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import KeepHosts, KeepNumbers
 from appliance.supervisor.core.placement import have_room
 from appliance.supervisor.core.spec import WorkerSpec
 from appliance.supervisor.core.worker import Worker
-from config.ids import Endpoint, Epoch, HostId, Role, Route, TransceiverId
+from config.ids import ClusterId, Endpoint, Epoch, HostId, Role, Route, TransceiverId
 from config.model import Config
 from ipc.messages.fleet import (
     Announce,
     FleetDoor,
     FleetHost,
+    FleetPlace,
     FleetTransceiver,
     FleetView,
     IdsLeased,
@@ -56,11 +58,15 @@ class Neighbours:
         self.listening: tuple[Endpoint, ...] = ()
         """What answers advertise if the configuration does not say it."""
         self._crowded = False
+        self._door: FleetDoor | None = None
+        """The last: others must know it also while nobody is behind it, for calls of theirs are here."""
         self._hosts: tuple[FleetHost, ...] = ()
         self.routes: dict[Route, Endpoint] = {}
         """Where transceivers of other hosts are."""
         self.links: tuple[Endpoint, ...] = ()
         """The link addresses of other hosts' relays."""
+        self.beyond = Beyond()
+        """What hosts of other clusters have for relays of this one."""
         self._take(view)
 
     @property
@@ -77,12 +83,13 @@ class Neighbours:
 
     def _take(self, view: FleetView) -> bool:
         """The whole truth from now on. True if that changed anything for routes and links."""
-        before = self.routes, self.links
+        before = self.routes, self.links, self.beyond
         self._hosts = tuple(host for host in view.hosts if host.host != self._host)
         near = [host for host in self._hosts if host.cluster == self._config.cluster.id]
         self.routes = {t.route: t.link for host in near for t in host.transceivers}
         self.links = tuple(sorted({link for host in near for link in host.relays}))
-        return before != (self.routes, self.links)
+        self.beyond = look_beyond(self._hosts, self._config.cluster.id)
+        return before != (self.routes, self.links, self.beyond)
 
     def come_in(self, fleet: Fleet) -> bool:
         """Clients can, by a relay of this host that has room, or of another one if there is none here."""
@@ -96,7 +103,8 @@ class Neighbours:
         if not (fleet.of(Role.RELAY) or self.links):
             return "no relay of another host is known: clients cannot come in, and none is here"
         alone = not (fleet.of(Role.TRANSCEIVER) or self.routes)
-        if alone and not self._config.cluster.others:
+        config = fleet.config
+        if alone and not (config.cluster.others or self.beyond.for_host(config).clusters):
             return "no transceiver of another host is known: there is nobody to forward to"
         return ""
 
@@ -125,7 +133,7 @@ class Neighbours:
     ) -> Announce:
         """This host, for the others."""
         accepting = {entry.route for entry in entries if entry.accepting}
-        transceivers = fleet.of(Role.TRANSCEIVER)
+        transceivers, told = fleet.of(Role.TRANSCEIVER), fleet.config.fleet
         serving = [w for w in transceivers if w.serves and w.route and w.link]
         return Announce(
             FleetHost(
@@ -141,12 +149,19 @@ class Neighbours:
                 ),
                 sessions=sum(w.sessions for w in serving),
                 max_sessions=len(accepting) * fleet.config.transceiver.max_sessions,
-                door=_door(fleet),
+                door=self._find_door(fleet),
                 crowded=self._is_crowded(fleet),
+                place=FleetPlace(told.site, told.location, told.countries),
+                ingress=fleet.config.cluster.ingress,
+                forwards=self._forwards(fleet.config) if links else (),
             ),
             ids=self.ids,
             wanted=self._wanted(transceivers) if self._config.redis.url else 0,
         )
+
+    def _forwards(self, config: Config) -> tuple[ClusterId, ...]:
+        told = {each.cluster for each in self.beyond.for_host(config).clusters}
+        return tuple(sorted(told | config.cluster.others.keys()))[:MOST_CLUSTERS]
 
     def _is_crowded(self, fleet: Fleet) -> bool:
         relays = [worker for worker in fleet.of(Role.RELAY) if worker.serves]
@@ -155,19 +170,24 @@ class Neighbours:
         self._crowded = sum(worker.sessions for worker in relays) > bound * room
         return self._crowded
 
+    def _find_door(self, fleet: Fleet) -> FleetDoor | None:
+        """Where signaling lets other hosts in, if it does; during a roll at the worker that stays."""
+        at, last = fleet.config.fleet.calls, self._door
+        workers = sorted(fleet.of(Role.SIGNALING), key=lambda worker: not worker.stays)
+        opener = next((worker for worker in workers if worker.serves and worker.door), None)
+        if at is None:
+            self._door = None
+        elif opener is not None:
+            self._door = FleetDoor(at, opener.door, opener.generation)
+        elif last is not None:
+            self._door = msgspec.structs.replace(last, at=at, open=False)
+        return self._door
+
     def _wanted(self, transceivers: Sequence[Worker]) -> int:
         if not transceivers:
             return 0
         staying = sum(worker.stays for worker in transceivers)
         return max(NUMBERS * staying, *(worker.spec.index + 1 for worker in transceivers), 1)
-
-
-def _door(fleet: Fleet) -> FleetDoor | None:
-    """Where signaling lets other hosts in, if it does; during a roll at the worker that stays."""
-    at = fleet.config.fleet.calls
-    workers = sorted(fleet.of(Role.SIGNALING), key=lambda worker: not worker.stays)
-    key = next((worker.door for worker in workers if worker.serves and worker.door), "")
-    return FleetDoor(at, key) if at and key else None
 
 
 def lasting(hosts: Sequence[FleetHost]) -> list[FleetHost]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from appliance.supervisor.core.beyond import Beyond
 from config.ids import Endpoint, Route, WorkerName
 from ipc.messages.routes import LiveRoute, Routes
 
@@ -20,20 +21,22 @@ class RouteTable:
     def __init__(self) -> None:
         self._serial = 0
         self._links: dict[Route, Endpoint] = {}
+        self._beyond = Beyond()
         self._since: dict[Route, int] = {}
         self._confirmed: set[Route] = set()
         self._applied: dict[WorkerName, int] = {}
 
     def message(self) -> Routes:
         """The whole truth, for relays."""
-        return Routes(self._serial, tuple(LiveRoute(r, link) for r, link in self._links.items()))
+        live = tuple(LiveRoute(route, link) for route, link in self._links.items())
+        return Routes(self._serial, live, *self._beyond)
 
-    def replace(self, links: Mapping[Route, Endpoint]) -> bool:
+    def replace(self, links: Mapping[Route, Endpoint], beyond: Beyond = Beyond()) -> bool:  # noqa: B008  # a value
         """Make these the live routes. True if that changed anything."""
-        if links == self._links:
+        if (links, beyond) == (self._links, self._beyond):
             return False
         self._serial += 1
-        self._links = dict(links)
+        self._links, self._beyond = dict(links), beyond
         self._since = {route: self._since.get(route, self._serial) for route in links}
         self._confirmed &= links.keys()
         return True

@@ -95,6 +95,17 @@ async def test_an_ice_restart() -> None:
     assert lines == [b"PATCH /whip/x HTTP/1.1"]
 
 
+async def test_an_ice_restart_whose_connection_breaks_is_asked_for_again() -> None:
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\na=new\r\n"
+    async with server(b"", said) as (url, lines):
+        assert await Exchange(url).restart(f"{url}/whip/x", "a=x\r\n") == "a=new\r\n"
+    assert len(lines) == 2
+    async with server(b"", b"") as (url, lines):
+        with pytest.raises(HttpFailed, match="without an answer"):
+            await Exchange(url).restart(f"{url}/whip/x", "a=x\r\n")
+    assert len(lines) == 2
+
+
 async def test_a_refused_ice_restart_says_that_it_was_one() -> None:
     async with server(b"HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n") as (url, _):
         with pytest.raises(HttpFailed, match="ICE restart: HTTP 412"):

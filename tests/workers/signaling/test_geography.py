@@ -11,7 +11,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet  # type: ignore[import-untyped]
 
 from workers.signaling.geography import Geography
-from workers.signaling.steering import Location, Whereabouts
+from workers.signaling.whereabouts import Location, Whereabouts
 
 BERLIN = {
     "location": {"latitude": 52.5, "longitude": 13.4},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from config.ids import Endpoint, SessionId
-from ipc.messages.fleet import FleetDoor, FleetHost, FleetView
+from ipc.messages.fleet import FleetDoor, FleetView
 from ipc.messages.routes import Transceivers
 from ipc.messages.sessions import CloseReason, CreateSession, EndSession, WatchSessions
 from tests.support.quiet_log import LogLines
@@ -30,7 +30,7 @@ from workers.signaling.elsewhere import Elsewhere
 from workers.signaling.guests import Guests
 from workers.signaling.line import RpcLine
 from workers.signaling.membership import Membership
-from workers.signaling.switchboard import Switchboard
+from workers.signaling.switchboard import Interrupted, Switchboard
 
 CREATE = CreateSession(offer=OFFER)
 OURS, THEIRS = Membership({"k": bytes(16)}, "k"), Membership({"k": bytes(range(16))}, "k")
@@ -55,10 +55,10 @@ class Stage:
         self.here = Switchboard(KEYS, self.line, answer_within=10.0, elsewhere=Elsewhere(CLUSTER))
         self.learn(OURS.own.public)
 
-    def learn(self, key: str, *more: FleetHost) -> None:
-        """The registry says where the door is, and which key it shows."""
-        host = msgspec.structs.replace(other_host(1), door=FleetDoor(self.at, key))
-        self.here.learn(FleetView((host, *more)))
+    def learn(self, key: str, opened: int = 1) -> None:
+        """The registry says where the door is, which key it shows, and which process has opened it."""
+        host = msgspec.structs.replace(other_host(1), door=FleetDoor(self.at, key, opened))
+        self.here.learn(FleetView((host,)))
 
 
 @asynccontextmanager
@@ -88,6 +88,45 @@ async def test_a_call_is_placed_changed_watched_and_ended_at_the_other_host() ->
         with pytest.raises(Refused) as refused:
             await stage.here.end(created.session)
         assert refused.value.kind is ProblemKind.UNKNOWN_SESSION
+
+
+async def test_what_is_under_way_when_a_door_falls_shut_is_asked_again_when_it_opens() -> None:
+    """Restarts and hang-ups, which may be repeated; who waits for news is told to ask again."""
+    lines, ended = LogLines(), list[str]()
+    stage = Stage(OURS, lines)
+
+    async def restart(session: SessionId) -> None:
+        ended.append((await stage.here.patch(session, "a=x", ())).ice)
+
+    async def watch() -> None:
+        with pytest.raises(Interrupted):
+            await stage.here.watch(route(1), WatchSessions(within=20.0))
+        ended.append("news")
+
+    async def until(holds: Callable[[], object]) -> None:
+        with trio.fail_after(20):
+            while not holds():
+                await trio.sleep(0.01)
+
+    with stage.line:
+        async with trio.open_nursery() as callers:
+            async with trio.open_nursery() as first:
+                first.start_soon(stage.guests.serve, stage.at)
+                created = await stage.here.create(CREATE)
+                stage.transceivers.delay = 600.0
+                callers.start_soon(restart, created.session)
+                callers.start_soon(watch)
+                await until(lambda: stage.transceivers.asked["fake-1"] == 2)
+                await until(lambda: stage.transceivers.watched["fake-1"])
+                first.cancel_scope.cancel()
+            stage.transceivers.delay = 0.0
+            async with trio.open_nursery() as second:
+                second.start_soon(stage.guests.serve, stage.at)
+                stage.learn(OURS.own.public, opened=2)
+                await until(lambda: len(ended) == 2)
+                second.cancel_scope.cancel()
+    assert sorted(ended) == ["ice-2", "news"]
+    lines.close()
 
 
 async def test_what_it_refuses_arrives_as_a_refusal() -> None:

@@ -13,7 +13,9 @@ from workers.signaling.client_address import Client
 from workers.signaling.grants import Grant, Permit
 from workers.signaling.offers import Offer
 from workers.signaling.placing import MAX_HINT, Rules, make_request
-from workers.signaling.steering import Headers, Site, Steering
+from workers.signaling.sites import Site, Sites
+from workers.signaling.steering import Steering
+from workers.signaling.whereabouts import Headers, Whereabouts
 
 RULES = Rules("echo", frozenset({"echo", "agent", "menu"}))
 
@@ -22,7 +24,9 @@ def backend(
     asked: str = "", model: str = "", session: dict[str, Any] | None = None, **grant: Any
 ) -> str:
     offer = Offer("v=0", session or {})
-    made = make_request(RULES, offer, {}, backend=asked, model=model, permit=Permit(Grant(**grant)))
+    made, _ = make_request(
+        RULES, offer, {}, backend=asked, model=model, permit=Permit(Grant(**grant))
+    )
     return made.backend
 
 
@@ -38,16 +42,17 @@ def test_which_back_end() -> None:
 
 
 def test_the_answer_names_relays_near_the_client() -> None:
-    near = Site("near", (Endpoint("203.0.113.1", 3478),), countries=frozenset({"DE"}))
-    far = Site("far", (Endpoint("203.0.113.2", 3478),))
-    steering = Steering([far, near], 1, Headers("cf-ipcountry"))
+    near = Site("near", ((Endpoint("203.0.113.1", 3478),),), countries=frozenset({"DE"}))
+    far = Site("far", ((Endpoint("203.0.113.2", 3478),),))
+    steering = Steering(Sites([far, near]), 1, Headers("cf-ipcountry"))
     rules = RULES._replace(steering=steering)
     proxied = Client(ip_address("192.0.2.1"), forwarded=True, vouched=True)
     headers = {"cf-ipcountry": "DE"}
-    made = make_request(rules, Offer("v=0", {}), headers, client=proxied)
-    assert made.advertise == near.addresses
-    assert make_request(rules, Offer("v=0", {}), headers).advertise == far.addresses
-    assert make_request(RULES, Offer("v=0", {}), headers).advertise == ()
+    made, where = make_request(rules, Offer("v=0", {}), headers, client=proxied)
+    assert made.advertise == near.hosts[0]
+    assert where == Whereabouts(country="DE")
+    assert make_request(rules, Offer("v=0", {}), headers).request.advertise == far.hosts[0]
+    assert make_request(RULES, Offer("v=0", {}), headers).request.advertise == ()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +74,7 @@ def test_claims_of_both_and_what_the_server_said_holds() -> None:
         metadata={"user": 7},
     )
     offer = Offer("v=0", {"model": "agent", "audio": {"voice": "a", "rate": 8}})
-    made = make_request(RULES, offer, {}, permit=Permit(grant))
+    made, _ = make_request(RULES, offer, {}, permit=Permit(grant))
     assert made.backend == "menu"
     assert made.claims == {
         "session": {"model": "menu", "audio": {"voice": "b", "rate": 8}},
@@ -81,12 +86,12 @@ def test_claims_of_both_and_what_the_server_said_holds() -> None:
 
 def test_a_client_cannot_claim_what_a_server_says() -> None:
     offer = Offer("v=0", {"metadata": {"user": 1}, "key": "shop"})
-    assert make_request(RULES, offer, {}).claims == {"session": offer.session}
+    assert make_request(RULES, offer, {}).request.claims == {"session": offer.session}
 
 
 def test_hints_are_short() -> None:
     headers = {"user-agent": "u" * 9000, "origin": "https://app.example"}
-    made = make_request(RULES, Offer("v=0", {}), headers)
+    made, _ = make_request(RULES, Offer("v=0", {}), headers)
     assert (made.user_agent, made.origin) == ("u" * MAX_HINT, "https://app.example")
     assert made.claims == {}
 
@@ -108,6 +113,6 @@ def test_a_grant_can_only_be_stricter_than_the_operator(
 ) -> None:
     rules = RULES._replace(max_duration=configured, idle_timeout=configured)
     grant = Grant(max_duration=granted, idle_timeout=granted)
-    made = make_request(rules, Offer("v=0", {}), {}, permit=Permit(grant))
+    made, _ = make_request(rules, Offer("v=0", {}), {}, permit=Permit(grant))
     assert made.max_duration == asked
     assert made.idle_timeout == asked

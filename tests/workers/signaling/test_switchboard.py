@@ -7,11 +7,12 @@ import pytest
 import trio.testing
 
 from config.ids import Endpoint
-from ipc.messages.fleet import FleetView
+from ipc.messages.fleet import FleetHost, FleetPlace, FleetView
 from ipc.messages.routes import Transceivers
 from ipc.messages.sessions import CreateSession, Problem, SessionRefused, WatchSessions
 from tests.support.signaling import (
     ANSWER,
+    CLUSTER,
     KEYS,
     OFFER,
     FakeTransceivers,
@@ -21,7 +22,9 @@ from tests.support.signaling import (
     switchboard_with,
 )
 from workers.http.problems import ProblemKind, Refused
-from workers.signaling.switchboard import ELSEWHERE, Gone
+from workers.signaling.elsewhere import Elsewhere
+from workers.signaling.switchboard import ELSEWHERE, Gone, Switchboard
+from workers.signaling.whereabouts import Location, Whereabouts
 
 CREATE = CreateSession(offer=OFFER)
 
@@ -255,7 +258,7 @@ async def test_sessions_of_a_host_that_is_gone_are_over() -> None:
     line = FakeTransceivers()
     switchboard = switchboard_with(line, others=(other_host(1),))
     created = await switchboard.create(CREATE)
-    assert line.doors == {NEAR: "k" * 40}
+    assert list(line.doors) == [NEAR]
     switchboard.learn(FleetView(()))
     assert not line.doors
     with pytest.raises(Refused) as refused:
@@ -263,3 +266,56 @@ async def test_sessions_of_a_host_that_is_gone_are_over() -> None:
     assert refused.value.kind is ProblemKind.UNKNOWN_SESSION
     with pytest.raises(Gone):
         await switchboard.watch(route(1), WatchSessions())
+
+
+PARIS = Whereabouts(Location(48.9, 2.35))
+
+
+def by_distance(line: FakeTransceivers, *others: FleetHost, own: bool = True) -> Switchboard:
+    """Of a host in Virginia."""
+    elsewhere = Elsewhere(CLUSTER, FleetPlace("", (39.0, -77.5)))
+    switchboard = Switchboard(KEYS, line, answer_within=10.0, elsewhere=elsewhere)
+    switchboard.update(Transceivers((entry(0),) if own else ()))
+    switchboard.learn(FleetView(others))
+    return switchboard
+
+
+def in_frankfurt(number: int, cluster: int = 8) -> FleetHost:
+    place = FleetPlace("", (50.1, 8.7))
+    return msgspec.structs.replace(other_host(number, cluster=cluster), place=place)
+
+
+async def test_a_call_is_placed_at_a_nearer_host_whose_cluster_names_its_own_relays() -> None:
+    line = FakeTransceivers()
+    wanted = msgspec.structs.replace(CREATE, advertise=(Endpoint("203.0.113.1", 3478),))
+    switchboard = by_distance(line, in_frankfurt(1))
+    created = await switchboard.create(wanted, PARIS)
+    assert line.sessions[created.session].advertise == ()
+    assert switchboard.placed == {"elsewhere": 1}
+    await switchboard.create(wanted)
+    await switchboard.create(wanted, Whereabouts(Location(40.7, -74.0)))
+    assert switchboard.placed == {"elsewhere": 1, "here": 2}
+
+
+async def test_nearer_hosts_that_do_not_take_a_call_leave_it_to_us_and_then_to_others() -> None:
+    line = FakeTransceivers()
+    far = [in_frankfurt(number) for number in (1, 2, 3)]
+    for number in (1, 2, 3):
+        line.refusing[f"tcp://10.0.0.{number}:3481"] = FULL
+    switchboard = by_distance(line, *far)
+    await switchboard.create(CREATE, PARIS)
+    assert switchboard.placed == {"refused_elsewhere": 2, "here": 1}
+    alone = by_distance(line, *far, other_host(4), own=False)
+    with pytest.raises(Refused):  # three hosts are asked, and no more
+        await by_distance(line, *far, own=False).create(CREATE, PARIS)
+    await alone.create(CREATE, PARIS)
+    assert alone.placed == {"refused_elsewhere": 2, "elsewhere": 1}
+
+
+async def test_an_offer_that_a_nearer_host_cannot_read_nobody_can() -> None:
+    line = FakeTransceivers()
+    line.refusing[NEAR] = SessionRefused(Problem.MALFORMED_SDP, "line 1")
+    with pytest.raises(Refused) as refused:
+        await by_distance(line, in_frankfurt(1)).create(CREATE, PARIS)
+    assert refused.value.kind is ProblemKind.MALFORMED_SDP
+    assert not line.asked["fake-0"]

@@ -27,7 +27,7 @@ SILENT: Final = 10.0
 MOST: Final = 2048
 """Hosts; what a supervisor is told of them must fit a message."""
 MOST_PARTS: Final = 12_000
-"""Relays, transceivers and addresses of all of them."""
+"""Relays, transceivers, addresses and whatever else there may be many of, of all of them."""
 _NO_VERSION: Final = (-1, -1)
 
 
@@ -147,7 +147,8 @@ class Hosts:
 
 
 def _parts(host: FleetHost) -> int:
-    return len(host.relays) + len(host.transceivers) + len(host.advertise)
+    lists = (host.relays, host.transceivers, host.advertise, host.forwards, host.place.countries)
+    return sum(map(len, lists))
 
 
 def lasting(hosts: Iterable[FleetHost]) -> tuple[FleetHost, ...]:

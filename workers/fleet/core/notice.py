@@ -15,8 +15,9 @@ from typing import Final
 import msgspec
 
 from config.ids import ClusterId, Endpoint, Epoch, HostId, Route, TransceiverId
+from config.places import MOST_COUNTRIES, MOST_NAME, is_country, is_location
 from ipc.curve import is_key
-from ipc.messages.fleet import FleetDoor, FleetHost, FleetTransceiver
+from ipc.messages.fleet import FleetDoor, FleetHost, FleetPlace, FleetTransceiver
 
 FORMAT: Final = 1
 """Of all that is here; hosts of another one do not see each other."""
@@ -25,6 +26,8 @@ MAX_NOTICE: Final = 60_000
 MOST_WORKERS: Final = 512
 """Relays, or transceivers, of one host; of one that drains there are two boots at once."""
 MOST_ADDRESSES: Final = 64
+MOST_CLUSTERS: Final = 256
+"""To which one host forwards."""
 _HOST_DIGITS: Final = 16
 _NOTHING: Final = b"\xc0"
 """nil"""
@@ -58,6 +61,19 @@ class _Wire(msgspec.Struct, array_like=True, frozen=True):
     what: msgspec.Raw = msgspec.Raw(_NOTHING)
 
 
+class _Door(msgspec.Struct, array_like=True, frozen=True):
+    at: Endpoint
+    key: str
+    opened: int = 0
+    open: bool = True
+
+
+class _Place(msgspec.Struct, array_like=True, frozen=True):
+    site: str = ""
+    location: list[float] = []
+    countries: list[str] = []
+
+
 class _What(msgspec.Struct, array_like=True, frozen=True):
     cluster: int
     state: str
@@ -65,8 +81,11 @@ class _What(msgspec.Struct, array_like=True, frozen=True):
     relays: list[Endpoint]
     transceivers: list[tuple[int, int, Endpoint, bool]]
     max_sessions: int
-    door: tuple[Endpoint, str] | None = None
+    door: _Door | None = None
     crowded: bool = False
+    place: _Place = _Place()
+    ingress: Endpoint | None = None
+    forwards: list[int] = []
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -105,8 +124,11 @@ def encode_host(host: FleetHost) -> bytes:
         list(host.relays),
         [(t.route.transceiver, t.route.epoch, t.link, t.accepting) for t in host.transceivers],
         host.max_sessions,
-        (host.door.at, host.door.key) if host.door else None,
+        None if (door := host.door) is None else _Door(door.at, door.key, door.opened, door.open),
         host.crowded,
+        _Place(host.place.site, list(host.place.location), list(host.place.countries)),
+        host.ingress,
+        list(host.forwards),
     )
     return _encoder.encode(what)
 
@@ -143,7 +165,7 @@ def parse_host(host: HostId, data: bytes) -> FleetHost:
         raise Unbelievable("malformed")
     if max(len(what.relays), len(what.transceivers)) > MOST_WORKERS:
         raise Unbelievable("oversize")
-    if len(what.advertise) > MOST_ADDRESSES:
+    if len(what.advertise) > MOST_ADDRESSES or len(what.forwards) > MOST_CLUSTERS:
         raise Unbelievable("oversize")
     cluster = ClusterId(_u16(what.cluster))
     return FleetHost(
@@ -161,8 +183,11 @@ def parse_host(host: HostId, data: bytes) -> FleetHost:
             for number, epoch, link, accepting in what.transceivers
         ),
         max_sessions=what.max_sessions,
-        door=None if what.door is None else _door(*what.door),
+        door=None if what.door is None else _door(what.door),
         crowded=what.crowded,
+        place=_place(what.place),
+        ingress=None if what.ingress is None else _endpoint(what.ingress),
+        forwards=tuple(ClusterId(_u16(number)) for number in what.forwards),
     )
 
 
@@ -172,10 +197,20 @@ def _u16(number: int) -> int:
     return number
 
 
-def _door(at: Endpoint, key: str) -> FleetDoor:
-    if not is_key(key):
+def _door(wire: _Door) -> FleetDoor:
+    if not is_key(wire.key) or not 0 <= wire.opened < 1 << 63:
         raise Unbelievable("malformed")
-    return FleetDoor(_endpoint(at), key)
+    return FleetDoor(_endpoint(wire.at), wire.key, wire.opened, wire.open)
+
+
+def _place(wire: _Place) -> FleetPlace:
+    if len(wire.site) > MOST_NAME or not wire.site.isprintable():
+        raise Unbelievable("malformed")
+    if len(wire.countries) > MOST_COUNTRIES or not all(map(is_country, wire.countries)):
+        raise Unbelievable("malformed")
+    if not is_location(wire.location):
+        raise Unbelievable("malformed")
+    return FleetPlace(wire.site, tuple(wire.location), tuple(wire.countries))
 
 
 def _endpoint(wire: Endpoint) -> Endpoint:

@@ -27,13 +27,27 @@ class Clusters:
     """Relays of other clusters by cluster, and since when each has been silent."""
 
     def __init__(self, relays: Mapping[ClusterId, Sequence[Endpoint]], now: Instant) -> None:
-        self._relays = {cluster: tuple(each) for cluster, each in relays.items()}
-        self._heard = {relay: now for each in self._relays.values() for relay in each}
+        self._relays: dict[ClusterId, tuple[Endpoint, ...]] = {}
+        self._heard: dict[Endpoint, Instant] = {}
         """When each was heard last; at first all are taken to live."""
         self._dead: set[Endpoint] = set()
-        self._packed = {relay: relay.pack() for relay in self._heard}
-        self._next: Instant | None = now if self._heard else None
+        self._packed: dict[Endpoint, bytes] = {}
+        self._next: Instant | None = None
         self._number = 0
+        self.replace(relays, now)
+
+    def replace(
+        self, relays: Mapping[ClusterId, Sequence[Endpoint]], now: Instant
+    ) -> Sequence[Endpoint]:
+        """From now on these; gives those that are none any more. What is known of the others stays."""
+        before = self._heard
+        self._relays = {cluster: tuple(each) for cluster, each in relays.items()}
+        all_ = {relay for each in self._relays.values() for relay in each}
+        self._heard = {relay: before.get(relay, now) for relay in sorted(all_)}
+        self._dead &= all_
+        self._packed = {relay: relay.pack() for relay in self._heard}
+        self._next = (self._next or now) if self._heard else None
+        return [relay for relay in before if relay not in all_]
 
     def __contains__(self, relay: Endpoint) -> bool:
         return relay in self._heard

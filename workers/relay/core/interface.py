@@ -7,11 +7,12 @@ of the time a frozen dataclass takes, which matters where one is made per STUN d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import msgspec
 
-from config.ids import Endpoint, FlowKey, Route
+from config.ids import ClusterId, Endpoint, FlowKey, Route
 from workers.wire.link import RecordType
 from workers.wire.types import DropReason
 
@@ -77,6 +78,15 @@ class RouteRemoved(msgspec.Struct, frozen=True):
     route: Route
 
 
+class OthersHeard(msgspec.Struct, frozen=True):
+    """The whole truth about relays beside this one, as far as their hosts have told it."""
+
+    clusters: Mapping[ClusterId, tuple[Endpoint, ...]]
+    """Where those of other clusters take clients."""
+    globals: frozenset[str] = frozenset()
+    """Hosts of Global Relays."""
+
+
 class Draining(msgspec.Struct, frozen=True):
     """This relay is about to go: Global Relays are told by silence."""
 
@@ -114,6 +124,7 @@ Event: TypeAlias = (
     | RouteRemoved
     | RouteFound
     | CacheSeen
+    | OthersHeard
     | Draining
     | FlowExpired
 )

@@ -8,7 +8,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from config.ids import Endpoint, FlowKey, Instant, Route
+from config.ids import ClusterId, Endpoint, FlowKey, Instant, Route
 from ipc.messages.flows import FlowSummary
 from workers.relay.core.cache import Cache
 from workers.relay.core.classify import Answer, Check, Media, classify
@@ -27,6 +27,7 @@ from workers.relay.core.interface import (
     InstallFlow,
     KnownFlow,
     LinkRecord,
+    OthersHeard,
     Output,
     RaiseFlow,
     RaiseFlows,
@@ -97,9 +98,10 @@ class Relay:
         """Flows in the datapath."""
         return self._table.assured
 
-    def is_relay(self, link: Endpoint) -> bool:
-        """There is a relay of another cluster."""
-        return link in self._ways.clusters
+    @property
+    def cluster(self) -> ClusterId:
+        """Our own."""
+        return self._ways.own
 
     def handle(self, event: Event, now: Instant) -> list[Output]:
         """Take in one event. The outputs are to be carried out in order."""
@@ -118,6 +120,8 @@ class Relay:
                 return self._found(event, now)
             case CacheSeen():
                 return self.cache.seen(event)
+            case OthersHeard():
+                return [RaiseFlows(relay) for relay in self._ways.hear(event, now)]
             case Draining():
                 self._ingress.draining = True
                 return []

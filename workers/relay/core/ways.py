@@ -14,6 +14,7 @@ from workers.relay.core.clusters import Clusters
 from workers.relay.core.interface import (
     InstallFlow,
     KnownFlow,
+    OthersHeard,
     Output,
     SendBack,
     SendDatagram,
@@ -34,7 +35,7 @@ class Way(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """Relays beside this one that the operator has named."""
+    """Relays beside this one that the operator has named. What others say of a cluster counts beside it."""
 
     clusters: Mapping[ClusterId, Sequence[Endpoint]] = {}  # never written
     """A Global Relay's: the relays of each cluster."""
@@ -49,8 +50,18 @@ class Ways:
     def __init__(self, neighbours: Neighbours, now: Instant) -> None:
         self.routes = RouteTable()
         self.clusters = Clusters(neighbours.clusters, now)
+        self.own = neighbours.own
+        self._named = neighbours
         self._globals = neighbours.globals
-        self._own = neighbours.own
+
+    def hear(self, others: OthersHeard, now: Instant) -> Sequence[Endpoint]:
+        """What hosts say of themselves now; gives the relays that are none any more.
+
+        A cluster of which the operator has named relays has these and no others.
+        """
+        self._globals = self._named.globals | others.globals
+        told = {c: relays for c, relays in others.clusters.items() if c != self.own}
+        return self.clusters.replace({**told, **self._named.clusters}, now)
 
     def trusts(self, key: FlowKey) -> bool:
         """A Global Relay of ours sent it."""
@@ -60,7 +71,7 @@ class Ways:
         """The next hop for what a client has sent."""
         link = self.routes.link(route)
         if event.behind is not None:
-            return Way(link) if link is not None and route.cluster == self._own else None
+            return Way(link) if link is not None and route.cluster == self.own else None
         if link is not None:
             return Way(link)
         known = event.flow

@@ -12,12 +12,13 @@ from ipc.messages.fleet import (
     Announce,
     FleetDoor,
     FleetHost,
+    FleetPlace,
     FleetTransceiver,
     FleetView,
     IdsLeased,
 )
 from ipc.messages.lifecycle import Drain, Heartbeat, Ready, Stop, WorkerPhase
-from ipc.messages.routes import Relays, RelaysApplied, Routes
+from ipc.messages.routes import ClusterRelays, Relays, RelaysApplied, Routes
 from tests.support.supervision import Table, links_of
 
 FLEET: dict[str, Any] = {
@@ -274,9 +275,64 @@ def test_the_door_is_that_of_the_signaling_worker_that_serves() -> None:
 
     assert told() is None  # it has not said by which key others know it
     up.say("signaling-0", Ready(door="k" * 40))
-    assert told() == FleetDoor(Endpoint("10.0.0.1", 3481), "k" * 40)
+    at, first = Endpoint("10.0.0.1", 3481), up.current["signaling-0"].generation
+    assert told() == FleetDoor(at, "k" * 40, first)
     up.die("signaling-0")
-    assert told() is None
+    # Whoever asks about a call of this host must find it all the same, also who has never heard of it.
+    assert told() == FleetDoor(at, "k" * 40, first, open=False)
+    up.hello("signaling-0")
+    assert told() == FleetDoor(at, "k" * 40, first, open=False)
+    up.say("signaling-0", Ready(door="k" * 40))
+    later = told()
+    assert later is not None
+    assert later.open
+    assert later.opened > first
+
+
+def test_a_host_with_a_place_and_an_ingress_says_so_and_its_relays_hear_of_such_others() -> None:
+    own = {
+        "listen": ["10.0.0.1:3480"],
+        "site": "here",
+        "location": [50.0, 8.0],
+        "countries": ["DE"],
+    }
+    ingress, link = Endpoint("10.2.0.1", 3479), Endpoint("10.2.0.1", 4000)
+    up = table(
+        fleet=own,
+        cluster={"id": 7, "ingress": "10.0.0.1:3479", "others": {9: ["10.9.0.1:3479"]}},
+        link={"address": "10.0.0.1", "mtu": 1372},
+    )
+    up.start()
+
+    def told() -> FleetHost:
+        return [m for m in up.sent("fleet-0") if isinstance(m, Announce)][-1].own
+
+    assert told().place == FleetPlace("here", (50.0, 8.0), ("DE",))
+    assert told().ingress == Endpoint("10.0.0.1", 3479)
+    assert told().forwards == (9,)
+    far = other(
+        cluster=8, transceivers=(), relays=(link,), ingress=ingress, place=FleetPlace("far")
+    )
+    up.outputs.clear()
+    up.say("fleet-0", FleetView((far,)))
+    for relay in ("relay-0", "relay-1"):
+        (routes,) = (m for m in up.sent(relay) if isinstance(m, Routes))
+        assert routes.clusters == (ClusterRelays(ClusterId(8), (ingress,)),)
+        assert routes.global_relays == ("10.2.0.1",)
+    assert told().forwards == (8, 9)
+    assert KeepHosts(FleetView((far,))) in up.outputs
+    assert up.accepting() == [True, True]  # sessions wait for nobody to know that
+    up.outputs.clear()
+    up.say("fleet-0", FleetView(()))
+    (routes,) = (m for m in up.sent("relay-0") if isinstance(m, Routes))
+    assert (routes.clusters, routes.global_relays) == ((), ())
+
+
+def test_a_place_in_front_of_other_clusters_needs_no_transceiver_of_its_own() -> None:
+    up = one_kind("transceiver", fleet={"listen": ["10.0.0.1:3480"], "site": "here"})
+    assert up.core.state.value == "degraded"
+    up.say("fleet-0", FleetView((other(cluster=8, ingress=Endpoint("10.2.0.1", 3479)),)))
+    assert up.core.state.value == "ready"
 
 
 def test_signaling_hears_of_other_hosts_at_once_and_of_numbers_once_a_second() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.ids import ClusterId, Endpoint, Epoch, HostId, Route, TransceiverId
-from ipc.messages.fleet import FleetDoor, FleetHost, FleetTransceiver
+from config.places import MOST_COUNTRIES, MOST_NAME
+from ipc.messages.fleet import FleetDoor, FleetHost, FleetPlace, FleetTransceiver
 from workers.fleet.core.notice import (
     MAX_NOTICE,
+    MOST_CLUSTERS,
     MOST_WORKERS,
     Beat,
     Unbelievable,
@@ -52,8 +56,23 @@ def hosts(draw: st.DrawFn) -> FleetHost:
             for _ in range(draw(st.integers(0, 3)))
         ),
         max_sessions=draw(st.integers(0, 2**31 - 1)),
-        door=draw(st.none() | st.builds(FleetDoor, endpoints, st.just("k" * 40))),
+        door=draw(
+            st.none()
+            | st.builds(
+                FleetDoor, endpoints, st.just("k" * 40), st.integers(0, 2**63 - 1), st.booleans()
+            )
+        ),
         crowded=draw(st.booleans()),
+        place=draw(
+            st.builds(
+                FleetPlace,
+                st.text("abc é-", max_size=64),
+                st.just(()) | st.tuples(st.floats(-90, 90), st.floats(-180, 180)),
+                st.lists(st.sampled_from(["DE", "US"]), max_size=3).map(tuple),
+            )
+        ),
+        ingress=draw(st.none() | endpoints),
+        forwards=tuple(draw(st.lists(numbers.map(ClusterId), max_size=3))),
     )
 
 
@@ -97,6 +116,10 @@ def what(**changed: object) -> bytes:
         "transceivers": [],
         "most": 1,
         "door": None,
+        "crowded": False,
+        "place": ["", [], []],
+        "ingress": None,
+        "forwards": [],
     }
     return msgspec.msgpack.encode(list((fields | changed).values()))
 
@@ -119,7 +142,22 @@ def what(**changed: object) -> bytes:
         what(most=-1),
         what(door=[["10.0.0.1", 0], "k" * 40]),
         what(door=[["10.0.0.1", 1], "k" * 39]),
+        what(door=[["10.0.0.1", 1], "k" * 40, -1]),
+        what(door=[["10.0.0.1", 1], "k" * 40, 1, "open"]),
         what(door=[["10.0.0.1", 1], "k" * 39 + " "]),
+        what(place=["x" * (MOST_NAME + 1), [], []]),
+        what(place=["new\nline", [], []]),
+        what(place=["", [1.0], []]),
+        what(place=["", [91.0, 0.0], []]),
+        what(place=["", [0.0, -181.0], []]),
+        what(place=["", [math.nan, 0.0], []]),
+        what(place=["", [0.0, math.inf], []]),
+        what(place=["", [], ["Germany"]]),
+        what(place=["", [], ["DE"] * (MOST_COUNTRIES + 1)]),
+        what(ingress=["ingress.example", 1]),
+        what(ingress=["10.0.0.1", 0]),
+        what(forwards=[65536]),
+        what(forwards=[1] * (MOST_CLUSTERS + 1)),
         b"\xc0" * (MAX_NOTICE + 1),
     ],
 )
@@ -144,6 +182,12 @@ def test_a_host_that_cannot_be(data: bytes) -> None:
 def test_a_notice_that_is_none(data: bytes, why: str) -> None:
     with pytest.raises(Unbelievable, match=why):
         parse_notice(data)
+
+
+def test_a_host_of_an_earlier_version_is_one_without_a_place() -> None:
+    earlier = msgspec.msgpack.encode(msgspec.msgpack.decode(what())[:7])
+    host = parse_host(NAME, earlier)
+    assert (host.place, host.ingress, host.forwards) == (FleetPlace(), None, ())
 
 
 def test_fields_of_a_later_version_do_no_harm() -> None:

@@ -95,3 +95,20 @@ def test_without_clusters_there_is_nothing_to_do() -> None:
     of = Clusters({}, 100.0)
     assert of.next_timeout() is None
     assert of.ask(1000.0) == (0, (), ())
+
+
+def test_relays_come_and_go_and_what_is_known_of_the_others_stays() -> None:
+    of = clusters()
+    assert silence(of, RELAYS[2]) == [RELAYS[2]]
+    kept = RELAYS[1:]
+    assert of.replace({NEAR: kept}, 105.0) == [RELAYS[0], ALONE]
+    assert ALONE not in of
+    assert of.choose(FAR, CLIENTS[0], ALONE) is None
+    assert set(choices(of).values()) == {RELAYS[1], RELAYS[3]}  # one of them is dead still
+    assert of.replace({NEAR: RELAYS}, 105.0) == []
+    assert set(choices(of).values()) == {RELAYS[0], RELAYS[1], RELAYS[3]}
+    assert of.replace({}, 105.0) == RELAYS
+    assert of.next_timeout() is None
+    of.replace({NEAR: RELAYS}, 200.0)
+    assert of.next_timeout() == 200.0
+    assert of.ask(200.0)[1:] == (tuple(RELAYS), [])  # all are taken to live

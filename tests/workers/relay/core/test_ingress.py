@@ -16,6 +16,7 @@ from workers.relay.core.interface import (
     InstallFlow,
     KnownFlow,
     LinkRecord,
+    OthersHeard,
     Output,
     RaiseFlow,
     RaiseFlows,
@@ -214,8 +215,29 @@ def test_the_flows_of_a_dead_relay_go_to_the_next_one() -> None:
         InstallFlow(CLIENT, label, OTHER, other),
         SendRecord(other, RecordType.ROUTED, 0, label, told),
     ]
-    assert of.is_relay(at)
-    assert not of.is_relay(LINK)
+
+
+def test_relays_that_hosts_announce_are_used_and_left_when_they_are_gone() -> None:
+    of = relay()
+    assert of.handle(Upcall(CLIENT, check(OTHER), None), 1.0) == [Dropped(DropReason.UNKNOWN_ROUTE)]
+    assert of.handle(OthersHeard({OTHER.cluster: RELAYS}), 1.0) == []
+    label, at = assured_by(of)
+    other = next(each for each in RELAYS if each != at)
+    assert of.handle(OthersHeard({OTHER.cluster: (other,)}), 2.0) == [RaiseFlows(at)]
+    media = Upcall(CLIENT, SRTP, KnownFlow(label, OTHER, at))
+    assert of.handle(media, 2.0) == [
+        InstallFlow(CLIENT, label, OTHER, other),
+        SendRecord(other, RecordType.ROUTED, 0, label, encode_routed(OTHER, CLIENT, SRTP)),
+    ]
+
+
+def test_a_global_relay_that_announces_itself_is_trusted_until_it_is_gone() -> None:
+    of = relay(globals=frozenset())
+    assert says(of, check(ROUTE)) == [Dropped(DropReason.UNKNOWN_PEER)]
+    of.handle(OthersHeard({}, frozenset({GLOBAL.host})), 1.0)
+    introduced(of, check(ROUTE))
+    of.handle(OthersHeard({}), 1.0)
+    assert says(of, check(ROUTE)) == [Dropped(DropReason.UNKNOWN_PEER)]
 
 
 def test_an_echo_of_a_stranger_is_a_strangers_record() -> None:

@@ -6,6 +6,7 @@ from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId
 from workers.relay.core.interface import (
     InstallFlow,
     KnownFlow,
+    OthersHeard,
     SendBack,
     SendDatagram,
     SendRecord,
@@ -74,6 +75,24 @@ def test_what_comes_from_a_global_relay_goes_to_a_transceiver_of_our_cluster_or_
 def test_only_named_hosts_are_global_relays() -> None:
     assert ways().trusts(GLOBAL)
     assert not ways().trusts(GLOBAL._replace(client=Endpoint("10.9.0.2", 7000)))
+
+
+def test_what_hosts_say_of_themselves_counts_beside_what_the_operator_has_named() -> None:
+    of, third = ways(), ClusterId(3)
+    told = {OTHER: (LINK,), third: RELAYS[:1], OWN: RELAYS}
+    assert of.hear(OthersHeard(told, frozenset({"10.9.0.2"})), 1.0) == []
+    for host in ("10.9.0.1", "10.9.0.2"):
+        assert of.trusts(GLOBAL._replace(client=Endpoint(host, 7000)))
+    event = Upcall(KEY, b"x", None)
+    assert of.find(event, route(third)) == Way(RELAYS[0], routed=True)
+    named = of.find(event, route(OTHER))
+    assert named is not None
+    assert named.link in RELAYS  # a cluster that the operator has named is as he has named it
+    assert of.find(event, route(OWN, 2)) is None
+    gone = ways()
+    gone.hear(OthersHeard({third: (LINK,)}, frozenset()), 1.0)
+    assert gone.hear(OthersHeard({}, frozenset()), 2.0) == [LINK]
+    assert gone.find(event, route(third)) is None
 
 
 def test_the_next_hop_is_told_of_the_client() -> None:
