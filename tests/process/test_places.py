@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.process.test_global_relay import replaced
 from tests.process.test_roll import tandem
 from tests.support.appliance import Appliance
 from tests.support.hosts import Site, address, fleet_stats, relay_stats
@@ -123,12 +124,7 @@ async def test_a_relay_that_forwards_to_what_was_announced_has_a_successor(tmp_p
             for host in (front, cluster):
                 before = await host.worker("relay-0")
                 os.kill(before.pid, signal.SIGKILL)
-                await host.until(
-                    lambda s, pid=before.pid: any(
-                        w.name == "relay-0" and w.pid not in (0, pid) and w.state == "ready"
-                        for w in s.workers
-                    )
-                )
+                await host.until(replaced(before.pid))
         assert calls.report["sessions_ok"] == CALLS, (
             f"{calls.report}\n{cluster.log()}\n{front.log()}"
         )
