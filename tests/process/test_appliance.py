@@ -159,6 +159,14 @@ async def test_workers_outlive_a_dead_supervisor_and_drain_without_one(tmp_path:
         assert "orphaned" in appliance.log()
 
 
+async def test_it_starts_with_less_precedence_than_it_gives_itself(tmp_path: Path) -> None:
+    """A unit with Nice=15, say: whoever is no root may not take that back."""
+    unable = ("setpriv", "--bounding-set=-sys_nice") if os.geteuid() == 0 else ()
+    async with running_appliance(tmp_path, prefix=("nice", "-n", "15", *unable)) as appliance:
+        relay = await appliance.worker("relay-0")
+        assert (relay.state, relay.restarts, relay.note) == ("ready", 0, "native")
+
+
 async def test_a_second_supervisor_on_the_same_directory_is_refused(tmp_path: Path) -> None:
     async with running_appliance(tmp_path) as appliance:
         second = restart_appliance(appliance.directory, appliance.relay)

@@ -162,7 +162,9 @@ class NativeDatapath:
             raise OSError("the datapath's thread cannot be started")
         self._threaded = self._started = True
         # They share a CPU. Under a flood there is always something to decide, and media go first.
-        os.setpriority(os.PRIO_PROCESS, 0, _DECIDING)  # of this thread only
+        # Who is nicer already stays so: less nice is a privilege.
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, 0, max(ours, _DECIDING))  # of this thread only
 
     def stop(self) -> None:
         """Stop the thread; then the calls do its work, as far as there is any without sockets."""
