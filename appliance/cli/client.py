@@ -22,6 +22,8 @@ from ipc.messages import Message
 from ipc.rpc import RpcFailed, RpcTimeout, call_blocking
 from ipc.zmq_trio import NotAllowed, Unreachable, key_pair_of
 
+EXIT_REFUSED: Final = 1
+EXIT_USAGE: Final = 2
 WITHIN: Final = 5.0
 """Seconds to wait for an answer."""
 Reply = TypeVar("Reply")
@@ -147,12 +149,24 @@ def admin_socket(config: Config, directory: Path | None) -> Line:
     return Line(f"ipc://{path}", str(path))
 
 
-def ask(line: Line, question: Message, expected: type[Reply], within: float = WITHIN) -> Reply:
-    """The appliance's answer. Raises Failed if there is none, or if it is not the one expected."""
-    return expect(line, say(line, question, within), expected)
+def ask(
+    line: Line,
+    question: Message,
+    expected: type[Reply],
+    within: float = WITHIN,
+    *,
+    refused: int = EXIT_REFUSED,
+) -> Reply:
+    """The appliance's answer. Raises Failed if there is none, or if it is not the one expected.
+
+    `refused`: the exit code if the appliance does not want to, and says why.
+    """
+    return expect(line, say(line, question, within, refused=refused), expected)
 
 
-def say(line: Line, question: Message, within: float = WITHIN) -> Message:
+def say(
+    line: Line, question: Message, within: float = WITHIN, *, refused: int = EXIT_REFUSED
+) -> Message:
     """Whatever the appliance answers. Raises Failed if it does not."""
     try:
         return call_blocking(line.endpoint, question, within, line.curve)
@@ -167,7 +181,7 @@ def say(line: Line, question: Message, within: float = WITHIN) -> Message:
             EXIT_UNAVAILABLE,
         ) from None
     except RpcFailed as error:
-        raise Failed([f"tandem: the appliance could not: {error}"], EXIT_UNAVAILABLE) from None
+        raise Failed([f"tandem: the appliance could not: {error}"], refused) from None
 
 
 def expect(line: Line, reply: Message, expected: type[Reply]) -> Reply:

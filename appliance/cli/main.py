@@ -72,10 +72,10 @@ Examples:
 Exit codes:
   0   done
   1   it was done, and the answer is no: some calls of `tandem call` failed,
-      `tandem reload` or `tandem upgrade` was given up, `tandem config diff`
-      found differences, `tandem drain` has waited in vain, there is no such
-      session, `tandem trace` leads nowhere, `tandem doctor` has
-      found something that does not work
+      the appliance refused, `tandem reload` or `tandem upgrade` was given
+      up, `tandem config diff` found differences, `tandem drain` has waited
+      in vain, there is no such session, `tandem trace` leads nowhere,
+      `tandem doctor` has found something that does not work
   2   wrong usage
   69  no appliance runs, or something it needs is taken (an address, its
       directory)

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 from rich.box import SIMPLE_HEAD
@@ -14,6 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from appliance.cli.fitted import Column, FittedTable
 from appliance.cli.plain import escape
 from config.ids import Endpoint, Route
 from ipc.log_line import printable
@@ -31,13 +32,14 @@ from ipc.messages.stats import (
 
 STATE_STYLES = {"ready": "green", "starting": "cyan", "draining": "yellow", "cordoned": "yellow"}
 NONE = "-"
+_UNBOUNDED: Final = 1000
 
 
 def show(renderable: RenderableType) -> None:
     """Print to standard output; wide enough not to cut cells when that is a file or a pipe."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=200)
+        console = Console(highlight=False, width=_UNBOUNDED)
     console.print(renderable)
 
 
@@ -144,9 +146,23 @@ def _ended(workers: Sequence[WorkerStatus]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
 
 
-def _workers(workers: Sequence[WorkerStatus]) -> Table:
-    numbers = ("pid", "cpu", "up", "load", "in", "out", "drop", "cpu %", "memory")
-    table = table_of(("worker", "state"), numbers)
+_WORKER_COLUMNS: Final = (
+    Column("worker"),
+    Column("state"),
+    Column("pid", 2, number=True),
+    Column("cpu", 4, number=True),
+    Column("up", 1, number=True),
+    Column("load", number=True),
+    Column("in", number=True),
+    Column("out", 3, number=True),
+    Column("drop", number=True),
+    Column("cpu %", number=True),
+    Column("memory", number=True),
+)
+
+
+def _workers(workers: Sequence[WorkerStatus]) -> FittedTable:
+    table = FittedTable(_WORKER_COLUMNS)
     for worker in workers:
         table.add_row(*_worker_row(worker))
     return table
@@ -212,14 +228,28 @@ def _notes(status: StatusReply) -> dict[str, str]:
     return {note: ", ".join(names) for note, names in notes.items()}
 
 
+_SESSION_COLUMNS: Final = (
+    Column("session"),
+    Column("worker", 1),
+    Column("state"),
+    Column("age", number=True),
+    Column("rtt", 2, number=True),
+    Column("in", 6, number=True, about="packets in"),
+    Column("lost", 3, number=True),
+    Column("jitter", 5, number=True, about="jitter in"),
+    Column("out", 6, number=True, about="packets out"),
+    Column("lost", 3, number=True, about="lost of ours"),
+    Column("jitter", 5, number=True, about="jitter out"),
+    Column("codec", 4),
+    Column("path", 7),
+)
+
+
 def sessions_view(sessions: SessionList) -> RenderableType:
     """One session a row, and how many there are if not all are shown."""
     if not sessions.rows:
         return Text("no sessions")
-    numbers = ("age", "rtt", "in", "lost", "jitter", "out", "lost", "jitter")
-    table = table_of(("session", "worker", "state"), numbers)
-    table.add_column("codec")
-    table.add_column("path", overflow="fold")
+    table = FittedTable(_SESSION_COLUMNS)
     for row in sessions.rows:
         table.add_row(
             escape(row.session),

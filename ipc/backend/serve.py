@@ -24,7 +24,7 @@ from ipc.backend.messages import (
     SessionEnded,
     SessionStarted,
 )
-from ipc.zmq_trio import Pattern, ZmqSocket
+from ipc.zmq_trio import EndpointError, Pattern, ZmqSocket
 
 MAX_UNTAKEN: Final = 1024
 """Calls that wait to be taken; more are rejected."""
@@ -191,7 +191,8 @@ async def run(
 ) -> None:
     """Serve for ever, every call in a task of its own; a call whose agent raises is hung up, alone.
 
-    `on_error` is told of it; without one the traceback goes to standard error.
+    `on_error` is told of it; without one the traceback goes to standard error. This is a program's whole
+    life: where it cannot listen it ends (SystemExit), and says why. `serve` raises EndpointError instead.
     """
 
     async def answer(call: Call) -> None:
@@ -203,20 +204,21 @@ async def run(
         except* Exception as errors:  # one agent never ends another's call
             (on_error or _print)(call, errors)
 
-    async with (
-        serve(
-            endpoint,
-            name=name,
-            audio=audio,
-            speech=speech,
-            barge_in=barge_in,
-            capacity=capacity,
-            screen=screen,
-        ) as calls,
-        trio.open_nursery() as nursery,
-    ):
-        async for call in calls:
-            nursery.start_soon(answer, call)
+    serving = serve(
+        endpoint,
+        name=name,
+        audio=audio,
+        speech=speech,
+        barge_in=barge_in,
+        capacity=capacity,
+        screen=screen,
+    )
+    try:
+        async with serving as calls, trio.open_nursery() as nursery:
+            async for call in calls:
+                nursery.start_soon(answer, call)
+    except EndpointError as error:
+        raise SystemExit(f"{name}: cannot listen: {error}") from None
 
 
 def _print(call: Call, error: Exception) -> None:

@@ -19,5 +19,5 @@ def command(arguments: tuple[str, ...]) -> None:
     Options and help are the caller's own.
     """
     # -P: the current directory must not lend its modules to the program.
-    caller = [sys.executable, "-P", "-m", "workers.caller", *(arguments or ("--help",))]
+    caller = [sys.executable, "-P", "-m", "workers.caller", *arguments]
     os.execv(sys.executable, caller)  # noqa: S606 - no shell is wanted

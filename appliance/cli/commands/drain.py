@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from appliance.cli.client import Line, appliance_options, ask, json_option
+from appliance.cli.client import EXIT_USAGE, Line, appliance_options, ask, json_option
 from appliance.cli.completion import complete_worker
 from appliance.cli.failure import Failed
 from appliance.cli.help import Command
@@ -53,10 +53,10 @@ def command(
     Without a name, or with "host": offers to this host are answered 503 with Retry-After, and /readyz is
     503, so that balancers send them elsewhere. With names: only these transceivers take none. Nothing ends:
     the processes stay, and `tandem undrain` takes it back. It holds through a restart of the supervisor,
-    until the appliance ends.
+    until the appliance ends. The exit code is 2 if there is no such transceiver.
     """
     names = () if set(what) <= {HOST} else what
-    status = ask(line, CordonRequest(names), StatusReply)
+    status = ask(line, CordonRequest(names), StatusReply, refused=EXIT_USAGE)
     since = time.monotonic()
     if deadline is not None and until is None:
         until = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from appliance.cli.client import Line, appliance_options, ask, json_option
+from appliance.cli.client import EXIT_USAGE, Line, appliance_options, ask, json_option
 from appliance.cli.completion import complete_worker
 from appliance.cli.help import Command
 from ipc.messages.flows import FlowList, FlowsRequest
@@ -40,7 +40,7 @@ def command(line: Line, worker: str, limit: int, as_json: bool) -> None:
     A flow is pending until its transceiver has vouched for it, then assured. "label" is its slot and
     generation, "route" cluster/transceiver/boot, "silent" the time since the client's last datagram.
     """
-    flows = ask(line, FlowsRequest(worker, limit), FlowList)
+    flows = ask(line, FlowsRequest(worker, limit), FlowList, refused=EXIT_USAGE)
 
     from appliance.cli import render
     from appliance.cli.views.flows import flows_view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Final
@@ -95,7 +96,8 @@ Examples:
 )
 @click.argument("file", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
 @click.option("--server", is_flag=True, help="Print this host's own public key instead.")
-def curve(config_file: Path | None, file: Path | None, server: bool) -> None:
+@json_option
+def curve(config_file: Path | None, file: Path | None, server: bool, as_json: bool) -> None:
     """Make a secret key of yours for --connect, and print the public one.
 
     The secret key goes to FILE, or to ~/.config/tandem/admin.key; one that is there stays. The public key
@@ -108,7 +110,7 @@ def curve(config_file: Path | None, file: Path | None, server: bool) -> None:
         try:
             _become_owner(state)
             prepare_state(state)
-            click.echo(server_keys(state).public)
+            _print_public(server_keys(state).public, as_json)
         except CannotStart as error:
             raise Failed(error.problems, EXIT_CONFIG) from None
         return
@@ -123,7 +125,11 @@ def curve(config_file: Path | None, file: Path | None, server: bool) -> None:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise Failed([f"tandem: {path}: {why}"], EXIT_CONFIG) from None
-    click.echo(pair.public)
+    _print_public(pair.public, as_json)
+
+
+def _print_public(key: str, as_json: bool) -> None:
+    click.echo(json.dumps({"public": key}, indent=2) if as_json else key)
 
 
 def _become_owner(state: Path) -> None:

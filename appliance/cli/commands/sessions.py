@@ -106,14 +106,20 @@ Examples:
 @appliance_options
 @_id_argument
 @click.option("--reason", default="", metavar="TEXT", help="Why, for the log and for events.")
-def close(line: Line, session: str, reason: str) -> None:
+@json_option
+def close(line: Line, session: str, reason: str, as_json: bool) -> None:
     """End one session, as its client would by hanging up.
 
     Its back end is told `hangup`. The exit code is 1 if there is no such session.
     """
     request = EndSession(SessionId(session), detail=f"operator: {reason}" if reason else "operator")
-    _ask_about(line, request, SessionEnded)
-    click.echo(f"{session}: closed")
+    ended = _ask_about(line, request, SessionEnded)
+    if as_json:
+        from appliance.cli import render
+
+        click.echo(render.as_json(ended))
+    else:
+        click.echo(f"{session}: closed")
 
 
 def _list(line: Line, limit: int, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from appliance.cli.client import Line, appliance_options, ask, json_option
+from appliance.cli.client import EXIT_USAGE, Line, appliance_options, ask, json_option
 from appliance.cli.completion import complete_worker
 from appliance.cli.help import Command
 from ipc.messages.admin import CordonRequest, StatusReply
@@ -26,7 +26,7 @@ def command(line: Line, what: tuple[str, ...], as_json: bool) -> None:
     Without a name, or with "host", everything that was drained takes sessions again.
     """
     names = () if set(what) <= {"host"} else what
-    status = ask(line, CordonRequest(names, lift=True), StatusReply)
+    status = ask(line, CordonRequest(names, lift=True), StatusReply, refused=EXIT_USAGE)
     if as_json:
         from appliance.cli import render
 

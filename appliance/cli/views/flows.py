@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from appliance.cli.fitted import Column, FittedTable
 from appliance.cli.plain import escape
-from appliance.cli.render import table_of
 from ipc.messages.flows import FlowList, FlowSummary
 
+_COLUMNS = (
+    Column("client"),
+    Column("to", 1),
+    Column("worker"),
+    Column("state"),
+    Column("label", 4),
+    Column("route", 3),
+    Column("silent", 2, number=True),
+)
 _STYLES = {"assured": "green", "pending": "cyan"}
 
 
@@ -25,9 +33,9 @@ def flows_view(flows: FlowList) -> RenderableType:
     return table
 
 
-def flows_table(rows: Iterable[FlowSummary]) -> Table:
+def flows_table(rows: Iterable[FlowSummary]) -> FittedTable:
     """The rows alone."""
-    table = table_of(("client", "to", "worker", "state", "label", "route"), ("silent",))
+    table = FittedTable(_COLUMNS)
     for row in rows:
         table.add_row(
             escape(str(row.client)),

@@ -7,17 +7,29 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from appliance.cli.fitted import Column, FittedTable
 from appliance.cli.plain import escape
-from appliance.cli.render import NONE, STATE_STYLES, duration, table_of
+from appliance.cli.render import NONE, STATE_STYLES, duration
 from ipc.log_line import printable
 from ipc.messages.admin import SpareStatus, StatusReply, WorkerStatus
+
+_COLUMNS = (
+    Column("worker"),
+    Column("state"),
+    Column("pid", number=True),
+    Column("cpu", 4, number=True),
+    Column("generation", 5, number=True),
+    Column("up", number=True),
+    Column("memory", 1, number=True),
+    Column("cpu time", 3, number=True),
+    Column("restarts", 2, number=True),
+    Column("last exit", fold=18),
+)
 
 
 def workers_view(status: StatusReply) -> RenderableType:
     """One process a row, spares among them; then what there is to say of each."""
-    numbers = ("pid", "cpu", "generation", "up", "memory", "cpu time", "restarts")
-    table = table_of(("worker", "state"), numbers)
-    table.add_column("last exit", overflow="fold")
+    table = FittedTable(_COLUMNS)
     for worker in status.workers:
         table.add_row(*_row(worker))
     for spare in status.spares:

@@ -54,7 +54,7 @@ async def test_a_failure_is_told(short_directory: Path) -> None:
         with pytest.raises(Failed) as caught:
             await ask_in_thread(short_directory / "a")
     assert caught.value.lines == ("tandem: the appliance could not: no transceiver answered",)
-    assert caught.value.exit_code == 69
+    assert caught.value.exit_code == 1
 
 
 async def test_another_answer_is_another_version(short_directory: Path) -> None:

@@ -166,6 +166,15 @@ def test_sessions_for_people() -> None:
     assert "shown" not in text
 
 
+def test_sessions_fit_a_small_terminal() -> None:
+    session = structs.replace(SESSION, session=SessionId("rtc_0_05Z1ZGC56XiZK7OnHLbtTBJ"))
+    text = text_of(sessions_view(SessionList((session,), 1)), width=80)
+    assert (
+        row_of(text, "rtc_0_05") == f"{session.session} transceiver-0 connected 1m05s 42.0 ms 2 7"
+    )
+    assert "no room for: packets in, jitter in" in " ".join(text.split())
+
+
 def test_what_a_client_has_not_reported_is_not_shown_as_nought() -> None:
     silent = structs.replace(SESSION, round_trip_ms=None, peer_lost=None, peer_jitter_ms=None)
     row = row_of(text_of(sessions_view(SessionList((silent,), 1))), "rtc_0_abc ")

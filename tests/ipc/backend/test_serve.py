@@ -3,8 +3,10 @@ documentation: the protocol is open."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +164,20 @@ async def test_the_end_point_is_one_back_ends(short_directory: Path) -> None:
         with pytest.raises(EndpointInUse):
             async with serve(endpoint):
                 pass
+
+
+async def nobody_calls(call: Call) -> None:
+    raise AssertionError(call.id)
+
+
+@pytest.mark.parametrize("endpoint", ["ipc://{directory}/a.sock", "tcp://127.0.0.1:{port}"])
+def test_a_program_whose_place_is_taken_ends_and_says_so(
+    short_directory: Path, endpoint: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, ZmqSocket(Pattern.ROUTER) as other:
+        endpoint = endpoint.format(directory=short_directory, port=taken.getsockname()[1])
+        if endpoint.startswith("ipc"):
+            other.bind(endpoint)
+        with pytest.raises(SystemExit) as ended:
+            trio.run(partial(run, endpoint, name="agent"), nobody_calls)
+    assert str(ended.value).startswith(f"agent: cannot listen: {endpoint}")

@@ -20,7 +20,7 @@ def tandem(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.parametrize("arguments", [(), ("-h",), ("--help",)])
+@pytest.mark.parametrize("arguments", [("-h",), ("--help",)])
 def test_help_is_the_callers(arguments: tuple[str, ...]) -> None:
     done = tandem("call", *arguments)
     assert done.returncode == 0
@@ -45,3 +45,9 @@ def test_the_current_directory_lends_no_modules(tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert "shadowed" not in done.stderr
+
+
+def test_without_a_url_it_is_wrong_usage() -> None:
+    done = tandem("call")
+    assert done.returncode == 2
+    assert "Missing argument 'URL'" in done.stderr

@@ -34,7 +34,9 @@ class Asked:
         monkeypatch.setattr(undrain, "ask", self.ask)
         monkeypatch.setattr(drain, "LOOK", 0.0)
 
-    def ask(self, socket: Path, question: Message, expected: object) -> StatusReply:
+    def ask(
+        self, socket: Path, question: Message, expected: object, *, refused: int = 1
+    ) -> StatusReply:
         self.questions.append(question)
         return next(self._replies)
 
