@@ -36,7 +36,7 @@ _QUIET: Final = """
 [signaling]
 listen = ["127.0.0.1:0"]
 [ops]
-listen = []
+listen = {ops}
 [supervisor]
 runtime_directory = "{directory}"
 state_directory = "{directory}/state"
@@ -175,18 +175,25 @@ def free_port() -> int:
 
 @contextmanager
 def launched(
-    sections: str, transceiver: str = "", *, once: bool = False, drain_timeout: float = 0.0
+    sections: str,
+    transceiver: str = "",
+    *,
+    once: bool = False,
+    drain_timeout: float = 0.0,
+    ops: Sequence[str] = (),
 ) -> Iterator[Appliance]:
     """An appliance that is ready, ended behind you, however we end.
 
     `sections`: its [relay] and [transceiver]. `transceiver`: a module that runs in the place of all
     transceivers, or with `once` of the first: the others, and whatever replaces one, are real then.
-    `drain_timeout`: of its supervisor.
+    `drain_timeout`: of its supervisor. `ops`: where its metrics are, if it shall have any.
     """
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as name:
         directory = Path(name)
         config, script = directory / "tandem.toml", directory / "python"
-        quiet = _QUIET.format(directory=directory, drain_timeout=drain_timeout)
+        quiet = _QUIET.format(
+            directory=directory, drain_timeout=drain_timeout, ops=json.dumps([*ops])
+        )
         config.write_text(sections + quiet)
         interpreter = sys.executable
         if transceiver:

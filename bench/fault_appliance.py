@@ -1,9 +1,9 @@
 """`python -m bench.faults appliance`: what calls lose when any process of a whole appliance is killed.
 
-One appliance with two relays and two transceivers as `tandem run` starts it, idle first, then with live
-calls as `tandem call` makes them. Each kind of process is killed with SIGKILL; a killed supervisor is
-started again, as a service manager would. `upgrade`: every worker is replaced, one by one, by
-`tandem reload --roll`, which is what an upgrade does to calls.
+One appliance with two relays and two transceivers as `tandem run` starts it, metrics included; idle
+first, then with live calls as `tandem call` makes them. Each kind of process is killed with SIGKILL; a
+killed supervisor is started again, as a service manager would. `upgrade`: every worker is replaced, one
+by one, by `tandem reload --roll`, which is what an upgrade does to calls.
 
     <kind>_sessions_lost    calls that never heard anything again; of a transceiver: those of others
     <kind>_datagrams_lost   frames of these calls that were sent around the fault and never came back
@@ -62,7 +62,8 @@ _TREE: Final = Path(__file__).parent.parent
 def measure(calls: int, idle_seconds: float, log: Callable[[str], None]) -> dict[str, Any]:
     """The whole bench."""
     began = time.monotonic()
-    with launched(_SECTIONS.format(port=free_port()), drain_timeout=DRAIN) as appliance:
+    sections, ops = _SECTIONS.format(port=free_port()), f"127.0.0.1:{free_port()}"
+    with launched(sections, drain_timeout=DRAIN, ops=[ops]) as appliance:
         start_ms = round(1000 * (time.monotonic() - began))
         found = {"start_ms": start_ms, **_idle(appliance, idle_seconds), **_reload(appliance)}
         log(f"idle: {found}")

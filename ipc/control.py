@@ -7,6 +7,7 @@ whole truth again.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from ipc.closing import Closing
@@ -30,6 +31,8 @@ class ControlServer(Closing):
         self.endpoint = endpoint
         self.malformed = 0
         """Messages that were none."""
+        self.waiting: deque[tuple[bytes, Message]] = deque()
+        """What has come and was not received yet."""
         self._socket = ZmqSocket(Pattern.ROUTER, hwm=QUEUE)
         try:
             self._socket.bind(endpoint)
@@ -44,14 +47,14 @@ class ControlServer(Closing):
 
     async def receive(self) -> tuple[bytes, Message]:
         """The next message and the identity of who sent it; malformed ones are counted and skipped."""
-        while True:
-            frames = await self._socket.receive()
-            try:
-                if len(frames) == 2:
-                    return frames[0], decode(frames[1])
-            except CodecError:
-                pass
-            self.malformed += 1
+        while not self.waiting:
+            for frames in await self._socket.receive_batch():
+                try:
+                    peer, data = frames
+                    self.waiting.append((peer, decode(data)))
+                except (CodecError, ValueError):
+                    self.malformed += 1
+        return self.waiting.popleft()
 
     def send(self, peer: bytes, message: Message) -> bool:
         """Queue a message for that identity; False, and counted, if it is gone or does not read."""

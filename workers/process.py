@@ -1,4 +1,4 @@
-"""The life of any worker process: assignment, Hello, Ready, a heartbeat a second, drain, exit code.
+"""The life of any worker process: assignment, Hello, Ready, heartbeats, drain, exit code.
 
 A role's `__main__` is two lines, `main(Role.RELAY, serve)`; everything that is not the role's own work
 is here. A worker outlives its supervisor on purpose: live sessions go on while the supervisor is
@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, NoReturn, TypeAlias
@@ -28,7 +29,7 @@ from pydantic import ValidationError
 
 from config.ids import Endpoint, Role
 from config.model import Config
-from ipc import roster, zmq_trio
+from ipc import grid, roster, zmq_trio
 from ipc.bus import Publisher
 from ipc.control import ControlClient, identity
 from ipc.descriptors import allow_descriptors
@@ -61,6 +62,7 @@ from ipc.usage import usage
 from ipc.zmq_trio import EndpointError
 from workers.holdings import Holdings
 from workers.inbox import Inbox
+from workers.pulse import Pulse
 from workers.reserve import Reserve
 from workers.resources import pin
 from workers.tether import Beat, Tether
@@ -70,8 +72,6 @@ EXIT_USAGE: Final = 2
 EXIT_BUG: Final = 70
 EXIT_CONFIG: Final = 78
 
-BEAT: Final = 1.0
-"""Seconds between heartbeats and between statistics."""
 WELCOME_WITHIN: Final = 30.0
 """Seconds a new process waits to be welcomed before it gives up."""
 DRAIN_GRACE: Final = 5.0
@@ -129,7 +129,7 @@ class Worker:
         self._ready: Ready | None = None
         self._load: Callable[[], int] = int
         self._stats: Callable[[], WorkerStats] | None = None
-        self._news: Callable[[], None] | None = None
+        self._news: Callable[[], None] = lambda: None
 
     def sockets(self, kind: DescriptorKind) -> list[tuple[Endpoint, socket.socket]]:
         """The non-blocking sockets of that kind, each with what it is bound to."""
@@ -170,7 +170,7 @@ class Worker:
         return self._bus.publish(message)
 
     def set_news(self, tell: Callable[[], None]) -> None:
-        """What else to publish once a second."""
+        """What else to publish, asked once a second."""
         self._news = tell
 
     def set_load(self, load: Callable[[], int]) -> None:
@@ -178,7 +178,7 @@ class Worker:
         self._load = load
 
     def set_stats(self, stats: Callable[[], WorkerStats]) -> None:
-        """What to publish once a second."""
+        """What to publish, asked once a second: every other if nothing but its `usage` is new."""
         self._stats = stats
 
     def usage(self) -> ProcessUsage:
@@ -224,6 +224,7 @@ class _Life:
         self._tether = worker._tether
         self._welcomed = trio.Event()
         self._reserve = Reserve()
+        self._pulse = Pulse()
 
     async def run(self, serve: Serve) -> None:
         worker = self._worker
@@ -312,14 +313,13 @@ class _Life:
 
     async def _beat(self) -> None:
         worker, tether = self._worker, self._tether
-        at = trio.current_time()
         if not self._control.send_nowait(self._hello()):
             # Not connected yet: the first Hello leaves as soon as that is so, not at the next beat.
-            with trio.move_on_after(BEAT):
+            with trio.move_on_after(grid.BEAT):
                 await self._control.send(self._hello())
         while True:
-            at = max(at + BEAT, trio.current_time())
-            await trio.sleep_until(at)
+            await trio.sleep(grid.until_next(time.monotonic()))
+            for_all = grid.is_for_all(time.monotonic())
             if tether.tick(trio.current_time()):
                 if tether.orphaned:
                     self._log.warning("orphaned", supervisor_pid=tether.supervisor_pid)
@@ -327,14 +327,14 @@ class _Life:
                     self._log.info("no longer orphaned", supervisor_pid=tether.supervisor_pid)
             if tether.gave_up and not worker.draining.is_set():
                 worker.drain(worker.config.supervisor.drain_timeout, "no supervisor")
+            sign = Heartbeat(phase=worker.phase, sessions=worker._load())
             if tether.beat(self._control.connection) is Beat.HELLO:
                 self._control.send_nowait(self._hello())
-            else:
-                self._control.send_nowait(Heartbeat(phase=worker.phase, sessions=worker._load()))
-            if worker._stats is not None:
-                worker.publish(worker._stats())
-            if worker._news is not None:
-                worker._news()
+            elif self._pulse.is_due(sign, for_all=for_all):
+                self._control.send_nowait(sign)
+            if worker._stats and self._pulse.is_worth(stats := worker._stats(), for_all=for_all):
+                worker.publish(stats)
+            worker._news()
 
     def _hello(self) -> Hello:
         assignment = self._worker.assignment

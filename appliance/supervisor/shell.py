@@ -60,9 +60,11 @@ from config.model import Config
 from ipc.control import ControlServer, identity
 from ipc.handover import HandoverError
 from ipc.log import Logger
-from ipc.messages.lifecycle import DescriptorKind, Rejected
+from ipc.messages.lifecycle import DescriptorKind, Heartbeat, Rejected
 
 FIRST_LINES: Final = 16
+GATHER: Final = 0.004
+"""Seconds after a life sign in which those of the others come, too: one turn for all of them."""
 _LOUD: Final = {WorkerState.BACKOFF: "warning", WorkerState.FAILED: "error"}
 
 
@@ -104,7 +106,7 @@ class Shell:
         self._spares: dict[SpareId, WorkerProcess] = {}
         self._events: deque[Event] = deque()
         self._busy = False
-        self._moved = trio.Event()
+        self._sleep = trio.CancelScope()
 
     def feed(self, event: Event) -> None:
         """Give the core an event and carry out what follows; events that this causes come after it."""
@@ -121,7 +123,7 @@ class Shell:
                     self._carry_out(output)
         finally:
             self._busy = False
-        self._moved.set()
+        self._sleep.deadline = min(self._sleep.deadline, self._due())
 
     async def adopt_survivors(self) -> None:
         """Make what lives of a dead supervisor's workers ours, and what they hold."""
@@ -135,14 +137,15 @@ class Shell:
     async def keep_time(self) -> None:
         """Call the core's timer when it is due."""
         while True:
-            self._moved = trio.Event()
-            due = self._core.next_timeout()
-            with trio.move_on_at(math.inf if due is None else due):
-                await self._moved.wait()
-                continue
+            with trio.CancelScope(deadline=self._due()) as self._sleep:
+                await trio.sleep_forever()
             for output in self._core.handle_timeout(trio.current_time()):
                 self._carry_out(output)
             self._settle()
+
+    def _due(self) -> float:
+        due = self._core.next_timeout()
+        return math.inf if due is None else due
 
     async def listen(self) -> None:
         """Take what workers say."""
@@ -151,6 +154,8 @@ class Shell:
             process, pid = parse_identity(peer)
             if isinstance(message, FromWorker):
                 self.feed(Received(process, pid, message))
+            if isinstance(message, Heartbeat) and not self._control.waiting:
+                await trio.sleep(GATHER)
 
     def _carry_out(self, output: Output) -> None:
         match output:

@@ -169,7 +169,10 @@ class Claim(Tagged, frozen=True):
 
 
 class Heartbeat(Tagged, frozen=True):
-    """Sent once a second; answered with the same so that a worker knows it has a supervisor."""
+    """Sent once a second, or every other if nothing is new; answered with the same.
+
+    By the answer a worker knows that it has a supervisor.
+    """
 
     phase: WorkerPhase
     sessions: int = 0

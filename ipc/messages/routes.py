@@ -56,7 +56,7 @@ class TransceiverEntry(msgspec.Struct, frozen=True):
 
 
 class Transceivers(Tagged, frozen=True):
-    """All transceivers, to signaling, on change and once a second."""
+    """All transceivers, to signaling, on change, and now and then again."""
 
     entries: tuple[TransceiverEntry, ...]
     draining: bool = False

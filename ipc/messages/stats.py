@@ -1,4 +1,4 @@
-"""Counters of the workers, published once a second on the bus."""
+"""Counters of the workers, published on the bus once a second, or every other while nothing happens."""
 
 from __future__ import annotations
 

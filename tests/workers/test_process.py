@@ -21,6 +21,7 @@ from config.ids import Endpoint, Role, WorkerName
 from config.model import Config, LogFormat, LogSection, SupervisorSection
 from ipc.bus import Publisher, Subscriber
 from ipc.control import ControlClient, ControlServer, identity
+from ipc.grid import BEAT, QUIET
 from ipc.handover import RECLAIM_SOCKET, assignment_pair, receive_claim, send_assignment
 from ipc.messages import Message
 from ipc.messages.lifecycle import (
@@ -227,6 +228,20 @@ async def test_a_life_from_birth_to_drain(nursery: Nursery) -> None:
         assert await nursery.exit_code() == 0
     assert nursery.events() == ["ready", "draining", "farewell"]
     assert {line["worker"] for line in nursery.lines()} == {"relay-0"}
+
+
+async def test_who_has_nothing_new_to_say_says_so_every_other_second(nursery: Nursery) -> None:
+    with trio.fail_after(30):
+        await nursery.welcomed(nursery.assignment(), "slow")
+        first = await nursery.hear(Heartbeat)
+        began = trio.current_time()
+        for _ in range(3):
+            assert await nursery.hear(Heartbeat) == first
+        assert trio.current_time() - began > 3 * QUIET - BEAT
+        nursery.say(Drain(within=30))
+        assert (await nursery.hear(Heartbeat)).phase is WorkerPhase.DRAINING
+        nursery.say(Stop())
+        assert await nursery.exit_code() == 0
 
 
 async def test_sigterm_drains_and_a_second_one_stops_and_sigint_means_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypedDict, assert_never
@@ -11,6 +12,7 @@ from typing import Final, TypedDict, assert_never
 import trio
 
 from config.ids import ClusterId, Endpoint, Instant, Route
+from ipc import grid
 from ipc.messages.lifecycle import DescriptorKind, Ready, cache_endpoint
 from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import RelayStats, TcpStats
@@ -50,9 +52,7 @@ from workers.wire.ufrag import UfragKeys
 EVENT_BUDGET: Final = 32
 """Events for the core in a turn: an event costs as much as eight datagrams, and media go first."""
 TICK: Final = 0.25
-"""Seconds between two sweeps of the flow table."""
-REST: Final = 1.0
-"""The same while there is no flow, and nothing is due."""
+"""Seconds between two sweeps of the flow table; a second while there is no flow, and nothing is due."""
 _SO_SNDBUFFORCE: Final = 32
 """Linux: past the system's limit, if we may (CAP_NET_ADMIN); the socket module has no name for it."""
 
@@ -126,7 +126,9 @@ class RelayShell:
         """Let pending and silent flows go, for ever."""
         due: float | None = None
         while True:
-            await trio.sleep(REST if due is None and not self.flows else TICK)
+            await trio.sleep(
+                grid.until_next(time.monotonic()) if due is None and not self.flows else TICK
+            )
             now = self._now()
             due = self._core.next_timeout()
             if due is not None and due <= now:

@@ -1,6 +1,6 @@
 """Which transceiver gets the next session. Sans-IO.
 
-The supervisor's table is up to two seconds old: a heartbeat is sent once a second and passed on once a
+The supervisor's table is a second old or more: a heartbeat with another number of sessions is sent once a
 second. A burst placed by that table alone would all land on one transceiver, so what this worker has
 placed lately counts on top. That may count a session twice for a moment, which only tilts the balance;
 whether a transceiver is *full* is decided by its own word, never by this estimate.

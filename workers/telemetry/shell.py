@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from ipc import grid
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.stats import TelemetryStats
 from workers.http.http1 import Limits
@@ -21,6 +22,9 @@ from workers.telemetry.source import Source
 
 LIMITS: Final = Limits(request_timeout=10.0, max_body=4096, max_connections=64)
 """A few people and a Prometheus or two; more wait in the kernel's backlog."""
+
+SETTLED: Final = 0.05
+"""Seconds after a moment when all workers publish until all of that has been heard."""
 
 
 async def serve(worker: Worker) -> None:
@@ -42,12 +46,10 @@ async def serve(worker: Worker) -> None:
 
 
 async def _remember(source: Source, history: History) -> None:
-    due = trio.current_time()
     while True:
         if (status := await source.status()) is not None:
             history.add(status, int(time.time() * 1000))
-        due = max(due + EVERY, trio.current_time())
-        await trio.sleep_until(due)
+        await trio.sleep(grid.until_next(time.monotonic(), EVERY) + SETTLED)
 
 
 def _stats(worker: Worker, server: HttpServer, source: Source) -> TelemetryStats:

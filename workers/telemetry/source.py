@@ -15,7 +15,7 @@ from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
 WITHIN: Final = 3.0
 """Seconds an answer may take: the supervisor gives transceivers 2 to list their sessions."""
 FRESH: Final = 0.5
-"""Seconds for which an answer does; workers publish once a second."""
+"""Seconds for which an answer does; workers publish once a second at most."""
 SESSIONS_FRESH: Final = 2.0
 MOST_SESSIONS: Final = 200
 Answer = TypeVar("Answer")

@@ -11,6 +11,7 @@ fleet          this host, for the others; and what an earlier process of it has 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import Send
@@ -18,9 +19,14 @@ from appliance.supervisor.core.links import RelayLinks
 from appliance.supervisor.core.neighbours import Neighbours, lasting, without_numbers
 from appliance.supervisor.core.routes import RouteTable
 from appliance.supervisor.core.worker import Worker
-from config.ids import Endpoint, Role
+from config.ids import Endpoint, Instant, Role
 from ipc.messages.fleet import Announce, FleetView
 from ipc.messages.routes import TransceiverEntry, Transceivers
+
+REPEAT_EVERY: Final = 5.0
+"""Seconds after which everybody is told again what has not changed."""
+NUMBERS_EVERY: Final = 1.0
+"""The same in a fleet: other hosts hear numbers of sessions by it."""
 
 
 class Distribution:
@@ -61,6 +67,10 @@ class Distribution:
     def repeat(self) -> None:
         """Tell signaling and the fleet again: for numbers of sessions, or because somebody has joined."""
         self._told = self._announced = self._shown = None
+
+    def repeat_at(self, fleet: Fleet, now: Instant) -> Instant:
+        """When to do so next."""
+        return now + (NUMBERS_EVERY if fleet.config.in_fleet else REPEAT_EVERY)
 
     def replace_links(self, links: tuple[tuple[Endpoint, ...], ...], fleet: Fleet) -> list[Send]:
         """These are this host's relays' link addresses from now on."""

@@ -34,7 +34,7 @@ EXIT_CONFIG: Final = 78
 START_TIMEOUT: Final = 20.0
 """Seconds from exec to Ready; a fresh interpreter takes 0.3 to 1, a starved host many times that."""
 HEARTBEAT_TIMEOUT: Final = 8.0
-"""Seconds without a heartbeat (sent once a second) after which a worker is taken for stuck."""
+"""Seconds without a heartbeat (sent every other second) after which a worker is taken for stuck."""
 MAX_BOOT_FAILURES: Final = 3
 FAILED_AGAIN: Final = 5.0
 """Seconds until a FAILED worker is tried again, twice as many each time: it may have been the machine."""

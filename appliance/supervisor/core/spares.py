@@ -13,12 +13,12 @@ from typing import Final
 from appliance.supervisor.core.fleet import Fleet
 from appliance.supervisor.core.interface import EndSpare, SpareId, StartSpare
 from appliance.supervisor.core.lifecycle import WorkerState
-from appliance.supervisor.core.spec import ONLOOKERS
 from config.ids import Instant, Role
 from ipc.messages.admin import SpareStatus
 
-_UNHURRIED: Final = ONLOOKERS | {Role.FLEET, Role.SIGNALING}
-"""Roles whose successors no live call waits for. (New ones wait in the listener's queue for signaling.)"""
+_HURRIED: Final = frozenset({Role.RELAY, Role.REALTIME})
+"""Roles whose successors live calls wait for. A transceiver's calls end with it, and others take new ones;
+for signaling they wait in the listener's queue."""
 RETRY_BASE: Final = 1.0
 RETRY_CAP: Final = 60.0
 
@@ -90,7 +90,7 @@ class Spares:
         busy = {WorkerState.STOPPED, WorkerState.STARTING, WorkerState.RELEASING}
         if not started or any(worker.life.state in busy for worker in fleet):
             return []
-        return self.fill({worker.spec.role for worker in fleet} - _UNHURRIED, now)
+        return self.fill({worker.spec.role for worker in fleet} & _HURRIED, now)
 
     def dismiss(self) -> list[EndSpare]:
         """End them all."""

@@ -4,7 +4,8 @@ One door: an event comes in, the state of a worker follows from it (lifecycle.py
 appliance is looked at: which stage it is in and which actions bring the workers to its goals (plan.py),
 what the operator has asked for (alteration.py), who has to hear what of the others (distribution.py), which
 spare processes are missing (spares.py), and how the appliance is (health.py).
-Looking at everything after every event is cheap with some dozens of workers, and forgets nothing.
+Looking at everything after every event is cheap with some dozens of workers, and forgets nothing. Only a
+life sign that says nothing new is no reason to: there is one every other second of each of them.
 """
 
 from __future__ import annotations
@@ -74,7 +75,6 @@ from ipc.messages.lifecycle import (
 )
 from ipc.messages.routes import RelaysApplied, RoutesApplied, TransceiverEntry, Transceivers
 
-TRANSCEIVERS_EVERY: Final = 1.0
 DRAIN_GRACE: Final = 7.0
 """Seconds between the end of a drain and SIGKILL; a worker cancels what is left after 5."""
 LATE: Final = 2.0
@@ -187,7 +187,8 @@ class Supervisor:
                 if worker := self._current(event):
                     self._gone(worker, cause_of(event.code), event.code, now)
             case Received():
-                self._received(event, now, outputs)
+                if not self._received(event, now, outputs):
+                    return outputs
             case SpareStarted():
                 self._spares.started(event.spare, event.pid)
             case SpareWaits():
@@ -242,7 +243,7 @@ class Supervisor:
                 outputs.append(Kill(worker.process, why))
         outputs += self._releases.overdue(now)
         if self._next_tick is not None and now >= self._next_tick:
-            self._next_tick = now + TRANSCEIVERS_EVERY
+            self._next_tick = self._distribution.repeat_at(self._fleet, now)
             self._distribution.repeat()
         self._reconcile(now, outputs)
         return outputs
@@ -259,7 +260,7 @@ class Supervisor:
         self._running = True
         self._neighbours.listening = event.listening
         outputs += self._distribution.replace_links(event.links, self._fleet)
-        self._next_tick = now + TRANSCEIVERS_EVERY
+        self._next_tick = self._distribution.repeat_at(self._fleet, now)
         self._distribution.update_routes(self._fleet)
         for worker in self._adoption.to_greet():
             self._greet(worker, outputs)
@@ -279,19 +280,20 @@ class Supervisor:
         worker.life.exited(cause, code, now, wanted=wanted)
         self._distribution.gone(worker)
 
-    def _received(self, event: Received, now: Instant, outputs: list[Output]) -> None:
+    def _received(self, event: Received, now: Instant, outputs: list[Output]) -> bool:
+        """Whether anything may follow from it."""
         worker = self._current(event)
         ours = range(self._first_generation, self._next_generation)
         leaves = event.process in self._releases
         if worker is None and (leaves or event.process.generation in ours):
-            return  # its last words were still on their way when it was gone
+            return False  # its last words were still on their way when it was gone
         if worker is None and (answers := self._adoption.greet(event)) is not None:
             outputs += answers
-            return
+            return True
         why = refusal(worker, event)
         if why or worker is None:
             outputs.append(Reject(event.process, event.pid, why))
-            return
+            return False
         worker.life.heard(now)
         match event.message:
             case Hello():
@@ -302,6 +304,7 @@ class Supervisor:
                 if worker.life.state is WorkerState.STARTING:
                     worker.life.ready(now)
             case Heartbeat() as heartbeat:
+                is_news = self._stage is not Stage.RUN or worker.sessions != heartbeat.sessions
                 worker.sessions = heartbeat.sessions
                 if self._stage is Stage.DRAIN_TRANSCEIVERS and worker.spec.role is Role.TRANSCEIVER:
                     self._linger.drained |= heartbeat.sessions > 0
@@ -309,6 +312,8 @@ class Supervisor:
                 by_itself = heartbeat.phase is WorkerPhase.DRAINING and worker.asked is Goal.RUN
                 if by_itself and worker.life.state is WorkerState.READY:
                     worker.life.drain(now, until=None, why="was told to end by somebody else")
+                    is_news = True
+                return is_news
             case RoutesApplied() as applied:
                 self._distribution.routes.acknowledge(worker.name, applied.serial)
             case RelaysApplied() as applied:
@@ -325,6 +330,7 @@ class Supervisor:
                 worker.farewell = farewell.why
             case _:
                 assert_never(event.message)
+        return True
 
     def _greet(self, worker: Worker, outputs: list[Output]) -> None:
         worker.welcomed = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.supervisor.core.distribution import REPEAT_EVERY
 from config.ids import Endpoint
 from ipc.messages.lifecycle import Welcome
 from ipc.messages.routes import Relays, RelaysApplied, Routes, Transceivers
@@ -48,7 +49,7 @@ def test_news_goes_once_to_each_that_it_concerns(up: Table) -> None:
 
 def test_signaling_hears_the_numbers_again_and_again(up: Table) -> None:
     up.outputs.clear()
-    up.sleep(3.0)
+    up.sleep(3 * REPEAT_EVERY)
     told = [message for message in up.sent("signaling-0") if isinstance(message, Transceivers)]
     assert len(told) == 3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.supervisor.core.distribution import REPEAT_EVERY
 from appliance.supervisor.core.health import ApplianceState
 from appliance.supervisor.core.interface import (
     ApplianceChanged,
@@ -303,9 +304,29 @@ def test_heartbeats_are_answered_and_counted(up: Table) -> None:
     assert told.entries[0].sessions == 17
 
 
-def test_signaling_is_told_of_the_transceivers_every_second(up: Table) -> None:
-    up.sleep(3, beating=False)
+def test_signaling_is_told_of_the_transceivers_now_and_then(up: Table) -> None:
+    up.sleep(3 * REPEAT_EVERY)
     assert len([m for m in up.sent("signaling-0") if isinstance(m, Transceivers)]) == 3
+
+
+def test_a_life_sign_without_news_is_answered_and_has_no_other_consequence(up: Table) -> None:
+    beat = Heartbeat(WorkerPhase.READY, 1)
+    up.say("transceiver-0", beat)
+    up.outputs.clear()
+    up.say("transceiver-0", beat, beat)
+    assert [output.message for output in up.take(Send)] == [beat, beat]
+
+
+def test_who_is_silent_dies_as_soon_as_before_though_it_had_no_news_for_long(up: Table) -> None:
+    for _ in range(30):
+        up.sleep(2, beating=False)
+        for name in up.current:
+            up.say(name, Heartbeat(WorkerPhase.READY))
+    assert not up.take(Kill)
+    up.sleep(HEARTBEAT_TIMEOUT - 0.1, beating=False)
+    assert not up.take(Kill)
+    up.sleep(0.2, beating=False)
+    assert {kill.process.name for kill in up.take(Kill)} == up.current.keys()
 
 
 def test_a_drain_follows_the_packets(up: Table) -> None:
