@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import time
+from math import ceil, floor
 from typing import Final
 
 import trio
@@ -33,6 +34,7 @@ from workers.transceiver.core.interface import (
 from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import AudioParameters, AudioReceived, Codec
+from workers.transceiver.media.base import GATHER
 from workers.transceiver.pace import LONGEST, Pace
 
 AUDIO: Final = AudioParameters("0", (Codec("opus", 111, 48_000, 2),), sends=True, receives=True)
@@ -131,22 +133,25 @@ class Stage:
     async def _talk(self, seconds: float) -> None:
         """All sessions, 50 frames a second each, evenly spread as independent clients are."""
         step = STEP / len(self._sessions)
+        # Seconds between two rounds of the media plane, each of which hands over what has come.
+        every = GATHER + step
         begin, number, total = trio.current_time(), 0, int(seconds / step)
         pace = Pace(begin)
         while number < total:
-            # Like the media plane, which hands over what has come since it was last asked.
             now = trio.current_time()
-            due = min(int((now - begin) / step), total)
+            due = min(int(floor((now - begin) / every) * every / step), total)
             for index in range(number, due):
                 tick, place = divmod(index, len(self._sessions))
                 session = self._sessions[place]
-                # From when it came, so that what it waits for company is counted.
-                payload = _STAMP.pack(begin + index * step)
+                # From when the plane had it, so that what it waits for company is counted.
+                payload = _STAMP.pack(begin + ceil(index * step / every) * every)
                 frame = AudioReceived(payload, 111, tick & 0xFFFF, 960 * tick, False, 7)
                 self._remote.hear(session, frame, now)
             self._turn()
-            # Each is answered: twice the work.
-            await trio.sleep_until(now + pace.rest(2 * (due - number), now, urgent=False))
+            # Each is answered: twice the work. As the plane rests: for the first round that begins then.
+            rested = now + pace.rest(2 * (due - number), now, urgent=False) - begin
+            _sleep_until(begin + ceil(rested / every) * every)
+            await trio.lowlevel.checkpoint()
             number = due
         await trio.sleep(0.2)
 
@@ -176,3 +181,8 @@ class Stage:
         reply = json.loads(self._replies[session])
         frames, last = self._spoken[session]
         cuts.append(Cut(reply["at"], last, frames * 20, reply["played"]))
+
+
+def _sleep_until(when: Instant) -> None:
+    """As the transceiver does while frames are all that comes."""
+    time.sleep(max(0.0, when - trio.current_time()))

@@ -175,6 +175,12 @@ static void signal_python(mp *m) {
     if (atomic_exchange_explicit(&m->armed, 0, memory_order_seq_cst)) (void)!write(m->event_fd, &one, sizeof one);
 }
 
+/* Whatever has come, Python looks when its rest is over. */
+static void end_rest(mp *m) {
+    int64_t until = atomic_load_explicit(&m->rests_until, memory_order_acquire);
+    if (until && until <= m->now_ns && atomic_exchange_explicit(&m->rests_until, 0, memory_order_acq_rel)) sem_post(&m->rested);
+}
+
 /* When there is something to do though nobody says so; -1: never. */
 static int64_t next_round(const mp *m) {
     int64_t due = play_next(m);
@@ -206,6 +212,7 @@ int64_t mp_round(mp *m, int64_t now_ns, int with_link) {
         if (is_dense) m->nap_ns = m->now_ns + GATHER_NS + (m->gap_ns < MOST_GAP_NS ? m->gap_ns : MOST_GAP_NS);
         m->turned_ns = m->now_ns;
     }
+    end_rest(m);
     return next_round(m);
 }
 

@@ -154,6 +154,7 @@ int64_t mp_round(mp *m, int64_t now_ns, int with_link);
 int mp_event_fd(mp *m);
 size_t mp_push(mp *m, const uint8_t *commands, size_t length);
 void mp_wake(mp *m);
+void mp_rest(mp *m, int64_t until_ns, int64_t latest_ns);
 int mp_take(mp *m, mp_event *events, int max_events, uint8_t *block, size_t room, uint32_t *used, uint32_t *heard);
 int mp_read_stats(mp *m, uint32_t stream, mp_stats *out);
 void mp_read_counters(mp *m, uint64_t *out);

@@ -35,6 +35,7 @@ mp *mp_new(int link, uint32_t link_mtu, uint32_t max_streams, double clock_offse
     m->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     m->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     atomic_store(&m->armed, 1);
+    sem_init(&m->rested, 0, 0);
     if (m->family < 0 || !m->events.at || !m->commands.at || !m->labels.entries || !m->streams || !m->queues || !m->talks || !m->speakers || m->event_fd < 0 || m->wake_fd < 0 || (link < 0 && !wires_new(m))) {
         mp_free(m);
         return NULL;
@@ -63,6 +64,7 @@ void mp_free(mp *m) {
     free(m->queues);
     free(m->talks);
     free(m->speakers);
+    sem_destroy(&m->rested);
     free(m);
 }
 
@@ -116,6 +118,16 @@ void mp_wake(mp *m) {
     uint64_t one = 1;
     if (is_wanted(m) && atomic_exchange_explicit(&m->asleep, 0, memory_order_seq_cst))
         (void)!write(m->wake_fd, &one, sizeof one);
+}
+
+/* Python's: sleep until the thread has ended a round that began at `until_ns` or later, and no longer than to
+ * `latest_ns`, or a signal. So what a round has brought is looked at at once. */
+void mp_rest(mp *m, int64_t until_ns, int64_t latest_ns) {
+    struct timespec latest = { latest_ns / 1000000000, latest_ns % 1000000000 };
+    atomic_store_explicit(&m->rests_until, until_ns, memory_order_release);
+    if (!sem_clockwait(&m->rested, CLOCK_MONOTONIC, &latest)) return;
+    if (!atomic_exchange_explicit(&m->rests_until, 0, memory_order_acq_rel)) /* it is over just now */
+        while (sem_wait(&m->rested)) {}
 }
 
 /* Python's: the oldest events, and their bytes one behind the other. Armed before the look, so that whatever comes

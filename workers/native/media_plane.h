@@ -1,6 +1,7 @@
 /* A media plane: its state, and the few words of it that all its files use. */
 #ifndef TANDEM_MEDIA_PLANE_H
 #define TANDEM_MEDIA_PLANE_H
+#include <semaphore.h>
 #include "address.h"
 #include "link.h"
 #include "media_probe.h"
@@ -77,6 +78,8 @@ struct mp {
     int link, family, event_fd, wake_fd;
     struct thread thread;
     _Atomic int armed, asleep, starved; /* Python has commands that found no room */
+    _Atomic int64_t rests_until; /* Python does, for a round that begins then or later; 0: it does not */
+    sem_t rested;
     uint32_t link_mtu, max_streams;
     double clock_offset, now;
     int64_t now_ns, turned_ns, nap_ns; /* of this round; of the last one with media; until when the link is left alone */

@@ -93,7 +93,8 @@ NEWS: Final = 256
 """Events of sessions that are told at once; fewer, once a second."""
 SLEPT_THROUGH: Final = 0.004
 """Seconds of rests that are slept through while frames are all that comes, until other tasks get their
-turn: to come back to a task at a deadline costs trio as much as a turn costs us."""
+turn: to come back to a task at a deadline costs trio as much as a turn costs us. A rest more may be added
+to that (pace.LONGEST, media.base.GATHER), and no more: others wait for some 7 ms at most, and a turn."""
 DRAIN_LOOK: Final = 0.25
 """Seconds between two looks at a drain deadline, which may be brought forward."""
 
@@ -128,7 +129,7 @@ class Transceiver:
                 now = trio.current_time()
                 rest = self._turn(now)
                 if rest and not self._urgent:
-                    self._sleep_until(now + rest)
+                    self._plane.rest(now + rest)
                     if now >= yielded + SLEPT_THROUGH:
                         await trio.lowlevel.checkpoint()
                         yielded = now
@@ -167,9 +168,6 @@ class Transceiver:
             served += loans.done
         self._urgent = urgent
         return self._pace.rest(served, now, urgent=urgent)
-
-    def _sleep_until(self, wake: Instant) -> None:
-        time.sleep(max(0.0, wake - trio.current_time()))
 
     def _descriptors(self) -> list[int]:
         return [self._plane.descriptor, *(d for links in self._links for d in links.descriptors)]

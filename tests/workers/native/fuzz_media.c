@@ -322,6 +322,7 @@ int main(int count, char **arguments) {
         if (drought) drought--;
         else if (roll(3)) take_events(roll(4) ? 512 : 1 + roll(9), roll(4) ? sizeof block : 65600);
         if (!roll(20)) for (int i = 0; i < RELAYS; i++) hush(relays[i]);
+        if (threaded && !roll(4)) mp_rest(plane, clock_ns() + roll(200000), clock_ns() + roll(400000));
         keeps_the_laws();
         if (!threaded) bindings_are_sound();
         if (!roll(300)) {

@@ -40,7 +40,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
-from config.ids import Endpoint
+from config.ids import Endpoint, Instant
 from workers.transceiver.core.interface import RecordReceived, SendRecord
 from workers.transceiver.core.srtp import SrtpKeys
 from workers.transceiver.core.streams.interface import (
@@ -101,7 +101,7 @@ class PlaneCounters:
 
 
 class MediaPlane(Protocol):
-    """See the module. No method blocks. Commands are carried out in the order they are given."""
+    """See the module. No method but `rest` blocks. Commands are carried out in the order they are given."""
 
     @property
     def descriptor(self) -> int:
@@ -159,6 +159,9 @@ class MediaPlane(Protocol):
 
     def hear(self, peers: Iterable[Endpoint]) -> None:
         """From now on these are the relays; bindings and ways of those who are none any more are gone."""
+
+    def rest(self, until: Instant) -> None:
+        """Sleep until then, and for what is under way then; at most GATHER longer."""
 
     def flush(self) -> None:
         """Begin to carry out what was asked for since the last flush."""

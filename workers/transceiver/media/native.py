@@ -28,7 +28,7 @@ from workers.transceiver.core.streams.interface import (
     StreamClosed,
     StreamStats,
 )
-from workers.transceiver.media.base import PlaneCounters, PlaneEvent
+from workers.transceiver.media.base import GATHER, PlaneCounters, PlaneEvent
 from workers.transceiver.media.native_loans import NativeLoans
 from workers.wire.link import RecordType
 from workers.wire.types import DropReason
@@ -45,6 +45,7 @@ _MAX_ENDPOINTS: Final = 1024
 _RELAY: Final = PACKED_ENDPOINT_LENGTH
 _PADDING: Final = bytes(24 - _RELAY)
 _NOBODY: Final = 0xFFFFFFFF
+_GATHER_NS: Final = round(GATHER * 1e9)
 _RECORD_TYPES: Final = {int(t): t for t in RecordType}
 _RATES: Final = 7
 """Clock rates that a stream's codecs may have."""
@@ -120,6 +121,7 @@ class NativePlane:
         # However this object ends, the thread ends before the contexts do.
         self._end = weakref.finalize(self, _free, lib, self._plane, self._owners, self._leaving)
         self._max_streams = max_streams
+        self._clock_offset = clock_offset
         self._events = ffi.new("mp_event[]", _MAX_EVENTS)
         self._heads = memoryview(ffi.buffer(self._events))
         self._block = ffi.new("uint8_t[]", _ROOM)
@@ -352,6 +354,11 @@ class NativePlane:
         self._packed.clear()
         head = _COMMAND.pack(_COMMAND.size + len(body), self._lib.MP_SET_PEERS, 0, 0, 0, 0, 0)
         self._commands.append(head + body)
+
+    def rest(self, until: Instant) -> None:
+        """Sleep until the thread has ended a round that began then or later; at most GATHER longer."""
+        begin = round((until - self._clock_offset) * 1e9)
+        self._lib.mp_rest(self._plane, begin, begin + _GATHER_NS)
 
     def flush(self) -> None:
         """Begin to carry out what was asked for since the last flush."""

@@ -6,6 +6,7 @@ as `base` says, a record after the other.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -249,6 +250,10 @@ class PythonPlane:
         for line in self._lines.values():
             if line.way is not None and line.way.relay not in peers:
                 line.way = None
+
+    def rest(self, until: Instant) -> None:
+        """Sleep until then: what comes meanwhile waits on the link."""
+        time.sleep(max(0.0, until - self._clock()))
 
     def flush(self) -> None:
         """Send what is queued."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import random
 import select
+import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -842,6 +845,62 @@ def test_a_full_ring_of_commands_calls_python_back(ends: ExitStack) -> None:
         assert wait(plane)
         events = plane.take()
     assert events == [StreamClosed(1)]
+
+
+def test_a_rest_is_over_when_a_round_is_that_begins_late_enough(stage: Stage) -> None:
+    until = time.monotonic() + 1000
+    resting = threading.Thread(target=stage.plane.rest, args=(until,))
+    resting.start()
+    stage.plane.turn(until - 0.001)
+    resting.join(0.05)
+    assert resting.is_alive()
+    while resting.is_alive():
+        stage.plane.turn(until)
+        resting.join(0.01)
+
+
+def test_a_rest_is_over_though_there_is_no_round(stage: Stage) -> None:
+    stage.plane.rest(time.monotonic())
+    stage.plane.rest(time.monotonic() + 0.001)
+    stage.plane.turn(time.monotonic() + 1)  # it leaves nothing for the next one
+    resting = threading.Thread(target=stage.plane.rest, args=(time.monotonic() + 1000,))
+    resting.start()
+    resting.join(0.05)
+    assert resting.is_alive()
+    while resting.is_alive():
+        stage.plane.turn(time.monotonic() + 2000)
+        resting.join(0.01)
+
+
+def test_the_thread_ends_a_rest_with_what_has_come(stage: Stage) -> None:
+    client = stage.session(1)
+    stage.relay.data(LABEL, client.rtp(1))
+    stage.everything()
+    stage.plane.start()
+    stage.relay.data(LABEL, client.rtp(2))
+    events: list[PlaneEvent] = []
+    while not events:
+        stage.plane.rest(time.monotonic())
+        events = stage.plane.take()
+    assert [type(event) for event in events] == [FrameReceived]
+
+
+def test_a_signal_ends_a_rest(stage: Stage) -> None:
+    came = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: came.set())
+    over = threading.Event()
+
+    def disturb() -> None:
+        while not over.wait(0.005):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    disturbing = threading.Thread(target=disturb)
+    disturbing.start()
+    stage.plane.rest(time.monotonic() + 1000)
+    over.set()
+    disturbing.join()
+    signal.signal(signal.SIGUSR1, before)
+    assert came.is_set()
 
 
 def test_stopping_while_traffic_flows(stage: Stage) -> None:
