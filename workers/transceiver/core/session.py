@@ -21,6 +21,7 @@ from typing import Final, assert_never
 from config.ids import Instant
 from ipc.messages.sessions import CloseReason
 from workers.transceiver.core.audio import REPLAY_WINDOW
+from workers.transceiver.core.data import Data
 from workers.transceiver.core.dtls import MTU, Dtls, DtlsIdentity, DtlsResult, DtlsState
 from workers.transceiver.core.facts import Facts, facts_of
 from workers.transceiver.core.flights import Flights
@@ -42,7 +43,6 @@ from workers.transceiver.core.interface import (
     Path,
     ReportArrived,
     RestartIce,
-    SendDatagram,
     SendReport,
     SessionClosed,
     SessionEvent,
@@ -96,9 +96,8 @@ class Session:
         # not so low that a late packet before the first one would be before the wrap.
         self._sequence = (int.from_bytes(entropy(2), "big") >> 1) + REPLAY_WINDOW
         self.reports: Final = Reports(self._ssrc, parameters.audio, entropy, wall)
-        self._data: Association | None = None
-        """Data channels, from CONNECTED on, if they were agreed."""
-        self._associate: Final = partial(Association, entropy=entropy, tally=tally)
+        associate = partial(Association, entropy=entropy, tally=tally)
+        self._data: Final = Data(self._dtls, self._paths, associate)
         self._connect_by = now + parameters.connect_timeout
         self._limits = Limits(parameters.max_duration, parameters.idle_timeout)
         self._timeout = self._earliest_timeout()
@@ -142,7 +141,8 @@ class Session:
         )
         by = None if connected else self._connect_by, None if waiting else self._consent_until()
         role, limits = self._parameters.dtls_role, self._limits
-        return facts_of(self._ice, self._dtls, role, self._data, limits, by, now)
+        data = self._data.association
+        return facts_of(self._ice, self._dtls, role, data, limits, by, now)
 
     # --- the one door -----------------------------------------------------------------------------
 
@@ -191,8 +191,7 @@ class Session:
             return self._close(limit)
         outputs = self._after_ice(self._ice.handle_timeout(now), now)
         outputs.extend(self._flights.send(self._dtls.handle_timeout(now), self._flight_path()))
-        if self._data is not None and (due := self._data.next_timeout()) and due <= now:
-            outputs.extend(self._after_sctp(self._data.handle_timeout(now)))
+        outputs.extend(self._data.handle_timeout(now))
         if (left := self._limits.warn(now)) is not None:
             outputs.append(LimitNear(CloseReason.MAX_DURATION, left))
         if idle or self.reports.is_due(now):  # only who carries it knows when media last went by
@@ -206,7 +205,7 @@ class Session:
         deadlines = [
             self._ice.next_timeout(),
             self._dtls.next_timeout(),
-            self._data.next_timeout() if self._data is not None else None,
+            self._data.next_timeout(),
             self._limits.next_timeout(),
             self.reports.due,
             self._connect_by if self.state is not SessionState.CONNECTED else None,
@@ -359,13 +358,10 @@ class Session:
         if result.messages:
             state.active_at = now
         for message in result.messages:
-            if self._data is None:
-                outputs.append(Dropped(DropReason.UNSUPPORTED))
-            else:
-                received = self._after_sctp(self._data.handle(sctp.PacketReceived(message), now))
-                if any(isinstance(output, sctp.MessageReceived) for output in received):
-                    self._limits.seen(now)
-                outputs.extend(received)
+            received = self._data.receive(message, now)
+            if any(isinstance(output, sctp.MessageReceived) for output in received):
+                self._limits.seen(now)
+            outputs.extend(received)
         if after is DtlsState.CLOSED:
             outputs.extend(self._close(CloseReason.PEER_CLOSED))
         elif after is DtlsState.FAILED:
@@ -386,8 +382,7 @@ class Session:
         outputs.append(self._enter(SessionState.CONNECTED))
         if (data := self._parameters.data) is not None:
             even = self._parameters.dtls_role is DtlsRole.ACTIVE
-            self._data = self._associate(data.association(even=even))
-            outputs.extend(self._after_sctp(self._data.start(now)))
+            outputs.extend(self._data.begin(data.association(even=even), now))
         return outputs
 
     def _flight_path(self) -> PathState | None:
@@ -399,35 +394,12 @@ class Session:
     # --- data channels ----------------------------------------------------------------------------
 
     def _on_channel_event(self, event: ChannelEvent, now: Instant) -> list[SessionOutput]:
-        if self._data is None or self.state is not SessionState.CONNECTED:
+        if self.state is not SessionState.CONNECTED:
             return [Dropped(DropReason.UNEXPECTED_STATE)]
-        if isinstance(event, sctp.SendMessage):
+        outputs = self._data.handle(event, now)
+        if isinstance(event, sctp.SendMessage) and self._data.association is not None:
             self._limits.seen(now)
-        outputs = self._after_sctp(self._data.handle(event, now))
         self._timeout = self._earliest_timeout()
-        return outputs
-
-    def _after_sctp(self, results: Iterable[sctp.AssociationOutput]) -> list[SessionOutput]:
-        """Encrypt and send its packets; pass on the rest. The session outlives the association."""
-        outputs: list[SessionOutput] = []
-        path = self._paths.selected
-        for result in results:
-            match result:
-                case sctp.SendPacket():
-                    for datagram in self._dtls.send(result.packet):
-                        if path is None or not path.permits(len(datagram)):
-                            outputs.append(Dropped(DropReason.AMPLIFICATION_LIMIT))
-                            continue
-                        path.bytes_sent += len(datagram)
-                        outputs.append(SendDatagram(path.path, datagram))
-                case sctp.Dropped():
-                    outputs.append(Dropped(result.reason))
-                case sctp.AssociationClosed():
-                    pass
-                case sctp.ChannelOpened() | sctp.ChannelClosed() | sctp.MessageReceived():
-                    outputs.append(result)
-                case _:
-                    assert_never(result)
         return outputs
 
     # --- life -------------------------------------------------------------------------------------
