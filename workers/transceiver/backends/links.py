@@ -19,6 +19,10 @@ from workers.transceiver.backends.remote import Remote
 from workers.transceiver.core.interface import ForSession
 from workers.wire.types import DropReason
 
+TURN: Final = 262_144
+"""Bytes that an end point is heard at a time, if not one batch: however much it says, others wait little."""
+LEAST: Final = 1024
+"""What a batch counts beside its bytes."""
 LOOK: Final = 0.1
 """Seconds between two calls of `keep_time`."""
 
@@ -60,7 +64,9 @@ class Links(Closing):
         """Hear end points, within bounds; what sessions are to do."""
         wanted: list[ForSession] = []
         for endpoint, socket in self._sockets.items():
-            for frames in socket.receive_batch_nowait():
+            room = TURN
+            while room > 0 and (frames := socket.receive_nowait()) is not None:
+                room -= LEAST + sum(map(len, frames))
                 if len(frames) == 1:
                     wanted += self.remote.receive(endpoint, frames[0], now)
         return wanted

@@ -54,6 +54,8 @@ from workers.wire.types import DropReason
 
 ANSWER_WITHIN: Final = 1.0
 """Seconds a back end may take to accept."""
+GREET_EVERY: Final = 1.0
+"""Seconds between two greetings at least: with each, all sessions of the end point are offered anew."""
 PATIENCE: Final = 2.0
 """Seconds a new session waits for a back end that takes it."""
 HOLD: Final = 10.0
@@ -185,8 +187,8 @@ class Pool:
                 endpoint.without_credit += 1
                 return None
             endpoint.line.credit -= 1
-        elif type(item) is Error:
-            endpoint.mistakes[item.code.value] += 1
+        elif not endpoint.tells(item, now):
+            return None
         endpoint.said_at = now
         return endpoint.name
 
@@ -306,7 +308,9 @@ class Pool:
         if endpoint.live and hello.instance != endpoint.hello.instance:
             outputs = self._lose(endpoint, now)
         if not endpoint.live:
-            endpoint.live, endpoint.line = True, self.open_line()
+            if now - endpoint.greeted_at < GREET_EVERY:
+                return outputs  # it is asked again, as long as it is down
+            endpoint.live, endpoint.line, endpoint.greeted_at = True, self.open_line(), now
         endpoint.hello = hello
         for session in list(self._pending.values()):
             if session.at is None:
@@ -420,9 +424,8 @@ class Pool:
             outputs += self._place(session, now)
         return outputs
 
-    def _send(self, endpoint: KnownEndpoint, now: Instant, *items: ToBackend) -> list[PoolOutput]:
+    def _send(self, endpoint: KnownEndpoint, now: Instant, item: ToBackend) -> list[PoolOutput]:
+        if not endpoint.tells(item, now):
+            return []
         endpoint.said_at = now
-        for item in items:
-            if type(item) is Error:
-                endpoint.mistakes[item.code.value] += 1
-        return [Send(endpoint.name, items)]
+        return [Send(endpoint.name, (item,))]

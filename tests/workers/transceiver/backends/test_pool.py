@@ -25,8 +25,10 @@ from ipc.backend.messages import (
     SessionEnded,
     SessionStarted,
 )
+from workers.transceiver.backends.endpoints import MAX_TOLD
 from workers.transceiver.backends.pool import (
     ANSWER_WITHIN,
+    GREET_EVERY,
     HOLD,
     PATIENCE,
     Accepted,
@@ -83,6 +85,30 @@ def test_sessions_go_where_the_fewest_are() -> None:
     for number in range(10):
         it.start(started(f"s{number}"), 0.0)
     assert (it.load(A), it.load(B)) == (5, 5)
+
+
+def test_hellos_of_ever_new_instances_are_greeted_now_and_then() -> None:
+    """Each greeting offers all its sessions anew: a batch of hellos must not become millions of offers."""
+    it = live(A)
+    for number in range(50):
+        it.start(started(f"s{number}"), 0.0)
+        say(it, A, Accept(f"s{number}"))
+    hellos = [Hello("a", instance=f"new {number}") for number in range(1000)]
+    assert offers(say(it, A, *hellos, now=GREET_EVERY / 2)) == []
+    assert it.live("agent") == 0
+    # It is asked who it is as anybody is who is not there, and its answer counts.
+    assert it.handle_timeout(2 * HEARTBEAT) == [Send(A, (OURS,))]
+    assert len(offers(say(it, A, *hellos, now=2 * HEARTBEAT))) == 50
+    assert it.live("agent") == 0
+
+
+def test_mistakes_without_number_are_told_now_and_then_and_all_counted() -> None:
+    it = live(A)
+    mistakes = [HangUp("nobody")] * 1000
+    assert len(say(it, A, *mistakes, now=10.0)) == MAX_TOLD
+    assert say(it, A, *mistakes, now=10.5) == []
+    assert len(say(it, A, *mistakes, now=11.0)) == MAX_TOLD
+    assert it.stats(A).mistakes == {"unknown_session": 3000}
 
 
 def test_a_full_back_end_gets_no_more() -> None:
@@ -224,7 +250,7 @@ def test_a_restarted_back_end_is_another_one() -> None:
     it = live(A)
     it.start(started("s"), 0.0)
     say(it, A, Accept("s"))
-    outputs = say(it, A, Hello("a", instance="2"), now=0.1)
+    outputs = say(it, A, Hello("a", instance="2"), now=GREET_EVERY)
     ((endpoint, session),) = offers(outputs)
     assert (endpoint, session.resumed) == (A, True)
 
