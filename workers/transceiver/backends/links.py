@@ -21,6 +21,8 @@ from workers.wire.types import DropReason
 
 TURN: Final = 262_144
 """Bytes that an end point is heard at a time, if not one batch: however much it says, others wait little."""
+QUEUE: Final = 64
+"""Batches that wait either way; each may have a megabyte."""
 LEAST: Final = 1024
 """What a batch counts beside its bytes."""
 LOOK: Final = 0.1
@@ -37,7 +39,7 @@ class Links(Closing):
         self._connections: dict[EndpointName, int] = {}
         for endpoint in remote.endpoints:
             # Immediate: what was meant for a back end that is gone never reaches its successor.
-            socket = self._stack.enter_context(ZmqSocket(Pattern.DEALER, immediate=True))
+            socket = self._stack.enter_context(ZmqSocket(Pattern.DEALER, hwm=QUEUE, immediate=True))
             socket.connect(endpoint)
             self._sockets[endpoint] = socket
 
