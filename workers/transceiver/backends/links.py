@@ -20,7 +20,7 @@ from workers.transceiver.core.interface import ForSession
 from workers.wire.types import DropReason
 
 TURN: Final = 262_144
-"""Bytes that an end point is heard at a time, if not one batch: however much it says, others wait little."""
+"""Bytes that an end point is heard at a time, or one batch: others wait little, however much it says."""
 QUEUE: Final = 64
 """Batches that wait either way; each may have a megabyte."""
 LEAST: Final = 1024
