@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -124,10 +126,18 @@ DATA_ALONE = (
 )
 
 
-def run(script: str, argument: Any, url: str, directory: Path) -> Any:
-    """What a page of the appliance makes of it."""
+def run(
+    script: str,
+    argument: Any,
+    url: str,
+    directory: Path,
+    functions: Mapping[str, Callable[[], object]] = MappingProxyType({}),
+) -> Any:
+    """What a page of the appliance makes of it. `functions`: what it may call here."""
     with chromium(directory) as context:
         page = context.new_page()
+        for name, function in functions.items():
+            page.expose_function(name, function)
         page.goto(url)
         return page.evaluate(script, argument)
 

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from ipc.messages.admin import StatusReply
 from ipc.messages.stats import SignalingStats, TransceiverStats
 from tests.process.test_roll import tandem
+from tests.process.test_signaling import FRAGMENT
 from tests.support.appliance import Appliance
 from tests.support.hosts import Site, fleet_stats, knows
 from tests.support.live_calls import CALLS, live_calls
 from tests.support.redis_server import needs_redis, redis_server
-from tests.support.services import offer
+from tests.support.services import OFFER, offer
+from tests.support.websocket import websocket
 
 pytestmark = [pytest.mark.process, needs_redis]
 LONG = 300.0
@@ -160,3 +163,37 @@ async def test_a_host_with_other_keys_is_not_asked(tmp_path: Path) -> None:
         assert refused.json()["type"] == "urn:tandem:problem:draining"
         assert not (await b.sessions()).rows
         assert fleet_stats(await a.status()).hosts == 1
+
+
+async def test_the_websocket_of_one_host_is_about_calls_on_another(tmp_path: Path) -> None:
+    """Whatever is said or told, while the signaling of the other one dies, and at a third host."""
+    async with hosts(tmp_path, {}, {}, {}) as (a, b, c):
+        assert (await tandem(a, "drain"))[0] == 0
+        assert (await tandem(c, "drain"))[0] == 0
+        at = [int(host.url.rpartition(":")[2]) for host in (a, c)]
+        with trio.fail_after(120):
+            async with websocket(at[0]) as client, websocket(at[1]) as other:
+                answer = await client.ask("offer", sdp=OFFER.read_text())
+                session, ice = answer["session"], answer["ice"]
+                assert [row.session for row in (await b.sessions()).rows] == [session]
+                assert (await other.ask("follow", session=session))["type"] == "followed"
+                trickle = {"fragment": "a=end-of-candidates\r\n", "ice": ice}
+                said = await client.ask("trickle", **trickle, id=1)
+                assert said["id"] == 1
+                pid = (await b.worker("signaling-0")).pid
+                os.kill(pid, signal.SIGKILL)
+                restarted = await client.ask("restart", fragment=FRAGMENT, id=2)
+                assert restarted["type"] == "restarted", restarted
+                again = await other.ask("restart", fragment=FRAGMENT, session=session)
+                assert again["ice"] == restarted["ice"]
+                await b.until(replaced(pid))
+                await client.say("hangup", id=3)
+                told = {(each := await client.hear())["type"]: each for _ in range(2)}
+                assert told["hungup"] == {"type": "hungup", "id": 3}
+                assert told["closed"] == {"type": "closed", "session": session, "reason": "hangup"}
+                assert await other.hear() == told["closed"]
+                second = await client.ask("offer", sdp=OFFER.read_text())
+                os.kill((await b.worker("transceiver-0")).pid, signal.SIGKILL)
+                closed = await client.hear()
+                assert (closed["type"], closed["session"]) == ("closed", second["session"])
+                assert closed["reason"] == "internal_error"
