@@ -18,6 +18,7 @@ from workers.signaling.whereabouts import Farness, Location, Whereabouts, farnes
 DOUBT: Final = 5.0
 """Seconds for which a host that did not answer is asked after all others."""
 _OPEN: Final = frozenset({"ready", "degraded"})
+_LEAVING: Final = frozenset({"cordoned", "draining"})
 
 
 class Elsewhere:
@@ -34,6 +35,7 @@ class Elsewhere:
         self._hosts: tuple[FleetHost, ...] = ()
         self._doors: dict[str, FleetDoor] = {}
         self._owners: dict[Route, TransceiverEntry] = {}
+        self._host_of: dict[Route, HostId] = {}
         self._recent: Recent[HostId] = Recent()
         self._doubted: dict[HostId, Instant] = {}
 
@@ -46,6 +48,7 @@ class Elsewhere:
             for host in self._hosts
             for each in host.transceivers
         }
+        self._host_of = {t.route: host.host for host in self._hosts for t in host.transceivers}
 
     @property
     def doors(self) -> Mapping[str, FleetDoor]:
@@ -97,6 +100,14 @@ class Elsewhere:
     def owner(self, route: Route) -> TransceiverEntry | None:
         """Whom to ask about the sessions of that transceiver; None if it is gone."""
         return self._owners.get(route)
+
+    def host_of(self, route: Route) -> HostId | None:
+        """Whose that transceiver is."""
+        return self._host_of.get(route)
+
+    def is_draining(self, host: HostId) -> bool:
+        """It was so when it was heard of last."""
+        return any(each.host == host and each.state in _LEAVING for each in self._hosts)
 
     def _nearer(self, hosts: Iterable[FleetHost], client: Whereabouts) -> list[FleetHost]:
         """Those that are nearest to the client, if they are nearer than we and answer."""

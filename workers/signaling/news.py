@@ -82,12 +82,12 @@ class News:
 
     async def _ask(self, watch: _Watch) -> None:
         """While anybody wants to know."""
-        serial = 0
+        serial, host = 0, self._switchboard.host_of(watch.route)
         while watch.wanted:
             try:
                 reply = await self._switchboard.watch(watch.route, WatchSessions(serial, WATCH))
             except Gone:
-                draining = self._switchboard.placement.draining
+                draining = self._switchboard.is_draining(host)
                 watch.end(CloseReason.DRAINED if draining else CloseReason.INTERNAL_ERROR)
                 break
             except Interrupted:

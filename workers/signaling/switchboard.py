@@ -330,6 +330,15 @@ class Switchboard:
             return None
         return self._owner_of(route) if route.cluster == int(match[1]) else None
 
+    def host_of(self, route: Route) -> HostId | None:
+        """The other host that has that transceiver; None if it is ours, or nobody's."""
+        own = self.placement.owner(route) is not None
+        return None if own else self.elsewhere.host_of(route)
+
+    def is_draining(self, host: HostId | None) -> bool:
+        """That host lets go what it has; None: ours."""
+        return self.placement.draining if host is None else self.elsewhere.is_draining(host)
+
     def _owner_of(self, route: Route) -> TransceiverEntry | None:
         return self.placement.owner(route) or self.elsewhere.owner(route)
 

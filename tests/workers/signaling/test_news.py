@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
+import pytest
 import trio
 import trio.testing
 
 from config.ids import SessionId
+from ipc.messages.fleet import FleetView
 from ipc.messages.routes import Transceivers
 from ipc.messages.sessions import CloseReason, CreateSession, SessionNews
-from tests.support.signaling import OFFER, FakeTransceivers, entry, route, switchboard_with
+from tests.support.signaling import (
+    OFFER,
+    FakeTransceivers,
+    entry,
+    other_host,
+    route,
+    switchboard_with,
+)
 from workers.signaling.news import AGAIN, News
 from workers.signaling.switchboard import Switchboard
 
@@ -93,3 +103,24 @@ async def test_a_silent_transceiver_is_asked_again_and_one_that_is_gone_ends_its
         switchboard.update(Transceivers(entries=(), draining=True))
         with news.subscribe(route(0), session) as subscription:
             assert (await subscription.next()).closed is CloseReason.DRAINED
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [("ready", CloseReason.INTERNAL_ERROR), ("draining", CloseReason.DRAINED)],
+)
+async def test_why_calls_of_another_host_end_is_that_hosts_doing_and_not_ours(
+    autojump_clock: trio.testing.MockClock, state: str, reason: CloseReason
+) -> None:
+    async with watching() as (news, switchboard, line):
+        switchboard.update(Transceivers((), draining=True))
+        host = other_host(1)
+        switchboard.learn(FleetView((host,)))
+        session = await placed(switchboard)
+        with news.subscribe(route(1), session) as subscription:
+            line.news["fake-1"] = line.news["tcp://10.0.0.1:3481"]
+            line.happens(session)
+            assert (await subscription.next()).closed is None
+            gone = msgspec.structs.replace(host, state=state, transceivers=())
+            switchboard.learn(FleetView((gone,)))
+            assert (await subscription.next()).closed is reason
