@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Final, assert_never
 
@@ -90,6 +90,8 @@ def status_view(status: StatusReply) -> RenderableType:
         head.add_row("spares", escape(", ".join(spares)))
     for name, line in _backends(status.workers).items():
         head.add_row(f"back end {escape(name)}", line)
+    for cluster, relays in status.others.items():
+        head.add_row(f"cluster {escape(cluster)}", _relays(relays))
     for stats in (w.stats for w in status.workers if isinstance(w.stats, FleetStats)):
         head.add_row("fleet", escape(_fleet(stats)))
     if ended := _ended(status.workers):
@@ -127,6 +129,12 @@ def _backends(workers: Sequence[WorkerStatus]) -> dict[str, str]:
             parts.append(f"{escape(endpoint)} {words}")
         lines[name] = ", ".join(parts)
     return lines
+
+
+def _relays(relays: Mapping[str, bool]) -> str:
+    """Those of another cluster, and whether they answer."""
+    state = {True: "answers", False: "[red]silent[/]"}
+    return ", ".join(f"{escape(relay)} {state[answers]}" for relay, answers in relays.items())
 
 
 def _fleet(stats: FleetStats) -> str:

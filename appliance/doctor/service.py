@@ -43,5 +43,12 @@ def check(host: Host) -> Iterator[Finding]:
         yield fail(
             "service.counters", f"counters of {', '.join(broken)} do not add up", "report this"
         )
+    for cluster, relays in status.others.items():
+        if silent := [relay for relay, answers in relays.items() if not answers]:
+            silence = fail if len(silent) == len(relays) else warn
+            what = f"cluster {cluster}: no answer from {', '.join(silent)}, of {len(relays)} relays"
+            yield silence("service.clusters", what, "there: cluster.ingress, cluster.global_relays")
+        else:
+            yield ok("service.clusters", f"cluster {cluster}: all {len(relays)} relays answer")
     for warning in status.warnings:
         yield warn("service.warning", warning)

@@ -35,6 +35,7 @@ from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE, CannotS
 from appliance.supervisor.recovered import Recovered
 from appliance.supervisor.steering import Steering
 from config.ids import Endpoint
+from config.listeners import is_this_host
 from config.model import Config
 from config.model import Steering as Way
 
@@ -342,10 +343,9 @@ def _bind_public(sockets: Sockets, point: ListenPoint, own: Iterable[str], where
     for row, member in zip(sockets.public, members, strict=True):
         row.append(member)
     sockets.note_buffer(got)
-    if point.explicit and point.endpoint.host not in own:
-        sockets.warnings.append(
-            f"{where}: {point.endpoint.host} is not an address of this host now"
-        )
+    host = point.endpoint.host
+    if point.explicit and host not in own and not is_this_host(host):
+        sockets.warnings.append(f"{where}: {host} is not an address of this host now")
 
 
 class Failure(NamedTuple):

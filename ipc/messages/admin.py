@@ -6,7 +6,7 @@ import msgspec
 
 from config.ids import Endpoint
 from ipc.messages.lifecycle import Tagged
-from ipc.messages.stats import ProcessUsage, WorkerStats
+from ipc.messages.stats import ProcessUsage, RelayStats, WorkerStats
 
 
 class StatusRequest(Tagged, frozen=True):
@@ -68,6 +68,17 @@ class StatusReply(Tagged, frozen=True):
     """URL of the ops page; empty if there is none."""
     advertise_tcp: tuple[Endpoint, ...] = ()
     """Of ICE-TCP; empty if it is not served."""
+
+    @property
+    def others(self) -> dict[str, dict[str, bool]]:
+        """The relays of each other cluster, and whether they answer all of ours."""
+        found: dict[str, dict[str, bool]] = {}
+        for stats in (w.stats for w in self.workers if isinstance(w.stats, RelayStats)):
+            for cluster, relays in stats.others.items():
+                seen = found.setdefault(cluster, {})
+                for relay, answers in relays.items():
+                    seen[relay] = answers and seen.get(relay, True)
+        return found
 
 
 class CordonRequest(Tagged, frozen=True):

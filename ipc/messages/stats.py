@@ -65,6 +65,8 @@ class RelayStats(Tagged, frozen=True):
     """Datagrams of strangers that wait for the flow cache now."""
     cache: dict[str, int] = msgspec.field(default_factory=dict)
     """Flows that the flow cache was asked about, found or missed, and what it was not told."""
+    others: dict[str, dict[str, bool]] = msgspec.field(default_factory=dict)
+    """A Global Relay's: the relays of each other cluster, and whether they answer."""
 
     @property
     def totals(self) -> tuple[int, int, int]:

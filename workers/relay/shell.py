@@ -85,7 +85,7 @@ class RelayShell:
 
         `cache`: where the flow cache is asked, if there is one.
         """
-        mine, others = _inherited(datapath.inherited, core.cluster)
+        mine, others = _inherited(datapath.inherited, core.ways.own)
         self._now = clock
         self._core = core
         self._datapath = datapath
@@ -200,6 +200,14 @@ class RelayShell:
         """Datagrams that wait for the flow cache."""
         return self._core.cache.held
 
+    @property
+    def others(self) -> dict[str, dict[str, bool]]:
+        """The relays of other clusters, and whether each answers."""
+        return {
+            str(cluster): {str(relay): answers for relay, answers in relays.items()}
+            for cluster, relays in self._core.ways.clusters.view().items()
+        }
+
     def cache_stats(self) -> dict[str, int]:
         """What the flow cache was asked, and what it was not told."""
         if self.line is None:
@@ -306,6 +314,7 @@ async def serve(worker: Worker) -> None:
                 conserved=all(each.conserved for each in shells),
                 held=shell.held,
                 cache=shell.cache_stats(),
+                others=shell.others,
                 tcp=_tcp_stats(tcp, tcp_path) if tcp is not None and tcp_path is not None else None,
                 **shell.totals(),
             )

@@ -97,6 +97,19 @@ def test_what_goes_by_tcp_is_in_the_relays_row() -> None:
     assert "/tcp" not in text_of(status_view(STATUS))
 
 
+def test_a_global_relay_says_who_answers_it() -> None:
+    """A relay of a cluster that one of ours does not hear is named, whatever the others hear."""
+    seen = ({"a:1": True, "b:1": True}, {"a:1": True, "b:1": False})
+    workers = tuple(
+        structs.replace(STATUS.workers[0], stats=structs.replace(RELAY, others={"7": relays}))
+        for relays in seen
+    )
+    text = text_of(status_view(structs.replace(STATUS, workers=workers)))
+    assert "cluster 7" in text
+    assert "a:1 answers, b:1 silent" in text
+    assert "cluster" not in text_of(status_view(STATUS))
+
+
 def test_status_for_people() -> None:
     text = text_of(status_view(STATUS))
     assert "0.1.0, ready for 2h10m, process 4242" in text

@@ -237,6 +237,16 @@ def test_native_code_and_libraries_are_really_loaded(host: Change) -> None:
     assert found == {"software.native": Level.OK, "software.opus": Level.OK}
 
 
+@pytest.mark.parametrize(
+    ("answers", "level"), [("ab", Level.OK), ("a", Level.WARN), ("", Level.FAIL)]
+)
+def test_a_global_relay_whose_cluster_is_silent(host: Change, answers: str, level: Level) -> None:
+    seen = {"7": {relay: relay in answers for relay in "ab"}}
+    relay = structs.replace(STATUS.workers[0], stats=structs.replace(RELAY, others=seen))
+    status = structs.replace(STATUS, workers=(relay,))
+    assert of(service.check(host(status=status)), "service.clusters").level is level
+
+
 def test_an_appliance_that_ails(host: Change) -> None:
     relay = structs.replace(STATUS.workers[0], stats=structs.replace(RELAY, conserved=False))
     ailing = structs.replace(STATUS, workers=(relay, *STATUS.workers[1:]))

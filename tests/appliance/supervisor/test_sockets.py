@@ -149,6 +149,12 @@ def test_an_address_that_may_come_later_is_bound_with_a_warning(opened: list[Soc
     assert sockets.warnings == ["relay.listen[0]: 203.0.113.9 is not an address of this host now"]
 
 
+def test_every_address_of_loopback_is_this_hosts(opened: list[Sockets]) -> None:
+    sockets = open_sockets(config_of(f"127.0.0.77:{free_udp_port()}"), OWN, relays=1)
+    opened.append(sockets)
+    assert not sockets.warnings
+
+
 def test_a_host_without_ipv6_is_no_mistake_but_no_address_at_all_is(opened: list[Sockets]) -> None:
     port = free_udp_port()
     sockets = open_sockets(config_of(f"0.0.0.0:{port}", f"[::]:{port}"), ("127.0.0.1",), relays=1)

@@ -69,6 +69,13 @@ class Clusters:
             self._heard[relay] = now
             self._dead.discard(relay)
 
+    def view(self) -> dict[ClusterId, dict[Endpoint, bool]]:
+        """All relays by cluster, and whether each answers."""
+        return {
+            cluster: {relay: relay not in self._dead for relay in relays}
+            for cluster, relays in self._relays.items()
+        }
+
     def next_timeout(self) -> Instant | None:
         """When `ask` has something to do."""
         return self._next

@@ -8,7 +8,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from config.ids import ClusterId, Endpoint, FlowKey, Instant, Route
+from config.ids import Endpoint, FlowKey, Instant, Route
 from ipc.messages.flows import FlowSummary
 from workers.relay.core.cache import Cache
 from workers.relay.core.classify import Answer, Check, Media, classify
@@ -99,9 +99,9 @@ class Relay:
         return self._table.assured
 
     @property
-    def cluster(self) -> ClusterId:
-        """Our own."""
-        return self._ways.own
+    def ways(self) -> Ways:
+        """Where routes lead, to be looked at."""
+        return self._ways
 
     def handle(self, event: Event, now: Instant) -> list[Output]:
         """Take in one event. The outputs are to be carried out in order."""

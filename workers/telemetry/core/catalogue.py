@@ -80,6 +80,9 @@ RELAY_RETURNED = _counter("relay_returned_datagrams", "Sent to clients.", *_FLOW
 RELAY_FLOWS = _gauge("relay_flows", "Flows of clients, pending ones included.", *_FLOWING)
 RELAY_PENDING = _gauge("relay_pending_flows", "Flows nobody has vouched for yet.", *_FLOWING)
 RELAY_ASSURED = _counter("relay_assured_flows", "Flows a transceiver vouched for.", *_FLOWING)
+RELAY_OTHER_UP = _gauge(
+    "relay_other_up", "1 if a relay of another cluster answers.", *_WORKER, "cluster", "relay"
+)
 RELAY_CONNECTIONS = _gauge("relay_tcp_connections", "Connections that are open.", *_WORKER)
 RELAY_ACCEPTED = _counter("relay_tcp_accepted", "Connections so far.", *_WORKER)
 RELAY_ENDED = _counter("relay_tcp_ended", "Connections that have ended.", *_WORKER, "reason")

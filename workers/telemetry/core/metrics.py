@@ -126,6 +126,9 @@ def _relay(out: Exposition, stats: RelayStats, name: str) -> None:
         _by(out, c.RELAY_ENDED, tcp.ended, (), name)
     out.add(c.RELAY_CONSERVED, stats.conserved, name)
     _by(out, c.RELAY_CACHE, stats.cache, (), name)
+    for cluster, relays in stats.others.items():
+        for relay, answers in relays.items():
+            out.add(c.RELAY_OTHER_UP, answers, name, cluster, relay)
     out.add(c.RELAY_HELD, stats.held, name)
 
 

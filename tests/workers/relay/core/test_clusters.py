@@ -91,6 +91,15 @@ def test_everybody_is_asked_and_a_death_is_told_once() -> None:
     assert not of.ask(100.0 + SILENCE + 2 * ASK)[2]
 
 
+def test_operators_see_who_answers() -> None:
+    of = clusters()
+    assert of.view() == {NEAR: dict.fromkeys(RELAYS, True), FAR: {ALONE: True}}
+    silence(of, RELAYS[2])
+    assert of.view()[NEAR] == {relay: relay != RELAYS[2] for relay in RELAYS}
+    of.heard(RELAYS[2], 200.0)
+    assert all(of.view()[NEAR].values())
+
+
 def test_without_clusters_there_is_nothing_to_do() -> None:
     of = Clusters({}, 100.0)
     assert of.next_timeout() is None

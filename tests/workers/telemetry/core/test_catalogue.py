@@ -23,5 +23,6 @@ def test_names_are_conventional() -> None:
 def test_no_label_grows_with_traffic() -> None:
     allowed = {
         "version", "state", "role", "worker", "reason", "backend", "endpoint", "code", "what", "transport",
+        "cluster", "relay",
     }  # fmt: skip
     assert {label for metric in METRICS for label in metric.labels} <= allowed
