@@ -185,10 +185,15 @@ class Inquiry:
         if flow is None:
             if len(lists) < len(asked) or not asked:
                 return reply(Verdict.NO_ANSWER, f"{len(lists)} of {len(asked)} relays answered")
-            why = "no relay has a flow of that client: silent for too long, refused, or never here"
+            why = (
+                "no relay has a flow of that client: silent for too long, refused, never here, or it "
+                "comes by a Global Relay (tandem sessions)"
+            )
             return reply(Verdict.NO_FLOW, why)
         reply = partial(reply, route=flow.route, flows=flows)
         owner, verdict, why = judge(flow.route, self._cluster, places)
+        if verdict is Verdict.OTHER_CLUSTER and flow.link is not None:
+            why += f"; its flow goes on to {flow.link}, where that cluster can be asked"
         if owner is None or verdict is not Verdict.LIVE:
             return reply(verdict, why)
         reply = partial(reply, worker=owner.name)

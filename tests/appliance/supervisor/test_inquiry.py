@@ -193,6 +193,20 @@ async def test_flows_of_all_relays_or_of_one(short_directory: Path) -> None:
     assert nowhere == Failure("no relay 'relay-9' serves; there are: relay-0, relay-1")
 
 
+async def test_a_global_relay_knows_where_its_clients_go_on(short_directory: Path) -> None:
+    async def beyond(request: Message) -> Message:
+        assert isinstance(request, ListFlows)
+        there = ROUTE._replace(cluster=ClusterId(7))
+        row = FlowSummary(CLIENT, LOCAL, 1, there, "assured", 0.5, Endpoint("10.7.0.1", 3479))
+        return FlowList((row,), 1)
+
+    async with asking(short_directory, {"relay-0": beyond}) as inquiry:
+        reply = await inquiry.trace(TraceRequest(str(CLIENT)))
+    assert isinstance(reply, TraceReply)
+    assert reply.verdict is Verdict.OTHER_CLUSTER
+    assert "goes on to 10.7.0.1:3479" in reply.why
+
+
 @pytest.mark.parametrize(
     ("what", "verdict", "kind", "why"),
     [
