@@ -130,9 +130,10 @@ async def test_a_host_that_is_nothing_else_and_two_relays_of_which_one_dies(tmp_
         end.url = status.page.rstrip("/")
         async with live_calls(end, 9.0) as calls:
             flows, relays = 0, {}
-            while flows < CALLS:  # what they say of themselves is up to a second old
-                relays = {each: await each.status() for each in (first, second)}
-                flows = sum(flows_of(status) for status in relays.values())
+            with trio.fail_after(30):  # what they say of themselves is up to a second old
+                while flows < CALLS:
+                    relays = {each: await each.status() for each in (first, second)}
+                    flows = sum(flows_of(status) for status in relays.values())
             carries = max(relays, key=lambda each: flows_of(relays[each]))
             before = await front.worker("relay-0")
             os.kill(before.pid, signal.SIGKILL)
