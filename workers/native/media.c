@@ -205,7 +205,7 @@ int64_t mp_round(mp *m, int64_t now_ns, int with_link) {
     int is_told = m->tell_ns && m->tell_ns <= m->now_ns;
     if (m->unsignalled || is_told || atomic_exchange_explicit(&m->starved, 0, memory_order_seq_cst)) signal_python(m);
     if (media || m->decisions || m->nap_ns <= m->now_ns) m->nap_ns = 0;
-    if (media && n < LINK_BATCH && !m->decisions) {
+    if (media && n < LINK_BATCH && !m->decisions && !m->wires) {
         int64_t since = m->now_ns - m->turned_ns;
         int is_dense = since < 2 * GATHER_NS;
         m->gap_ns = is_dense ? m->gap_ns + (since / media - m->gap_ns) / 8 : GATHER_NS;
