@@ -121,7 +121,7 @@ class Appliance:
         status = self.status()
         return sum(process_cpu(pid) for pid in (status.pid, *(w.pid for w in status.workers)))
 
-    def call(self, **options: float) -> Caller:
+    def call(self, **options: float | bool) -> Caller:
         """Start `tandem call` with these options."""
         return call(self.url, **options)
 
@@ -150,11 +150,11 @@ class Caller:
         return fields
 
 
-def call(url: str, **options: float) -> Caller:
-    """Start `tandem call` with these options."""
+def call(url: str, **options: float | bool) -> Caller:
+    """Start `tandem call` with these options; of one that takes no value it is True."""
     command = [sys.executable, "-m", "workers.caller", url, "--json", "--timeout", "30"]
     for name, value in options.items():
-        command += [f"--{name}", str(value)]
+        command += [f"--{name}"] if value is True else [f"--{name}", str(value)]
     return Caller(subprocess.Popen(command, stdout=subprocess.PIPE))
 
 

@@ -1,14 +1,16 @@
 """Does anything grow? `python -m bench.soak [--sessions N] [--minutes M] [--quick] [--json] [--save FILE]`.
 
 Calls come and go for as long as you like: so many at a time, each for a minute (--quick: for six seconds),
-with audio and a data channel. Meanwhile every process of the appliance is looked at: memory, descriptors,
-flows, sessions. The slopes are of the second half, from when everything has been touched once.
+all with audio, one in ten with a data channel, too. Meanwhile every process of the appliance is looked at:
+memory, descriptors, flows, sessions. The slopes are of the second half, from when everything has been
+touched once.
 
     <role>_mb, <role>_mb_per_hour      resident memory of the largest worker of that role, and its slope
     <role>_descriptors, ..._per_hour   open descriptors, likewise
     flows_max, sessions_max            in the relay's table, and at the transceiver
     flows_left, sessions_left          when the last call has ended, and a flow's idle time has passed
     packets_lost, calls_failed, jitter_p99_ms, rtt_p99_ms   by the callers' own account
+    caller_late_max_ms                 how late the callers themselves were
 
 `--save FILE.json` writes them with the lines of bench/soak_picture.py, and its picture to FILE.svg.
 """
@@ -34,6 +36,8 @@ EVERY: Final = 1.0
 """Seconds between two looks."""
 OVERLAP: Final = 3
 """Batches of callers that talk at the same time: one ends and one begins, the others go on."""
+WITH_DATA: Final = 10
+"""One in so many calls has a data channel: their messages are Python's at both ends."""
 FLOW_IDLE: Final = 62.0
 """Seconds after which the relay has let go of a silent flow."""
 POINTS: Final = 240
@@ -110,6 +114,7 @@ def heard(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "messages_lost": sum(each["messages_lost"] for each in reports),
         "jitter_p99_ms": max((each["jitter_p99_ms"] or 0.0 for each in reports), default=None),
         "rtt_p99_ms": max((each["rtt_p99_ms"] or 0.0 for each in reports), default=None),
+        "caller_late_max_ms": max((each["tick_late_max_ms"] for each in reports), default=None),
     }
 
 
@@ -143,16 +148,18 @@ def soak(sessions: int, seconds: float, life: float, settle: float) -> dict[str,
     looks: list[Look] = []
     callers: list[Caller] = []
     reports: list[tuple[float, dict[str, Any]]] = []
-    batch = max(1, sessions // OVERLAP)
+    batch, apart = max(2, sessions // OVERLAP), life / OVERLAP
+    with_data = max(1, batch // WITH_DATA)
     with running() as appliance:
         began = time.monotonic()
         place = 0.0
         while (now := time.monotonic() - began) < seconds:
             if now >= place:
-                place += life / OVERLAP
+                place += apart
                 talk = min(life, max(1.0, seconds - now))
-                rate = batch / (life / OVERLAP)
-                callers.append(appliance.call(count=batch, rate=rate, seconds=talk))
+                for count, data in ((batch - with_data, {}), (with_data, {"data": True})):
+                    rate = count / apart
+                    callers.append(appliance.call(count=count, rate=rate, seconds=talk, **data))
             reports += [(now, caller.report()) for caller in _ended(callers)]
             looks.append(look(appliance, began))
             print(f"{now:6.0f} of {seconds:.0f} s, {looks[-1].sessions} sessions", file=sys.stderr)

@@ -6,8 +6,8 @@ caller share the others. Three things are measured:
 
 * **turns**: 50 calls each (without --quick also 200), all of them in every round, medians (--quick: the
   peers once). CPU by /proc.
-* **many**: 300 calls on Tandem alone (without --quick also 500 and 1000), transceiver and relay, by what
-  they say of themselves, and memory.
+* **many**: 300 calls on Tandem alone (without --quick also 500 and 1000, with --quick --alone 1000),
+  transceiver and relay, by what they say of themselves, and memory.
 * **burst**: calls as fast as they are answered, and what one costs in all processes of Tandem.
 """
 
@@ -176,7 +176,10 @@ def main() -> None:
     with _stage(peers=not arguments.alone, nice=arguments.nice) as (appliance, contenders):
         appliance.call(count=5, rate=20, seconds=0.5).report()
         windows = []
-        for count in (MANY,) if quick else (MANY, 500, 1000):
+        many: tuple[int, ...] = (MANY, 500, 1000)
+        if quick:
+            many = (MANY, 1000) if arguments.alone else (MANY,)
+        for count in many:
             say(f"{count} sessions")
             windows.append((count, measure(appliance, count=count, seconds=2.0 if quick else 10.0)))
         say("a burst of calls")

@@ -43,6 +43,7 @@ def test_what_the_callers_say_is_added_up() -> None:
         "messages_lost": 0,
         "jitter_p99_ms": 1.5,
         "rtt_p99_ms": None,
+        "tick_late_max_ms": 3.0,
     }
     assert heard([report, report | {"jitter_p99_ms": 2.5}]) == {
         "calls": 20,
@@ -52,4 +53,5 @@ def test_what_the_callers_say_is_added_up() -> None:
         "messages_lost": 0,
         "jitter_p99_ms": 2.5,
         "rtt_p99_ms": 0.0,
+        "caller_late_max_ms": 3.0,
     }
