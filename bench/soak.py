@@ -24,14 +24,17 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from bench.appliance import Appliance, Caller, running
 from bench.figures import show
 from bench.soak_picture import picture
 from ipc.messages.stats import RelayStats, TransceiverStats
 
+Report: TypeAlias = dict[str, Any]
+"""Of a caller, by name of the field."""
 EVERY: Final = 1.0
 """Seconds between two looks."""
 OVERLAP: Final = 3
@@ -104,7 +107,7 @@ def figures(looks: Sequence[Look]) -> dict[str, Any]:
     return found
 
 
-def heard(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def heard(reports: Sequence[Report]) -> dict[str, Any]:
     """The same of what the callers say."""
     return {
         "calls": sum(each["sessions_ok"] + each["sessions_failed"] for each in reports),
@@ -132,22 +135,22 @@ def lines(looks: Sequence[Look]) -> dict[str, list[float]]:
     return found
 
 
-def batches(ended: Sequence[tuple[float, dict[str, Any]]]) -> dict[str, list[float]]:
+def batches(ended: Sequence[tuple[float, Sequence[Report]]]) -> dict[str, list[float]]:
     """The same of calls, by when they ended: packets lost of a million, and jitter."""
-    return {
-        "at": [round(at, 1) for at, _ in ended],
-        "lost_ppm": [
-            round(1e6 * each["packets_lost"] / max(1, each["packets_sent"]), 1) for _, each in ended
-        ],
-        "jitter_p99_ms": [each["jitter_p99_ms"] or 0.0 for _, each in ended],
-    }
+    found: dict[str, list[float]] = {"at": [], "lost_ppm": [], "jitter_p99_ms": []}
+    for at, reports in ended:
+        summed = heard(reports)
+        found["at"].append(round(at, 1))
+        found["lost_ppm"].append(round(1e6 * summed["packets_lost"] / max(1, summed["packets"]), 1))
+        found["jitter_p99_ms"].append(summed["jitter_p99_ms"])
+    return found
 
 
 def soak(sessions: int, seconds: float, life: float, settle: float) -> dict[str, Any]:
     """The whole bench."""
     looks: list[Look] = []
-    callers: list[Caller] = []
-    reports: list[tuple[float, dict[str, Any]]] = []
+    talking: list[list[Caller]] = []
+    reports: list[tuple[float, list[Report]]] = []
     batch, apart = max(2, sessions // OVERLAP), life / OVERLAP
     with_data = max(1, batch // WITH_DATA)
     with running() as appliance:
@@ -157,28 +160,24 @@ def soak(sessions: int, seconds: float, life: float, settle: float) -> dict[str,
             if now >= place:
                 place += apart
                 talk = min(life, max(1.0, seconds - now))
-                for count, data in ((batch - with_data, {}), (with_data, {"data": True})):
-                    rate = count / apart
-                    callers.append(appliance.call(count=count, rate=rate, seconds=talk, **data))
-            reports += [(now, caller.report()) for caller in _ended(callers)]
+                talking.append(
+                    [
+                        appliance.call(count=count, rate=count / apart, seconds=talk, **data)
+                        for count, data in ((batch - with_data, {}), (with_data, {"data": True}))
+                    ]
+                )
+            while talking and all(caller.ended for caller in talking[0]):
+                reports.append((now, [caller.report() for caller in talking.pop(0)]))
             looks.append(look(appliance, began))
             print(f"{now:6.0f} of {seconds:.0f} s, {looks[-1].sessions} sessions", file=sys.stderr)
             time.sleep(EVERY)
-        last_reports = [caller.report() for caller in callers]
-        reports += [(time.monotonic() - began, report) for report in last_reports]
-        found = figures(looks) | heard([report for _, report in reports])
+        last = [caller.report() for callers in talking for caller in callers]
+        found = figures(looks) | heard([*chain(*(each for _, each in reports)), *last])
         time.sleep(settle)
-        last = look(appliance, began)
-        found |= {"sessions_left": last.sessions, "flows_left": last.flows}
+        after = look(appliance, began)
+        found |= {"sessions_left": after.sessions, "flows_left": after.flows}
     found |= {"sessions": batch * OVERLAP, "load_average": round(os.getloadavg()[0], 2)}
     return found | {"series": lines(looks), "batches": batches(reports)}
-
-
-def _ended(callers: list[Caller]) -> list[Caller]:
-    """Those that have; they are no longer among the callers."""
-    over = [each for each in callers if each.ended]
-    callers[:] = [each for each in callers if each not in over]
-    return over
 
 
 def main() -> None:

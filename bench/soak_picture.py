@@ -32,8 +32,8 @@ PANELS: Final = (
             ("signaling_descriptors", "signaling"),
         ),
     ),
-    ("Packets lost, of a million", "", (("lost_ppm", "of calls that ended"),)),
-    ("Jitter, 99th percentile, ms", "ms", (("jitter_p99_ms", "of calls that ended"),)),
+    ("Packets lost, of a million", "", (("lost_ppm", "ended calls"),)),
+    ("Jitter, 99th percentile, ms", "ms", (("jitter_p99_ms", "ended calls"),)),
 )
 """Title, unit, and lines: where they are in the run, and their names."""
 WIDTH: Final = 960

@@ -11,7 +11,16 @@ from bench.soak import ROLES, Look, batches, lines
 from bench.soak_picture import WIDTH, picture
 from tests.support.tree import ROOT
 
-REPORT = {"packets_sent": 2_000_000, "packets_lost": 3, "jitter_p99_ms": 1.25}
+REPORT = {
+    "sessions_ok": 617,
+    "sessions_failed": 0,
+    "packets_sent": 1_000_000,
+    "packets_lost": 3,
+    "messages_lost": 0,
+    "jitter_p99_ms": 1.25,
+    "rtt_p99_ms": 2.0,
+    "tick_late_max_ms": 3.0,
+}
 LOOKS = [
     Look(float(at), dict.fromkeys(ROLES, at * 1_000_000), dict.fromkeys(ROLES, 20), at, 5)
     for at in range(1000)
@@ -24,7 +33,7 @@ RUN: dict[str, Any] = {
     "packets": 2_000_000,
     "packets_lost": 3,
     "series": lines(LOOKS),
-    "batches": batches([(10.0, REPORT), (990.0, REPORT)]),
+    "batches": batches([(10.0, [REPORT]), (990.0, [REPORT, REPORT])]),
 }
 
 
