@@ -110,6 +110,7 @@ async def test_whip_and_a_spoken_file(tmp_path: Path) -> None:
         fields = await measured(url, "--count", "3", "--seconds", "1.5", "--wav", str(spoken))
         assert fields["sessions_ok"] == 3, fields["errors"]
         assert (fields["packets_received"], fields["packets_foreign"]) == (225, 0)
+        assert fields["media"] == "python (UDP and silence only)"
         await idle(appliance)
 
 
