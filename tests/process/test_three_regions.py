@@ -116,6 +116,9 @@ def test_a_region_that_has_lost_redis_keeps_serving(regions: Regions) -> None:
     regions.internet.change(ways={"us>redis": {"cut": True}})
     try:
         until(lambda: redis().startswith("away"), redis)
+        # The others think that it is gone; their relays see that it is not.
+        others = [regions.hosts[region] for region in ("eu", "ap")]
+        until(lambda: all(fleet_stats(trio.run(each.status)).hosts == 1 for each in others))
         call = regions.call()
         until(lambda: regions.relays_in_use() == ["eu"], regions.sessions)
         assert report_of(call)["sessions_ok"] == 1

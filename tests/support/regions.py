@@ -4,8 +4,9 @@
                                     ~~wan~~  us   cluster 2: signaling, and the sessions
                                     ~~wan~~  ap   a Global Relay
 
-eu and ap know the relay of us; answers of us name the two sites nearest to the client, which a database in
-MaxMind's format places in Frankfurt. Redis is elsewhere, and us has its transceivers' numbers from there.
+Each says where it is, and hears of the others by a Redis that is elsewhere, so no file names another host: eu
+and ap know where the relay of us takes clients, and answers of us name the two sites nearest to the client,
+which a database in MaxMind's format places in Frankfurt.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from netaddr import IPSet  # type: ignore[import-untyped]
 from config.ids import Endpoint
 from ipc.messages.sessions import SessionList
 from tests.support.appliance import TREE, Appliance, ready, start_appliance
+from tests.support.hosts import knows
 from tests.support.wan import Internet, internet
 
 HOST: Final = {"eu": "10.99.1.1", "us": "10.99.2.1", "ap": "10.99.3.1"}
@@ -49,6 +51,8 @@ WAYS: Final[dict[str, dict[str, float]]] = {
     "eu>ap": {"delay": 0.080, "jitter": 0.0005},
     "us>ap": {"delay": 0.105, "jitter": 0.0005},
     "us>redis": {"delay": 0.010, "jitter": 0.0005},
+    "eu>redis": {"delay": 0.040, "jitter": 0.0005},
+    "ap>redis": {"delay": 0.100, "jitter": 0.0005},
 }
 """One way, seconds. Between the regions it is the operator's own network, which loses nothing."""
 
@@ -132,6 +136,7 @@ def three_regions() -> Iterator[Regions]:
             stack.callback(trio.run, hosts[region].end)
         for appliance in hosts.values():
             trio.run(ready, appliance)
+            trio.run(appliance.until, knows(len(HOST) - 1))
         yield Regions(net, hosts)
 
 
@@ -159,23 +164,11 @@ def _config(region: str, key: Path, database: Path) -> dict[str, dict[str, Any]]
         "supervisor": {"spares": False, "drain_timeout": 0.5},
     }
     config["link"]["address"] = HOST[region]
-    ingress = f"{HOST['us']}:{INGRESS_PORT}"
-    if region != "us":
-        config["cluster"]["others"] = {str(CLUSTER["us"]): [ingress]}
-        return config
     config["redis"] = {"url": f"redis://{REDIS}"}
-    config["cluster"] |= {"ingress": ingress, "global_relays": [HOST["eu"], HOST["ap"]]}
-    config["steering"] = {
-        "database": str(database),
-        "sites": [
-            {
-                "name": name,
-                "addresses": [f"{HOST[name]}:{RELAY_PORT}"],
-                "location": list(map(float, PLACE[name])),
-            }
-            for name in ("ap", "us", "eu")
-        ],
-    }
+    config["fleet"] = {"everywhere": True, "site": region, "location": PLACE[region]}
+    if region == "us":
+        config["cluster"]["ingress"] = f"{HOST['us']}:{INGRESS_PORT}"
+        config["steering"] = {"database": str(database)}
     return config
 
 

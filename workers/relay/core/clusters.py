@@ -7,11 +7,13 @@ worker and every Global Relay chooses alike, and the loss of one relay moves the
 Each relay is asked with an ECHO every ASK seconds. One that has not answered for SILENCE is dead until it
 answers; a relay that drains does not answer, and is left while it still serves. If none of a cluster's
 relays answers, all of them count: a guess is better than nothing.
+
+One that is not told of any more is used for as long as it answers: whoever tells may have lost sight of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -28,6 +30,8 @@ class Clusters:
 
     def __init__(self, relays: Mapping[ClusterId, Sequence[Endpoint]], now: Instant) -> None:
         self._relays: dict[ClusterId, tuple[Endpoint, ...]] = {}
+        self._untold: set[Endpoint] = set()
+        """Those that are there for no other reason than that they answer."""
         self._heard: dict[Endpoint, Instant] = {}
         """When each was heard last; at first all are taken to live."""
         self._dead: set[Endpoint] = set()
@@ -37,17 +41,39 @@ class Clusters:
         self.replace(relays, now)
 
     def replace(
-        self, relays: Mapping[ClusterId, Sequence[Endpoint]], now: Instant
+        self,
+        relays: Mapping[ClusterId, Sequence[Endpoint]],
+        now: Instant,
+        exact: Container[ClusterId] = (),
     ) -> Sequence[Endpoint]:
-        """From now on these; gives those that are none any more. What is known of the others stays."""
-        before = self._heard
-        self._relays = {cluster: tuple(each) for cluster, each in relays.items()}
-        all_ = {relay for each in self._relays.values() for relay in each}
-        self._heard = {relay: before.get(relay, now) for relay in sorted(all_)}
-        self._dead &= all_
+        """From now on these; gives those that are none any more. What is known of the others stays.
+
+        `exact`: clusters that have these and no others, whoever answers.
+        """
+        told = {relay for each in relays.values() for relay in each}
+        left = {
+            cluster: [relay for relay in each if relay not in told | self._dead]
+            for cluster, each in self._relays.items()
+            if cluster not in exact
+        }
+        self._untold = {relay for each in left.values() for relay in each}
+        return self._use(
+            {
+                c: (*relays.get(c, ()), *left.get(c, ()))
+                for c in sorted(relays.keys() | left.keys())
+            },
+            now,
+        )
+
+    def _use(
+        self, relays: Mapping[ClusterId, tuple[Endpoint, ...]], now: Instant
+    ) -> list[Endpoint]:
+        before, self._relays = self._heard, dict(relays)
+        self._heard = {r: before.get(r, now) for each in relays.values() for r in each}
+        self._dead &= self._heard.keys()
         self._packed = {relay: relay.pack() for relay in self._heard}
         self._next = (self._next or now) if self._heard else None
-        return [relay for relay in before if relay not in all_]
+        return [relay for relay in before if relay not in self._heard]
 
     def __contains__(self, relay: Endpoint) -> bool:
         return relay in self._heard
@@ -92,6 +118,10 @@ class Clusters:
             if now - heard > SILENCE and relay not in self._dead
         ]
         self._dead.update(dead)
+        if gone := self._untold & self._dead:
+            self._untold -= gone
+            kept = {c: tuple(r for r in each if r not in gone) for c, each in self._relays.items()}
+            self._use({cluster: each for cluster, each in kept.items() if each}, now)
         return self._number, tuple(self._heard), dead
 
 

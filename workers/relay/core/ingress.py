@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias, assert_never
 
+from config.ids import Instant
 from workers.relay.core.flow import FlowState
 from workers.relay.core.flowtable import FlowTable
 from workers.relay.core.interface import IngressRecord, Output, SendBack, SendRecord, Upcall
@@ -26,9 +27,9 @@ class Ingress:
         self.draining = False
         """Echoes are not answered any more: Global Relays go elsewhere while we still serve."""
 
-    def read(self, event: IngressRecord) -> Reading:
+    def read(self, event: IngressRecord, now: Instant) -> Reading:
         """What the record is about. After UNKNOWN_FLOW its sender is to be told."""
-        if not self._ways.trusts(event.key):
+        if not self._ways.trusts(event.key, now):
             return DropReason.UNKNOWN_PEER
         match event.type:
             case RecordType.ROUTED:

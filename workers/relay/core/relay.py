@@ -311,7 +311,7 @@ class Relay:
     # --- from Global Relays -----------------------------------------------------------------------
 
     def _from_global(self, event: IngressRecord, now: Instant) -> list[Output]:
-        reading = self._ingress.read(event)
+        reading = self._ingress.read(event, now)
         if isinstance(reading, Upcall):
             return self._upcall(reading, now)
         self.counters.upcalls += 1

@@ -7,7 +7,8 @@ relay, so datagrams cannot go in circles, whatever two configurations say of eac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from math import inf
+from typing import Final, NamedTuple
 
 from config.ids import ClusterId, Endpoint, FlowKey, Instant, Route
 from workers.relay.core.clusters import Clusters
@@ -24,6 +25,9 @@ from workers.relay.core.interface import (
 from workers.relay.core.routes import RouteTable
 from workers.wire.link import RecordType, encode_intro, encode_routed
 from workers.wire.types import DropReason
+
+LINGER: Final = 10.0
+"""Seconds of silence that end our trust in a Global Relay of which nobody tells any more."""
 
 
 class Way(NamedTuple):
@@ -53,19 +57,28 @@ class Ways:
         self.own = neighbours.own
         self._named = neighbours
         self._globals = neighbours.globals
+        self._asked: dict[str, Instant] = {}
+        """When Global Relays, whoever has told of them, have sent something last."""
 
     def hear(self, others: OthersHeard, now: Instant) -> Sequence[Endpoint]:
         """What hosts say of themselves now; gives the relays that are none any more.
 
-        A cluster of which the operator has named relays has these and no others.
+        A cluster of which the operator has named relays has these and no others. What was told once and is
+        not any more counts for as long as it shows that it lives: whoever tells may have lost sight of it.
         """
         self._globals = self._named.globals | others.globals
+        self._asked = {host: at for host, at in self._asked.items() if now - at <= LINGER}
         told = {c: relays for c, relays in others.clusters.items() if c != self.own}
-        return self.clusters.replace({**told, **self._named.clusters}, now)
+        named = self._named.clusters
+        return self.clusters.replace({**told, **named}, now, exact=named)
 
-    def trusts(self, key: FlowKey) -> bool:
+    def trusts(self, key: FlowKey, now: Instant) -> bool:
         """A Global Relay of ours sent it."""
-        return key.client.host in self._globals
+        host = key.client.host
+        if host not in self._globals and now - self._asked.get(host, -inf) > LINGER:
+            return False
+        self._asked[host] = now
+        return True
 
     def find(self, event: Upcall, route: Route) -> Way | None:
         """The next hop for what a client has sent."""

@@ -109,15 +109,38 @@ def test_without_clusters_there_is_nothing_to_do() -> None:
 def test_relays_come_and_go_and_what_is_known_of_the_others_stays() -> None:
     of = clusters()
     assert silence(of, RELAYS[2]) == [RELAYS[2]]
-    kept = RELAYS[1:]
-    assert of.replace({NEAR: kept}, 105.0) == [RELAYS[0], ALONE]
+    kept, exact = RELAYS[1:], {NEAR, FAR}
+    assert of.replace({NEAR: kept}, 105.0, exact) == [RELAYS[0], ALONE]
     assert ALONE not in of
     assert of.choose(FAR, CLIENTS[0], ALONE) is None
     assert set(choices(of).values()) == {RELAYS[1], RELAYS[3]}  # one of them is dead still
-    assert of.replace({NEAR: RELAYS}, 105.0) == []
+    assert of.replace({NEAR: RELAYS}, 105.0, exact) == []
     assert set(choices(of).values()) == {RELAYS[0], RELAYS[1], RELAYS[3]}
-    assert of.replace({}, 105.0) == RELAYS
+    assert sorted(of.replace({}, 105.0, exact)) == RELAYS
     assert of.next_timeout() is None
     of.replace({NEAR: RELAYS}, 200.0)
     assert of.next_timeout() == 200.0
     assert of.ask(200.0)[1:] == (tuple(RELAYS), [])  # all are taken to live
+
+
+def test_who_is_not_told_of_any_more_is_used_until_it_does_not_answer() -> None:
+    of = clusters()
+    assert silence(of, RELAYS[2]) == [RELAYS[2]]
+    assert of.replace({NEAR: RELAYS[:1]}, 103.0) == [RELAYS[2]]  # dead, and nobody speaks of it
+    assert set(choices(of).values()) == {RELAYS[0], RELAYS[1], RELAYS[3]}
+    assert of.choose(FAR, CLIENTS[0], None) == ALONE
+    of.replace({NEAR: RELAYS[:1]}, 103.5)
+    lost: list[Endpoint] = []
+    for tick in range(8):
+        now = 104.0 + tick * ASK
+        _, asked, dead = of.ask(now)
+        lost += dead
+        for relay in asked:
+            if relay in RELAYS[:2]:
+                of.heard(relay, now)
+    assert sorted(lost) == [RELAYS[3], ALONE]
+    assert ALONE not in of
+    assert of.choose(FAR, CLIENTS[0], ALONE) is None
+    assert set(choices(of).values()) == set(RELAYS[:2])
+    of.heard(ALONE, 109.0)  # too late
+    assert ALONE not in of

@@ -217,13 +217,26 @@ def test_the_flows_of_a_dead_relay_go_to_the_next_one() -> None:
     ]
 
 
+def hear_from(of: Relay, now: float, *relays: Endpoint) -> list[Output]:
+    """Those answer the echo that is due; what else comes of it."""
+    rest: list[Output] = []
+    for output in of.handle_timeout(now):
+        if not isinstance(output, SendRecord):
+            rest.append(output)
+        elif output.to in relays:
+            of.handle(LinkRecord(output.to, RecordType.ECHO, 0, output.label, b"", None), now)
+    return rest
+
+
 def test_relays_that_hosts_announce_are_used_and_left_when_they_are_gone() -> None:
     of = relay()
     assert of.handle(Upcall(CLIENT, check(OTHER), None), 1.0) == [Dropped(DropReason.UNKNOWN_ROUTE)]
     assert of.handle(OthersHeard({OTHER.cluster: RELAYS}), 1.0) == []
     label, at = assured_by(of)
     other = next(each for each in RELAYS if each != at)
-    assert of.handle(OthersHeard({OTHER.cluster: (other,)}), 2.0) == [RaiseFlows(at)]
+    assert of.handle(OthersHeard({OTHER.cluster: (other,)}), 1.0) == []
+    raised = [out for tick in range(8) for out in hear_from(of, 1.0 + tick / 2, other)]
+    assert raised == [RaiseFlows(at)]
     media = Upcall(CLIENT, SRTP, KnownFlow(label, OTHER, at))
     assert of.handle(media, 2.0) == [
         InstallFlow(CLIENT, label, OTHER, other),
@@ -237,6 +250,8 @@ def test_a_global_relay_that_announces_itself_is_trusted_until_it_is_gone() -> N
     of.handle(OthersHeard({}, frozenset({GLOBAL.host})), 1.0)
     introduced(of, check(ROUTE))
     of.handle(OthersHeard({}), 1.0)
+    introduced(of, check(ROUTE))  # it lives, whoever has lost sight of it
+    of.handle(OthersHeard({}), 50.0)
     assert says(of, check(ROUTE)) == [Dropped(DropReason.UNKNOWN_PEER)]
 
 

@@ -13,6 +13,7 @@ from workers.relay.core.interface import (
     Upcall,
 )
 from workers.relay.core.ways import (
+    LINGER,
     Neighbours,
     Way,
     Ways,
@@ -73,8 +74,8 @@ def test_what_comes_from_a_global_relay_goes_to_a_transceiver_of_our_cluster_or_
 
 
 def test_only_named_hosts_are_global_relays() -> None:
-    assert ways().trusts(GLOBAL)
-    assert not ways().trusts(GLOBAL._replace(client=Endpoint("10.9.0.2", 7000)))
+    assert ways().trusts(GLOBAL, 1.0)
+    assert not ways().trusts(GLOBAL._replace(client=Endpoint("10.9.0.2", 7000)), 1.0)
 
 
 def test_what_hosts_say_of_themselves_counts_beside_what_the_operator_has_named() -> None:
@@ -82,17 +83,31 @@ def test_what_hosts_say_of_themselves_counts_beside_what_the_operator_has_named(
     told = {OTHER: (LINK,), third: RELAYS[:1], OWN: RELAYS}
     assert of.hear(OthersHeard(told, frozenset({"10.9.0.2"})), 1.0) == []
     for host in ("10.9.0.1", "10.9.0.2"):
-        assert of.trusts(GLOBAL._replace(client=Endpoint(host, 7000)))
+        assert of.trusts(GLOBAL._replace(client=Endpoint(host, 7000)), 1.0)
     event = Upcall(KEY, b"x", None)
     assert of.find(event, route(third)) == Way(RELAYS[0], routed=True)
     named = of.find(event, route(OTHER))
     assert named is not None
     assert named.link in RELAYS  # a cluster that the operator has named is as he has named it
     assert of.find(event, route(OWN, 2)) is None
-    gone = ways()
-    gone.hear(OthersHeard({third: (LINK,)}, frozenset()), 1.0)
-    assert gone.hear(OthersHeard({}, frozenset()), 2.0) == [LINK]
-    assert gone.find(event, route(third)) is None
+
+
+def test_a_global_relay_of_which_nobody_tells_any_more_is_trusted_while_it_shows_that_it_lives() -> (
+    None
+):
+    of = Ways(Neighbours(own=OWN), 0.0)
+    assert not of.trusts(GLOBAL, 0.0)
+    of.hear(OthersHeard({}, frozenset({GLOBAL.client.host})), 1.0)
+    assert of.trusts(GLOBAL, 2.0)
+    of.hear(OthersHeard({}), 3.0)
+    assert of.trusts(GLOBAL, 2.0 + LINGER)
+    assert of.trusts(GLOBAL, 2.0 + 2 * LINGER)
+    assert not of.trusts(GLOBAL, 2.1 + 3 * LINGER)
+    assert not of.trusts(GLOBAL, 2.2 + 3 * LINGER)
+    silent = Ways(Neighbours(own=OWN), 0.0)
+    silent.hear(OthersHeard({}, frozenset({GLOBAL.client.host})), 1.0)
+    silent.hear(OthersHeard({}), 3.0)
+    assert not silent.trusts(GLOBAL, 3.0)  # it has never been heard
 
 
 def test_the_next_hop_is_told_of_the_client() -> None:
