@@ -4,9 +4,9 @@
                                     ~~wan~~  us   cluster 2: signaling, and the sessions
                                     ~~wan~~  ap   a Global Relay
 
-Each says where it is, and hears of the others by a Redis that is elsewhere, so no file names another host: eu
-and ap know where the relay of us takes clients, and answers of us name the two sites nearest to the client,
-which a database in MaxMind's format places in Frankfurt.
+Each says where it is, and hears of the others by a Redis that is elsewhere, so no file names another host:
+eu and ap know where the relay of us takes clients, and answers of us name the two sites nearest to the
+client, which a database in MaxMind's format places in Frankfurt.
 """
 
 from __future__ import annotations
