@@ -104,9 +104,9 @@ def _ingress(config: Config) -> Iterator[Finding]:
             yield Finding(path, "port 0 is not in 1-65535")
         if is_wildcard(ingress.host):
             yield Finding(path, f"{ingress.host} is a wildcard; name the exact address")
-        if not (cluster.global_relays or config.in_fleet):
-            what = "needs cluster.global_relays, or a fleet: who may send clients there"
-            yield Finding(path, what, (*also, ("fleet", "listen"), ("redis", "url")))
+        if not (cluster.global_relays or config.fleet.everywhere or config.fleet.peers):
+            what = "needs cluster.global_relays, or fleet.everywhere: who may send clients there"
+            yield Finding(path, what, (*also, ("fleet", "everywhere")))
         for listen in config.relay.listen:
             same = listen.host == ingress.host or is_wildcard(listen.host)
             if same and listen.port == ingress.port and listen.is_ipv6 == ingress.is_ipv6:

@@ -282,7 +282,7 @@ def test_tokens_of_a_provider() -> None:
         (
             "cluster",
             {"ingress": "127.0.0.1:3479"},
-            "cluster.ingress: needs cluster.global_relays, or a fleet: who may send clients there",
+            "cluster.ingress: needs cluster.global_relays, or fleet.everywhere: who may send clients there",
         ),
         (
             "cluster",
