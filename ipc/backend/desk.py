@@ -64,7 +64,6 @@ DeskOutput: TypeAlias = Send | Offered | Told
 class DeskCounters:
     """Plain totals."""
 
-    batches: int = 0
     malformed: int = 0
     """Batches that were none."""
     strangers: int = 0
@@ -101,7 +100,6 @@ class Desk:
 
     def handle(self, peer: Peer, data: bytes, now: float) -> list[DeskOutput]:
         """Take a batch that came from a peer."""
-        self.counters.batches += 1
         try:
             items = decode_to_backend(data)
         except BatchError as error:

@@ -48,7 +48,6 @@ AGENT: Final = 8
 """Calls to a back end that may die."""
 RECOVERS_WITHIN: Final = 60.0
 ALONE_WITHIN: Final = 15.0
-"""Not all the time that a relay takes to leave, which is as long as a client may be silent."""
 _CLI: Final = (sys.executable, "-m", "appliance.cli.main")
 
 
@@ -142,12 +141,7 @@ class Stage:
 
     async def found(self, condition: Callable[[StatusReply], bool]) -> StatusReply:
         """The first status for which that holds, though supervisors are killed meanwhile."""
-        with trio.fail_after(RECOVERS_WITHIN):
-            while True:
-                with suppress(RpcTimeout, RpcFailed):
-                    if condition(status := await self.status()):
-                        return status
-                await trio.sleep(0.05)
+        return await self.appliance.until(condition, RECOVERS_WITHIN, mortal=True)
 
     async def status(self) -> StatusReply:
         """Asked now. Raises RpcTimeout, RpcFailed."""
@@ -158,8 +152,14 @@ class Stage:
         return await self.appliance.until(_all_ready, RECOVERS_WITHIN)
 
     async def until_alone(self) -> StatusReply:
-        """Wait until all workers serve, and nobody else. AssertionError if that takes too long."""
-        return await self.appliance.until(_is_alone, ALONE_WITHIN)
+        """Wait until all workers serve, and nobody else is there. AssertionError if that takes too long.
+
+        A relay that leaves takes as long as a client may be silent: it is not waited for.
+        """
+        status = await self.appliance.until(_only_relays_leave, ALONE_WITHIN)
+        if any(worker.state == "draining" for worker in status.workers):
+            raise AssertionError("a relay is leaving")
+        return status
 
     async def tandem(self, *words: str) -> tuple[int, str]:
         """A command of the operator's: exit code, and what it said."""
@@ -284,8 +284,9 @@ def _all_ready(status: StatusReply) -> bool:
     return status.state == "ready" and not not_ready(status)
 
 
-def _is_alone(status: StatusReply) -> bool:
-    return _all_ready(status) and all(worker.state == "ready" for worker in status.workers)
+def _only_relays_leave(status: StatusReply) -> bool:
+    leaving = (worker.role for worker in status.workers if worker.state != "ready")
+    return _all_ready(status) and all(role == "relay" for role in leaving)
 
 
 def not_ready(status: StatusReply) -> list[str]:

@@ -78,12 +78,19 @@ class Appliance:
         return next(w for w in (await self.status()).workers if w.name == name)
 
     async def until(
-        self, condition: Callable[[StatusReply], bool], within: float = READY_WITHIN
+        self,
+        condition: Callable[[StatusReply], bool],
+        within: float = READY_WITHIN,
+        *,
+        mortal: bool = False,
     ) -> StatusReply:
-        """The first status for which the condition holds. Fails, with the log, if none comes."""
+        """The first status for which the condition holds. Fails, with the log, if none comes.
+
+        `mortal`: it may end, and another one answer in its place.
+        """
         last: object = None
         with trio.move_on_after(within):
-            while self.process.poll() is None:
+            while mortal or self.process.poll() is None:
                 try:
                     last = status = await self.status(within=1.0)
                     if condition(status):
