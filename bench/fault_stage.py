@@ -31,11 +31,11 @@ _CONFIG: Final = """\
 [relay]
 listen = ["127.0.0.1:{port}"]
 workers = 2
+max_pending = 4096
 [transceiver]
 workers = 2
 """
 _STAND_IN: Final = "bench.fault_transceiver"
-_WORKERS: Final = re.compile(r"workers = \d+")
 _TREE: Final = Path(__file__).parent.parent
 
 
@@ -85,14 +85,17 @@ class Stage:
         )
 
     def roll(self) -> ReloadReply:
-        """Replace the relays one by one."""
-        return self.appliance.ask(ReloadRequest(roll=True), ReloadReply, within=60.0)
+        """Replace the relays, and nobody else, one by one: by a key that takes new ones."""
+        return self._change(r"max_pending = \d+", "max_pending = 4000")
 
     def resize(self, relays: int) -> ReloadReply:
         """Have so many relays."""
+        return self._change(r"workers = \d+", f"workers = {relays}")
+
+    def _change(self, line: str, to: str) -> ReloadReply:
+        """Reload with another first line of that kind: those of relays come first."""
         file = self._directory / "tandem.toml"
-        relay, transceiver, others = file.read_text().partition("[transceiver]")
-        file.write_text(_WORKERS.sub(f"workers = {relays}", relay) + transceiver + others)
+        file.write_text(re.sub(line, to, file.read_text(), count=1))
         return self.appliance.ask(ReloadRequest(), ReloadReply, within=60.0)
 
     def drops(self) -> dict[str, dict[str, int]]:
