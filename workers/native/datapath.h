@@ -60,7 +60,7 @@ struct fp {
     int removal_count;
     struct removal removals[REMOVALS]; /* the first is under way */
     uint64_t swept; /* when, in units of SWEEP_MS */
-    struct pace pace;
+    struct density density;
     int link, link_family, ingress, port_count, sibling_count, upcall_fd, wake_fd;
     struct thread thread;
     _Atomic int armed;

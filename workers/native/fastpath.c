@@ -174,7 +174,7 @@ static int pump_port(fp *f, int number) {
     for (int i = 0; i < BATCH; i++) f->in[i].msg_hdr.msg_namelen = sizeof f->names[i];
     int n = recvmmsg(p->fd, f->in, BATCH, MSG_DONTWAIT, NULL), legs = 0;
     if (n <= 0) return 0;
-    f->pace.datagrams += n;
+    f->density.datagrams += n;
     drain_commands(f);
     count(f, FP_RECEIVED, n);
     fp_endpoint clients[BATCH];
@@ -216,7 +216,7 @@ static inline __attribute__((always_inline)) int pump_records(fp *f, int fd, int
     for (int i = 0; i < LINK_BATCH; i++) f->link_in[i].msg_hdr.msg_namelen = sizeof f->link_names[i];
     int n = recvmmsg(fd, f->link_in, LINK_BATCH, MSG_DONTWAIT, NULL);
     if (n <= 0) return 0;
-    f->pace.datagrams += n;
+    f->density.datagrams += n;
     drain_commands(f);
     for (int i = 0; i < n; i++) {
         fp_endpoint peer;
@@ -322,7 +322,7 @@ static void sweep(fp *f) {
 }
 
 /* For how many ns from its beginning, `now_ns`, the sockets are left alone after a round. */
-int64_t fp_rest(fp *f, int64_t now_ns) { return pace_rest(&f->pace, now_ns); }
+int64_t fp_rest(fp *f, int64_t now_ns) { return pace_rest(&f->density, now_ns); }
 
 /* One round without waiting: what the thread does between two polls, and tests do in its place. `ready`: bit 0
  * for the link, bit n + 1 for port n. */

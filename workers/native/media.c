@@ -205,13 +205,10 @@ int64_t mp_round(mp *m, int64_t now_ns, int with_link) {
     int is_told = m->tell_ns && m->tell_ns <= m->now_ns;
     if (m->unsignalled || is_told || atomic_exchange_explicit(&m->starved, 0, memory_order_seq_cst)) signal_python(m);
     if (media || m->decisions || m->nap_ns <= m->now_ns) m->nap_ns = 0;
-    if (media && n < LINK_BATCH && !m->decisions && !m->wires) {
-        int64_t since = m->now_ns - m->turned_ns;
-        int is_dense = since < 2 * GATHER_NS;
-        m->gap_ns = is_dense ? m->gap_ns + (since / media - m->gap_ns) / 8 : GATHER_NS;
-        if (is_dense) m->nap_ns = m->now_ns + GATHER_NS + (m->gap_ns < MOST_GAP_NS ? m->gap_ns : MOST_GAP_NS);
-        m->turned_ns = m->now_ns;
-    }
+    m->density.datagrams += media;
+    int64_t gap = density_gap(&m->density, m->now_ns, DENSITY_NS);
+    if (media && n < LINK_BATCH && !m->decisions && !m->wires && gap && gap < 2 * GATHER_NS)
+        m->nap_ns = m->now_ns + GATHER_NS + (gap < MOST_GAP_NS ? gap : MOST_GAP_NS);
     end_rest(m);
     return next_round(m);
 }

@@ -3,6 +3,7 @@
 #define TANDEM_MEDIA_PLANE_H
 #include <semaphore.h>
 #include "address.h"
+#include "density.h"
 #include "link.h"
 #include "media_probe.h"
 #include "media_queue.h"
@@ -29,6 +30,7 @@
 #define ARENA (1u << 18)    /* bytes of records on their way out */
 #define GATHER_NS 1000000   /* workers/transceiver/media/base.py */
 #define MOST_GAP_NS (GATHER_NS / 2)
+#define DENSITY_NS 20000000ll /* voice comes every 20 ms, however many clients speak at once */
 #define SEEN_EVERY 0.05
 #define REPORT_WAIT_NS 100000000ll
 #define NOT_OWED 0xffffffffu
@@ -82,8 +84,8 @@ struct mp {
     sem_t rested;
     uint32_t link_mtu, max_streams;
     double clock_offset, now;
-    int64_t now_ns, turned_ns, nap_ns; /* of this round; of the last one with media; until when the link is left alone */
-    int64_t gap_ns; /* between two datagrams with media, in the mean */
+    int64_t now_ns, nap_ns; /* of this round; until when the link is left alone */
+    struct density density;
     int unsignalled;
     int64_t tell_ns; /* by when Python is told of what nobody waits for; 0: there is no such thing */
     int is_clocked; /* its thread runs: the time is what the clock shows */

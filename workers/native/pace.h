@@ -7,26 +7,18 @@
  */
 #ifndef TANDEM_PACE_H
 #define TANDEM_PACE_H
-#include <stdint.h>
+#include "density.h"
 
 #define GATHER 3
 #define REST_MOST 250000      /* ns */
 #define REST_LEAST 20000      /* a shorter one is not worth its timer */
 #define SPARSE 200000         /* ns from one datagram to the next */
-#define PACE_WINDOW 10000000  /* ns that say how dense they are: the next ones will be as the last ones were */
-
-struct pace {
-    int64_t since, rest;
-    uint32_t datagrams; /* read from sockets since then */
-};
+#define PACE_WINDOW 10000000  /* ns that say how dense they are */
 
 /* A round began at `now`, ns, and is over: for how long from its beginning sockets are left alone. */
-static inline int64_t pace_rest(struct pace *p, int64_t now) {
-    int64_t elapsed = now - p->since;
-    if (elapsed < PACE_WINDOW) return p->rest;
-    int64_t gap = p->datagrams ? elapsed / p->datagrams : elapsed, rest = GATHER * gap;
-    if (gap > SPARSE || rest < REST_LEAST) rest = 0;
-    *p = (struct pace){ .since = now, .rest = rest > REST_MOST ? REST_MOST : rest };
-    return p->rest;
+static inline int64_t pace_rest(struct density *d, int64_t now) {
+    int64_t gap = density_gap(d, now, PACE_WINDOW), rest = GATHER * gap;
+    if (gap > SPARSE || rest < REST_LEAST) return 0;
+    return rest > REST_MOST ? REST_MOST : rest;
 }
 #endif

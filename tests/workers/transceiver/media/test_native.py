@@ -167,10 +167,10 @@ def test_what_python_must_see_brings_a_report_along(stage: Stage) -> None:
     assert not is_ready(stage.plane)
 
 
-def gather(stage: Stage, client: Peer, gap: float, first: int, rounds: int = 40) -> float | None:
-    """One packet a round: in how long the next round is due after the last of them."""
+def gather(stage: Stage, client: Peer, gap: float, first: int) -> float | None:
+    """A packet each so many seconds, of which each has a round: in how long the next is due at last."""
     due: float | None = None
-    for number in range(first, first + rounds):
+    for number in range(first, first + int(0.06 / gap)):
         stage.now += gap
         stage.relay.data(LABEL, client.rtp(number))
         due = stage.plane.turn(stage.now)
@@ -183,9 +183,29 @@ def test_while_media_is_dense_the_link_is_left_alone_for_what_comes_next(stage: 
     stage.plane.flush()
     assert gather(stage, client, 0.02, 0) is None
     assert gather(stage, client, 0.0002, 100) == pytest.approx(GATHER + 0.0002, abs=1e-5)
-    assert gather(stage, client, 0.0009, 200) == pytest.approx(1.5 * GATHER, abs=1e-5)
-    stage.relay.data(LABEL, client.rtp(300), b"\x16dtls")
+    assert gather(stage, client, 0.0009, 500) == pytest.approx(1.5 * GATHER, abs=1e-5)
+    assert gather(stage, client, 0.0025, 600) is None
+    assert gather(stage, client, 0.0002, 700) is not None
+    stage.relay.data(LABEL, client.rtp(1100), b"\x16dtls")
     assert stage.plane.turn(stage.now + 0.0001) is None
+
+
+def test_of_many_who_speak_at_once_the_first_waits_for_the_others(stage: Stage) -> None:
+    client = stage.session(3)
+    stage.plane.flush()
+    for n in range(10):
+        stage.now += 0.02
+        stage.relay.data(LABEL, *(client.rtp(20 * n + i) for i in range(20)))
+        due = stage.plane.turn(stage.now)
+        stage.plane.take()
+    assert due is None, "one datagram in 20 ms, though many records"
+    for n in range(10, 20):
+        stage.now += 0.02
+        for i in range(20):
+            stage.relay.data(LABEL, client.rtp(20 * n + i))
+        due = stage.plane.turn(stage.now)
+        stage.plane.take()
+    assert due == pytest.approx(stage.now + 1.5 * GATHER)
 
 
 def test_the_thread_tells_of_a_report_by_itself(stage: Stage) -> None:
