@@ -29,9 +29,9 @@ async def test_two_callers_hear_each_other_and_not_themselves(
         running_appliance(tmp_path, reachable() | configured(endpoint)) as appliance,
     ):
         await there(appliance)
-        with trio.fail_after(60):
+        with trio.fail_after(90):
             done = await trio.run_process(
-                [sys.executable, "-m", "tests.examples.aiortc_pair", appliance.url, "6"],
+                [sys.executable, "-m", "tests.examples.aiortc_pair", appliance.url, "60"],
                 capture_stdout=True,
                 cwd=TREE,
             )

@@ -17,6 +17,9 @@ from ipc.messages.admin import CordonRequest, StatusReply, StatusRequest
 EXIT_NOT_YET: Final = 1
 LOOK: Final = 1.0
 """Seconds between two looks: what workers say of themselves is that old."""
+SETTLED: Final = 1.5
+"""Seconds until what workers say was certainly counted after the drain: a call that began just before it is
+in there."""
 HOST: Final = "host"
 
 
@@ -61,11 +64,12 @@ def command(
     if deadline is not None and until is None:
         until = 0
     said = None
-    while until is not None and (left := sessions_left(status, names)) > until:
-        if left != said and not as_json:
+    while until is not None:
+        left, waited = sessions_left(status, names), time.monotonic() - since
+        if left > until and left != said and not as_json:
             click.echo(f"{left} sessions left", err=True)
         said = left
-        if deadline is not None and time.monotonic() >= since + deadline:
+        if (left <= until and waited >= SETTLED) or (deadline is not None and waited >= deadline):
             break
         time.sleep(LOOK)
         status = ask(line, StatusRequest(), StatusReply)

@@ -33,6 +33,7 @@ class Asked:
         monkeypatch.setattr(drain, "ask", self.ask)
         monkeypatch.setattr(undrain, "ask", self.ask)
         monkeypatch.setattr(drain, "LOOK", 0.0)
+        monkeypatch.setattr(drain, "SETTLED", 0.0)
 
     def ask(
         self, socket: Path, question: Message, expected: object, *, refused: int = 1
@@ -58,6 +59,16 @@ def test_waits_and_says_how_many_are_left(monkeypatch: pytest.MonkeyPatch) -> No
     assert (code, said) == (0, "this host takes no new sessions, 2 left\n")
     assert progress == "7 sessions left\n4 sessions left\n"
     assert asked.questions[1:] == [StatusRequest()] * 3
+
+
+def test_none_left_is_believed_when_workers_had_the_time_to_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = Asked(monkeypatch, status(0, 0), status(0, 1), status(0, 0))
+    monkeypatch.setattr(drain, "SETTLED", 0.2)
+    monkeypatch.setattr(drain, "LOOK", 0.15)
+    assert run("drain", "--until", "0")[:2] == (0, "this host takes no new sessions, 0 left\n")
+    assert len(asked.questions) == 3
 
 
 def test_a_deadline_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
