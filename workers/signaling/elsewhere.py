@@ -114,14 +114,11 @@ class Elsewhere:
         if self._here is None:
             return []
         own = _farness(client, self._here)
-        far = {host: _farness(client, host.place) for host in hosts}
-        near = {
-            host: each
-            for host, each in far.items()
-            if is_nearer(each, own) and host.host not in self._doubted
-        }
-        nearest = min(near.values(), default=own)
-        return [host for host, each in near.items() if not is_nearer(nearest, each)]
+        asked = (host for host in hosts if host.host not in self._doubted)
+        far = [(_farness(client, host.place), host) for host in asked]
+        near = [(there, host) for there, host in far if is_nearer(there, own)]
+        nearest = min((there for there, _ in near), default=own)
+        return [host for there, host in near if not is_nearer(nearest, there)]
 
     def _rating(self, host: FleetHost) -> tuple[bool, bool, float]:
         return host.host in self._doubted, host.cluster != self.cluster, self._load(host)
