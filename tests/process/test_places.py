@@ -18,7 +18,7 @@ from tests.process.test_roll import tandem
 from tests.support.appliance import Appliance
 from tests.support.hosts import Site, address, fleet_stats, relay_stats
 from tests.support.live_calls import CALLS, live_calls
-from tests.support.redis_server import needs_redis, redis_server
+from tests.support.redis_server import RedisServer, needs_redis, redis_server
 from tests.support.services import offer
 
 pytestmark = [pytest.mark.process, needs_redis]
@@ -32,10 +32,11 @@ VIRGINIA: dict[str, Any] = {"site": "virginia", "location": [39.0, -77.5]}
 class Fleet:
     """Hosts of several clusters that have a Redis in common."""
 
-    def __init__(self, directory: Path, redis: str, stack: AsyncExitStack) -> None:
+    def __init__(self, directory: Path, redis: RedisServer, stack: AsyncExitStack) -> None:
         self.site = Site(directory)
+        self.redis = redis
         self._directory = directory
-        self._redis = {"url": redis}
+        self._redis = {"url": redis.url}
         self._stack = stack
 
     async def host(self, number: int, own: int, /, **more: Any) -> Appliance:
@@ -55,7 +56,7 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(redis_server())
         await redis.start()
-        yield Fleet(tmp_path, redis.url, stack)
+        yield Fleet(tmp_path, redis, stack)
 
 
 async def named(appliance: Appliance, where: dict[str, str]) -> list[str]:
@@ -106,6 +107,10 @@ async def test_a_global_relay_is_a_host_that_says_where_it_is(tmp_path: Path) ->
         front.process.kill()
         os.kill(teller, signal.SIGKILL)  # or it would go on telling that its host lives
         await until_named(cluster, PARIS, 2)
+        await cluster.until(lambda s: fleet_stats(s).hosts == 0)
+        with trio.fail_after(60):  # nobody of its cluster is left to take it out
+            while hosts.redis.ask("HLEN", "tandem:{9}:beats") != b":0\r\n":
+                await trio.sleep(0.1)
         await hosts.host(4, 9, **alone)
         await until_named(cluster, PARIS, 4, 2)
         async with live_calls(cluster, 3.0, among=await sessions(cluster)) as calls:

@@ -131,8 +131,7 @@ class Registry:
         self._hosts.pass_time(Way.REDIS, min(now - since, 2 * BEAT))
         self._last = now
         self._heard()
-        if gone := self._hosts.gone(beats.keys()):
-            await store.forget(host.cluster, gone)
+        await self._forget(store, host.cluster, beats)
         return lost
 
     async def _look_around(self, store: Store) -> None:
@@ -143,7 +142,15 @@ class Registry:
                 others = [each for each in await store.clusters() if each != host.cluster]
                 for cluster, beats in zip(others, await store.beats(others), strict=True):
                     await self._hear(store, cluster, beats)
+                    await self._forget(store, cluster, beats)
             await trio.sleep(EVERYWHERE)
+
+    async def _forget(
+        self, store: Store, cluster: ClusterId, present: Mapping[HostId, bytes]
+    ) -> None:
+        """Take those out that are gone: of another cluster perhaps nobody is left to do it."""
+        if gone := self._hosts.gone(cluster, present.keys()):
+            await store.forget(cluster, gone)
 
     async def _hear(self, store: Store, cluster: ClusterId, beats: Mapping[HostId, bytes]) -> None:
         wanted: dict[HostId, Beat] = {}

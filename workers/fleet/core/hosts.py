@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from config.ids import HostId
+from config.ids import ClusterId, HostId
 from ipc.messages.fleet import FleetHost
 from workers.fleet.core.notice import Beat
 
@@ -64,8 +64,8 @@ class Hosts:
         self._incarnation = incarnation
         self._known: dict[HostId, _Known] = {}
         self._parts = 0
-        self._gone: dict[HostId, tuple[int, int]] = {}
-        """The last beats of those whose beats are in Redis still."""
+        self._gone: dict[HostId, tuple[ClusterId, tuple[int, int]]] = {}
+        """Clusters and last beats of those whose beats are in Redis still."""
         self.refused: Counter[str] = Counter()
         """What was heard and not believed, by reason."""
 
@@ -86,7 +86,7 @@ class Hosts:
         known = self._known.get(beat.host)
         now = (beat.incarnation, beat.count)
         if known is None:
-            if way is Way.REDIS and self._gone.get(beat.host) == now:
+            if way is Way.REDIS and beat.host in self._gone and self._gone[beat.host][1] == now:
                 return False
             if len(self._known) >= MOST:
                 self.refused["too_many"] += 1
@@ -127,16 +127,16 @@ class Hosts:
                     del self._known[name]
                     self._parts -= known.parts
                     if Way.REDIS in known.beats:
-                        self._gone[name] = known.beats[Way.REDIS]
+                        self._gone[name] = known.host.cluster, known.beats[Way.REDIS]
 
-    def gone(self, present: Collection[HostId]) -> tuple[HostId, ...]:
-        """Of those that are in Redis: who is gone and should not be there any more."""
+    def gone(self, cluster: ClusterId, present: Collection[HostId]) -> tuple[HostId, ...]:
+        """Of those of a cluster that are in Redis: who is gone and should not be there any more."""
         self._gone = {
-            host: beat
-            for host, beat in self._gone.items()
-            if host in present and host not in self._known
+            host: (of, beat)
+            for host, (of, beat) in self._gone.items()
+            if (of != cluster or host in present) and host not in self._known
         }
-        return tuple(self._gone)
+        return tuple(host for host, (of, _) in self._gone.items() if of == cluster)
 
     def view(self) -> tuple[FleetHost, ...]:
         """All that live, in the order of their names."""

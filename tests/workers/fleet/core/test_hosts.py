@@ -82,15 +82,27 @@ def test_the_same_beat_again_is_no_sign_of_life() -> None:
     assert not names(hosts)
 
 
+def test_who_is_gone_from_another_cluster_does_not_come_back_when_ours_is_looked_at() -> None:
+    """Perhaps nobody of that cluster is left who would take it out."""
+    hosts, ours, other = Hosts(OWN, 1), ClusterId(7), ClusterId(0)
+    assert hear(hosts, beat(A, 5))
+    hosts.pass_time(Way.REDIS, SILENT + 1)
+    assert hosts.gone(ours, {B}) == ()
+    assert not hosts.wants(beat(A, 5), Way.REDIS)
+    assert hosts.gone(other, {A}) == (A,)
+    assert hosts.gone(other, set()) == ()
+    assert hosts.wants(beat(A, 5), Way.REDIS)
+
+
 def test_who_is_gone_does_not_come_back_by_what_was_left_of_it() -> None:
     hosts = Hosts(OWN, 1)
     hear(hosts, beat(A, 1))
     hosts.pass_time(Way.REDIS, SILENT + 1)
     assert not hear(hosts, beat(A, 1))
-    assert hosts.gone({A, B}) == (A,)
+    assert hosts.gone(ClusterId(0), {A, B}) == (A,)
     assert hear(hosts, beat(A, 2))
     assert names(hosts) == [A]
-    assert hosts.gone({A}) == ()
+    assert hosts.gone(ClusterId(0), {A}) == ()
 
 
 def test_while_nothing_can_be_heard_nobody_grows_older() -> None:
