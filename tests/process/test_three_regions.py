@@ -129,18 +129,7 @@ def test_a_region_that_has_lost_redis_keeps_serving(regions: Regions) -> None:
         assert report_of(call)["sessions_ok"] == 1
     finally:
         regions.internet.change(ways={"us>redis": {"cut": False}})
-    # Some seconds later its answers name the near site again.
-    until(lambda: taken_by(regions) == ["eu"], regions.sessions)
-
-
-def taken_by(regions: Regions) -> list[str]:
-    """The region that a new call takes."""
-    call = regions.call()
-    until(regions.relays_in_use, regions.sessions)
-    taken = regions.relays_in_use()
-    report_of(call)
-    until(lambda: not regions.sessions().rows, regions.sessions)
-    return taken
+    regions.wait_for_near()
 
 
 def test_set_up_over_tcp_costs_at_most_three_round_trips_more(regions: Regions) -> None:

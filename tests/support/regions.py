@@ -67,6 +67,17 @@ for _ in range(5):
 """
 
 
+_OFFER: Final = """
+import sys, urllib.parse, urllib.request
+headers = {"Content-Type": "application/sdp"}
+offer = urllib.request.Request(sys.argv[1], sys.stdin.buffer.read(), headers)
+with urllib.request.urlopen(offer, timeout=30) as answer:
+    sys.stdout.buffer.write(answer.read())
+    call = urllib.parse.urljoin(sys.argv[1], answer.headers["Location"])
+urllib.request.urlopen(call + "/hangup", b"", timeout=30).close()
+"""
+
+
 class Regions(NamedTuple):
     """All of it, running."""
 
@@ -99,6 +110,16 @@ class Regions(NamedTuple):
     def sessions(self) -> SessionList:
         """Those of us."""
         return trio.run(self.hosts["us"].sessions)
+
+    def wait_for_near(self) -> None:
+        """Until answers name the near site: that has said by then that it knows the way to us."""
+        offer = (TREE / "tests/fixtures/offers/chromium-audio.sdp").read_bytes()
+        command = [*self.internet.inside("home"), sys.executable, "-c", _OFFER, self.url]
+        while (
+            f" {HOST['eu']} ".encode()
+            not in subprocess.run(command, input=offer, capture_output=True, check=True).stdout
+        ):
+            pass
 
     def relays_in_use(self) -> list[str]:
         """The region through which each session of us that talks has its media."""
@@ -137,7 +158,9 @@ def three_regions() -> Iterator[Regions]:
         for appliance in hosts.values():
             trio.run(ready, appliance)
             trio.run(appliance.until, knows(len(HOST) - 1))
-        yield Regions(net, hosts)
+        regions = Regions(net, hosts)
+        regions.wait_for_near()
+        yield regions
 
 
 @contextmanager

@@ -8,7 +8,8 @@ Each relay is asked with an ECHO every ASK seconds. One that has not answered fo
 answers; a relay that drains does not answer, and is left while it still serves. If none of a cluster's
 relays answers, all of them count: a guess is better than nothing.
 
-One that is not told of any more is used for as long as it answers: whoever tells may have lost sight of it.
+One that is not told of any more counts until it has been silent for LINGER: whoever tells may have lost
+sight of it while it serves.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from config.ids import ClusterId, Endpoint, Instant
 ASK: Final = 0.5
 SILENCE: Final = 1.75
 """Seconds: three questions without an answer."""
+LINGER: Final = 60.0
+"""Seconds."""
 NUMBERS: Final = 1 << 32
 
 
@@ -31,7 +34,7 @@ class Clusters:
     def __init__(self, relays: Mapping[ClusterId, Sequence[Endpoint]], now: Instant) -> None:
         self._relays: dict[ClusterId, tuple[Endpoint, ...]] = {}
         self._untold: set[Endpoint] = set()
-        """Those that are there for no other reason than that they answer."""
+        """Those that are there for no other reason than that they were heard lately."""
         self._heard: dict[Endpoint, Instant] = {}
         """When each was heard last; at first all are taken to live."""
         self._dead: set[Endpoint] = set()
@@ -51,8 +54,9 @@ class Clusters:
         `exact`: clusters that have these and no others, whoever answers.
         """
         told = {relay for each in relays.values() for relay in each}
+        over = self._silent(now)
         left = {
-            cluster: [relay for relay in each if relay not in told | self._dead]
+            cluster: [relay for relay in each if relay not in told | over]
             for cluster, each in self._relays.items()
             if cluster not in exact
         }
@@ -64,6 +68,9 @@ class Clusters:
             },
             now,
         )
+
+    def _silent(self, now: Instant) -> set[Endpoint]:
+        return {relay for relay, heard in self._heard.items() if now - heard > LINGER}
 
     def _use(
         self, relays: Mapping[ClusterId, tuple[Endpoint, ...]], now: Instant
@@ -118,7 +125,7 @@ class Clusters:
             if now - heard > SILENCE and relay not in self._dead
         ]
         self._dead.update(dead)
-        if gone := self._untold & self._dead:
+        if self._untold and (gone := self._untold & self._silent(now)):
             self._untold -= gone
             kept = {c: tuple(r for r in each if r not in gone) for c, each in self._relays.items()}
             self._use({cluster: each for cluster, each in kept.items() if each}, now)

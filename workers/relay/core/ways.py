@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from config.ids import ClusterId, Endpoint, FlowKey, Instant, Route
-from workers.relay.core.clusters import Clusters
+from workers.relay.core.clusters import LINGER, Clusters
 from workers.relay.core.interface import (
     InstallFlow,
     KnownFlow,
@@ -25,9 +25,6 @@ from workers.relay.core.interface import (
 from workers.relay.core.routes import RouteTable
 from workers.wire.link import RecordType, encode_intro, encode_routed
 from workers.wire.types import DropReason
-
-LINGER: Final = 10.0
-"""Seconds of silence that end our trust in a Global Relay of which nobody tells any more."""
 
 
 class Way(NamedTuple):

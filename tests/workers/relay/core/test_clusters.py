@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from config.ids import ClusterId, Endpoint
-from workers.relay.core.clusters import ASK, SILENCE, Clusters
+from workers.relay.core.clusters import ASK, LINGER, SILENCE, Clusters
 
 NEAR, FAR = ClusterId(1), ClusterId(2)
 RELAYS = [Endpoint(f"10.0.0.{n}", 3479) for n in range(1, 5)]
@@ -123,24 +123,30 @@ def test_relays_come_and_go_and_what_is_known_of_the_others_stays() -> None:
     assert of.ask(200.0)[1:] == (tuple(RELAYS), [])  # all are taken to live
 
 
-def test_who_is_not_told_of_any_more_is_used_until_it_does_not_answer() -> None:
+def test_who_is_not_told_of_any_more_counts_until_it_has_long_been_silent() -> None:
     of = clusters()
     assert silence(of, RELAYS[2]) == [RELAYS[2]]
-    assert of.replace({NEAR: RELAYS[:1]}, 103.0) == [RELAYS[2]]  # dead, and nobody speaks of it
+    assert of.replace({NEAR: RELAYS[:1]}, 103.0) == []
     assert set(choices(of).values()) == {RELAYS[0], RELAYS[1], RELAYS[3]}
-    assert of.choose(FAR, CLIENTS[0], None) == ALONE
+    of.heard(RELAYS[2], 103.0)
     of.replace({NEAR: RELAYS[:1]}, 103.5)
+    assert set(choices(of).values()) == set(RELAYS)
     lost: list[Endpoint] = []
-    for tick in range(8):
-        now = 104.0 + tick * ASK
+    now = 104.0
+    while now < 103.0 + LINGER + 2 * ASK:
         _, asked, dead = of.ask(now)
         lost += dead
         for relay in asked:
             if relay in RELAYS[:2]:
                 of.heard(relay, now)
-    assert sorted(lost) == [RELAYS[3], ALONE]
+        now += ASK
+        if now == 110.0:
+            assert set(choices(of).values()) == set(RELAYS[:2])
+            assert of.choose(FAR, CLIENTS[0], None) == ALONE  # a guess is better than nothing
+    assert sorted(lost) == [*RELAYS[2:], ALONE]
     assert ALONE not in of
     assert of.choose(FAR, CLIENTS[0], ALONE) is None
     assert set(choices(of).values()) == set(RELAYS[:2])
-    of.heard(ALONE, 109.0)  # too late
+    of.heard(ALONE, now)  # too late
     assert ALONE not in of
+    assert of.replace({NEAR: RELAYS[:2]}, now + 2 * LINGER) == []

@@ -251,7 +251,7 @@ def test_a_global_relay_that_announces_itself_is_trusted_until_it_is_gone() -> N
     introduced(of, check(ROUTE))
     of.handle(OthersHeard({}), 1.0)
     introduced(of, check(ROUTE))  # it lives, whoever has lost sight of it
-    of.handle(OthersHeard({}), 50.0)
+    of.handle(OthersHeard({}), 99.0)
     assert says(of, check(ROUTE)) == [Dropped(DropReason.UNKNOWN_PEER)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
+from workers.relay.core.clusters import LINGER
 from workers.relay.core.interface import (
     InstallFlow,
     KnownFlow,
@@ -13,7 +14,6 @@ from workers.relay.core.interface import (
     Upcall,
 )
 from workers.relay.core.ways import (
-    LINGER,
     Neighbours,
     Way,
     Ways,
