@@ -28,9 +28,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bench import overload_flows, overload_media
-from bench.appliance import Appliance, Caller, call, free_port, launched
+from bench.appliance import Appliance, Caller, call, launched
 from bench.figures import show
-from bench.overload_stage import largest, live, posted, recovered
+from bench.overload_stage import largest, live, one_of_each, posted, recovered
 
 LIVE: Final = 20
 ROOM: Final = 150
@@ -39,15 +39,6 @@ BURST: Final = 400
 """Calls of one caller of the second flood."""
 UNCLAIMED: Final = 3.0
 """Seconds that a session which nobody comes for may keep others out, in this bench."""
-_SECTIONS: Final = """\
-[relay]
-listen = ["127.0.0.1:{port}"]
-workers = 1
-[transceiver]
-workers = 1
-max_sessions = {room}
-connect_timeout = {unclaimed}
-"""
 
 
 def offers(appliance: Appliance, seconds: float) -> dict[str, float | None]:
@@ -75,7 +66,7 @@ def measure(seconds: float) -> dict[str, Any]:
     """Both floods, each on an appliance of its own."""
     found: dict[str, Any] = {}
     for name, flood in (("offers", offers), ("handshakes", handshakes)):
-        sections = _SECTIONS.format(port=free_port(), room=ROOM, unclaimed=UNCLAIMED)
+        sections = one_of_each(transceiver={"max_sessions": ROOM, "connect_timeout": UNCLAIMED})
         with launched(sections) as appliance:
             talking: Caller = appliance.call(count=LIVE, seconds=seconds + 3.0)
             time.sleep(2.0)

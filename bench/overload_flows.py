@@ -22,9 +22,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from bench.appliance import Appliance, free_port, launched
+from bench.appliance import Appliance, launched
 from bench.native import program
-from bench.overload_stage import largest, posted, recovered, talking
+from bench.overload_stage import largest, one_of_each, posted, recovered, talking
 from ipc.messages.stats import RelayStats
 
 FLOWS: Final = 1_000_000
@@ -39,20 +39,11 @@ SETTLE: Final = 8.0
 MARGIN: Final = 1.0
 """Seconds until calls that were silent meanwhile talk again."""
 _TABLE: Final = "memfd:tandem-flows"
-_SECTIONS: Final = """\
-[relay]
-listen = ["127.0.0.1:{port}"]
-workers = 1
-max_flows = {flows}
-flow_idle = {idle}
-[transceiver]
-workers = 1
-"""
 
 
 def measure(seconds: float) -> dict[str, Any]:
     """Full for that long, and then not."""
-    sections = _SECTIONS.format(port=free_port(), flows=FLOWS, idle=IDLE)
+    sections = one_of_each(relay={"max_flows": FLOWS, "flow_idle": IDLE})
     with launched(sections) as appliance, talking(appliance, LIVE, seconds + 60) as calls:
         time.sleep(1.5)  # the relay says what it has once a second
         before, quiet = largest(appliance), recovered(appliance)

@@ -19,27 +19,19 @@ import sys
 import time
 from typing import Any, Final
 
-from bench.appliance import Appliance, free_port, launched
-from bench.overload_stage import largest, posted, recovered, talking
+from bench.appliance import Appliance, launched
+from bench.overload_stage import largest, one_of_each, posted, recovered, talking
 
 LIVE: Final = 20
 ROOM: Final = 60
 TIMES: Final = 3
 RATE: Final = 40
 """Calls a second that come."""
-_SECTIONS: Final = """\
-[relay]
-listen = ["127.0.0.1:{port}"]
-workers = 1
-[transceiver]
-workers = 1
-max_sessions = {room}
-"""
 
 
 def measure(seconds: float) -> dict[str, Any]:
     """Too many for that long."""
-    sections = _SECTIONS.format(port=free_port(), room=ROOM)
+    sections = one_of_each(transceiver={"max_sessions": ROOM})
     with launched(sections) as appliance, talking(appliance, LIVE, seconds + 60) as calls:
         before, quiet = largest(appliance), recovered(appliance)
         offered = TIMES * ROOM - LIVE

@@ -10,16 +10,32 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bench.appliance import Appliance, call
+from bench.appliance import Appliance, call, free_port
 from bench.signaling import OFFER
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TREE: Final = Path(__file__).parent.parent
+
+
+def one_of_each(**more: Mapping[str, float]) -> str:
+    """Configuration of an appliance with one relay and one transceiver; `more` by section."""
+    sections: dict[str, dict[str, object]] = {
+        "relay": {"listen": [f"127.0.0.1:{free_port()}"], "workers": 1},
+        "transceiver": {"workers": 1},
+    }
+    lines: list[str] = []
+    for name, values in sections.items():
+        lines.append(f"[{name}]")
+        lines += [
+            f"{key} = {json.dumps(value)}"
+            for key, value in (values | {**more.get(name, {})}).items()
+        ]
+    return "\n".join(lines) + "\n"
 
 
 class Poster(threading.Thread):
