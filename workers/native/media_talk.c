@@ -14,7 +14,7 @@
 #define MAX_OCTETS (MAX_PACKET - MAX_TRAILER - RTP_HEADER)
 #define LIVE_MOST 25   /* workers/transceiver/audio/playout.py */
 #define REST_NS 200000000ll
-#define LATE_NS 2000000ll /* a frame that comes so late after its slot has begun still has it: workers/transceiver/pace.py */
+#define LATE_NS 5000000ll /* a frame that comes so late after its slot has begun still has it: workers/transceiver/audio/lendable.py */
 
 /* --- what callers say -------------------------------------------------------------------------------------- */
 

@@ -29,8 +29,9 @@ from workers.transceiver.audio.playout import (
 from workers.transceiver.core.streams.interface import Stream
 from workers.transceiver.media.loans import WINDOW, Line, Loans, VoiceLoan, VoiceState, VoiceTerms
 
-_LATE: Final = 0.002
-"""Seconds after which a slot without a frame is over: workers/native/media_talk.c."""
+_LATE: Final = 0.005
+"""Seconds after which a slot without a frame is over (workers/native/media_talk.c): two turns, and what
+gathers on the link. A frame that waited for all of these must not cost the rest of the talk a slot."""
 _AFTER: Final = 0.001
 """Seconds after a frame was due at which it has left."""
 GRID: Final = 0.01

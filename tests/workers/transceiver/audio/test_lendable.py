@@ -58,6 +58,16 @@ def test_one_item_follows_the_other_without_a_gap(stage: TalkStage) -> None:
     ]
 
 
+def test_a_frame_that_comes_a_little_late_costs_what_follows_nothing(stage: TalkStage) -> None:
+    frames = speech(40)
+    for number, frame in enumerate(frames):
+        stage.say(out(frame))
+        stage.run({20: FRAME + 0.004, 21: FRAME - 0.004}.get(number, FRAME))
+    assert stage.payloads == frames
+    assert [packet.marker for _, packet in stage.heard] == [True] + [False] * 39
+    assert stage.heard[-1][0] < BEGIN + 39 * FRAME + 0.0025
+
+
 @pytest.mark.parametrize("at", [0.0, 0.001, 0.0199, 0.02, 0.1, 0.1234, 0.31])
 def test_a_flush_is_exact(stage: TalkStage, at: float) -> None:
     stage.say(*(out(frame) for frame in speech(90)))
