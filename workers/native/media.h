@@ -83,11 +83,11 @@ typedef struct {
     uint8_t frame[128];
 } mp_probe;
 
-/* What of a probe's frames has come back, in the order of the list in workers/caller/trunk.py. */
+/* What of a probe's frames has come back: workers/caller/echoes.py. Instants are 0 until there is one. */
 typedef struct {
     int64_t sent, received, duplicates, reordered, foreign, outstanding;
     double jitter;
-    double first_sent, last_sent, first_back, last_back; /* 0: never */
+    double first_sent, last_sent, first_back, last_back;
     double shortest, longest; /* round trip */
     double late;            /* the latest that a frame left */
 } mp_echoes;
