@@ -129,6 +129,8 @@ def test_a_region_that_has_lost_redis_keeps_serving(regions: Regions) -> None:
         assert report_of(call)["sessions_ok"] == 1
     finally:
         regions.internet.change(ways={"us>redis": {"cut": False}})
+    # The others have said meanwhile that they know no way to it any more.
+    until(lambda: known() == [2, 2], known, 4 * WITHIN)
     regions.wait_for_near()
 
 
