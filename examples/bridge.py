@@ -1,9 +1,11 @@
 """Joins callers two by two: a switchboard. Each hears the other; who listens in hears both, mixed.
 
-A third one may join a pair by what the token, or the `session` JSON, says: {"join": CALL, "as": ROLE}.
+A third one may join a pair, if the `metadata` of its client secret says so: {"join": CALL, "as": ROLE}.
 
     listen     hears both, says nothing
     take-over  takes the place of whoever came second (an agent in software, say), who from then on listens
+
+Secrets are made by a server of yours; what clients say themselves (`session`) lets nobody in.
 """
 
 from __future__ import annotations
@@ -76,7 +78,11 @@ class Switchboard:
 
     async def connect(self, call: Call) -> None:
         """One call from beginning to end."""
-        room = self.rooms[call.id] = self._find(call)
+        room = self._find(call)
+        if room is None:
+            call.hang_up("there is no such call")
+            return
+        self.rooms[call.id] = room
         try:
             async for chunk in call.audio:
                 room.hear(call, chunk.payload)
@@ -86,13 +92,15 @@ class Switchboard:
                 self._lonely = None
             room.leave(call)
 
-    def _find(self, call: Call) -> Room:
-        joined = self.rooms.get(str(call.claims.get("join", "")))
-        if joined is not None:
-            if call.claims.get("as") == "take-over":
-                joined.take_over(call)
-            else:
-                joined.listeners.append(call)
+    def _find(self, call: Call) -> Room | None:
+        wish = call.claims.get("metadata", {})
+        if "join" in wish:
+            joined = self.rooms.get(str(wish["join"]))
+            if joined is not None:
+                if wish.get("as") == "take-over":
+                    joined.take_over(call)
+                else:
+                    joined.listeners.append(call)
             return joined
         room, self._lonely = self._lonely, None
         if room is None:

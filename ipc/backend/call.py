@@ -124,7 +124,8 @@ class Call:
         self.id: Final = started.session
         self.backend: Final = started.backend
         self.claims: Final = started.claims
-        """Of the client's token and its `session` JSON."""
+        """`session`: what the client said as JSON; `metadata`: of its secret or token; `key`, `secret`,
+        `token`: by what it was let in. What is empty is left out."""
         self.client: Final[ClientHints] = started.client
         self.codec: Final = started.codec
         self.resumed: Final = started.resumed

@@ -154,7 +154,8 @@ class SessionStarted(Item, frozen=True):
     backend: str
     """The name by which the client asked."""
     claims: dict[str, Any] = {}
-    """Of the client's token, and what it said in its `session` JSON."""
+    """`session`: what the client said as JSON; `metadata`: of its secret or token; `key`, `secret` and
+    `token`: by what it was let in. What is empty is left out (docs/wire.md, 5)."""
     client: ClientHints = ClientHints()
     codec: str = ""
     """What the client sends and hears: `opus`, `pcmu`, `pcma`; empty without audio."""

@@ -1,4 +1,4 @@
-"""The switchboard: two real callers hear each other; who joins listens, or takes over."""
+"""The switchboard: real callers hear each other and a human who takes over; who joins may listen."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import trio
 
 from examples import bridge
 from ipc.backend.fake import FakeCaller
+from tests.examples.voices import AFTER, BEFORE, is_as_it_should_be
+from tests.support.access import KEY, line
 from tests.support.appliance import TREE, running_appliance
 from tests.support.peers import reachable
 from tests.support.services import configured, service, there
@@ -20,24 +22,26 @@ from tests.support.short_path import short_directory as short_directory
 
 
 @pytest.mark.interop
-async def test_two_callers_hear_each_other_and_not_themselves(
+async def test_a_human_takes_over_from_the_second_of_two_callers(
     tmp_path: Path, short_directory: Path
 ) -> None:
-    endpoint = f"ipc://{short_directory}/a.sock"
+    endpoint, keys = f"ipc://{short_directory}/a.sock", tmp_path / "api-keys.toml"
+    keys.write_text(line("shop", KEY))
+    overrides = reachable() | configured(endpoint) | {"signaling": {"api_keys": str(keys)}}
     async with (
         service(TREE / "examples" / "bridge.py", endpoint),
-        running_appliance(tmp_path, reachable() | configured(endpoint)) as appliance,
+        running_appliance(tmp_path, overrides) as appliance,
     ):
-        await there(appliance)
-        with trio.fail_after(90):
+        await there(appliance, {"authorization": f"Bearer {KEY}"})
+        with trio.fail_after(120):
             done = await trio.run_process(
-                [sys.executable, "-m", "tests.examples.aiortc_pair", appliance.url, "60"],
+                [sys.executable, "-m", "tests.examples.aiortc_handover", appliance.url, KEY, "60"],
                 capture_stdout=True,
                 cwd=TREE,
             )
-    low, high = json.loads(done.stdout)
-    assert low["700"] > 0.8 > 0.1 > low["440"], (low, high)
-    assert high["440"] > 0.8 > 0.1 > high["700"], (low, high)
+    before, after = json.loads(done.stdout)
+    assert is_as_it_should_be(before, BEFORE), before
+    assert is_as_it_should_be(after, AFTER), after
 
 
 def frame(value: int) -> bytes:
@@ -56,7 +60,9 @@ async def switchboard(*callers: FakeCaller) -> AsyncIterator[trio.Nursery]:
         nursery.cancel_scope.cancel()
 
 
-def caller(name: str, **claims: str) -> FakeCaller:
+def caller(name: str, **metadata: str) -> FakeCaller:
+    """With the claims of a client secret, as signaling makes them."""
+    claims = {"metadata": metadata, "key": "shop", "secret": name} if metadata else {"key": "shop"}
     return FakeCaller(audio=bridge.FORMAT, session=name, claims=claims)
 
 
@@ -90,6 +96,27 @@ async def test_somebody_takes_over() -> None:
         assert bytes(one.heard) == frame(7)
         assert bytes(human.heard) == frame(100)
         assert bytes(two.heard) == frame(107)  # it listens on
+
+
+async def test_nobody_is_let_in_by_what_he_says_himself() -> None:
+    one, two = caller("one"), caller("two")
+    said = {"session": {"join": "one", "as": "take-over"}, "join": "one", "key": "shop"}
+    spy = FakeCaller(audio=bridge.FORMAT, session="spy", claims=said)
+    async with switchboard(one, two, spy):
+        one.speak(frame(100))
+        await trio.testing.wait_all_tasks_blocked()
+        for each in (two, spy):
+            each.listen(1000)
+        assert (bytes(two.heard), bytes(spy.heard)) == (frame(100), b"")
+
+
+async def test_who_would_join_a_call_that_is_over_is_paired_with_nobody() -> None:
+    late, one = caller("late", join="gone"), caller("one")
+    async with switchboard(late, one):
+        assert late.hung_up
+        one.speak(frame(100))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not one.hung_up
 
 
 async def test_who_is_left_alone_is_hung_up_on() -> None:

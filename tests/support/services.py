@@ -49,11 +49,11 @@ async def offer(
         )
 
 
-async def there(appliance: Appliance) -> None:
+async def there(appliance: Appliance, headers: Mapping[str, str] = MappingProxyType({})) -> None:
     """Wait until a back end is: offers are taken from then on."""
     with trio.fail_after(30):
-        while (reply := await offer(appliance)).status_code != 201:
+        while (reply := await offer(appliance, headers)).status_code != 201:
             assert reply.json()["type"] == "urn:tandem:problem:backend-away", reply.text
             await trio.sleep(0.05)
     async with httpx.AsyncClient() as client:
-        await client.post(f"{appliance.url}{reply.headers['location']}/hangup")
+        await client.post(f"{appliance.url}{reply.headers['location']}/hangup", headers=headers)
