@@ -60,12 +60,12 @@ def capacity() -> dict[str, float]:
 def registry(hosts: int, of_cluster: int) -> dict[str, float]:
     """What Redis holds and carries for so many hosts in clusters of that size."""
     clusters = -(-hosts // of_cluster)
-    read = clusters * of_cluster**2 * BEAT_BYTES / BEAT
+    read = clusters * (of_cluster**2 * BEAT_BYTES + of_cluster * HOST_BYTES) / BEAT
     return {
         "hosts": hosts,
         "of_cluster": of_cluster,
         "stored_mb": round(hosts * (BEAT_BYTES + HOST_BYTES) / 1e6, 2),
-        "commands_per_second": round(2 * hosts / BEAT),
+        "commands_per_second": round(3 * hosts / BEAT),
         "read_mb_per_second": round(read / 1e6, 1),
         "busiest_server_share": round(read / clusters / REDIS_BYTES, 3),
         "all_on_one_server_share": round(read / REDIS_BYTES, 3),

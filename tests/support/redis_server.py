@@ -64,12 +64,13 @@ class RedisServer:
             while not self.ask("PING").startswith((b"+PONG", b"-NOAUTH")):
                 await trio.sleep(0.02)
 
-    def ask(self, *words: str) -> bytes:
+    def ask(self, *words: str | bytes) -> bytes:
         """What it answers to a command, as far as that fits; empty if it does not."""
-        lines = [f"*{len(words)}", *(f"${len(word)}\r\n{word}" for word in words)]
+        raw = [word if isinstance(word, bytes) else word.encode() for word in words]
+        lines = [b"*%d" % len(raw), *(b"$%d\r\n%b" % (len(word), word) for word in raw)]
         try:
             with socket.create_connection(("127.0.0.1", self.port), 1.0) as tcp:
-                tcp.sendall("".join(f"{line}\r\n" for line in lines).encode())
+                tcp.sendall(b"".join(line + b"\r\n" for line in lines))
                 return tcp.recv(1 << 16)
         except OSError:
             return b""

@@ -5,7 +5,7 @@ is raised. Whatever a server answers that is not what such a server answers is S
 A store is over with its first failure: who knows what its connections still have to deliver? Open another.
 
     <prefix>:{<cluster>}:beats   hash, host -> beat                     all hosts write, twice a second
-    <prefix>:{<cluster>}:hosts   hash, host -> what it is               written when that changes
+    <prefix>:{<cluster>}:hosts   hash, host -> what it is               when that changes or is wrong
     <prefix>:{<cluster>}:ids     hash, number -> "host expiry"          see core/lease.py
     <prefix>:clusters            set of cluster numbers
     <prefix>:f:<flow key>        route of a flow                        see core/flows.py
@@ -20,13 +20,12 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import coredis
 import trio
@@ -48,6 +47,16 @@ CONNECTIONS: Final = 4
 MOST_CLUSTERS: Final = 1024
 _HOST_LENGTH: Final = 16
 
+_FORGET: Final = """
+for i = 1, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
+    redis.call('HDEL', KEYS[1], ARGV[i])
+    redis.call('HDEL', KEYS[2], ARGV[i])
+  end
+end
+"""
+"""KEYS: a cluster's beats and hosts. ARGV: a host and its last beat, and so on."""
+
 _Client: TypeAlias = coredis.Redis[bytes] | coredis.RedisCluster[bytes]
 _Pipe: TypeAlias = Pipeline[bytes] | ClusterPipeline[bytes]
 
@@ -60,6 +69,17 @@ class StoreFailed(Exception):
         self.detail = detail
 
 
+class Heard(NamedTuple):
+    """What came of a beat."""
+
+    beats: dict[HostId, bytes]
+    """Of all of the cluster, ours included."""
+    known: bool
+    """There was an earlier beat of ours: the registry is not new, and has not lost what it knew."""
+    kept: bytes | None
+    """What the registry says that we are."""
+
+
 class Store:
     """An open client."""
 
@@ -69,27 +89,26 @@ class Store:
         self._over: StoreFailed | None = None
         self._flows = f"{prefix}:f:".encode()
 
-    async def beat(
-        self, cluster: ClusterId, own: HostId, beat: bytes, what: bytes | None
-    ) -> tuple[dict[HostId, bytes], bool]:
+    async def beat(self, cluster: ClusterId, own: HostId, beat: bytes, what: bytes | None) -> Heard:
         """Say that we live, and what we are if `what` is given; hear who else of that cluster does.
 
-        The second is True if the registry did not know us: it is new, or has lost what it knew.
+        What we are is written before the beat that stands for it, so who sees the beat finds it.
         """
+        beats, hosts = self._key(cluster, "beats"), self._key(cluster, "hosts")
 
         def ask(pipe: _Pipe) -> list[Awaitable[Any]]:
-            asked: list[Awaitable[Any]] = [
-                pipe.hset(self._key(cluster, "beats"), {own: beat}),
-                pipe.hgetall(self._key(cluster, "beats")),
-            ]
+            asked: list[Awaitable[Any]] = []
             if what is not None:
-                asked.append(pipe.hset(self._key(cluster, "hosts"), {own: what}))
                 asked.append(pipe.sadd(f"{self._prefix}:clusters", [str(cluster)]))
+                asked.append(pipe.hset(hosts, {own: what}))
+            asked.append(pipe.hget(hosts, own))
+            asked.append(pipe.hset(beats, {own: beat}))
+            asked.append(pipe.hgetall(beats))
             return asked
 
         with self._asking():
-            added, beats, *_ = await self._pipeline(ask)
-            return _beats(beats), added == 1
+            *_, kept, added, found = await self._pipeline(ask)
+            return Heard(_beats(found), added == 0, kept if isinstance(kept, bytes) else None)
 
     async def beats(self, clusters: Sequence[ClusterId]) -> list[dict[HostId, bytes]]:
         """Who lives in other clusters."""
@@ -118,16 +137,12 @@ class Store:
         pairs = zip(names, found, strict=True)
         return {name: what for name, what in pairs if isinstance(what, bytes)}
 
-    async def forget(self, cluster: ClusterId, names: Iterable[HostId]) -> None:
-        """Take hosts out that are gone."""
-        gone = list(names)
-
-        def ask(pipe: _Pipe) -> list[Awaitable[Any]]:
-            keys = (self._key(cluster, "beats"), self._key(cluster, "hosts"))
-            return [pipe.hdel(key, gone) for key in keys]
-
+    async def forget(self, cluster: ClusterId, last: Mapping[HostId, bytes]) -> None:
+        """Take hosts out that are gone, each if that is its last beat still: it may be back."""
+        keys = [self._key(cluster, "beats"), self._key(cluster, "hosts")]
+        values: list[str | bytes] = [word for pair in last.items() for word in pair]
         with self._asking():
-            await self._pipeline(ask)
+            await self._client.eval(_FORGET, keys, values)
 
     async def lease(self, cluster: ClusterId, own: HostId, asked: LeaseRequest) -> list[int]:
         """Ask for numbers (core/lease.py)."""

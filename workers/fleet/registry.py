@@ -104,6 +104,7 @@ class Registry:
 
     def _failed(self, failure: StoreFailed) -> None:
         self.store = None
+        self._told = 0  # a member of a Cluster may have lost what the others keep
         if self._health.failed(str(failure), failure.detail, trio.current_time()):
             self._log.warning("redis is away", reason=str(failure), why=failure.detail)
 
@@ -113,17 +114,22 @@ class Registry:
         if beat is None or host is None:
             return False
         start = trio.current_time()
-        what = encode_host(host) if self._told != beat.version else None
-        beats, unknown = await store.beat(host.cluster, host.host, encode_beat(beat), what)
+        what, news = encode_host(host), self._told != beat.version
+        beats, known, kept = await store.beat(
+            host.cluster, host.host, encode_beat(beat), what if news else None
+        )
         now = trio.current_time()
         if self._health.succeeded(now - start, now):
             self._log.info("redis is reached")
         self.store = store
-        lost = unknown and what is None
-        self.generation += lost
-        self._told = 0 if lost else beat.version
-        if unknown:
+        self._told = beat.version
+        if not known or kept is None:
+            self.generation += 1
             self._lease.lost(now)
+        # A beat by itself proves nothing: one of a connection that we have given up may come as late as it
+        # likes, also after the others have taken us out. So does what we were.
+        if kept != what:
+            self._own.again()
         await self._ask_for_numbers(store, host.cluster, host.host)
         await self._hear(store, host.cluster, beats)
         # Only what could be heard is silence: not the time when nobody answered.
@@ -131,8 +137,7 @@ class Registry:
         self._hosts.pass_time(Way.REDIS, min(now - since, 2 * BEAT))
         self._last = now
         self._heard()
-        await self._forget(store, host.cluster, beats)
-        return lost
+        return kept != what and not news
 
     async def _look_around(self, store: Store) -> None:
         """At other clusters: for as long as that takes, it holds up no beat."""
@@ -142,38 +147,37 @@ class Registry:
                 others = [each for each in await store.clusters() if each != host.cluster]
                 for cluster, beats in zip(others, await store.beats(others), strict=True):
                     await self._hear(store, cluster, beats)
-                    await self._forget(store, cluster, beats)
             await trio.sleep(EVERYWHERE)
 
-    async def _forget(
-        self, store: Store, cluster: ClusterId, present: Mapping[HostId, bytes]
-    ) -> None:
-        """Take those out that are gone: of another cluster perhaps nobody is left to do it."""
-        if gone := self._hosts.gone(cluster, present.keys()):
-            await store.forget(cluster, gone)
-
     async def _hear(self, store: Store, cluster: ClusterId, beats: Mapping[HostId, bytes]) -> None:
-        wanted: dict[HostId, Beat] = {}
+        """Believe those who live, and take out who does not: perhaps nobody of their cluster is left."""
+        heard: dict[HostId, Beat] = {}
         for name, data in beats.items():
             try:
                 beat, _ = parse_notice(data)
             except Unbelievable as why:
                 self._hosts.refused[str(why)] += 1
                 continue
-            if beat.host == name and self._hosts.wants(beat, Way.REDIS):
-                wanted[name] = beat
-        if wanted:
-            await self._learn(store, cluster, wanted)
+            if beat.host == name:
+                heard[name] = beat
+        wanted = {n: beat for n, beat in heard.items() if self._hosts.wants(beat, Way.REDIS)}
+        found = await store.hosts(cluster, list(wanted)) if wanted else {}
+        for name, data in found.items():
+            self._learn(cluster, wanted[name], data)
+        # A beat of which nobody says what it stands for is what is left of one that is gone, or makes it
+        # notice if it lives.
+        gone = [*self._hosts.gone(cluster, heard), *(wanted.keys() - found.keys())]
+        if gone:
+            await store.forget(cluster, {name: beats[name] for name in gone})
 
-    async def _learn(self, store: Store, cluster: ClusterId, wanted: Mapping[HostId, Beat]) -> None:
-        for name, data in (await store.hosts(cluster, list(wanted))).items():
-            try:
-                host = parse_host(name, data)
-            except Unbelievable as why:
-                self._hosts.refused[str(why)] += 1
-                continue
-            if host.cluster == cluster:
-                self._hosts.learn(wanted[name], host, Way.REDIS)
+    def _learn(self, cluster: ClusterId, beat: Beat, data: bytes) -> None:
+        try:
+            host = parse_host(beat.host, data)
+        except Unbelievable as why:
+            self._hosts.refused[str(why)] += 1
+            return
+        if host.cluster == cluster:
+            self._hosts.learn(beat, host, Way.REDIS)
 
     async def _ask_for_numbers(self, store: Store, cluster: ClusterId, own: HostId) -> None:
         request = self._lease.request(trio.current_time())

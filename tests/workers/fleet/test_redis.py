@@ -93,17 +93,18 @@ async def test_all_that_is_kept_comes_back(tmp_path: Path, kind: object) -> None
     assert callable(kind)
     async with kind(tmp_path) as url, opened(url) as store:
         await connect(store)
-        assert await store.beat(C, A, b"1", b"what a is") == ({A: b"1"}, True)
-        assert await store.beat(C, A, b"2", None) == ({A: b"2"}, False)
-        beats, _ = await store.beat(C, B, b"3", b"what b is")
+        assert await store.beat(C, A, b"1", b"what a is") == ({A: b"1"}, False, b"what a is")
+        assert await store.beat(C, A, b"2", None) == ({A: b"2"}, True, b"what a is")
+        beats, *_ = await store.beat(C, B, b"3", b"what b is")
         assert beats == {A: b"2", B: b"3"}
         assert await store.beats([C, ClusterId(8)]) == [beats, {}]
         assert await store.beats([]) == []
         assert await store.hosts(C, [B, HostId("c" * 16), A]) == {A: b"what a is", B: b"what b is"}
         assert await store.clusters() == [C]
-        await store.forget(C, [A])
+        # Who has said something since is not gone.
+        await store.forget(C, {A: b"2", B: b"2", HostId("c" * 16): b"2"})
         assert await store.beats([C]) == [{B: b"3"}]
-        assert await store.hosts(C, [A]) == {}
+        assert await store.hosts(C, [A, B]) == {B: b"what b is"}
         await store.write({key(n): VALUE for n in range(200)}, 100)
         await store.write({key(n): None for n in range(100, 200)}, 100)
         found = await store.find([key(n) for n in range(0, 200, 20)])
@@ -139,7 +140,7 @@ async def test_a_number_is_free_when_its_time_is_over(tmp_path: Path) -> None:
 async def test_a_password(tmp_path: Path) -> None:
     async with single(tmp_path, ["--requirepass", "secret"]) as (url, _):
         async with opened(url, "secret") as store:
-            assert (await store.beat(C, A, b"1", None))[1]
+            assert await store.beat(C, A, b"1", None) == ({A: b"1"}, False, None)
         with pytest.raises(StoreFailed, match="not_allowed"):
             async with opened(url, "wrong"):
                 pass

@@ -21,6 +21,7 @@ from workers.fleet.core.flows import KEY_LENGTH, encode_route
 from workers.fleet.core.health import Health
 from workers.fleet.core.hosts import Hosts
 from workers.fleet.core.lease import Lease
+from workers.fleet.core.notice import Beat, encode_beat, encode_host
 from workers.fleet.core.own import Own
 from workers.fleet.redis import CONNECTIONS, WITHIN, Store, StoreFailed
 from workers.fleet.registry import Registry
@@ -34,13 +35,17 @@ VALUES = [encode_route(Route(C, TransceiverId(n), Epoch(1))) for n in range(8)]
 FLOWS = dict(zip(KEYS, VALUES, strict=True))
 
 
+def host(name: HostId, state: str = "ready") -> FleetHost:
+    return FleetHost(name, C, state)
+
+
 class Beating:
     """A registry that keeps on, and what is known of it."""
 
     def __init__(self, url: str, name: HostId) -> None:
         self.hosts = Hosts(name, 1)
         self.own = Own(1)
-        self.own.describe(FleetHost(name, C, "ready"))
+        self.own.describe(host(name))
         self.health = Health(0.0, trio.current_time())
         self.registry = Registry(
             RedisSection(url=url),
@@ -130,3 +135,39 @@ async def test_it_may_hang_as_often_as_it_likes() -> None:
                 redis.signal(signal.SIGCONT)
                 await until(lambda: it.health.reached)
             assert it.health.failures["timeout"] >= CONNECTIONS
+
+
+async def test_what_others_are_told_of_us_is_put_right_whoever_has_spoilt_it() -> None:
+    """A beat of a connection that was given up may arrive after the others have taken us out: it stands
+    there alone then, and nobody tells us. Or what we were arrives after what we are."""
+    with redis_server() as redis:
+        await redis.start()
+        beats, hosts = f"tandem:{{{C}}}:beats", f"tandem:{{{C}}}:hosts"
+        async with beating(redis.url) as it, beating(redis.url, OTHER) as other:
+            await until(lambda: other.hosts.view() == (host(ME),))
+            generation = it.registry.generation
+            late = encode_beat(Beat(ME, 1, 1, 0, 0))
+            redis.ask("HDEL", hosts, ME)
+            redis.ask("HSET", beats, ME, late)
+            await until(lambda: redis.ask("HEXISTS", hosts, ME) == b":1\r\n")
+            await until(
+                lambda: it.registry.generation > generation
+            )  # perhaps all else is lost, too
+            now = host(ME, "draining")
+            it.own.describe(now)
+            await until(lambda: other.hosts.view() == (now,))
+            version = it.own.version
+            redis.ask("HSET", hosts, ME, encode_host(host(ME)))
+            await until(lambda: it.own.version > version)  # who has read it meanwhile reads again
+            await until(lambda: encode_host(now) in redis.ask("HGET", hosts, ME))
+            await until(lambda: other.hosts.view() == (now,))
+
+
+async def test_a_beat_that_nobody_stands_behind_is_taken_out() -> None:
+    with redis_server() as redis:
+        await redis.start()
+        beats = f"tandem:{{{C}}}:beats"
+        redis.ask("HSET", beats, OTHER, encode_beat(Beat(OTHER, 1, 1, 1, 0)))
+        async with beating(redis.url) as it:
+            await until(lambda: redis.ask("HEXISTS", beats, OTHER) == b":0\r\n")
+            assert not it.hosts.view()

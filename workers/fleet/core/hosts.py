@@ -12,7 +12,7 @@ two bounds: after STALE seconds a host is not *fresh* any more, which is for tho
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Final
 
@@ -84,7 +84,7 @@ class Hosts:
                 self.refused["our_own_name"] += 1
             return False
         known = self._known.get(beat.host)
-        now = (beat.incarnation, beat.count)
+        now = _number(beat)
         if known is None:
             if way is Way.REDIS and beat.host in self._gone and self._gone[beat.host][1] == now:
                 return False
@@ -112,7 +112,7 @@ class Hosts:
             if beat.host == self._own or len(self._known) >= MOST:
                 return
             known = self._known[beat.host] = _Known(host)
-            known.beats[way] = (beat.incarnation, beat.count)
+            known.beats[way] = _number(beat)
             known.silence[way] = 0.0
         self._parts += more
         known.host = msgspec.structs.replace(host, sessions=beat.sessions)
@@ -129,12 +129,13 @@ class Hosts:
                     if Way.REDIS in known.beats:
                         self._gone[name] = known.host.cluster, known.beats[Way.REDIS]
 
-    def gone(self, cluster: ClusterId, present: Collection[HostId]) -> tuple[HostId, ...]:
-        """Of those of a cluster that are in Redis: who is gone and should not be there any more."""
+    def gone(self, cluster: ClusterId, heard: Mapping[HostId, Beat]) -> tuple[HostId, ...]:
+        """Of those of a cluster whose beats are in Redis: who is gone and should not be there any more."""
         self._gone = {
-            host: (of, beat)
-            for host, (of, beat) in self._gone.items()
-            if (of != cluster or host in present) and host not in self._known
+            host: (of, last)
+            for host, (of, last) in self._gone.items()
+            if host not in self._known
+            if of != cluster or (host in heard and _number(heard[host]) == last)
         }
         return tuple(host for host, (of, _) in self._gone.items() if of == cluster)
 
@@ -144,6 +145,10 @@ class Hosts:
             msgspec.structs.replace(known.host, fresh=known.silent <= STALE)
             for _, known in sorted(self._known.items())
         )
+
+
+def _number(beat: Beat) -> tuple[int, int]:
+    return beat.incarnation, beat.count
 
 
 def _parts(host: FleetHost) -> int:

@@ -17,7 +17,7 @@ class Own:
         self._count = 0
         self._sessions = 0
         self.version = 0
-        """Of `host`: raised when anything but its number of sessions changes."""
+        """Of `host`: raised when anything but its number of sessions changes, or was wrong in Redis."""
         self.host: FleetHost | None = None
         """None until the supervisor has said it."""
 
@@ -30,6 +30,10 @@ class Own:
         self.host = lasting
         self.version += 1
         return True
+
+    def again(self) -> None:
+        """What others could read of us was something else: whoever has read it reads again."""
+        self.version += 1
 
     def beat(self) -> Beat | None:
         """One more sign of life; None as long as there is nothing to say."""

@@ -87,10 +87,10 @@ def test_who_is_gone_from_another_cluster_does_not_come_back_when_ours_is_looked
     hosts, ours, other = Hosts(OWN, 1), ClusterId(7), ClusterId(0)
     assert hear(hosts, beat(A, 5))
     hosts.pass_time(Way.REDIS, SILENT + 1)
-    assert hosts.gone(ours, {B}) == ()
+    assert hosts.gone(ours, {B: beat(B, 1)}) == ()
     assert not hosts.wants(beat(A, 5), Way.REDIS)
-    assert hosts.gone(other, {A}) == (A,)
-    assert hosts.gone(other, set()) == ()
+    assert hosts.gone(other, {A: beat(A, 5)}) == (A,)
+    assert hosts.gone(other, {}) == ()
     assert hosts.wants(beat(A, 5), Way.REDIS)
 
 
@@ -99,10 +99,19 @@ def test_who_is_gone_does_not_come_back_by_what_was_left_of_it() -> None:
     hear(hosts, beat(A, 1))
     hosts.pass_time(Way.REDIS, SILENT + 1)
     assert not hear(hosts, beat(A, 1))
-    assert hosts.gone(ClusterId(0), {A, B}) == (A,)
+    assert hosts.gone(ClusterId(0), {A: beat(A, 1), B: beat(B, 1)}) == (A,)
     assert hear(hosts, beat(A, 2))
     assert names(hosts) == [A]
-    assert hosts.gone(ClusterId(0), {A}) == ()
+    assert hosts.gone(ClusterId(0), {A: beat(A, 2)}) == ()
+
+
+def test_who_has_said_something_since_is_not_taken_out() -> None:
+    """Though what it is could not be read yet."""
+    hosts = Hosts(OWN, 1)
+    hear(hosts, beat(A, 1))
+    hosts.pass_time(Way.REDIS, SILENT + 1)
+    assert hosts.wants(beat(A, 2), Way.REDIS)
+    assert hosts.gone(ClusterId(0), {A: beat(A, 2)}) == ()
 
 
 def test_while_nothing_can_be_heard_nobody_grows_older() -> None:

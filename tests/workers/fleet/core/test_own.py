@@ -28,3 +28,12 @@ def test_a_version_is_raised_by_what_lasts_only() -> None:
     assert [b.count for b in (first, second, third)] == [1, 2, 3]
     assert [b.sessions for b in (first, second, third)] == [4, 5, 4]
     assert third.incarnation == 9
+
+
+def test_who_has_read_something_else_reads_again() -> None:
+    own = Own(9)
+    own.describe(HOST)
+    own.again()
+    beat = own.beat()
+    assert beat is not None
+    assert beat.version == 2
