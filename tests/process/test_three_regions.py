@@ -21,7 +21,8 @@ pytestmark = [
     # On CI this fails rather than being skipped in silence.
     pytest.mark.skipif(bool(why_not()) and not os.environ.get("CI"), reason=why_not()),
 ]
-WITHIN = 30.0
+WITHIN = 120.0
+"""Seconds: on a busy machine a client takes fifteen to start, and ten of silence are more than that."""
 TRIP = 0.5
 
 
@@ -35,14 +36,13 @@ def running() -> Iterator[Regions]:
 def regions(running: Regions) -> Iterator[Regions]:
     """With nobody's call but the test's."""
     yield running
+    running.end_calls()
     until(lambda: not running.sessions().rows, lambda: running.sessions())
 
 
-def until(
-    condition: Callable[[], object], what: Callable[[], object] = str, within: float = WITHIN
-) -> None:
+def until(condition: Callable[[], object], what: Callable[[], object] = str) -> None:
     """Wait for something that shows at the appliance."""
-    end = time.monotonic() + within
+    end = time.monotonic() + WITHIN
     while not condition():
         assert time.monotonic() < end, f"it did not happen: {what()}"
         time.sleep(0.05)
@@ -122,15 +122,14 @@ def test_a_region_that_has_lost_redis_keeps_serving(regions: Regions) -> None:
         def known() -> list[int]:
             return [fleet_stats(trio.run(each.status)).hosts for each in others]
 
-        # Ten seconds of silence are more than that on a machine that gives them less to hear.
-        until(lambda: known() == [1, 1], known, 4 * WITHIN)
+        until(lambda: known() == [1, 1], known)
         call = regions.call()
         until(lambda: regions.relays_in_use() == ["eu"], regions.sessions)
         assert report_of(call)["sessions_ok"] == 1
     finally:
         regions.internet.change(ways={"us>redis": {"cut": False}})
     # The others have said meanwhile that they know no way to it any more.
-    until(lambda: known() == [2, 2], known, 4 * WITHIN)
+    until(lambda: known() == [2, 2], known)
     regions.wait_for_near()
 
 

@@ -83,6 +83,8 @@ class Regions(NamedTuple):
 
     internet: Internet
     hosts: Mapping[str, Appliance]
+    calls: list[subprocess.Popen[str]]
+    """All that were placed."""
 
     @property
     def url(self) -> str:
@@ -92,12 +94,20 @@ class Regions(NamedTuple):
     def call(self, *options: str) -> subprocess.Popen[str]:
         """A call from home; its report comes on standard output."""
         command = [sys.executable, "-m", "appliance.cli.main", "call", self.url, "--json"]
-        return subprocess.Popen(
+        call = subprocess.Popen(
             [*self.internet.inside("home"), *command, "--seconds", "60", *options],
             cwd=TREE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.calls.append(call)
+        return call
+
+    def end_calls(self) -> None:
+        """Those that are left of a test that has failed."""
+        while self.calls:
+            with self.calls.pop() as call:
+                call.send_signal(signal.SIGINT)
 
     def first_hop(self, region: str) -> float:
         """Round trip from home to that region in seconds: the median of five TCP handshakes."""
@@ -158,7 +168,7 @@ def three_regions() -> Iterator[Regions]:
         for appliance in hosts.values():
             trio.run(ready, appliance)
             trio.run(appliance.until, knows(len(HOST) - 1))
-        regions = Regions(net, hosts)
+        regions = Regions(net, hosts, [])
         regions.wait_for_near()
         yield regions
 
