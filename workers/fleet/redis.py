@@ -44,6 +44,7 @@ OPEN_WITHIN: Final = 6.0
 """Seconds to find out who the primary is, or which members a Cluster has, and to connect: up to seven round
 trips one after the other, or a first packet that is lost twice."""
 CONNECTIONS: Final = 4
+"""To one server, or to each primary of a Cluster."""
 MOST_CLUSTERS: Final = 1024
 _HOST_LENGTH: Final = 16
 
@@ -250,7 +251,12 @@ async def _client(place: RedisPlace, password: str) -> AsyncIterator[_Client]:
         case RedisKind.CLUSTER:
             nodes = [TCPLocation(*node) for node in place.nodes]
             members: coredis.RedisCluster[bytes] = coredis.RedisCluster(
-                startup_nodes=nodes, decode_responses=False, **timed, **named, **kept
+                startup_nodes=nodes,
+                decode_responses=False,
+                max_connections_per_node=True,
+                **timed,
+                **named,
+                **kept,
             )
             async with members as cluster:
                 yield cluster
@@ -262,7 +268,8 @@ async def _connect(client: _Client) -> None:
     if isinstance(client, coredis.RedisCluster):
         places = [{"node": node} for node in client.connection_pool.cluster_layout.primaries]
     else:
-        places = [{}] * CONNECTIONS
+        places = [{}]
+    places *= CONNECTIONS
     left = len(places)
     connected = trio.Event()
 

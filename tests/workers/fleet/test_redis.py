@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import trio
 
 from config.ids import ClusterId, Epoch, HostId, Route, TransceiverId
 from config.redis_url import parse_redis_url
+from tests.support.redis_fleet import members, watching
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
 from workers.fleet.core.flows import KEY_LENGTH, encode_route
 from workers.fleet.core.lease import SETTLE, LeaseRequest
@@ -56,30 +57,14 @@ async def single(
 
 @asynccontextmanager
 async def sentinel(tmp_path: Path) -> AsyncIterator[str]:
-    async with single(tmp_path) as (_, redis):
-        with redis_server() as watcher:
-            file = tmp_path / "sentinel.conf"
-            file.write_text(f"sentinel monitor main 127.0.0.1 {redis.port} 1\n")
-            watcher.launch(program="redis-sentinel", options=[], config=file)
-            await watcher.until_up()
-            yield f"redis+sentinel://127.0.0.1:{watcher.port}/main"
+    async with single(tmp_path) as (_, redis), watching(tmp_path, redis) as url:
+        yield url
 
 
 @asynccontextmanager
 async def cluster(tmp_path: Path) -> AsyncIterator[str]:
-    async with AsyncExitStack() as stack:
-        nodes = [stack.enter_context(redis_server()) for _ in range(3)]
-        for node in nodes:
-            await node.start(
-                ["--cluster-enabled", "yes", "--cluster-port", str(node.port + 10_000)]
-            )
-        places = [f"127.0.0.1:{node.port}" for node in nodes]
-        make = ["redis-cli", "--cluster", "create", *places, "--cluster-yes"]
-        await trio.run_process(make, capture_stdout=True)
-        with trio.fail_after(20):
-            while b"cluster_state:ok" not in nodes[-1].ask("CLUSTER", "INFO"):
-                await trio.sleep(0.05)
-        yield f"redis+cluster://{','.join(places)}"
+    async with members(3) as (url, _):
+        yield url
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -16,6 +17,7 @@ from config.model import RedisSection
 from ipc.messages.fleet import FleetHost
 from tests.support.far_redis import far
 from tests.support.quiet_log import LogLines
+from tests.support.redis_fleet import in_step, members, watching
 from tests.support.redis_server import needs_redis, redis_server
 from workers.fleet.core.flows import KEY_LENGTH, encode_route
 from workers.fleet.core.health import Health
@@ -171,3 +173,41 @@ async def test_a_beat_that_nobody_stands_behind_is_taken_out() -> None:
         async with beating(redis.url) as it:
             await until(lambda: redis.ask("HEXISTS", beats, OTHER) == b":0\r\n")
             assert not it.hosts.view()
+
+
+async def goes_on(url: str, kill: Callable[[], None]) -> None:
+    """Nobody is taken away when their server dies, and news goes by whichever takes its place."""
+    async with beating(url) as it, beating(url, OTHER) as other:
+        await until(lambda: it.hosts.view() == (host(OTHER),))
+        kill()
+        await until(lambda: not it.health.reached)
+        assert it.hosts.view() == (host(OTHER),)
+        now = host(ME, "draining")
+        it.own.describe(now)
+        await until(lambda: other.hosts.view() == (now,))
+
+
+async def test_when_a_primary_dies_all_goes_on_with_the_one_that_sentinels_choose(
+    tmp_path: Path,
+) -> None:
+    with redis_server() as primary, redis_server() as replica:
+        await primary.start()
+        await replica.start(["--replicaof", "127.0.0.1", str(primary.port)])
+        await in_step(replica)
+        async with watching(tmp_path, primary, replica) as url:
+            await goes_on(url, primary.kill)
+
+
+async def test_when_a_member_of_a_cluster_dies_all_goes_on_with_its_replica() -> None:
+    async with members(3, replicas=1) as (url, nodes):
+
+        def kill() -> None:
+            (owner,) = (
+                node
+                for node in nodes
+                if node.ask("HLEN", f"tandem:{{{C}}}:beats").startswith(b":")
+                if b"role:master" in node.ask("INFO", "replication")
+            )
+            owner.kill()
+
+        await goes_on(url, kill)
