@@ -33,12 +33,16 @@ async def watching(
 async def members(
     primaries: int, replicas: int = 0
 ) -> AsyncIterator[tuple[str, list[RedisServer]]]:
-    """A Cluster of so many, each with so many replicas, whose members miss one within two seconds."""
+    """A Cluster of so many, each with so many replicas, which replace it when it is silent for two seconds."""
     async with AsyncExitStack() as stack:
         count = primaries * (1 + replicas)
         nodes = [stack.enter_context(redis_server()) for _ in range(count)]
         for node in nodes:
-            options = {"enabled": "yes", "port": node.port + 10_000, "node-timeout": 2000}
+            options = {
+                "enabled": "yes",
+                "port": node.port + 10_000,
+                "node-timeout": 2000 if replicas else 15_000,
+            }
             await node.start(
                 [word for key in options for word in (f"--cluster-{key}", str(options[key]))]
             )
