@@ -33,7 +33,7 @@ async def watching(
 async def members(
     primaries: int, replicas: int = 0
 ) -> AsyncIterator[tuple[str, list[RedisServer]]]:
-    """A Cluster of so many, each with so many replicas, which replace it when it is silent for two seconds."""
+    """A Cluster of so many, each with so many replicas, which miss it after two seconds."""
     async with AsyncExitStack() as stack:
         count = primaries * (1 + replicas)
         nodes = [stack.enter_context(redis_server()) for _ in range(count)]
