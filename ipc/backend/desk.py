@@ -160,14 +160,15 @@ class Desk:
             self.counters.strangers += 1
             why = f"this back end speaks version {VERSION}"
             return [Send(peer, (Error(ErrorCode.VERSION, why),))]
-        link = self._links.get(peer)
         outputs: list[DeskOutput] = []
-        if link is None and len(self._links) >= MAX_PEERS:
+        for known, link in list(self._links.items()):
+            # A new process, or the same after a break, by which it has become another peer: its
+            # sessions are offered anew.
+            if known == peer or (hello.instance and hello.instance == link.instance):
+                outputs += self._lose(known)
+        if len(self._links) >= MAX_PEERS:
             self.counters.strangers += 1
-            return []
-        if link is not None:
-            # A new process, or the same after a break: its sessions are offered anew.
-            outputs += self._lose(peer)
+            return outputs
         self._links[peer] = _Link(hello.instance, heard_at=now, said_at=now)
         return [*outputs, Send(peer, (self._hello, Credit(CREDIT)))]
 

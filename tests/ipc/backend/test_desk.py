@@ -93,6 +93,18 @@ def test_a_second_hello_ends_what_was_before_it() -> None:
     ]
 
 
+def test_after_a_break_a_transceiver_is_another_peer_and_offers_its_sessions_anew() -> None:
+    desk = Desk(OURS)
+    said(desk, THEIRS)
+    started = SessionStarted("s", "agent")
+    said(desk, started)
+    assert said(desk, THEIRS, peer=b"u") == [
+        Told(SessionEnded("s", GONE)),
+        Send(b"u", (OURS, Credit(CREDIT))),
+    ]
+    assert said(desk, started, peer=b"u") == [Offered(started)]
+
+
 def test_credit_for_audio_is_given_back() -> None:
     desk = Desk(OURS)
     said(desk, THEIRS)
@@ -114,8 +126,8 @@ def test_garbage_is_answered_only_to_those_we_know() -> None:
 def test_peers_are_bounded() -> None:
     desk = Desk(OURS)
     for number in range(MAX_PEERS):
-        assert said(desk, THEIRS, peer=number.to_bytes(2, "big"))
-    assert said(desk, THEIRS, peer=b"one more") == []
+        assert said(desk, Hello("t", instance=f"t{number}"), peer=number.to_bytes(2, "big"))
+    assert said(desk, Hello("t", instance="t"), peer=b"one more") == []
 
 
 def test_a_released_session_is_nobodys() -> None:

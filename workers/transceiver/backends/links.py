@@ -75,14 +75,15 @@ class Links(Closing):
 
     def keep_time(self, now: Instant) -> list[ForSession]:
         """Look at heartbeats and connections; what sessions are to do."""
+        wanted: list[ForSession] = []
         for endpoint, socket in self._sockets.items():
             count = socket.count_connections()
             if count != self._connections.get(endpoint, 0):
                 self._connections[endpoint] = count
-                self.remote.reconnected(endpoint, now)
+                wanted += self.remote.reconnected(endpoint, now)
         if self.remote.next_pool_timeout() <= now:
-            return self.remote.handle_pool_timeout(now)
-        return []
+            wanted += self.remote.handle_pool_timeout(now)
+        return wanted
 
     def flush(self, now: Instant) -> None:
         """Send what waits, a batch or two for each end point, and lend what is simple again."""

@@ -2,7 +2,7 @@
 
 Sans-IO. Each end point is a back end that we connect to, like an upstream of a reverse proxy:
 
-    DOWN --its hello--> LIVE --SILENCE, or another instance's hello--> DOWN
+    DOWN --its hello--> LIVE --SILENCE, another instance's hello, or another connection--> DOWN
 
 A session is offered to the live end point of its name with the fewest; one that rejects it or goes down
 passes it on to the next, told `resumed` if somebody had it before. So does one that does not answer within
@@ -239,8 +239,13 @@ class Pool:
         return outputs
 
     def reconnected(self, name: EndpointName, now: Instant) -> list[PoolOutput]:
-        """The connection is a new one: whoever is there has to know us."""
-        return self._send(self._endpoints[name], now, self._hello)
+        """The connection is a new one: whoever is there has to know us.
+
+        To him we are somebody else now, so what he had is offered anew, even if he never died.
+        """
+        endpoint = self._endpoints[name]
+        outputs = self._lose(endpoint, now) if endpoint.live else []
+        return outputs + self._send(endpoint, now, self._hello)
 
     # --- time ---------------------------------------------------------------------------------------
 

@@ -242,9 +242,9 @@ class Remote(Backend):
         """A batch of an end point's."""
         return self._carry_out(self._pool.handle(endpoint, data, now), now)
 
-    def reconnected(self, endpoint: EndpointName, now: Instant) -> None:
+    def reconnected(self, endpoint: EndpointName, now: Instant) -> list[ForSession]:
         """The connection to it is a new one."""
-        self._carry_out(self._pool.reconnected(endpoint, now), now)
+        return self._carry_out(self._pool.reconnected(endpoint, now), now)
 
     def next_pool_timeout(self) -> Instant:
         """When `handle_pool_timeout` has something to do."""

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import trio
 
+from config.ids import SessionId
+from ipc.backend.call import Call
 from ipc.backend.codec import MAX_ITEMS, encode_batch
 from ipc.backend.messages import HangUp, Hello
+from ipc.backend.serve import serve
 from ipc.zmq_trio import Pattern, ZmqSocket
+from tests.support.appliance import free_tcp_port
 from tests.support.short_path import short_directory as short_directory
 from workers.transceiver.audio.voice import Voice
 from workers.transceiver.backends.links import TURN, Links
 from workers.transceiver.backends.remote import Remote
+from workers.transceiver.core.interface import Created, FromSession, StateChanged
+from workers.transceiver.core.sctp.interface import ChannelOpened, MessageReceived
+from workers.transceiver.core.states import SessionState
+
+OPENED: Final = ChannelOpened(0, "chat", "", ordered=True, by_peer=True)
+MESSAGE: Final = MessageReceived(0, b"are you there?", text=True)
 
 
 async def test_who_never_stops_talking_is_heard_a_piece_at_a_time(short_directory: Path) -> None:
@@ -40,3 +52,83 @@ async def test_who_never_stops_talking_is_heard_a_piece_at_a_time(short_director
             assert now - told <= at_a_time
             told = now
             await trio.sleep(0.001)
+
+
+class Wire:
+    """A TCP connection to a back end that a test can cut."""
+
+    def __init__(self, to: int) -> None:
+        self.port = free_tcp_port()
+        self._to = to
+        self._open: list[trio.CancelScope] = []
+
+    async def carry(self) -> None:
+        """For ever."""
+        await trio.serve_tcp(self._join, self.port, host="127.0.0.1")
+
+    def cut(self) -> None:
+        """All connections that there are; new ones are taken."""
+        for scope in self._open:
+            scope.cancel()
+        self._open.clear()
+
+    async def _join(self, near: trio.SocketStream) -> None:
+        far = await trio.open_tcp_stream("127.0.0.1", self._to)
+        async with far, near, trio.open_nursery() as nursery:
+            self._open.append(nursery.cancel_scope)
+            nursery.start_soon(self._copy, near, far)
+            nursery.start_soon(self._copy, far, near)
+
+    async def _copy(self, one: trio.SocketStream, other: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            async for data in one:
+                await other.send_all(data)
+
+
+async def test_a_connection_that_breaks_ends_no_session() -> None:
+    port = free_tcp_port()
+    wire = Wire(port)
+    endpoint = f"tcp://127.0.0.1:{wire.port}"
+    remote = Remote(
+        "agent", Hello("t", instance="t"), [endpoint], buffer=1.0, entropy=bytes, make_voice=Voice
+    )
+    session = SessionId("rtc_0_s")
+
+    async def turn() -> None:
+        now = trio.current_time()
+        assert links.take(now) + links.keep_time(now) == []
+        if remote.endpoint(session):
+            remote.handle(FromSession(session, MESSAGE), now)
+        links.flush(now)
+        await trio.sleep(0.02)
+
+    async def next_call() -> Call:
+        nonlocal found
+        found = None
+        nursery.start_soon(take)
+        while found is None or found.data.take_nowait() is None:
+            await turn()
+        return found
+
+    async def take() -> None:
+        nonlocal found
+        found = await anext(calls)
+
+    found: Call | None = None
+    with trio.fail_after(60), Links(remote) as links:
+        async with serve(f"tcp://127.0.0.1:{port}") as calls, trio.open_nursery() as nursery:
+            nursery.start_soon(wire.carry)
+            while not remote.is_there:
+                await turn()
+            now = trio.current_time()
+            remote.begin(Created(0, session, "answer", "agent", data=True), now)
+            remote.handle(FromSession(session, OPENED), now)
+            remote.handle(FromSession(session, StateChanged(SessionState.CONNECTED)), now)
+            first = await next_call()
+            assert not first.resumed
+            wire.cut()
+            second = await next_call()
+            assert first.ended
+            assert second.id == first.id
+            assert second.resumed
+            nursery.cancel_scope.cancel()

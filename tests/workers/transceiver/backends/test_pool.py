@@ -263,6 +263,16 @@ def test_the_same_one_saying_hello_again_keeps_its_sessions() -> None:
     assert it.say("s", Heartbeat(), 0.0)
 
 
+def test_one_that_is_reached_by_another_connection_is_offered_its_sessions_anew() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    say(it, A, Accept("s"))
+    assert it.reconnected(A, GREET_EVERY) == [Send(A, (OURS,))]
+    assert it.say("s", Heartbeat(), GREET_EVERY) is None
+    ((endpoint, session),) = offers(say(it, A, Hello(A, instance="1"), now=GREET_EVERY))
+    assert (endpoint, session.resumed) == (A, True)
+
+
 def test_another_version_is_told_so() -> None:
     it = pool(A)
     (output,) = say(it, A, Hello("old", version=9))
