@@ -79,7 +79,6 @@ class _Threads:
                 self.context.set(zmq.THREAD_AFFINITY_CPU_ADD, cpu)
         raw = self.context.socket(pattern.value)
         raw.setsockopt(zmq.LINGER, 0)
-        raw.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
         raw.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         raw.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         return raw
@@ -114,7 +113,7 @@ class ZmqSocket(Closing):
     `immediate`: queue only to peers that are connected now, so that nothing stale is delivered to a
     successor. It has a price: when the peer goes, libzmq drops what has arrived from it and was not yet
     received. `identity`: the routing id that a router sees; of two living peers with the same one it
-    serves the first.
+    serves the first. `most`: bytes of a frame; a peer that sends a larger one is disconnected.
     """
 
     def __init__(
@@ -124,6 +123,7 @@ class ZmqSocket(Closing):
         hwm: int = DEFAULT_HWM,
         identity: bytes = b"",
         immediate: bool = False,
+        most: int = MAX_MESSAGE,
     ) -> None:
         if hwm < 1:
             raise ValueError("a high-water mark of 0 would be unbounded")
@@ -135,6 +135,7 @@ class ZmqSocket(Closing):
         self._raw = raw = _threads.socket(pattern)
         raw.setsockopt(zmq.SNDHWM, hwm)
         raw.setsockopt(zmq.RCVHWM, hwm)
+        raw.setsockopt(zmq.MAXMSGSIZE, most)
         if identity:
             raw.setsockopt(zmq.ROUTING_ID, identity)
         if immediate:

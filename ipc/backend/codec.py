@@ -20,6 +20,10 @@ class BatchError(Exception):
     """The bytes are no batch, or the batch does not fit; the text names the place, e.g. `$[3].session`."""
 
 
+class BatchTooLarge(BatchError):
+    """More bytes than MAX_MESSAGE, or more items than MAX_ITEMS."""
+
+
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
@@ -65,9 +69,10 @@ class BatchDecoder(Generic[Batch]):
         self._decode = msgspec.msgpack.Decoder(list[kind]).decode  # type: ignore[valid-type]
 
     def __call__(self, data: bytes) -> list[Batch]:
-        """The items. Raises BatchError on anything but exactly one batch that is valid throughout."""
+        """The items. Raises BatchTooLarge, or BatchError on anything but exactly one batch that is valid
+        throughout."""
         if len(data) > MAX_MESSAGE:
-            raise BatchError(f"{len(data)} bytes, at most {MAX_MESSAGE} are allowed")
+            raise BatchTooLarge(f"{len(data)} bytes, at most {MAX_MESSAGE} are allowed")
         try:
             items: list[Batch] = self._decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -75,7 +80,7 @@ class BatchDecoder(Generic[Batch]):
         except RecursionError:
             raise BatchError("nested too deeply") from None
         if len(items) > MAX_ITEMS:
-            raise BatchError(f"{len(items)} items, at most {MAX_ITEMS} are allowed")
+            raise BatchTooLarge(f"{len(items)} items, at most {MAX_ITEMS} are allowed")
         return items
 
 

@@ -115,6 +115,8 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_FORMAT = "unsupported_format"
     AUDIO_FLOOD = "audio_flood"
     UNKNOWN_CHANNEL = "unknown_channel"
+    DATA_FLOOD = "data_flood"
+    """More than can wait for a client that reads slowly."""
 
 
 class Error(Item, frozen=True):

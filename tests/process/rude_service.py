@@ -15,6 +15,7 @@ from ipc.backend.messages import (
     Accept,
     AudioIn,
     AudioOut,
+    ChannelOpened,
     Credit,
     DataOut,
     Dtmf,
@@ -51,8 +52,9 @@ def nonsense(session: str) -> list[bytes]:
         Credit(-(1 << 40)),
     ]
     whole = batch(*items)
-    # The last one is more than a link takes: it is cut, and begins anew.
-    return [b"\xc1\xff", b"", whole[:-3], *(batch(item) for item in items), bytes(2 << 20)]
+    # The last two are more than a batch may have, and more than a link takes: it begins anew.
+    alone = [batch(item) for item in items]
+    return [b"\xc1\xff", b"", whole[:-3], *alone, bytes(2 << 20), bytes(3 << 20)]
 
 
 async def main(endpoint: str, how: str) -> None:
@@ -75,6 +77,8 @@ async def main(endpoint: str, how: str) -> None:
                             answers += [flood] * 3
                         elif how == "garbage":
                             answers += nonsense(session)
+                    case ChannelOpened(session=session, channel=channel) if how == "garbage":
+                        answers.append(batch(DataOut(session, channel, bytes(300_000))))
                     case AudioIn() if how == "vanish":
                         return
                     case _:

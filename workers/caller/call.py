@@ -40,6 +40,7 @@ from workers.transceiver.core.interface import (
     StandaloneEvent,
     StandaloneOutput,
     StateChanged,
+    Unsent,
 )
 from workers.transceiver.core.reports import Reported
 from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened, MessageReceived
@@ -273,8 +274,10 @@ class Call:
                     if self._messages is not None and not output.by_peer:
                         self._messages.opened(output.channel, now)
                         self._channel_opened = now
-                case PathSelected() | LossReported() | MediaFared() | LimitNear() | ChannelClosed():
+                case PathSelected() | LossReported() | MediaFared() | LimitNear():
                     pass
+                case ChannelClosed() | Unsent():
+                    pass  # what was not sent, or not answered, is missed by `_messages`
                 case _:
                     assert_never(output)
         self._wanted = self._session.next_timeout()

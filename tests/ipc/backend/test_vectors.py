@@ -56,7 +56,7 @@ TO: Final[list[ToBackend]] = [
     SessionStarted(
         S,
         "agent",
-        {"name": "Ada", "tier": 2},
+        {"session": {"model": "agent"}, "metadata": {"name": "Ada", "tier": 2}, "key": "shop"},
         ClientHints("203.0.113.7:51000", "Mozilla/5.0", "https://app.example"),
         "opus",
         data=True,

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from config.ids import Instant
-from ipc.backend.codec import encode_batches
+from ipc.backend.codec import MAX_MESSAGE, encode_batches
 from ipc.closing import Closing
 from ipc.messages.stats import EndpointStats
 from ipc.zmq_trio import Pattern, ZmqSocket
@@ -23,6 +23,8 @@ TURN: Final = 262_144
 """Bytes that an end point is heard at a time, or one batch: others wait little, however much it says."""
 QUEUE: Final = 64
 """Batches that wait either way; each may have a megabyte."""
+HEARD: Final = 2 * MAX_MESSAGE
+"""Bytes up to which a batch that is too large is told so; a larger one costs its sender the connection."""
 LEAST: Final = 1024
 """What a batch counts beside its bytes."""
 LOOK: Final = 0.1
@@ -39,7 +41,8 @@ class Links(Closing):
         self._connections: dict[EndpointName, int] = {}
         for endpoint in remote.endpoints:
             # Immediate: what was meant for a back end that is gone never reaches its successor.
-            socket = self._stack.enter_context(ZmqSocket(Pattern.DEALER, hwm=QUEUE, immediate=True))
+            socket = ZmqSocket(Pattern.DEALER, hwm=QUEUE, immediate=True, most=HEARD)
+            self._stack.enter_context(socket)
             socket.connect(endpoint)
             self._sockets[endpoint] = socket
 

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from config.ids import Instant
-from ipc.backend.codec import BatchError, decode_from_backend
+from ipc.backend.codec import MAX_MESSAGE, BatchError, BatchTooLarge, decode_from_backend
 from ipc.backend.messages import (
     HEARTBEAT,
     SILENCE,
@@ -212,13 +212,17 @@ class Pool:
     def handle(self, name: EndpointName, data: bytes, now: Instant) -> list[PoolOutput]:
         """Take a batch from an end point."""
         endpoint = self._endpoints[name]
-        done, count = endpoint.line.hear(data, now)
-        if done:
-            endpoint.heard_at = now
-            if done == count:
-                return []
+        done = 0
+        if len(data) <= MAX_MESSAGE:
+            done, count = endpoint.line.hear(data, now)
+            if done:
+                endpoint.heard_at = now
+                if done == count:
+                    return []
         try:
             items = decode_from_backend(data)[done:]
+        except BatchTooLarge as error:
+            return self._send(endpoint, now, Error(ErrorCode.TOO_LARGE, str(error)))
         except BatchError as error:
             return self._send(endpoint, now, Error(ErrorCode.MALFORMED, str(error)[:200]))
         outputs: list[PoolOutput] = []

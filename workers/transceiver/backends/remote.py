@@ -60,6 +60,7 @@ from workers.transceiver.core.interface import (
     PathSelected,
     SessionClosed,
     StateChanged,
+    Unsent,
 )
 from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.states import SessionState
@@ -170,6 +171,8 @@ class Remote(Backend):
             case sctp.ChannelClosed(channel=channel):
                 talk.channels.pop(channel, None)
                 return self._say(session, ChannelClosed(session, channel), now)
+            case Unsent():
+                return self._say(session, _complain(output, session), now)
             case LossReported(share=share):
                 if talk.conversation is not None:
                     talk.conversation.expect_loss(share)
@@ -378,6 +381,9 @@ class Remote(Backend):
                     return self._say(session, error, now)
                 self._note(session, talk.conversation)
                 return self._tell(session, talk.conversation.say(item, now), now)
+            case DataOut(channel=channel) if channel not in talk.channels:
+                unknown = Unsent(channel, DropReason.UNKNOWN_CHANNEL)
+                return self._say(session, _complain(unknown, session), now)
             case DataOut(channel=channel, payload=payload, text=text):
                 return [ForSession(session, sctp.SendMessage(channel, payload, text))]
             case OpenChannel(label=label, protocol=protocol):
@@ -411,3 +417,17 @@ def _fared(session: SessionId, fared: MediaFared, late: int) -> Stats:
     """In the protocol's units."""
     round_trip = 1000 * (fared.round_trip or 0.0)
     return Stats(session, round_trip, 1000 * fared.jitter, fared.lost_in, fared.lost_out, late)
+
+
+def _complain(unsent: Unsent, session: SessionId) -> Error:
+    """What a back end is told of a message, or a channel, that came to nothing."""
+    what = "a channel" if unsent.channel is None else f"channel {unsent.channel}"
+    match unsent.reason:
+        case DropReason.UNKNOWN_CHANNEL:
+            return Error(ErrorCode.UNKNOWN_CHANNEL, f"{what} is not open", session)
+        case DropReason.OVERSIZE:
+            return Error(ErrorCode.TOO_LARGE, f"more than the client takes for {what}", session)
+        case DropReason.QUEUE_FULL if unsent.channel is not None:
+            return Error(ErrorCode.DATA_FLOOD, f"too much waits to be sent on {what}", session)
+        case _:
+            return Error(ErrorCode.UNEXPECTED, f"no room, or no time, for {what}", session)

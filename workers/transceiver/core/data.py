@@ -18,6 +18,7 @@ from workers.transceiver.core.interface import (
     Dropped,
     SendDatagram,
     SessionOutput,
+    Unsent,
 )
 from workers.transceiver.core.paths import Paths
 from workers.transceiver.core.sctp import interface as sctp
@@ -45,8 +46,16 @@ class Data:
     def handle(self, event: ChannelEvent, now: Instant) -> list[SessionOutput]:
         """Send a message, open a channel or close one."""
         if self.association is None:
-            return [Dropped(DropReason.UNEXPECTED_STATE)]
-        return self._carry_out(self.association.handle(event, now))
+            return [
+                Dropped(DropReason.UNEXPECTED_STATE),
+                *_unsent(event, DropReason.UNEXPECTED_STATE),
+            ]
+        results = self.association.handle(event, now)
+        outputs = self._carry_out(results)
+        for result in results:
+            if isinstance(result, sctp.Dropped):
+                outputs += _unsent(event, result.reason)
+        return outputs
 
     def receive(self, message: bytes, now: Instant) -> list[SessionOutput]:
         """What DTLS has decrypted."""
@@ -87,3 +96,15 @@ class Data:
                 case _:
                     assert_never(result)
         return outputs
+
+
+def _unsent(event: ChannelEvent, reason: DropReason) -> list[SessionOutput]:
+    match event:
+        case sctp.SendMessage(channel=channel):
+            return [Unsent(channel, reason)]
+        case sctp.OpenChannel():
+            return [Unsent(None, reason)]
+        case sctp.CloseChannel():
+            return []  # nothing is lost
+        case _:
+            assert_never(event)

@@ -201,7 +201,15 @@ class Dropped(msgspec.Struct, frozen=True):
     reason: DropReason
 
 
-ChannelOutput: TypeAlias = ChannelOpened | MessageReceived | ChannelClosed
+class Unsent(msgspec.Struct, frozen=True):
+    """A `SendMessage`, or an `OpenChannel`, came to nothing; a `Dropped` beside it counts it."""
+
+    channel: int | None
+    """None: it was to be opened."""
+    reason: DropReason
+
+
+ChannelOutput: TypeAlias = ChannelOpened | MessageReceived | ChannelClosed | Unsent
 
 SessionOutput: TypeAlias = (
     SendDatagram

@@ -34,6 +34,7 @@ from workers.transceiver.core.interface import (
     SessionOutput,
     SessionsOutput,
     StateChanged,
+    Unsent,
 )
 from workers.transceiver.core.labels import Labels, LinkLabel
 from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened, MessageReceived
@@ -133,7 +134,7 @@ class Roster:
                     outputs.append(FromSession(entry.id, output))
                 case LimitNear():
                     outputs.append(FromSession(entry.id, output))
-                case ChannelOpened() | MessageReceived() | ChannelClosed():
+                case ChannelOpened() | MessageReceived() | ChannelClosed() | Unsent():
                     outputs.append(FromSession(entry.id, output))
                 case SessionClosed():
                     outputs += self._close(entry, output)

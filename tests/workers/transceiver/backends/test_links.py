@@ -103,18 +103,13 @@ async def test_a_connection_that_breaks_ends_no_session() -> None:
         await trio.sleep(0.02)
 
     async def next_call() -> Call:
-        nonlocal found
-        found = None
-        nursery.start_soon(take)
-        while found is None or found.data.take_nowait() is None:
+        """The next one that is spoken to."""
+        while (call := calls.take_nowait()) is None:
             await turn()
-        return found
+        while call.data.take_nowait() is None:
+            await turn()
+        return call
 
-    async def take() -> None:
-        nonlocal found
-        found = await anext(calls)
-
-    found: Call | None = None
     with trio.fail_after(60), Links(remote) as links:
         async with serve(f"tcp://127.0.0.1:{port}") as calls, trio.open_nursery() as nursery:
             nursery.start_soon(wire.carry)

@@ -313,6 +313,18 @@ def test_garbage_is_answered_and_harms_nobody() -> None:
     assert it.live("agent") == 1
 
 
+def test_a_batch_that_is_too_large_is_told_so() -> None:
+    it = live(A)
+    large = encode_batch([AudioOut("s", bytes(900_000))])
+    (output,) = it.handle(A, b"\x92" + 2 * large[1:], 0.0)
+    assert isinstance(output, Send)
+    (error,) = output.items
+    assert isinstance(error, Error)
+    assert error.code is ErrorCode.TOO_LARGE
+    assert it.stats(A).mistakes == {"too_large": 1}
+    assert it.live("agent") == 1
+
+
 STEPS = st.sampled_from(
     ["start", "end", "accept", "reject", "hello-a", "hello-b", "die-a", "wait", "audio", "beat-b"]
 )

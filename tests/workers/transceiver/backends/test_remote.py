@@ -50,6 +50,7 @@ from workers.transceiver.core.interface import (
     PathSelected,
     SessionClosed,
     StateChanged,
+    Unsent,
 )
 from workers.transceiver.core.sctp import interface as sctp
 from workers.transceiver.core.states import SessionState
@@ -92,7 +93,7 @@ class Rig:
         return self.remote.outbox.pop(endpoint, [])
 
     def begin(self) -> None:
-        claims = {"name": "Ada"}
+        claims = {"metadata": {"name": "Ada"}}
         client = ClientHints("", "Mozilla/5.0", "https://app.example")
         created = Created(
             0, S, "answer", "agent", audio=self.audio, data=True, claims=claims, client=client
@@ -127,7 +128,9 @@ def test_a_back_end_learns_all_that_is_known() -> None:
     rig.connect()
     client = ClientHints("203.0.113.7:51000", "Mozilla/5.0", "https://app.example")
     assert rig.told(A) == [
-        SessionStarted(S, "agent", {"name": "Ada"}, client, "opus", data=True, buffer=1000)
+        SessionStarted(
+            S, "agent", {"metadata": {"name": "Ada"}}, client, "opus", data=True, buffer=1000
+        )
     ]
 
 
@@ -161,6 +164,42 @@ def test_data_goes_both_ways() -> None:
     assert sent == ForSession(S, sctp.SendMessage(0, b"there", text=False))
     (opened,) = rig.say(A, OpenChannel(S, "events"))
     assert opened == ForSession(S, sctp.OpenChannel("events", ""))
+
+
+@pytest.mark.parametrize(
+    ("channel", "reason", "code"),
+    [
+        (0, DropReason.OVERSIZE, ErrorCode.TOO_LARGE),
+        (0, DropReason.QUEUE_FULL, ErrorCode.DATA_FLOOD),
+        (0, DropReason.UNKNOWN_CHANNEL, ErrorCode.UNKNOWN_CHANNEL),
+        (None, DropReason.OVERSIZE, ErrorCode.TOO_LARGE),
+        (None, DropReason.QUEUE_FULL, ErrorCode.UNEXPECTED),
+        (None, DropReason.UNEXPECTED_STATE, ErrorCode.UNEXPECTED),
+    ],
+)
+def test_what_was_not_sent_is_told_and_counted(
+    channel: int | None, reason: DropReason, code: ErrorCode
+) -> None:
+    rig = Rig(A)
+    rig.talk()
+    assert rig.session(Unsent(channel, reason)) == []
+    (error,) = rig.told(A)
+    assert isinstance(error, Error)
+    assert (error.code, error.session) == (code, S)
+    assert rig.remote.stats()[A].mistakes == {code.value: 1}
+
+
+def test_a_message_for_a_channel_that_is_not_open_goes_nowhere() -> None:
+    rig = Rig(A)
+    rig.talk()
+    rig.session(sctp.ChannelOpened(0, "chat", "", ordered=True, by_peer=True))
+    rig.session(sctp.ChannelClosed(0))
+    rig.told(A)
+    assert rig.say(A, DataOut(S, 0, b"there"), DataOut(S, -1, b"there")) == []
+    told = rig.told(A)
+    assert [each.code for each in told if isinstance(each, Error)] == [
+        ErrorCode.UNKNOWN_CHANNEL
+    ] * 2
 
 
 def test_what_is_sent_before_somebody_accepts_waits_for_him() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.support.sessions import DELAY, End, Pair
-from workers.transceiver.core.interface import Dropped, DtlsRole
+from workers.transceiver.core.interface import Dropped, DtlsRole, Unsent
 from workers.transceiver.core.sctp.interface import (
+    MAX_MESSAGE,
     ChannelClosed,
     ChannelOpened,
     CloseChannel,
@@ -52,9 +55,30 @@ def test_datagrams_stay_below_the_mtu() -> None:
     assert max(len(datagram) for _, _, datagram in pair.sent) <= 1200
 
 
+def lost(outputs: Sequence[object]) -> list[Dropped | Unsent]:
+    return [output for output in outputs if isinstance(output, Dropped | Unsent)]
+
+
+def test_what_leads_nowhere_is_told_to_whoever_wanted_it() -> None:
+    pair = Pair(data=True).connect()
+    pair.do(End.CLIENT, OpenChannel("x"))
+    pair.run(0.5)
+    for event, channel, reason in (
+        (SendMessage(2, b"x"), 2, DropReason.UNKNOWN_CHANNEL),
+        (OpenChannel("x" * 2000), None, DropReason.OVERSIZE),
+    ):
+        assert lost(pair.do(End.CLIENT, event)) == [Dropped(reason), Unsent(channel, reason)]
+    outputs = [pair.do(End.CLIENT, SendMessage(0, bytes(MAX_MESSAGE))) for _ in range(17)]
+    full = DropReason.QUEUE_FULL
+    assert lost(outputs[-1]) == [Dropped(full), Unsent(0, full)]
+    assert pair.do(End.CLIENT, CloseChannel(2)) == [Dropped(DropReason.UNKNOWN_CHANNEL)]
+
+
 def test_without_an_agreement_there_are_no_channels() -> None:
     pair = Pair().connect()
-    assert pair.do(End.CLIENT, OpenChannel("x")) == [Dropped(DropReason.UNEXPECTED_STATE)]
+    nowhere = Dropped(DropReason.UNEXPECTED_STATE)
+    unopened = Unsent(None, DropReason.UNEXPECTED_STATE)
+    assert pair.do(End.CLIENT, OpenChannel("x")) == [nowhere, unopened]
     early = Pair(data=True)
     assert early.do(End.CLIENT, OpenChannel("x")) == [Dropped(DropReason.UNEXPECTED_STATE)]
 
