@@ -1,6 +1,7 @@
 """Records each call as a stereo WAV file: the caller on the left, what we play on the right.
 
-What we play is put where it was *heard*: `playback` says how far an item has left for the caller.
+What we play is put where it was *heard*: `playback` says how far an item has left for the caller. The file
+is written when the call is over; until then it is in memory, 4 MB a minute.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tomllib
 import wave
 from array import array
 from functools import partial
@@ -13,10 +14,11 @@ from typing import Any, Final, NamedTuple
 import pytest
 import trio
 
+from examples import voice_agent
 from tests.support.appliance import TREE, running_appliance
 from tests.support.interop import shows
 from tests.support.peers import chromium, reachable
-from tests.support.services import configured, service, there
+from tests.support.services import service, there
 from tests.support.short_path import short_directory as short_directory
 
 pytestmark = pytest.mark.interop
@@ -83,8 +85,10 @@ def converse(url: str, directory: Path, dialogue: Path) -> dict[str, Any]:
 async def test_two_turns_and_an_interruption(tmp_path: Path, short_directory: Path) -> None:
     endpoint = f"ipc://{short_directory}/a.sock"
     dialogue = write_dialogue(tmp_path / "dialogue.wav", (3.0, 5.0, 8.0))
-    overrides = configured(endpoint)
-    overrides["backends"]["vad_silence"] = 0.35
+    # As `make demo-agent` has it, at another end point.
+    overrides = tomllib.loads((TREE / "examples" / "agent.toml").read_text())
+    assert overrides["backends"]["endpoints"] == {"agent": [voice_agent.ENDPOINT]}
+    overrides["backends"]["endpoints"] = {"agent": [endpoint]}
     async with (
         service(TREE / "examples" / "voice_agent.py", endpoint),
         running_appliance(tmp_path, reachable() | overrides) as appliance,
