@@ -21,7 +21,15 @@ from ipc.messages.admin import (
 )
 from ipc.messages.details import FindSession, SessionDetail
 from ipc.messages.events import Events, WatchEvents
-from ipc.messages.fleet import Announce, CacheReply, CacheRequest, FleetView, IdsLeased
+from ipc.messages.fleet import (
+    Announce,
+    CacheReply,
+    CacheRequest,
+    FleetView,
+    IdsLeased,
+    SecretSpent,
+    SpendSecret,
+)
 from ipc.messages.flows import DecodeUfrag, FlowList, FlowsRequest, ListFlows, UfragDecoded
 from ipc.messages.keys import KeysReply, KeysRequest, RotateKeys
 from ipc.messages.lifecycle import (
@@ -93,6 +101,8 @@ Message: TypeAlias = (
     | IdsLeased
     | CacheRequest
     | CacheReply
+    | SpendSecret
+    | SecretSpent
     | CreateSession
     | SessionCreated
     | SessionRefused

@@ -107,6 +107,20 @@ class CacheReply(Tagged, frozen=True):
     routes: tuple[Route | None, ...] = ()
 
 
+class SpendSecret(Tagged, frozen=True):
+    """From signaling to the fleet worker: a client secret that is for one call is placing it."""
+
+    secret: str
+
+
+class SecretSpent(Tagged, frozen=True):
+    """Whether it is the first time in the fleet."""
+
+    asked: bool
+    """Redis has answered. If not, nothing was found out."""
+    first: bool = True
+
+
 class IdsLeased(Tagged, frozen=True):
     """To the supervisor: these numbers are this host's; by index, and kept where they were its already."""
 

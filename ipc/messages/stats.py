@@ -160,6 +160,9 @@ class SignalingStats(Tagged, frozen=True):
     """Calls, by where: `here`, `elsewhere` on another host; `refused_elsewhere`: hosts asked in vain."""
     guests: dict[str, int] = msgspec.field(default_factory=dict)
     """Calls of other hosts: `placed`, `refused`."""
+    secrets: dict[str, int] = msgspec.field(default_factory=dict)
+    """Client secrets for one call: `spent`; `again`, refused; who could not be asked: `file_failed`,
+    `fleet_silent`."""
     evicted: int = 0
     """Connections that were slow with their request when another one needed the place."""
 

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST = {
     "admission": 8192,
     "sdp": 8192,
+    "multipart": 8192,
+    "realtime": 8192,
     "config": 2048,
     "session": 4096,
     "association": 4096,

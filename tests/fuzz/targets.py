@@ -31,6 +31,7 @@ from ipc.codec import CodecError, decode, encode
 from ipc.messages.lifecycle import Hello
 from ipc.messages.sessions import CreateSession
 from tests.fuzz import house
+from tests.fuzz.front import FRONT
 from tests.support.identity import AUDIENCE, ISSUER, NOW, Provider, sign
 from tests.support.sessions import End, Pair, entropy, identity
 from workers.http.problems import Refused
@@ -430,5 +431,6 @@ TARGETS: Final[dict[str, Fuzzed]] = {
         ],
     ),
     "backend": Fuzzed(_backend, lambda: [encode_batch(_TOLD), encode_batch(_SAID)]),
+    **{name: Fuzzed(*target) for name, target in FRONT.items()},
 }
 """By name; `python -m tests.fuzz NAME SECONDS` runs one."""

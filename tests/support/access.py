@@ -12,6 +12,7 @@ import structlog
 from workers.signaling.access import Access, Locks, Own
 from workers.signaling.api_keys import ApiKeys
 from workers.signaling.client_secrets import ClientSecrets
+from workers.signaling.ledger import Ledger
 
 KEY: Final = "sk-0123456789abcdef0123456789abcdef"
 OTHER_KEY: Final = "sk-fedcba9876543210fedcba9876543210"
@@ -31,7 +32,7 @@ class Keyring:
         self.write(line("shop", KEY))
         self.secrets = ClientSecrets({"k": bytes(range(16))}, "k", os.urandom)
         self.keys = ApiKeys(self.file, structlog.get_logger())
-        locks = Locks(lambda: self.now, Own(self.keys, self.secrets))
+        locks = Locks(lambda: self.now, Own(self.keys, self.secrets, Ledger()))
         self.access = Access(locks, now=lambda: self.now)
 
     def write(self, text: str) -> None:

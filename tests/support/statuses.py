@@ -108,6 +108,7 @@ def every_role(at: float = 10.0) -> StatusReply:
                 1,
                 {"here": 6, "elsewhere": 1},
                 {"placed": 2},
+                {"spent": 3},
             ),
             note="",
         ),

@@ -1,4 +1,4 @@
-"""The desk where relays have flows written and ask about strangers."""
+"""The desk where relays have flows written and ask about strangers, and signaling spends secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from config.ids import Route
 from ipc.log import Logger
 from ipc.messages import Message
 from ipc.messages.admin import Failure
-from ipc.messages.fleet import CacheReply, CacheRequest
+from ipc.messages.fleet import CacheReply, CacheRequest, SecretSpent, SpendSecret
 from ipc.rpc import RpcServer
 from workers.fleet.core.flows import KEPT, Behind, encode_route, parse_route
 from workers.fleet.redis import WITHIN, StoreFailed
@@ -18,6 +18,9 @@ from workers.fleet.registry import Registry
 
 EVERY: Final = 0.05
 """Seconds between two batches: what is younger is lost with this process or with Redis."""
+
+SPENT_KEPT: Final = 7200
+"""Seconds that a client secret is kept which has placed its call: none lives longer."""
 
 
 class CacheDesk:
@@ -46,6 +49,8 @@ class CacheDesk:
                 await server.serve(self._answer)
 
     async def _answer(self, request: Message) -> Message:
+        if isinstance(request, SpendSecret):
+            return await self._spend(request.secret)
         if not isinstance(request, CacheRequest):
             return Failure(f"{type(request).__name__} is not asked here")
         self._behind.add(request.keep, request.forget)
@@ -54,6 +59,16 @@ class CacheDesk:
         if self._registry.store is None or routes is None:
             return CacheReply(False, generation)
         return CacheReply(True, generation, routes)
+
+    async def _spend(self, secret: str) -> SecretSpent:
+        store = self._registry.store
+        if store is None:
+            return SecretSpent(False)
+        try:
+            return SecretSpent(True, await store.spend(secret, SPENT_KEPT))
+        except StoreFailed:
+            self._registry.hurry()
+            return SecretSpent(False)
 
     async def _find(self, keys: tuple[bytes, ...]) -> tuple[Route | None, ...] | None:
         store = self._registry.store

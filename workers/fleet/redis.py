@@ -9,6 +9,7 @@ A store is over with its first failure: who knows what its connections still hav
     <prefix>:{<cluster>}:ids     hash, number -> "host expiry"          see core/lease.py
     <prefix>:clusters            set of cluster numbers
     <prefix>:f:<flow key>        route of a flow                        see core/flows.py
+    <prefix>:s:<client secret>   it has placed its one call             kept for as long as one can live
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from coredis import exceptions
 from coredis.connection import TCPLocation
 from coredis.patterns.pipeline import ClusterPipeline, Pipeline
 from coredis.retry import NoRetryPolicy
+from coredis.tokens import PureToken
 
 from config.ids import ClusterId, HostId
 from config.redis_url import RedisKind, RedisPlace
@@ -175,6 +177,14 @@ class Store:
             if len(found) != len(keys):
                 raise StoreFailed("nonsense", "other flows than were asked for")
         return found
+
+    async def spend(self, secret: str, kept: int) -> bool:
+        """Whether this client secret has not been here in the last so many seconds. Now it has."""
+        with self._asking():
+            first = await self._client.set(
+                f"{self._prefix}:s:{secret}", b"1", condition=PureToken.NX, ex=kept
+            )
+        return bool(first)
 
     def _flow(self, key: bytes) -> bytes:
         return self._flows + key

@@ -22,10 +22,10 @@ from workers.signaling.client_address import Client, Proxies
 from workers.signaling.grants import ANYONE, Grant, Permit
 from workers.signaling.origins import check_origin
 from workers.signaling.quotas import Buckets, neighbourhood
-from workers.signaling.spent import Spent
 
 if TYPE_CHECKING:  # importing it takes a while, and only who has keys needs it
     from workers.signaling.client_secrets import ClientSecrets, Minted
+    from workers.signaling.ledger import Ledger
     from workers.signaling.tokens import Tokens
 
 _SCHEME: Final = "bearer"
@@ -36,6 +36,8 @@ class Own(NamedTuple):
 
     keys: ApiKeys
     secrets: ClientSecrets
+    ledger: Ledger
+    """Of secrets that were for one call."""
 
 
 class Locks(NamedTuple):
@@ -77,7 +79,6 @@ class Access:
         self._now = now
         self._by_address = Buckets()
         self._by_key = Buckets()
-        self._spent = Spent()
 
     async def admit(self, bearer: str, client: Client) -> Permit:
         """What a caller may who places a call.
@@ -101,8 +102,10 @@ class Access:
         if wait := self._by_key.take(grant.key, terms.calls_per_minute, self._now()):
             what = "by this user" if grant.token else "with this key"
             raise _too_many(f"{terms.calls_per_minute} calls a minute {what}", wait)
-        if grant.once and not self._spent.spend(grant.secret, self._locks.clock()):
-            raise unauthorized("the client secret was for one call, which has been placed")
+        if grant.once and self._locks.own:
+            now = self._locks.clock()
+            if not await self._locks.own.ledger.spend(grant.secret, now):
+                raise unauthorized("the client secret was for one call, which has been placed")
         return Permit(grant, frozenset(terms.backends), terms.sessions)
 
     async def recognise(self, bearer: str) -> None:
@@ -128,7 +131,7 @@ class Access:
         """A client secret for whom `may_mint` has let in. Raises Refused (FORBIDDEN, TOO_LARGE)."""
         assert self._locks is not None
         assert self._locks.own is not None
-        keys, secrets = self._locks.own
+        keys, secrets, _ = self._locks.own
         now = self._locks.clock()
         key = keys.get(holder.key, now)
         if key and key.terms.backends and wanted.backend not in ("", *key.terms.backends):
@@ -179,7 +182,7 @@ async def _known(locks: Locks, bearer: str, *, expired_too: bool) -> tuple[Grant
 
 
 def _of_ours(own: Own, bearer: str, now: float, *, expired_too: bool) -> tuple[Grant, Terms] | None:
-    keys, secrets = own
+    keys, secrets, _ = own
     if (name := keys.find(bearer, now)) is not None and (key := keys.get(name, now)):
         return Grant(key=name), key.terms
     known = secrets.read(bearer)

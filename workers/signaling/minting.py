@@ -32,7 +32,9 @@ class _ExpiresAfter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Annotated[int, msgspec.Meta(ge=10, le=7200)] = _DEFAULT_SECONDS
 
 
-class _Wanted(Wishes, frozen=True):
+class Wanted(Wishes, frozen=True):
+    """What a server asks for."""
+
     expires_after: _ExpiresAfter = _ExpiresAfter()
     # beyond the Realtime API, as most of the wishes
     single_use: bool = False
@@ -45,7 +47,7 @@ def routes(access: Access, rules: Rules) -> list[Route]:
 
     async def mint(request: Request) -> Response:
         holder = await access.may_mint(bearer_of(request.headers), access.client_of(request.scope))
-        wanted = _read(await _body(request))
+        wanted = read_wanted(await _body(request))
         if wanted.backend and wanted.backend not in rules.backends:
             raise Refused(
                 ProblemKind.UNKNOWN_BACKEND, f"there is no back end {wanted.backend[:64]!r}"
@@ -81,11 +83,12 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _read(body: bytes) -> _Wanted:
+def read_wanted(body: bytes) -> Wanted:
+    """What is to be in a secret; an empty body is the default. Raises Refused."""
     if not body.strip():
-        return _Wanted()
+        return Wanted()
     wanted = parse_object(body, "the request")
     try:
-        return msgspec.convert(wanted, _Wanted)
+        return msgspec.convert(wanted, Wanted)
     except msgspec.ValidationError as error:
         raise Refused(ProblemKind.MALFORMED_REQUEST, str(error)) from None

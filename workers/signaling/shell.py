@@ -6,9 +6,10 @@ import os
 import resource
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -17,7 +18,7 @@ from config.ids import Endpoint
 from config.model import Config
 from ipc.log import Logger
 from ipc.messages.fleet import FleetPlace, FleetView
-from ipc.messages.lifecycle import DescriptorKind, Ready
+from ipc.messages.lifecycle import DescriptorKind, Ready, cache_endpoint
 from ipc.messages.routes import Transceivers
 from ipc.messages.stats import SignalingStats
 from workers.http.http1 import Limits
@@ -42,6 +43,9 @@ from workers.signaling.switchboard import Switchboard
 from workers.signaling.whereabouts import Headers, Location
 from workers.wire.ufrag import UfragKeys
 
+if TYPE_CHECKING:
+    from workers.signaling.ledger import Ledger
+
 RESERVED_DESCRIPTORS: Final = 64
 """For listeners, control, bus, and a line to each transceiver."""
 
@@ -59,7 +63,7 @@ async def serve(worker: Worker) -> None:
     membership = (
         Membership(assignment.ufrag_keys, assignment.mint_with) if worker.config.in_fleet else None
     )
-    with RpcLine(membership) as line:
+    with RpcLine(membership) as line, make_ledger(worker) as ledger:
         switchboard = Switchboard(
             UfragKeys(assignment.ufrag_keys, assignment.mint_with),
             line,
@@ -75,13 +79,13 @@ async def serve(worker: Worker) -> None:
             switchboard,
             config.cors_origins,
             make_rules(worker.config, steering),
-            make_access(worker, published),
+            make_access(worker, ledger, published),
             news,
         )
         server = HttpServer(application, limits, worker.log)
         worker.set_load(lambda: server.connections)
         guests = Guests(switchboard, membership, worker.log) if membership and fleet.calls else None
-        worker.set_stats(lambda: _stats(worker, server, switchboard, guests))
+        worker.set_stats(lambda: _stats(worker, server, switchboard, guests, ledger))
         sockets = [sock for _, sock in worker.sockets(DescriptorKind.HTTP)]
         async with trio.open_nursery() as nursery:
             await worker.ready(Ready(door=membership.own.public if membership and guests else ""))
@@ -147,7 +151,21 @@ def make_published_keys(worker: Worker) -> PublishedKeys | None:
     return PublishedKeys(url, worker.log) if url else None
 
 
-def make_access(worker: Worker, published: PublishedKeys | None = None) -> Access:
+def make_ledger(worker: Worker) -> AbstractContextManager[Ledger | None]:
+    """Which client secrets are spent, shared with this process's successor, and with other hosts."""
+    config, runtime = worker.config, worker.assignment.runtime_directory
+    if not config.signaling.api_keys:
+        return nullcontext()
+    from workers.signaling.ledger import FILE, Ledger
+
+    return closing(
+        Ledger(Path(runtime) / FILE, cache_endpoint(runtime) if config.redis.url else "")
+    )
+
+
+def make_access(
+    worker: Worker, ledger: Ledger | None, published: PublishedKeys | None = None
+) -> Access:
     """By the operator's keys, a provider's tokens, or both; else for this machine, or for everybody."""
     section, auth = worker.config.signaling, worker.config.auth
     gate = Gate(
@@ -163,12 +181,14 @@ def make_access(worker: Worker, published: PublishedKeys | None = None) -> Acces
         return Access(gate=gate, now=trio.current_time)
     locks = Locks(time.time)
     # Their imports take a fifth of the time of all others; only who has keys or tokens pays for them.
-    if section.api_keys:
+    if ledger is not None:
         from workers.signaling.client_secrets import ClientSecrets
 
         assignment = worker.assignment
         secrets = ClientSecrets(assignment.ufrag_keys, assignment.mint_with, os.urandom)
-        locks = locks._replace(own=Own(ApiKeys(Path(section.api_keys), worker.log), secrets))
+        locks = locks._replace(
+            own=Own(ApiKeys(Path(section.api_keys), worker.log), secrets, ledger)
+        )
     if auth.wanted:
         from workers.signaling.tokens import Tokens
 
@@ -229,7 +249,11 @@ async def _receive(worker: Worker, guests: Guests, at: Endpoint) -> None:
 
 
 def _stats(
-    worker: Worker, server: HttpServer, switchboard: Switchboard, guests: Guests | None
+    worker: Worker,
+    server: HttpServer,
+    switchboard: Switchboard,
+    guests: Guests | None,
+    ledger: Ledger | None,
 ) -> SignalingStats:
     return SignalingStats(
         worker=worker.assignment.name,
@@ -240,4 +264,5 @@ def _stats(
         evicted=server.evicted,
         placed=dict(switchboard.placed),
         guests=dict(guests.counters) if guests else {},
+        secrets=dict(ledger.counters) if ledger else {},
     )

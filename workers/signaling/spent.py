@@ -12,7 +12,7 @@ MAX_SPENT: Final = 131_072
 
 
 class Spent:
-    """Remembers ids for as long as their secrets could be used once more, and in this process only."""
+    """Remembers ids for as long as their secrets could be used once more; ledger.py asks further."""
 
     def __init__(self) -> None:
         self._ids: OrderedDict[str, float] = OrderedDict()

@@ -102,6 +102,20 @@ async def test_flows_are_not_kept_for_ever(tmp_path: Path) -> None:
         assert redis.ask("TTL", "t:f:" + "k" * KEY_LENGTH) in (b":7200\r\n", b":7199\r\n")
 
 
+@pytest.mark.parametrize("kind", [one, sentinel, cluster])
+async def test_a_secret_is_spent_once(tmp_path: Path, kind: object) -> None:
+    assert callable(kind)
+    async with kind(tmp_path) as url, opened(url) as store:
+        await connect(store)
+        assert [await store.spend(each, 100) for each in ("aa", "aa", "bb")] == [True, False, True]
+
+
+async def test_a_spent_secret_is_not_kept_for_ever(tmp_path: Path) -> None:
+    async with single(tmp_path) as (url, redis), opened(url) as store:
+        await store.spend("aa", 7200)
+        assert redis.ask("TTL", "t:s:aa") in (b":7200\r\n", b":7199\r\n")
+
+
 @pytest.mark.parametrize("kind", [one, cluster])
 async def test_numbers_are_given_to_one_host_each(tmp_path: Path, kind: object) -> None:
     assert callable(kind)

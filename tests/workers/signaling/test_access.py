@@ -20,6 +20,7 @@ from tests.support.signaling import FRAGMENT, OFFER, Running, running_server
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling.access import Access, Gate, Locks, Own, bearer_of
 from workers.signaling.client_address import Client, Proxies
+from workers.signaling.ledger import Ledger
 
 HERE = Client(ip_address("127.0.0.1"), forwarded=False)
 CALLS = "/v1/realtime/calls"
@@ -164,7 +165,9 @@ async def test_a_secret_is_no_use_elsewhere(keyring: Keyring) -> None:
         assert refused.status_code == 403
         assert "clusters" in refused.json()["detail"]
         assert len(running.transceivers.sessions) == 2
-    there = Access(Locks(lambda: keyring.now, Own(keyring.keys, keyring.secrets)), Gate(cluster=7))
+    there = Access(
+        Locks(lambda: keyring.now, Own(keyring.keys, keyring.secrets, Ledger())), Gate(cluster=7)
+    )
     assert (await there.admit(other, HERE)).grant.clusters == (7, 8)
 
 

@@ -140,6 +140,12 @@ CALLS_PLACED = _counter(
     "calls_placed", "Calls, by where they were placed; other hosts that refused.", *_WORKER, "what"
 )
 CALLS_GUESTS = _counter("calls_guests", "Calls that other hosts placed here.", *_WORKER, "what")
+SINGLE_USE = _counter(
+    "single_use_secrets",
+    "Client secrets for one call, and who could not be asked.",
+    *_WORKER,
+    "what",
+)
 REALTIME_CALLS = _gauge("realtime_calls", "Calls that are bridged now.", *_WORKER)
 REALTIME_BEGUN = _counter("realtime_begun_calls", "Calls that were bridged.", *_WORKER)
 REALTIME_FAILED = _counter(

@@ -99,6 +99,7 @@ def _worker(out: Exposition, worker: WorkerStatus) -> None:
             if isinstance(stats, SignalingStats):
                 _by(out, c.CALLS_PLACED, stats.placed, (), worker.name)
                 _by(out, c.CALLS_GUESTS, stats.guests, (), worker.name)
+                _by(out, c.SINGLE_USE, stats.secrets, (), worker.name)
             if isinstance(stats, TelemetryStats):
                 out.add(c.UNANSWERED, stats.unanswered, worker.name)
         case RealtimeStats():
