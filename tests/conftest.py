@@ -45,6 +45,22 @@ def _meets_the_clock(item: pytest.Item) -> bool:
     )
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Seeds of the day, also of what has passed, and from whichever process: each does it again."""
+    told = [
+        f"{report.nodeid}: seed {value}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == "seed"
+    ]
+    if told:
+        terminalreporter.section("seeds")
+        for line in told:
+            terminalreporter.line(line)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what waits for others: sockets, processes, machines."""
     for item in items:

@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -15,8 +16,9 @@ pytestmark = pytest.mark.process
 FAULTS = 8
 
 
-def test_nothing_that_must_hold_is_broken() -> None:
+def test_nothing_that_must_hold_is_broken(record_property: Callable[[str, object], None]) -> None:
     seed = random.randrange(1 << 32)
+    record_property("seed", seed)  # in the summary: tests/conftest.py
     command = [sys.executable, "-m", "tests.campaign", "--seed", str(seed), "--json"]
     done = subprocess.run(
         [*command, "--faults", str(FAULTS), "--calls", "12"],

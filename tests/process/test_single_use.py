@@ -23,6 +23,7 @@ from tests.support.redis_server import needs_redis, redis_server
 from tests.support.services import OFFER
 
 pytestmark = pytest.mark.process
+TRIES = 10
 
 
 def locked(tmp_path: Path) -> dict[str, Any]:
@@ -85,16 +86,23 @@ async def test_neither_a_crash_nor_a_roll_makes_it_two(tmp_path: Path) -> None:
         assert [await called(appliance, each) for each in (secret, unspent)] == [401, 201]
 
 
+async def unasked(appliance: Appliance) -> int:
+    """Times that Redis did not say in time, as happens on a busy machine: then a host's own word stands."""
+    status = await appliance.status()
+    (stats,) = (w.stats for w in status.workers if isinstance(w.stats, SignalingStats))
+    return stats.secrets.get("fleet_silent", 0)
+
+
 @needs_redis
 async def test_nor_does_another_host(tmp_path: Path) -> None:
-    async with two_hosts(tmp_path) as (one, other):
-        first, second = [await bought(one) for _ in range(2)]
-        assert [await called(one, first), await called(other, first)] == [201, 401]
-        assert [await called(other, second), await called(one, second)] == [201, 401]
-        for host in (one, other):
-            (stats,) = (
-                w.stats
-                for w in (await host.status()).workers
-                if isinstance(w.stats, SignalingStats)
-            )
-            assert stats.secrets["spent"] == 1, stats.secrets
+    async with two_hosts(tmp_path) as hosts:
+        for first, second in (hosts, hosts[::-1]):
+            for _ in range(TRIES):
+                before = [await unasked(host) for host in hosts]
+                secret = await bought(first)
+                assert await called(first, secret) == 201
+                if await called(second, secret) == 401:
+                    break
+                assert [await unasked(host) for host in hosts] != before
+            else:
+                pytest.fail("Redis never answered in time")

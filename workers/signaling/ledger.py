@@ -44,8 +44,7 @@ class Ledger:
         self._database: sqlite3.Connection | None = None
         self._pruned = -math.inf
         self._written = 0
-        self._fleet = fleet
-        self._client: RpcClient | None = None
+        self._fleet = RpcClient(fleet) if fleet else None
 
     async def spend(self, secret: str, now: float) -> bool:
         """Whether it was still to be had. `now`: seconds since 1970, which processes and hosts share."""
@@ -61,8 +60,8 @@ class Ledger:
         """Let go of the file and of the desk."""
         if self._database is not None:
             self._database.close()
-        if self._client is not None:
-            self._client.close()
+        if self._fleet is not None:
+            self._fleet.close()
 
     def _first_of_host(self, secret: str, now: float) -> bool:
         if self._file is None:
@@ -88,12 +87,10 @@ class Ledger:
             return entered.rowcount == 1
 
     async def _first_of_fleet(self, secret: str) -> bool:
-        if not self._fleet:
+        if self._fleet is None:
             return True
-        if self._client is None:
-            self._client = RpcClient(self._fleet)
         try:
-            reply = await self._client.call(SpendSecret(secret), FLEET_WITHIN)
+            reply = await self._fleet.call(SpendSecret(secret), FLEET_WITHIN)
         except (RpcTimeout, RpcFailed, trio.ClosedResourceError):
             reply = None
         if not isinstance(reply, SecretSpent) or not reply.asked:

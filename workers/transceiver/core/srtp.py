@@ -113,7 +113,10 @@ def function_addresses() -> tuple[int, int, int, int]:
 
 def _make_context(profile: SrtpProfile, key: bytes, direction: int) -> LibraryContext:
     policy = Policy(key=key, ssrc_type=direction, srtp_profile=_LIBRARY_PROFILE[profile])
-    return LibraryContext(policy)
+    context = LibraryContext(policy)
+    copy: Any = policy.key
+    copy[:] = bytes(len(key))  # libsrtp has made its own keys of it, which it clears itself
+    return context
 
 
 def _process(

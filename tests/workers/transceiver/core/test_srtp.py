@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pylibsrtp import Policy
 from pylibsrtp import Session as Library
 
+from workers.transceiver.core import srtp
 from workers.transceiver.core.srtp import MAX_PACKET, Srtp, SrtpKeys, SrtpProfile
 from workers.wire.rtcp import ReceiverReport, encode_rtcp
 from workers.wire.rtp import RtpPacket, encode_rtp
@@ -110,3 +113,16 @@ def test_sessions_share_a_buffer_and_nothing_else() -> None:
     two = good(second[0].protect(PACKET))
     assert first[1].unprotect(one) == PACKET
     assert second[1].unprotect(two) == PACKET
+
+
+def test_what_libsrtp_was_told_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Policy] = []
+
+    class Kept(Policy):
+        def __init__(self, **fields: Any) -> None:
+            super().__init__(**fields)
+            told.append(self)
+
+    monkeypatch.setattr(srtp, "Policy", Kept)
+    Srtp(keys(SrtpProfile.AEAD_AES_128_GCM)[0])
+    assert [bytes(policy.key or b"?") for policy in told] == [bytes(28)] * 2
