@@ -42,8 +42,12 @@ def ice(theirs: str) -> Ice:
     return Ice(parameters, entropy("ice"), 0.0)
 
 
-def check(theirs: str, more: bytes = b"", role: str = "ICE-CONTROLLING", **fields: object) -> bytes:
-    attributes = {"USERNAME": f"{OURS.ufrag}:{theirs}", "PRIORITY": 1, role: 1, **fields}
+def check(
+    theirs: str, more: bytes = b"", role: str = "ICE-CONTROLLING", *, nominating: bool = False
+) -> bytes:
+    attributes: dict[str, object] = {"USERNAME": f"{OURS.ufrag}:{theirs}", "PRIORITY": 1, role: 1}
+    if nominating:
+        attributes["USE-CANDIDATE"] = None
     message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, bytes(12), attributes)
     return seal(bytes(message) + more, KEY)
 
@@ -58,7 +62,7 @@ def bare(theirs: str, more: bytes = b"") -> bytes:
 CLIENTS: Final = {
     "aiortc": check("Ab3d"),
     "chromium": check("Ab3d", NETWORK_INFO),
-    "chromium, nominating": check("Ab3d", NETWORK_INFO, **{"USE-CANDIDATE": None}),
+    "chromium, nominating": check("Ab3d", NETWORK_INFO, nominating=True),
     "firefox": check("0f1e2d3c"),
     "the least that is valid": bare("Ab3d"),
 }
