@@ -3,7 +3,11 @@
 Standard error is often a pipe or journald's socket, shared with the parent and the siblings. A stuck
 reader would stop the loop at the next line; O_NONBLOCK on the shared open file would surprise everyone
 else. So a pipe or terminal is opened anew (O_NONBLOCK then is ours alone), a socket is written with
-MSG_DONTWAIT, and what does not fit is dropped, counted, and said in the next line that does.
+MSG_DONTWAIT, and what does not fit is dropped, counted, and said in the next line that does. Under systemd
+lines are entries of the journal instead, with fields (ipc/journal.py).
+
+Of one kind only so many are logged in a while (ipc/log_limit.py); `left_out` of a later line says how many
+more there were.
 """
 
 from __future__ import annotations
@@ -13,9 +17,12 @@ import select
 import socket
 import stat
 import sys
+import time
 from typing import Any, Final, TypeAlias, cast
 
 from config.model import LogFormat, LogLevel, LogSection
+from ipc.journal import JournalWriter, fields_of, is_journal
+from ipc.log_limit import BURST, SESSION_BURST, RateLimit
 from ipc.log_line import line_for_people
 
 # structlog would import rich for tracebacks that we never print: a fifth of a worker's start-up. Where
@@ -122,23 +129,27 @@ class LineWriter:
 
 
 def open_log(section: LogSection, worker: str, *, writer: LineWriter | None = None) -> Logger:
-    """A logger whose lines carry `worker` and `pid`; level and format from the configuration."""
-    writer = writer or LineWriter()
+    """A logger whose lines carry `worker` and `pid`; level and format from the configuration.
+
+    Without a `writer` they go where standard error goes.
+    """
+    to: LineWriter | JournalWriter = writer or _open_writer()
     console = section.format is LogFormat.CONSOLE or (
-        section.format is LogFormat.AUTO and writer.is_terminal
+        section.format is LogFormat.AUTO and to.is_terminal
+    )
+    render: Processor = (
+        _for_people(to.is_terminal) if console else structlog.processors.JSONRenderer()
     )
     processors: list[Processor] = [
         structlog.processors.add_log_level,
+        _limit(),
         structlog.processors.TimeStamper(fmt=None if console else "iso", utc=True),
         structlog.processors.format_exc_info,
-        _say_drops(writer),
+        _say_drops(to),
+        _with_fields(render) if isinstance(to, JournalWriter) else render,
     ]
-    if console:
-        processors.append(_for_people(writer.is_terminal))
-    else:
-        processors.append(structlog.processors.JSONRenderer())
     logger: Logger = structlog.wrap_logger(
-        writer,
+        to,
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_SEVERITY[section.level]),
         cache_logger_on_first_use=True,
@@ -148,7 +159,39 @@ def open_log(section: LogSection, worker: str, *, writer: LineWriter | None = No
     return logger.bind()
 
 
-def _say_drops(writer: LineWriter) -> Processor:
+def _open_writer() -> LineWriter | JournalWriter:
+    if is_journal(_STANDARD_ERROR):
+        return JournalWriter()
+    return LineWriter()
+
+
+def _limit() -> Processor:
+    limit = RateLimit()
+
+    def processor(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        now = time.monotonic()
+        in_passing = event["level"] == "info" and "session" in event
+        left_out = limit.admit(event["event"], SESSION_BURST if in_passing else BURST, now)
+        if left_out is None:
+            raise structlog.DropEvent
+        if left_out:
+            event["left_out"] = left_out
+        return event
+
+    return processor
+
+
+def _with_fields(render: Processor) -> Processor:
+    def processor(
+        logger: WrappedLogger, method: str, event: EventDict
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        fields = fields_of(event)  # some are taken out of the event for the text
+        return (render(logger, method, event), fields), {}
+
+    return processor
+
+
+def _say_drops(writer: LineWriter | JournalWriter) -> Processor:
     def processor(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         if writer.unsaid:
             event["lines_dropped"] = writer.unsaid

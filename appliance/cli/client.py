@@ -26,6 +26,10 @@ EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
 WITHIN: Final = 5.0
 """Seconds to wait for an answer."""
+UNIT: Final = "tandem.service"
+_UNITS: Final = tuple(
+    Path(directory, "systemd/system") for directory in ("/etc", "/run", "/usr/lib", "/lib")
+)
 Reply = TypeVar("Reply")
 
 
@@ -208,8 +212,10 @@ def _not_let_in(error: NotAllowed, curve: ClientCurve) -> list[str]:
 
 
 def _nobody(error: Unreachable) -> list[str]:
+    by_systemd = any((directory / UNIT).exists() for directory in _UNITS)
+    start = "Ask with: systemctl status tandem" if by_systemd else "Start it with: tandem run"
     return [
         f"tandem: no appliance answers: {error}",
-        "Is it running? Start it with: tandem run",
+        f"Is it running? {start}",
         "Has it a configuration or directory of its own? Name it: -c FILE, --runtime-directory DIR",
     ]

@@ -7,6 +7,8 @@ from typing import IO, Any
 
 import click
 
+from ipc.journal import graver
+
 
 class Failed(click.ClickException):
     """Lines for standard error and the exit code; no traceback, since nothing is broken here."""
@@ -19,4 +21,4 @@ class Failed(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the lines as they are: they name the file or the key they are about."""
         for line in self.lines:
-            click.echo(line, file=file, err=file is None)
+            click.echo(graver(line) if file is None else line, file=file, err=file is None)

@@ -57,13 +57,15 @@ def parse_entry(text: str) -> LogLine | None:
     entry = _object(text)
     if entry is None:
         return None
-    message = entry.get("MESSAGE", "")
+    message = entry.get("MESSAGE") or ""
     if isinstance(message, list):  # bytes that are no UTF-8
         message = bytes(message).decode("utf-8", "replace")
     # What systemd adds begins with an underscore, and what a program says of itself does not.
     own = {name.lower().removeprefix("tandem_"): v for name, v in entry.items() if name[0] != "_"}
     fields: dict[str, Any] = {"event": message}
-    fields |= {name: own[name] for name in ("worker", "session", "of", "level") if name in own}
+    fields |= {
+        name: own[name] for name in ("event", "worker", "session", "of", "level") if name in own
+    }
     fields |= _object(message) or {}
     if "level" not in fields:
         fields["level"] = _PRIORITIES.get(str(entry.get("PRIORITY", "6")), "error")

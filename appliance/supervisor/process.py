@@ -29,6 +29,7 @@ from ipc.messages.lifecycle import Assignment
 _TREE: Final = Path(__file__).resolve().parents[2]
 _KEPT: Final = frozenset(
     {"PATH", "HOME", "LANG", "TZ", "TERM", "NO_COLOR", "FORCE_COLOR", "TMPDIR", "MALLOC_ARENA_MAX"}
+    | {"JOURNAL_STREAM"}  # ipc/journal.py
 )
 _KEPT_PREFIXES: Final = ("LC_", "COVERAGE_", "PYTHONMALLOC", "PYTHONDONTWRITE", "PYTHONDEVMODE")
 

@@ -9,12 +9,14 @@ import pty
 import socket
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from config.model import LogFormat, LogLevel, LogSection
 from ipc.log import MAX_LINE, LineWriter, open_log
+from ipc.log_limit import BURST, SESSION_BURST
 from tests.support.quiet_log import LogLines
 
 
@@ -92,7 +94,7 @@ def test_a_stuck_reader_of_a_pipe_costs_lines_that_are_counted_and_told() -> Non
     writer = LineWriter(write)
     log = open_log(LogSection(format=LogFormat.JSON), "relay-0", writer=writer)
     for number in range(200):
-        log.info("line", number=number)
+        log.info(f"line {number}", number=number)
     assert writer.dropped > 100
     lost = writer.dropped
     text = os.read(read, 65536)
@@ -106,6 +108,66 @@ def test_a_stuck_reader_of_a_pipe_costs_lines_that_are_counted_and_told() -> Non
     writer.close()
     os.close(read)
     os.close(write)
+
+
+def test_a_flood_of_one_line_leaves_most_of_them_out_and_no_other() -> None:
+    lines = LogLines()
+    for _ in range(1000):
+        lines.log.warning("again")
+        lines.log.info("met", session="rtc_1")
+    lines.log.warning("other")
+    assert Counter(lines.events()) == {"again": BURST, "met": SESSION_BURST, "other": 1}
+    lines.close()
+
+
+def test_lines_below_the_level_are_none_of_the_burst() -> None:
+    lines = LogLines(LogLevel.WARNING)
+    for _ in range(BURST):
+        lines.log.info("one")
+    lines.log.warning("one")
+    assert lines.events() == ["one"]
+    lines.close()
+
+
+def test_where_standard_error_is_the_journal_lines_are_entries_with_fields(tmp_path: Path) -> None:
+    """In a process of its own, whose standard error is a socket, as systemd makes it."""
+    program = """
+import os, sys
+from pathlib import Path
+from ipc import journal
+journal.JournalWriter.__init__.__defaults__ = (Path(sys.argv[1]),)
+from config.model import LogSection
+from ipc.log import open_log
+found = os.fstat(2)
+os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"
+log = open_log(LogSection(), "relay-0")
+log.info("ready")
+log.bind(session="rtc_1").error("crashed", why="a bug")
+"""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "socket"))
+        command = [sys.executable, "-c", program, str(tmp_path / "socket")]
+        with subprocess.Popen(command, stderr=theirs.fileno()) as process:
+            journal.settimeout(30)
+            entries = [
+                dict(line.split("=", 1) for line in entry.splitlines())
+                for entry in (journal.recv(65536).decode(), journal.recv(65536).decode())
+            ]
+            assert process.wait(30) == 0
+        ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+    first, second = entries
+    assert json.loads(first.pop("MESSAGE"))["event"] == "ready"
+    assert first == {
+        "PRIORITY": "6",
+        "SYSLOG_IDENTIFIER": "tandem",
+        "TANDEM_WORKER": "relay-0",
+        "TANDEM_EVENT": "ready",
+    }
+    assert json.loads(second["MESSAGE"])["why"] == "a bug"
+    assert (second["PRIORITY"], second["TANDEM_SESSION"]) == ("3", "rtc_1")
 
 
 def test_a_line_taken_in_part_is_finished_first() -> None:

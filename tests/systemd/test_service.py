@@ -78,6 +78,11 @@ def adopted(machine: Machine, workers: dict[str, int], by_another_than: int) -> 
     machine.until(has_them, "adopted")
 
 
+def errors(machine: Machine) -> str:
+    """What the unit has logged that is an error to the journal, too."""
+    return machine.read("journalctl", "-q", "--no-pager", "-p", "err", "-u", "tandem")
+
+
 def configure(machine: Machine, text: str) -> None:
     """Write the configuration file, with the owner and mode that it has."""
     (machine.root / CONFIG.lstrip("/")).write_text(text)
@@ -114,6 +119,29 @@ def test_logs_come_from_the_journal_and_can_be_chosen_among(machine: Machine) ->
     assert all(line["at"] > 1.7e9 for line in found)
 
 
+def test_entries_of_the_journal_have_priorities_and_fields(machine: Machine) -> None:
+    unit = ("journalctl", "-q", "--no-pager", "-o", "cat", "-u", "tandem")
+    ours = machine.read(*unit, "TANDEM_WORKER=relay-0").splitlines()
+    assert "ready" in {json.loads(line)["event"] for line in ours}
+    assert {json.loads(line)["worker"] for line in ours} == {"relay-0"}
+    assert "ready" not in errors(machine)
+
+
+def test_what_became_of_a_call_is_found_by_its_session(machine: Machine) -> None:
+    call(machine, count=1)
+    told = ("journalctl", "-q", "--no-pager", "-o", "cat", "TANDEM_EVENT=session ended")
+    ended = json.loads(machine.read(*told).splitlines()[-1])
+    of_it = machine.read("journalctl", "-q", "-o", "cat", f"TANDEM_SESSION={ended['session']}")
+    lines = machine.read("tandem", "logs", "--session", ended["session"], "--json").splitlines()
+    for events in (
+        [json.loads(line)["event"] for line in of_it.splitlines()],
+        [json.loads(line)["event"] for line in lines],
+    ):
+        assert events == ["session connected", "session ended"]
+    assert (ended["connected"], ended["lost_in"]) == (True, 0)
+    assert ended["packets_in"] > 0
+
+
 def test_a_doctor_finds_nothing_that_does_not_work(machine: Machine) -> None:
     report = machine.json("tandem", "doctor", "--json")
     assert report["running"]
@@ -139,7 +167,7 @@ def test_media_on_a_privileged_port(machine: Machine) -> None:
     machine.run("systemctl", "stop", "tandem")
     assert machine.run("systemctl", "start", "tandem", check=False).returncode != 0
     assert machine.show("tandem", "ExecMainStatus") == "78"
-    assert "sysctl -w net.ipv4.ip_unprivileged_port_start=443" in machine.journal()
+    assert "sysctl -w net.ipv4.ip_unprivileged_port_start=443" in errors(machine)
     told = machine.run("tandem", "doctor", "--json", check=False).stdout
     privileged = [f for f in json.loads(told)["findings"] if f["check"] == "ports.privileged"]
     assert "net.ipv4.ip_unprivileged_port_start=443" in privileged[0]["advice"]
@@ -197,7 +225,7 @@ def test_reload_of_a_bad_file_changes_nothing_and_says_why(machine: Machine) -> 
     machine.run("systemctl", "reload", "tandem")
 
 
-@pytest.mark.parametrize("role", ["relay", "transceiver", "signaling"])
+@pytest.mark.parametrize("role", ["relay", "transceiver", "signaling", "telemetry"])
 def test_a_killed_worker_is_replaced(machine: Machine, role: str) -> None:
     victim = next(w for w in status(machine)["workers"] if w["name"].startswith(role))
     kill(machine, victim["pid"])
@@ -208,6 +236,18 @@ def test_a_killed_worker_is_replaced(machine: Machine, role: str) -> None:
         return bool(pids) and victim["pid"] not in pids
 
     machine.until(replaced, f"{role} replaced")
+    call(machine)
+
+
+def test_a_killed_spare_is_replaced(machine: Machine) -> None:
+    """It is what the next death of a worker of its role needs."""
+
+    def waiting() -> dict[str, int]:
+        return {s["role"]: s["pid"] for s in status(machine)["spares"] if s["waiting"]}
+
+    role, victim = next(iter(machine.until(waiting, "a spare").items()))
+    kill(machine, victim)
+    machine.until(lambda: waiting().get(role, victim) != victim, f"another spare {role}")
     call(machine)
 
 
@@ -296,7 +336,7 @@ def test_a_start_with_a_bad_file_fails_once_and_says_why(machine: Machine) -> No
     assert machine.run("systemctl", "start", "tandem", check=False).returncode != 0
     assert machine.show("tandem", "ExecMainStatus") == "78"
     assert machine.show("tandem", "ActiveState") == "failed"
-    assert "wrokers" in machine.journal()
+    assert "wrokers" in errors(machine)
     configure(machine, "")
     machine.run("systemctl", "start", "tandem")
     call(machine)
@@ -306,6 +346,7 @@ def test_stop_leaves_no_process_behind(machine: Machine) -> None:
     machine.run("systemctl", "stop", "tandem")
     assert machine.processes("tandem") == {}
     assert not (machine.root / "run/tandem").exists()
+    assert "systemctl status tandem" in machine.run("tandem", "status", check=False).stderr
     machine.run("systemctl", "start", "tandem")
 
 

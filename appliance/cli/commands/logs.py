@@ -16,7 +16,7 @@ from typing import Final
 
 import click
 
-from appliance.cli.client import Line, appliance_options, ask
+from appliance.cli.client import UNIT, Line, appliance_options, ask
 from appliance.cli.completion import complete_session, complete_worker
 from appliance.cli.failure import Failed
 from appliance.cli.help import Command
@@ -24,7 +24,6 @@ from appliance.cli.loglines import LEVELS, LogLine, Wanted, parse_entry, parse_t
 from appliance.supervisor.problems import EXIT_UNAVAILABLE
 from ipc.messages.admin import StatusReply, StatusRequest
 
-UNIT: Final = "tandem.service"
 EVERY: Final = 0.25
 """Seconds between two looks at a file that is followed."""
 PATIENCE: Final = 2.0
@@ -113,7 +112,8 @@ def _is_loaded(unit: str) -> bool:
 
 
 def _journal(unit: str, newest: int, wanted: Wanted, follow: bool) -> Iterator[LogLine]:
-    command = ["journalctl", f"--unit={unit}", "--output=json", "--no-pager"]
+    # --all: a text of more than 4096 bytes, as a traceback may be, would be left out.
+    command = ["journalctl", f"--unit={unit}", "--output=json", "--all", "--no-pager"]
     past = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     cursor = ""
     found: deque[LogLine] = deque(maxlen=newest)

@@ -58,6 +58,9 @@ def test_an_entry_of_systemd_itself_and_one_of_bytes() -> None:
     assert line is not None
     assert line.event == "h\ufffd"
     assert parse_entry("-- no entries --") is None
+    line = parse_entry(json.dumps({"MESSAGE": None, "TANDEM_EVENT": "it failed"}))
+    assert line is not None, "longer than journalctl shows"
+    assert line.event == "it failed"
 
 
 @pytest.mark.parametrize(
