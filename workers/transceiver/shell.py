@@ -80,6 +80,7 @@ from workers.transceiver.core.streams.interface import (
     UnbindLabel,
 )
 from workers.transceiver.equipment import make_exchange, make_remotes
+from workers.transceiver.lives import Lives
 from workers.transceiver.media import commands
 from workers.transceiver.media.base import MediaPlane
 from workers.transceiver.media.choice import open_plane
@@ -116,6 +117,7 @@ class Transceiver:
         """Others wait for what the last turn has begun."""
         self._news: list[SessionEvent] = []
         self._told = News()
+        self._lives = Lives(worker.log)
         self._sleep = trio.CancelScope()
         self._emptied = trio.Event()
 
@@ -358,6 +360,7 @@ class Transceiver:
                         "session crashed", session=output.session, exc_info=output.error
                     )
                 case Created():
+                    self._lives.begin(output, trio.current_time())
                     self._note(output.session, "created", f"for {output.backend}")
                 case Dropped() | IcePatched() | Refused():
                     pass
@@ -366,6 +369,7 @@ class Transceiver:
         return len(outputs)
 
     def _report(self, event: FromSession) -> None:
+        self._lives.hear(event, trio.current_time())
         match event.output:
             case StateChanged(state=SessionState.CONNECTED):
                 self._note(event.session, "connected")

@@ -257,6 +257,11 @@ async def test_a_call_from_offer_to_hang_up(directory: Directory, media: MediaCh
         assert stats.usage.cpu_seconds > 0
         assert isinstance(stats, TransceiverStats)
         assert (stats.audio_in, stats.audio_out) == (1, 1)
+        *_, begin, end = its.lines.lines()
+        assert (begin["event"], begin["session"]) == ("session connected", created.session)
+        assert begin["path"] == f"{HOME}>{PUBLIC}/udp"
+        assert (end["event"], end["reason"]) == ("session ended", "hangup")
+        assert (end["session"], end["packets_in"], end["packets_out"]) == (created.session, 1, 1)
         nursery.cancel_scope.cancel()
         client.close()
 

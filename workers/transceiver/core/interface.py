@@ -13,7 +13,7 @@ Two cores, one inside the other:
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -188,11 +188,21 @@ class CredentialsRetired(msgspec.Struct, frozen=True):
     ufrag: str
 
 
+class Fared(NamedTuple):
+    """How a session's audio has fared, in all."""
+
+    media: StreamStats
+    lost_out: int | None
+    """Packets of ours that never came, as the peer reports; None before it has."""
+
+
 class SessionClosed(msgspec.Struct, frozen=True):
     """The last output of a session."""
 
     reason: CloseReason
     detail: str = ""
+    fared: Fared | None = None
+    """Said by the table of sessions, which knows; None if there were no keys for audio."""
 
 
 class Dropped(msgspec.Struct, frozen=True):

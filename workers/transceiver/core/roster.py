@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, assert_never
 
+from msgspec.structs import replace
+
 from config.ids import Instant, SessionId
 from ipc.messages.sessions import CloseReason
 from workers.transceiver.core.counters import Counters
@@ -17,6 +19,7 @@ from workers.transceiver.core.interface import (
     Crashed,
     CredentialsRetired,
     Dropped,
+    Fared,
     FromSession,
     LimitNear,
     LossReported,
@@ -179,6 +182,10 @@ class Roster:
     def _close(self, entry: Entry, closed: SessionClosed) -> list[SessionsOutput]:
         if self.entries.pop(entry.id, None) is None:
             return []
+        if entry.stream is not None:  # soon nobody's
+            reported = entry.core.reported
+            lost_out = None if reported is None else reported.lost
+            closed = replace(closed, fared=Fared(self.wiring.stats(entry), lost_out))
         for ufrag in entry.ufrags:
             del self.by_ufrag[ufrag]
         self.by_key[entry.key] -= 1

@@ -59,7 +59,11 @@ def test_a_back_end_hears_its_own_sessions_to_the_end_and_no_other() -> None:
     said = [e.output.payload for e in listener.events if isinstance(e.output, AudioReceived)]
     assert said == [b"hello", b"goodbye"]
     assert StateChanged(SessionState.CONNECTED) in [event.output for event in listener.events]
-    assert listener.events[-1].output == SessionClosed(CloseReason.BACKEND_ENDED)
+    closed = listener.events[-1].output
+    assert isinstance(closed, SessionClosed)
+    assert closed.reason is CloseReason.BACKEND_ENDED
+    assert closed.fared is not None
+    assert closed.fared.media.packets_in == len(said)
     assert heard.ended is CloseReason.PEER_CLOSED
     assert echoed.heard == [b"echo"]
 

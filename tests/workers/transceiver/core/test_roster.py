@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from config.ids import Endpoint
+from config.ids import Endpoint, SessionId
 from ipc.messages.sessions import CloseReason
 from tests.support.transceiver import Caller, Rig
 from workers.transceiver.core.interface import (
     CloseSession,
     Crashed,
     Dropped,
+    Fared,
     FromSession,
     MeasureMedia,
     MediaMeasured,
@@ -24,7 +25,7 @@ from workers.transceiver.core.interface import (
 )
 from workers.transceiver.core.session import Session
 from workers.transceiver.core.states import SessionState
-from workers.transceiver.core.streams.interface import SendStreamReport
+from workers.transceiver.core.streams.interface import SendStreamReport, StreamStats
 from workers.wire.types import DropReason
 
 CLOSE = CloseSession(CloseReason.HANGUP)
@@ -56,6 +57,14 @@ def scripted(*script: SessionOutput, connect: bool = True) -> tuple[Rig, Caller,
 def turn(rig: Rig, caller: Caller) -> list[object]:
     roster = rig.sessions._roster
     return list(roster.run(roster.entries[caller.id], CLOSE, rig.now))
+
+
+def ends(outputs: list[object]) -> list[tuple[SessionId, CloseReason, str]]:
+    """Whose end was told, and why; each with how its audio fared."""
+    told = [o for o in outputs if isinstance(o, FromSession)]
+    closed = [(o.session, o.output) for o in told if isinstance(o.output, SessionClosed)]
+    assert all(end.fared == Fared(StreamStats(), None) for _, end in closed)
+    return [(session, end.reason, end.detail) for session, end in closed]
 
 
 def test_figures_are_given_at_once_and_a_report_goes_to_the_stream() -> None:
@@ -94,8 +103,7 @@ def test_the_number_of_connected_sessions_follows_their_states() -> None:
 @pytest.mark.parametrize("again", [1, 3])
 def test_a_session_is_closed_once(again: int) -> None:
     rig, caller, _ = scripted(*[SessionClosed(CloseReason.HANGUP)] * again)
-    closed = [o for o in turn(rig, caller) if isinstance(o, FromSession)]
-    assert closed == [FromSession(caller.id, SessionClosed(CloseReason.HANGUP))]
+    assert ends(turn(rig, caller)) == [(caller.id, CloseReason.HANGUP, "")]
     assert rig.sessions.counters.closed == {CloseReason.HANGUP: 1}
 
 
@@ -112,5 +120,5 @@ def test_a_bug_is_the_end_of_its_session_and_says_no_goodbye() -> None:
     crashed, *rest = turn(rig, caller)
     assert isinstance(crashed, Crashed)
     assert isinstance(crashed.error, TypeError)
-    assert FromSession(caller.id, SessionClosed(CloseReason.INTERNAL_ERROR, "TypeError")) in rest
+    assert ends(rest) == [(caller.id, CloseReason.INTERNAL_ERROR, "TypeError")]
     assert len(rig.sessions) == 0

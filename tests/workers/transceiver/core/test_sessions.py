@@ -368,7 +368,8 @@ def test_a_crash_ends_one_session_only() -> None:
     (crashed,) = rig.of(Crashed)
     assert crashed.session == one.id
     assert crashed.error.__traceback__ is not None
-    assert rig.of(SessionClosed) == [SessionClosed(CloseReason.INTERNAL_ERROR, "RuntimeError")]
+    (closed,) = rig.of(SessionClosed)
+    assert (closed.reason, closed.detail) == (CloseReason.INTERNAL_ERROR, "RuntimeError")
     assert rig.records(RecordType.FORGET) == [(RELAY, one.label)]
     assert rig.sessions.counters.closed == {CloseReason.INTERNAL_ERROR: 1}
     two.speak(b"fine")
@@ -404,7 +405,12 @@ def test_hanging_up_tells_client_and_relay() -> None:
     outputs = rig.do(ForSession(caller.id, CloseSession(CloseReason.HANGUP)))
     kinds = [o.type for o in outputs if isinstance(o, SendRecord)]
     assert kinds == [RecordType.DATA, RecordType.FORGET]  # close_notify needs the flow
-    assert FromSession(caller.id, SessionClosed(CloseReason.HANGUP)) in outputs
+    told = [o.output for o in outputs if isinstance(o, FromSession)]
+    closed = told[-1]
+    assert isinstance(closed, SessionClosed)
+    assert closed.reason is CloseReason.HANGUP
+    assert closed.fared is not None
+    assert closed.fared.lost_out is None, "the client has not reported"
     rig.run(0.1)
     assert caller.ended is CloseReason.PEER_CLOSED
     assert rig.do(ForSession(caller.id, CloseSession(CloseReason.HANGUP))) == [
