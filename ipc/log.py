@@ -171,7 +171,9 @@ def _limit() -> Processor:
     def processor(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         now = time.monotonic()
         in_passing = event["level"] == "info" and "session" in event
-        left_out = limit.admit(event["event"], SESSION_BURST if in_passing else BURST, now)
+        # What befalls one worker after the other is no flood: `of` says whom.
+        kind = " ".join(str(event[name]) for name in ("event", "of") if name in event)
+        left_out = limit.admit(kind, SESSION_BURST if in_passing else BURST, now)
         if left_out is None:
             raise structlog.DropEvent
         if left_out:

@@ -11,13 +11,13 @@ BURST: Final = 20
 """Lines of one kind in a window."""
 SESSION_BURST: Final = 250
 """Those that tell of a session in passing (its begin, its end): 50 of them a second."""
-KINDS: Final = 256
+KINDS: Final = 1024
 """Kinds that are counted; any more share one account."""
 _OTHERS: Final = "others"
 
 
 class RateLimit:
-    """Lines by their kind, the words of the event."""
+    """Lines by their kind: the words of the event, and whom it is about."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, _Account] = {}

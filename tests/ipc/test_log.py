@@ -120,6 +120,14 @@ def test_a_flood_of_one_line_leaves_most_of_them_out_and_no_other() -> None:
     lines.close()
 
 
+def test_what_befalls_one_worker_after_the_other_is_no_flood() -> None:
+    lines = LogLines()
+    for number in range(3 * BURST):
+        lines.log.info("worker", of=f"relay-{number}", state="ready")
+    assert len(lines.events()) == 3 * BURST
+    lines.close()
+
+
 def test_lines_below_the_level_are_none_of_the_burst() -> None:
     lines = LogLines(LogLevel.WARNING)
     for _ in range(BURST):
