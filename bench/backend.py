@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import trio
@@ -131,6 +132,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="under 50 s")
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     parser.add_argument("--sessions", type=int, default=0, help="of all measurements")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the object there, too")
     arguments = parser.parse_args()
     quick, place = arguments.quick, machine()
     many = arguments.sessions or MANY
@@ -145,7 +147,7 @@ def main() -> None:
         fields |= under_calls(directory, calls, seconds)
         fields[f"us_per_frame_{MANY}"] = under_many(directory, MANY, seconds)
     fields |= place
-    show(fields, as_json=arguments.json)
+    show(fields, as_json=arguments.json, save=arguments.save)
 
 
 if __name__ == "__main__":

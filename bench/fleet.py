@@ -27,10 +27,10 @@ PACKETS: Final = 100
 CHECKS: Final = 1 / 2.5
 LIVE_FLOWS: Final = 128_874
 """Flows whose checks alone fill a relay's CPU (bench.scale)."""
-SET_UP: Final = 7.5e-3
-"""CPU seconds of a new session in all processes together (bench.transceiver)."""
-GLOBAL_ADDED: Final = 0.72
+GLOBAL_ADDED: Final = 0.58
 """Microseconds that a second relay adds to a datagram at 40,000 a second (bench.relay)."""
+PCM_GOAL: Final = 60
+"""Decoded calls a core, where the saved run has none."""
 BEAT: Final = 0.5
 BEAT_BYTES: Final = 40
 HOST_BYTES: Final = 600
@@ -44,16 +44,21 @@ TURN: Final = 0.010
 def capacity() -> dict[str, float]:
     """Sessions that one core of each kind serves, by the saved runs."""
     relay = json.loads((DOCS / "relay-bench.json").read_text())["tandem_native_us"]
-    transceiver = json.loads((DOCS / "transceiver-bench.json").read_text())[
-        "tandem_us_per_echo_300"
-    ]
+    run = json.loads((DOCS / "transceiver-bench.json").read_text())
+    transceiver, set_up, pcm = (
+        run.get(name) for name in ("tandem_us_per_echo_300", "setup_cpu_ms", "pcm_us_per_frame")
+    )
     checks = 1e6 / LIVE_FLOWS
     return {
         "relay_us_per_session_second": round(PACKETS * relay + checks, 1),
         "sessions_per_relay_core": int(1e6 / (PACKETS * relay + checks)),
         "sessions_per_ingress_core": int(1e6 / (PACKETS * GLOBAL_ADDED + checks)),
         "sessions_per_transceiver_core": int(1e6 / (PACKETS / 2 * transceiver)),
-        "new_sessions_per_core_second": int(1 / SET_UP),
+        "new_sessions_per_core_second": int(1000 / set_up),
+        "pcm_sessions_per_core": int(1e6 / (PACKETS / 2 * pcm)) if pcm else PCM_GOAL,
+        "relay_us": relay,
+        "transceiver_us": transceiver,
+        "set_up_ms": set_up,
     }
 
 

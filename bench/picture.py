@@ -27,7 +27,7 @@ PANELS: Final = (
 )
 WIDTH: Final = 960
 _LEFT: Final = 232
-_RIGHT: Final = 76
+_RIGHT: Final = 88
 _ROW: Final = 30
 _BAR: Final = 18
 _STYLE: Final = """\
@@ -49,6 +49,12 @@ class Bar(NamedTuple):
     label: str
     kind: str
     value: float
+    digits: int = 1
+
+    @property
+    def said(self) -> str:
+        """The value in figures."""
+        return f"{self.value:,.{self.digits}f}".replace(",", " ")
 
 
 def bars(run: Mapping[str, Any], suffix: str, names: Sequence[str]) -> list[Bar]:
@@ -61,44 +67,51 @@ def bars(run: Mapping[str, Any], suffix: str, names: Sequence[str]) -> list[Bar]
     ]
 
 
-def picture(run: Mapping[str, Any]) -> str:
-    """The SVG, as text."""
-    panels = [(title, bars(run, suffix, names)) for title, suffix, names in PANELS]
-    panels = [(title, rows) for title, rows in panels if rows]
+def draw(title: str, note: str, panels: Sequence[tuple[str, Sequence[Bar]]], foot: str) -> str:
+    """The SVG, as text: a panel of bars for each that has any."""
+    panels = [(head, rows) for head, rows in panels if rows]
     height = 104 + sum(52 + _ROW * len(rows) for _, rows in panels) + 26
     spoken = "; ".join(
-        f"{title}: " + ", ".join(f"{row.label} {row.value:.1f}" for row in rows)
-        for title, rows in panels
+        f"{head}: " + ", ".join(f"{row.label} {row.said}" for row in rows) for head, rows in panels
     )
     lines = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
             "font-family=\"ui-sans-serif, system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\" "
-            f'aria-label="{escape(f"Microseconds of CPU per forwarded datagram. {spoken}.")}">'
+            f'aria-label="{escape(f"{title}. {spoken}.")}">'
         ),
         f"  <style>\n{_STYLE}  </style>",
         f'  <rect class="page" width="{WIDTH}" height="{height}" rx="14"/>',
-        '  <text class="text title" x="32" y="46">CPU per forwarded datagram, in microseconds</text>',
-        (
-            '  <text class="note small" x="32" y="70">Shorter is better. '
-            f"{run['payload']} bytes, {run['flows']} flows, one core each in turn; "
-            "medians of one run.</text>"
-        ),
+        f'  <text class="text title" x="32" y="46">{escape(title)}</text>',
+        f'  <text class="note small" x="32" y="70">{escape(note)}</text>',
     ]
     y = 104.0
-    for title, rows in panels:
-        lines += _panel(title, rows, y)
+    for head, rows in panels:
+        lines += _panel(head, rows, y)
         y += 52 + _ROW * len(rows)
-    lines.append(
-        f'  <text class="note small" x="32" y="{height - 18}">'
-        f"{escape(str(run['cpu']))}, {run['cpus']} CPUs, Linux {escape(str(run['kernel']))}; "
-        "python -m bench.relay</text>"
-    )
+    lines.append(f'  <text class="note small" x="32" y="{height - 18}">{escape(foot)}</text>')
     return "\n".join([*lines, "</svg>", ""])
 
 
+def place(run: Mapping[str, Any], command: str) -> str:
+    """The foot: whose figures these are."""
+    busy = f", load average {run['load_average']}" if "load_average" in run else ""
+    return f"{run['cpu']}, {run['cpus']} CPUs{busy}, Linux {run['kernel']}; {command}"
+
+
+def picture(run: Mapping[str, Any]) -> str:
+    """The relay's, as text."""
+    return draw(
+        "CPU per forwarded datagram, in microseconds",
+        f"Shorter is better. {run['payload']} bytes, {run['flows']} flows, one core each in turn; "
+        "medians of one run.",
+        [(title, bars(run, suffix, names)) for title, suffix, names in PANELS],
+        place(run, "python -m bench.relay"),
+    )
+
+
 def _panel(title: str, rows: Sequence[Bar], y: float) -> Iterator[str]:
-    most = max(row.value for row in rows)
+    most = max(row.value for row in rows) or 1.0
     yield f'  <text class="text head" x="32" y="{y + 14:g}">{escape(title)}</text>'
     yield f'  <path class="rule" d="M32 {y + 24:g}H{WIDTH - 32}" fill="none"/>'
     for number, row in enumerate(rows):
@@ -116,7 +129,7 @@ def _panel(title: str, rows: Sequence[Bar], y: float) -> Iterator[str]:
         )
         yield (
             f'  <text class="text value" x="{_LEFT + length + 9:.1f}" y="{middle:g}">'
-            f"{row.value:.1f}</text>"
+            f"{row.said}</text>"
         )
 
 

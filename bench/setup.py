@@ -1,6 +1,6 @@
 """How long headless Chromium takes from the answer to a connection and to an open data channel.
 
-    python -m bench.setup [--quick] [--json]
+    python -m bench.setup [--quick] [--json] [--save FILE]
 
 A real appliance (`tandem run`), once as near as can be and once with a round trip of 100 ms to its relay,
 made by a proxy (bench/delay.py); signaling is not delayed. Three browsers: as they come (plain), with SNAP,
@@ -14,6 +14,7 @@ import argparse
 import statistics
 import sys
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Browser, sync_playwright
@@ -152,6 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.setup", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="5 calls each instead of 25")
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the object there, too")
     options = parser.parse_args()
     calls, port = 5 if options.quick else 25, free_port()
     fields: dict[str, Any] = {"calls": calls}
@@ -163,7 +165,7 @@ def main() -> None:
         fields |= caller(near)
         fields |= browsers(page_of(near), page_of(far), calls)
     fields |= machine()
-    show(fields, as_json=options.json)
+    show(fields, as_json=options.json, save=options.save)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 A real appliance with one worker of each kind, called by `tandem call`: 50 packets a second and call,
 echoed. Its transceiver and its peers take turns on one CPU, which is theirs alone; relay, signaling and
-caller share the others. Three things are measured:
+caller share the others. Measured are:
 
 * **turns**: 50 calls each (without --quick also 200), all of them in every round, medians (--quick: the
-  peers once). CPU by /proc.
+  peers once). CPU by /proc. One more call is an aiortc client's, which hears whether its tone comes back
+  (`X_spot_check`; --quick: in the first round).
 * **many**: 300 calls on Tandem alone (without --quick also 500 and 1000, with --quick --alone 1000),
   transceiver and relay, by what they say of themselves, and memory.
-* **burst**: calls as fast as they are answered, and what one costs in all processes of Tandem.
+* **burst**: calls as fast as they are answered, and what one costs in all processes of Tandem, and in the
+  process of each contender (`X_setup_cpu_ms`).
+* **pcm**, not with --quick unless --alone: 60 calls whose voice is decoded and encoded (`echo-pcm`).
+* **capacity**, not with --quick: how many calls each holds with less than 0.1 % of its packets lost.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -26,8 +30,19 @@ from typing import Any, Final, NamedTuple
 from bench.appliance import Appliance, running
 from bench.figures import machine, show
 from bench.placement import Placement, weigh
-from bench.transceiver_contenders import Contender, Turn, medians, resident, take_turn
-from bench.transceiver_peers import install, running_peers, versions
+from bench.spot_check import Spotter, spotting
+from bench.transceiver_capacity import capacity, kept_of
+from bench.transceiver_contenders import (
+    Contender,
+    Turn,
+    cpu_seconds,
+    medians,
+    resident,
+    set_up_cpu,
+    take_turn,
+)
+from bench.transceiver_pcm import measure_pcm
+from bench.transceiver_peers import AIORTC_PYTHON, install, running_peers, versions
 from ipc.messages.stats import RelayStats, TransceiverStats
 
 FEW: Final = 50
@@ -38,6 +53,8 @@ RATE: Final = 100
 CONNECT: Final = 1.0
 """Seconds from then until the window begins, the caller's start included."""
 BURST: Final = 200
+BURST_QUICK: Final = 120
+BURST_QUICK_PEER: Final = 20
 SLOW: Final = frozenset({"aiortc"})
 """Peers so far off that one round tells enough."""
 
@@ -81,13 +98,15 @@ def snapshot(appliance: Appliance) -> tuple[TransceiverStats, RelayStats]:
 
 def burst(appliance: Appliance, count: int) -> dict[str, Any]:
     """New sessions as fast as they come, and what one costs in all processes, hang-up included."""
-    before = appliance.cpu_seconds()
+    pid = appliance.worker("transceiver").pid
+    before, own = appliance.cpu_seconds(), cpu_seconds(pid)
     report = appliance.call(count=count, rate=0, seconds=0.1).report()
     time.sleep(0.5)
-    cpu = appliance.cpu_seconds() - before
+    cpu, own = appliance.cpu_seconds() - before, cpu_seconds(pid) - own
     return {
         "sessions_per_second": report["sessions_per_second"],
         "setup_cpu_ms": round(cpu / count * 1000, 2),
+        "tandem_setup_cpu_ms": round(own / count * 1000, 2),
         "burst_failed": report["sessions_failed"],
     }
 
@@ -99,16 +118,43 @@ def take_turns(
     rounds: int,
     seconds: float,
     once: Collection[str] = SLOW,
+    spotter: Spotter | None = None,
+    spots: int = 1,
 ) -> dict[str, list[Turn]]:
-    """All of them in each round, those named in `once` in the first only."""
+    """All of them in each round, those named in `once` in the first only; spotted in so many rounds."""
     turns: dict[str, list[Turn]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         for contender in contenders:
             if number == 0 or contender.name not in once:
                 say(f"round {number + 1}, {sessions} sessions: {contender.name}")
-                turn = take_turn(contender, sessions=sessions, seconds=seconds)
+                by = spotter if number < spots else None
+                turn = take_turn(contender, sessions=sessions, seconds=seconds, spotter=by)
+                if turn.amiss:
+                    say(f"the independent client of {contender.name}: {turn.amiss}")
                 turns[contender.name].append(turn)
     return turns
+
+
+def capacities(
+    contenders: Sequence[Contender],
+    turns: Mapping[str, Sequence[Turn]],
+    known: Mapping[str, Any],
+    us_of_many: float,
+) -> dict[str, float]:
+    """Of each, in three minutes together. `us_of_many`: what many calls of Tandem cost a packet."""
+    fields: dict[str, float] = {}
+    for contender in contenders:
+        say(f"capacity: {contender.name}")
+        name = contender.name
+        is_ours = name == "tandem"
+        fields |= capacity(
+            contender,
+            us_per_echo=us_of_many if is_ours else known[f"{name}_us_per_echo"],
+            setup_ms=known["setup_cpu_ms" if is_ours else f"{name}_setup_cpu_ms"],
+            kept=kept_of([turn.report for turn in turns[name]]),
+            budget=90.0 if is_ours else 30.0,
+        )
+    return fields
 
 
 def many_fields(windows: Iterable[tuple[int, Window]]) -> dict[str, float]:
@@ -135,7 +181,9 @@ def say(what: str) -> None:
 
 
 @contextmanager
-def _stage(*, peers: bool, nice: int) -> Iterator[tuple[Appliance, list[Contender]]]:
+def _stage(
+    *, peers: bool, nice: int
+) -> Iterator[tuple[Appliance, list[Contender], Spotter | None]]:
     """All that echoes on the last CPU, everything else on the others."""
     *others, own = sorted(os.sched_getaffinity(0))
     if not others:
@@ -152,10 +200,13 @@ def _stage(*, peers: bool, nice: int) -> Iterator[tuple[Appliance, list[Contende
             weigh(os.getpid(), nice)
         tandem = Contender("tandem", appliance.url, transceiver)
         if not peers:
-            yield appliance, [tandem]
+            yield appliance, [tandem], None
             return
-        with running_peers(directory, own, others[0], nice) as found:
-            yield appliance, [tandem, *found]
+        with (
+            running_peers(directory, own, others[0], nice) as found,
+            spotting(AIORTC_PYTHON, others[0], nice) as spotter,
+        ):
+            yield appliance, [tandem, *found], spotter
 
 
 def main() -> None:
@@ -173,8 +224,9 @@ def main() -> None:
     if not arguments.alone:
         install()
     place = machine()
-    with _stage(peers=not arguments.alone, nice=arguments.nice) as (appliance, contenders):
+    with _stage(peers=not arguments.alone, nice=arguments.nice) as (appliance, contenders, spotter):
         appliance.call(count=5, rate=20, seconds=0.5).report()
+        fields: dict[str, Any] = {}
         windows = []
         many: tuple[int, ...] = (MANY, 500, 1000)
         if quick:
@@ -182,20 +234,36 @@ def main() -> None:
         for count in many:
             say(f"{count} sessions")
             windows.append((count, measure(appliance, count=count, seconds=2.0 if quick else 10.0)))
-        say("a burst of calls")
-        rush = burst(appliance, BURST)
+        say("bursts of calls")
+        rush = burst(appliance, BURST_QUICK if quick else BURST)
+        for peer in contenders[1:]:
+            spent = set_up_cpu(peer, BURST_QUICK_PEER if quick else FEW)
+            rush[f"{peer.name}_setup_cpu_ms"] = round(spent, 2)
         seconds, rounds = (1.0, 2) if quick else (4.0, 5)
-        once = {c.name for c in contenders[1:]} if quick else SLOW
-        turns = take_turns(contenders, sessions=FEW, rounds=rounds, seconds=seconds, once=once)
-        fields: dict[str, Any] = medians(turns)
+        turns = take_turns(
+            contenders,
+            sessions=FEW,
+            rounds=rounds,
+            seconds=seconds,
+            once={c.name for c in contenders[1:]} if quick else SLOW,
+            spotter=spotter,
+            spots=1 if quick else rounds,
+        )
+        fields |= medians(turns)
+        if not quick or arguments.alone:
+            say("calls that are decoded and encoded")
+            fields |= measure_pcm(appliance, seconds=2.0 if quick else 10.0)
         if not quick:
             able = [c for c in contenders if c.name not in SLOW]
-            more = medians(take_turns(able, sessions=200, rounds=3, seconds=seconds))
-            fields |= {f"{name}_200": value for name, value in more.items()}
-    for peer in turns:
-        if peer != "tandem":
-            ratio = fields["tandem_us_per_echo"] / max(fields[f"{peer}_us_per_echo"], 0.01)
-            fields[f"tandem_to_{peer}"] = round(ratio, 3)
+            more = take_turns(
+                able, sessions=200, rounds=3, seconds=seconds, spotter=spotter, spots=3
+            )
+            fields |= {f"{name}_200": value for name, value in medians(more).items()}
+            fields |= capacities(contenders, turns, fields | rush, windows[0][1].transceiver)
+    for name in turns:
+        if name != "tandem":
+            ratio = fields["tandem_us_per_echo"] / max(fields[f"{name}_us_per_echo"], 0.01)
+            fields[f"tandem_to_{name}"] = round(ratio, 3)
     fields |= many_fields(windows)
     fields |= {"kb_per_session": round(windows[0][1].kilobytes, 1), **rush}
     fields |= {

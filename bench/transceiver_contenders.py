@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bench.appliance import call
+from bench.appliance import call, process_cpu
+from bench.spot_check import Spotter
 
 PACKETS: Final = 50
 """A second and call."""
@@ -47,6 +48,8 @@ class Turn(NamedTuple):
     """Resident memory per session, over what it had before the calls."""
     report: dict[str, Any]
     """What the caller saw."""
+    amiss: str | None = None
+    """What the independent client found wrong, empty if nothing; None if it was not asked."""
 
     @property
     def failed(self) -> int:
@@ -61,26 +64,48 @@ class Turn(NamedTuple):
         )
 
 
-def take_turn(contender: Contender, *, sessions: int, seconds: float) -> Turn:
-    """So many calls, watched for `seconds`."""
+def take_turn(
+    contender: Contender, *, sessions: int, seconds: float, spotter: Spotter | None = None
+) -> Turn:
+    """So many calls, watched for `seconds`; and one more that the spotter hears meanwhile."""
     rate = min(PLACED, 1 / _SETUP.get(contender.name, 1 / PLACED))
     lead = START + sessions / rate + SETTLE
     before = resident(contender.pid)
+    if spotter is not None:
+        spotter.call(contender.url)
     caller = call(contender.url, count=sessions, rate=rate, seconds=lead + seconds - START + 0.2)
     time.sleep(lead)
-    began, cpu = time.monotonic(), _cpu_seconds(contender.pid)
+    began, cpu = time.monotonic(), cpu_seconds(contender.pid)
     time.sleep(seconds)
-    cpu, window = _cpu_seconds(contender.pid) - cpu, time.monotonic() - began
+    cpu, window = cpu_seconds(contender.pid) - cpu, time.monotonic() - began
     grown = resident(contender.pid) - before
+    amiss = None if spotter is None else spotter.verdict()
     report = caller.report()
     came = report["packets_received"] / max(report["packets_sent"], 1)
-    echoed = sessions * PACKETS * window * came
-    return Turn(cpu * 1e6 / max(echoed, 1), cpu / window, grown / sessions, report)
+    talking = sessions if spotter is None else sessions + 1
+    echoed = talking * PACKETS * window * came
+    return Turn(cpu * 1e6 / max(echoed, 1), cpu / window, grown / talking, report, amiss)
 
 
-def medians(turns: Mapping[str, Sequence[Turn]]) -> dict[str, float]:
+def set_up_cpu(contender: Contender, count: int) -> float:
+    """Milliseconds of CPU of a call that says next to nothing, hang-up included; of its process alone.
+
+    Calls come as fast as they are answered. Of the process and not of its threads: some end with a call.
+    """
+    before = process_cpu(contender.pid)
+    report = call(contender.url, count=count, rate=0, seconds=0.1).report()
+    return (process_cpu(contender.pid) - before) * 1000 / max(connected(report, count), 1)
+
+
+def connected(report: Mapping[str, Any], count: int) -> int:
+    """Of so many calls, those that came that far: five frames are too few for some to send one back."""
+    failed = sum(e["count"] for e in report["errors"] if not e["error"].startswith("connected"))
+    return count - int(failed)
+
+
+def medians(turns: Mapping[str, Sequence[Turn]]) -> dict[str, Any]:
     """`<name>_us_per_echo` and so on, flat, of all contenders."""
-    fields: dict[str, float] = {}
+    fields: dict[str, Any] = {}
     for name, taken in turns.items():
         for field, values, digits in (
             ("us_per_echo", [turn.us for turn in taken], 2),
@@ -89,15 +114,20 @@ def medians(turns: Mapping[str, Sequence[Turn]]) -> dict[str, float]:
             ("lost", [turn.lost for turn in taken], 5),
             ("connected_p50_ms", [turn.report["connected_p50_ms"] or 0 for turn in taken], 2),
             ("connected_p99_ms", [turn.report["connected_p99_ms"] or 0 for turn in taken], 2),
+            ("first_packet_p50_ms", [turn.report["first_packet_p50_ms"] or 0 for turn in taken], 2),
+            ("first_packet_p99_ms", [turn.report["first_packet_p99_ms"] or 0 for turn in taken], 2),
             ("rtt_p50_ms", [turn.report["rtt_p50_ms"] or 0 for turn in taken], 2),
             ("rtt_p99_ms", [turn.report["rtt_p99_ms"] or 0 for turn in taken], 2),
         ):
             fields[f"{name}_{field}"] = round(statistics.median(values), digits)
         fields[f"{name}_failed"] = sum(turn.failed for turn in taken)
+        if spots := [turn.amiss for turn in taken if turn.amiss is not None]:
+            fields[f"{name}_spot_check"] = "failed" if any(spots) else "ok"
     return fields
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Of all threads of a process, as the scheduler counts."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 

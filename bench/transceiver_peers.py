@@ -41,6 +41,8 @@ _SOURCES: Final = _ROOT / "bench" / "peers"
 _BUILT: Final = _ROOT / "build" / "bench"
 _PION: Final = _BUILT / "pion-echo"
 _AIORTC: Final = _BUILT / "aiortc"
+AIORTC_PYTHON: Final = str(_AIORTC / "bin" / "python")
+"""Has aiortc."""
 _STAMP: Final = _AIORTC / ".installed"
 _PINNED: Final = _ROOT / "requirements" / "bench.txt"
 _READY_WITHIN: Final = 10.0
@@ -90,14 +92,13 @@ def versions() -> dict[str, str]:
 @contextmanager
 def running_peers(directory: str, cpu: int, other: int, nice: int = 0) -> Iterator[list[Contender]]:
     """All of them, each confined to `cpu`, their doors to `other`; ended behind you."""
-    python = str(_AIORTC / "bin" / "python")
     with ExitStack() as stack:
         janus = stack.enter_context(_janus(directory, cpu, nice))
         door = [sys.executable, "-m", "bench.peers.janus_door", f"{directory}/api"]
         janus_url, _ = stack.enter_context(_door(door, other, nice))
         pion = [str(_PION), "127.0.0.1", str(free_port())]
         pion_url, pion_pid = stack.enter_context(_door(pion, cpu, nice))
-        aiortc = [python, "-m", "bench.peers.aiortc_echo"]
+        aiortc = [AIORTC_PYTHON, "-m", "bench.peers.aiortc_echo"]
         aiortc_url, aiortc_pid = stack.enter_context(_door(aiortc, cpu, nice))
         yield [
             Contender("janus", janus_url, janus),
@@ -159,7 +160,7 @@ def _install_aiortc() -> None:
         return
     print("installing aiortc", file=sys.stderr, flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(_AIORTC)], check=True)
-    pip = [str(_AIORTC / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    pip = [AIORTC_PYTHON, "-m", "pip", "install", "--quiet"]
     options = ["--disable-pip-version-check", "--require-hashes", "-r", str(_PINNED)]
     subprocess.run([*pip, *options], check=True, stderr=subprocess.DEVNULL)
     _STAMP.write_text(version)

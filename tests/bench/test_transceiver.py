@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from bench.appliance import call
+from bench.spot_check import spotting
 from bench.transceiver import Window, many_fields
-from bench.transceiver_contenders import Turn, medians
-from bench.transceiver_peers import installed, running_peers
+from bench.transceiver_contenders import Turn, connected, medians
+from bench.transceiver_peers import AIORTC_PYTHON, installed, running_peers
 
 
 def report(sent: int = 100, received: int = 100, **fields: Any) -> dict[str, Any]:
@@ -22,6 +23,8 @@ def report(sent: int = 100, received: int = 100, **fields: Any) -> dict[str, Any
         "connected_p99_ms": 2.0,
         "rtt_p50_ms": 3.0,
         "rtt_p99_ms": 4.0,
+        "first_packet_p50_ms": 6.0,
+        "first_packet_p99_ms": 7.0,
         "tick_late_max_ms": 5.0,
         **fields,
     }
@@ -47,6 +50,19 @@ def test_a_peer_that_never_answered_has_figures_too() -> None:
     assert medians({"janus": [Turn(0.0, 0.0, 0.0, silent)]})["janus_connected_p50_ms"] == 0
 
 
+def test_one_failed_spot_check_fails_them_all() -> None:
+    turns = [Turn(1.0, 0.1, 1.0, report(), amiss) for amiss in ("", None, "no call", "")]
+    assert medians({"janus": turns})["janus_spot_check"] == "failed"
+    assert medians({"janus": turns[:2]})["janus_spot_check"] == "ok"
+    assert "janus_spot_check" not in medians({"janus": turns[1:2]})
+
+
+def test_a_call_without_an_echo_was_set_up_all_the_same() -> None:
+    silent, never = "connected, but no audio came back", "no answer to ICE checks"
+    errors = [{"error": silent, "count": 3}, {"error": never, "count": 2}]
+    assert connected({"errors": errors}, 20) == 18
+
+
 def test_many_are_told_by_their_number() -> None:
     window = Window(8.004, 5.0, 77.0, report(sent=1000, received=999))
     fields = many_fields([(300, window)])
@@ -63,3 +79,15 @@ def test_the_peers_echo(tmp_path: Any) -> None:
             told = call(peer.url, count=2, rate=20, seconds=1).report()
             assert told["sessions_failed"] == 0, (peer.name, told["errors"])
             assert told["packets_received"] > 0, peer.name
+
+
+@pytest.mark.interop
+@pytest.mark.skipif(not installed(), reason="installed by the bench, not by the tests")
+def test_the_independent_client_hears_its_tone_from_each_of_them(tmp_path: Any) -> None:
+    with (
+        running_peers(str(tmp_path), 0, 0) as peers,
+        spotting(AIORTC_PYTHON, 0, 0) as spotter,
+    ):
+        for peer in peers:
+            spotter.call(peer.url)
+            assert spotter.verdict() == "", peer.name

@@ -20,8 +20,8 @@ from typing import Final
 import av
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 
+from bench.peers.tone import RATE, Tone
 from tests.examples.voices import AFTER, BEFORE, PITCHES, is_as_it_should_be
-from tests.interop.aiortc_peer import RATE, Tone
 from tests.support.sound import strength
 
 WINDOW: Final = 25

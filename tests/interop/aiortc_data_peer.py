@@ -11,7 +11,7 @@ import sys
 
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 
-from tests.interop.aiortc_peer import Tone, request
+from bench.peers.tone import Tone, request
 
 MESSAGES: list[str | bytes] = ["", "héllo", b"", b"\x00\xff", "x" * 3000, bytes(range(256)) * 250]
 

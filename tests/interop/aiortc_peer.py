@@ -1,81 +1,30 @@
 """An aiortc client in a process of its own: speaks a tone to an appliance, prints what came back.
 
-    python tests/interop/aiortc_peer.py URL PATH SECONDS [LOSS]
+    python tests/interop/aiortc_peer.py URL PATH SECONDS [--loss SHARE] [--setup ROLE] [--host ADDRESS]
 
-LOSS is the share of its own packets that it loses on purpose, 0 to 1.
+SHARE of its own packets are lost on purpose, 0 to 1. ROLE is what it offers for DTLS instead of `actpass`.
+ADDRESS is the only one that it calls from; by itself it leaves loopback out.
 
 aiortc lives on asyncio and loads half of FFmpeg, neither of which belongs into the test process.
 """
 
 from __future__ import annotations
 
+import argparse
 import array
 import asyncio
-import fractions
 import json
 import math
 import random
+import re
 import statistics
-import sys
-import time
-import urllib.error
-import urllib.request
 
 import av
+from aioice import ice
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 
-RATE = 48_000
-FRAME = RATE // 50
-PITCH = 440.0
-
-
-class Tone(MediaStreamTrack):
-    """One pitch, paced in real time."""
-
-    kind = "audio"
-
-    def __init__(self, pitch: float = PITCH) -> None:
-        super().__init__()
-        self._pitch = pitch
-        self._position = 0
-        self._began = 0.0
-
-    async def recv(self) -> av.AudioFrame:
-        """The next 20 ms."""
-        self._began = self._began or time.monotonic()
-        await asyncio.sleep(max(0.0, self._began + self._position / RATE - time.monotonic()))
-        samples = array.array(
-            "h",
-            (
-                int(12_000 * math.sin(2 * math.pi * self._pitch * (self._position + n) / RATE))
-                for n in range(FRAME)
-            ),
-        )
-        frame = av.AudioFrame(format="s16", layout="mono", samples=FRAME)
-        frame.planes[0].update(samples.tobytes())
-        frame.pts = self._position
-        frame.sample_rate = RATE
-        frame.time_base = fractions.Fraction(1, RATE)
-        self._position += FRAME
-        return frame
-
-
-def request(method: str, url: str, body: str = "") -> tuple[int, str, str]:
-    """Status, Location and body of one HTTP request."""
-    call = urllib.request.Request(
-        url, body.encode() or None, {"Content-Type": "application/sdp"}, method=method
-    )
-    with urllib.request.urlopen(call, timeout=20) as response:
-        return response.status, response.headers["Location"] or "", response.read().decode()
-
-
-def strength(samples: array.array[int], rate: int, frequency: float) -> float:
-    """How much of the sound is that tone, 0 to 1 (one bin of a Fourier transform)."""
-    real = sum(s * math.cos(2 * math.pi * frequency * n / rate) for n, s in enumerate(samples))
-    imaginary = sum(s * math.sin(2 * math.pi * frequency * n / rate) for n, s in enumerate(samples))
-    power = sum(s * s for s in samples)
-    return 2 * (real**2 + imaginary**2) / (len(samples) * power) if power else 0.0
+from bench.peers.tone import PITCH, RATE, Tone, request, strength
 
 
 def lose(share: float) -> None:
@@ -90,7 +39,7 @@ def lose(share: float) -> None:
     RTCDtlsTransport._send_rtp = lossy  # type: ignore[method-assign]
 
 
-async def main(url: str, path: str, seconds: float) -> dict[str, object]:
+async def main(url: str, path: str, seconds: float, setup: str) -> dict[str, object]:
     """Call, talk, hang up."""
     peer = RTCPeerConnection()
     peer.addTrack(Tone())
@@ -109,9 +58,8 @@ async def main(url: str, path: str, seconds: float) -> dict[str, object]:
     tasks: list[asyncio.Task[None]] = []
     peer.on("track", lambda track: tasks.append(asyncio.ensure_future(listen(track))))
     await peer.setLocalDescription(await peer.createOffer())
-    status, location, answer = await asyncio.to_thread(
-        request, "POST", url + path, peer.localDescription.sdp
-    )
+    offer = peer.localDescription.sdp.replace("a=setup:actpass", f"a=setup:{setup}")
+    status, location, answer = await asyncio.to_thread(request, "POST", url + path, offer)
     await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
     await asyncio.sleep(seconds)
     state = peer.connectionState
@@ -135,10 +83,21 @@ async def main(url: str, path: str, seconds: float) -> dict[str, object]:
         "state": state,
         "frames": len(heard),
         "rms": math.sqrt(sum(s * s for s in loud) / len(loud)) if loud else 0.0,
+        "answered": sorted(set(re.findall(r"a=setup:(\w+)", answer))),
         "tone": statistics.fmean(tones) if tones else 0.0,
     }
 
 
 if __name__ == "__main__":
-    lose(float(sys.argv[4]) if len(sys.argv) > 4 else 0.0)
-    print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("path")
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--loss", type=float, default=0.0)
+    parser.add_argument("--setup", default="actpass")
+    parser.add_argument("--host")
+    asked = parser.parse_args()
+    lose(asked.loss)
+    if asked.host:
+        ice.get_host_addresses = lambda **_: [asked.host]
+    print(json.dumps(asyncio.run(main(asked.url, asked.path, asked.seconds, asked.setup))))

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
-from tests.interop.aiortc_peer import Tone, request
+from bench.peers.tone import Tone, request
 
 WITHIN = 30.0
 FIELDS = {

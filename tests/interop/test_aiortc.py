@@ -47,6 +47,42 @@ async def test_a_tone_comes_back(tmp_path: Path, path: str) -> None:
         await appliance.until(lambda status: all(worker.sessions == 0 for worker in status.workers))
 
 
+async def call(url: str, *options: str) -> dict[str, Any]:
+    """Three seconds of the echo."""
+    with trio.fail_after(60):
+        done = await trio.run_process(
+            [sys.executable, str(PEER), url, "/whip/echo", "3", *options],
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr.decode()
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@shows("aiortc", "DTLS roles, both")
+@pytest.mark.parametrize(("offered", "answered"), [("active", "passive"), ("passive", "active")])
+async def test_whoever_wants_one_role_gets_it(tmp_path: Path, offered: str, answered: str) -> None:
+    async with running_appliance(tmp_path, reachable()) as appliance:
+        result = await call(appliance.url, "--setup", offered)
+    assert result["answered"] == [answered]
+    assert result["state"] == "connected"
+    assert result["frames"] > 50
+    assert result["tone"] > 0.8
+
+
+@shows("aiortc", "IPv6")
+async def test_a_tone_comes_back_over_ipv6_alone(tmp_path: Path) -> None:
+    only = {"relay": {"listen": [f"[::1]:{free_udp_port()}"]}}
+    async with running_appliance(tmp_path, only) as appliance:
+        result = await call(appliance.url, "--host", "::1")
+        assert result["state"] == "connected"
+        assert result["frames"] > 50
+        assert result["tone"] > 0.8
+        await appliance.until(lambda status: all(worker.sessions == 0 for worker in status.workers))
+
+
 @shows("aiortc", "audio", "a Global Relay that dies")
 async def test_a_tone_comes_back_through_a_global_relay(tmp_path: Path) -> None:
     """All that the client knows is that one, whose worker is killed in the middle of the call."""

@@ -71,7 +71,15 @@ async def test_aiortc(tmp_path: Path, loss: float) -> None:
     async with running_appliance(tmp_path, reachable()) as appliance:
         with trio.fail_after(60):
             done = await trio.run_process(
-                [sys.executable, str(PEER), appliance.url, "/whip/echo-pcm", "5", str(loss)],
+                [
+                    sys.executable,
+                    str(PEER),
+                    appliance.url,
+                    "/whip/echo-pcm",
+                    "5",
+                    "--loss",
+                    str(loss),
+                ],
                 capture_stdout=True,
                 capture_stderr=True,
                 check=False,

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from config.model import MediaChoice
-from tests.support.appliance import TREE, Appliance, running_appliance
+from tests.support.appliance import TREE, Appliance, free_udp_port, running_appliance
 from workers.caller.phone import Phone, Plan
 from workers.caller.report import PHASES
 from workers.native import NotBuilt
@@ -44,6 +44,20 @@ async def measured(*arguments: str) -> dict[str, Any]:
 async def idle(appliance: Appliance) -> None:
     """Wait until no worker has a session or flow left."""
     await appliance.until(lambda status: all(not worker.sessions for worker in status.workers))
+
+
+async def test_calls_over_ipv6_lose_nothing(tmp_path: Path) -> None:
+    relay = {"listen": [f"[::1]:{free_udp_port()}"]}
+    signaling = {"listen": ["[::1]:0"]}
+    async with running_appliance(tmp_path, {"relay": relay, "signaling": signaling}) as appliance:
+        assert appliance.url.startswith("http://[::1]:")
+        url = f"{appliance.url}/v1/realtime/calls"
+        fields = await measured(url, "--count", "5", "--seconds", "2", "--data", "--restart", "1")
+        assert (fields["sessions_ok"], fields["sessions_failed"]) == (5, 0), fields["errors"]
+        assert (fields["packets_sent"], fields["packets_lost"]) == (500, 0)
+        assert fields["messages_lost"] == 0
+        assert fields["ice_restarts"] >= 5
+        await idle(appliance)
 
 
 @pytest.mark.parametrize("media", ["native", "python"])

@@ -23,8 +23,9 @@ Firefox, Pion and GStreamer, and aiortc from PyPI.
 
 """
 _FOOT: Final = """
-Offers of these and of Safari, in every bundle policy, are answered by unit tests besides \
-([recorded](../tests/fixtures/offers/README.md)).
+Offers of these in every bundle policy are answered by unit tests besides \
+([recorded](../tests/fixtures/offers/README.md)), and those of Safari, \
+which are written by hand after public ones.
 """
 
 

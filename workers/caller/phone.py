@@ -18,7 +18,7 @@ from workers.caller.carried import Carried
 from workers.caller.exchange import Exchange, Placed
 from workers.caller.lines import Line, Lines
 from workers.caller.report import CallReport, Report
-from workers.caller.source import FRAME_SECONDS, SilentOpus, Source, WavSource
+from workers.caller.source import FRAME_SECONDS, SilentOpus, Source
 from workers.caller.trunk import Trunk
 from workers.caller.voice import Probe, Speaker, Voice
 from workers.http_client import HttpFailed
@@ -53,8 +53,8 @@ class Plan(msgspec.Struct, frozen=True):
     rate: float = 50.0
     """New calls a second; 0 is as fast as they are answered."""
     connect_timeout: float = 10.0
-    wav: WavSource | None = None
-    """Speak this instead of silence."""
+    voice: Source | None = None
+    """Speak this, Opus or PCMU, instead of silence."""
     audio: bool = True
     data: bool = False
     """Open a data channel and send messages on it."""
@@ -111,7 +111,7 @@ class Phone:
         """With a word on who carries the media, and why."""
         plan, why = self._plan, "chosen"
         if plan.media is not MediaChoice.PYTHON:
-            if plan.transport is not Transport.UDP or plan.wav is not None or not plan.audio:
+            if plan.transport is not Transport.UDP or plan.voice is not None or not plan.audio:
                 why = "UDP and silence only"
             else:
                 try:
@@ -168,8 +168,8 @@ class Phone:
         source: Source | None = None
         codecs: tuple[Codec, ...] = ()
         if self._plan.audio:
-            source = self._plan.wav or SilentOpus(number)
-            codecs = (PCMU if self._plan.wav else OPUS,)
+            source = self._plan.voice or SilentOpus(number)
+            codecs = (OPUS if source.codec == OPUS.name else PCMU,)
         local, ssrc = _credentials(), secrets.randbits(32)
         offer = build_offer(
             local,
