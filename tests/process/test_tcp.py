@@ -89,7 +89,7 @@ async def test_a_worker_that_goes_costs_a_reconnect(tmp_path: Path, how: str) ->
         url, fields = f"{appliance.url}/v1/realtime/calls", {}
 
         async def call() -> None:
-            fields.update(await measured(url, "--tcp", "--count", "5", "--seconds", "6"))
+            fields.update(await measured(url, "--tcp", "--count", "5", "--seconds", "15"))
 
         nursery.start_soon(call)
         await talking(appliance, 5)

@@ -321,8 +321,9 @@ static void sweep(fp *f) {
     }
 }
 
-/* For how many ns from its beginning, `now_ns`, the sockets are left alone after a round. */
-int64_t fp_rest(fp *f, int64_t now_ns) { return pace_rest(&f->density, now_ns); }
+/* For how many ns from its beginning, `now_ns`, the sockets are left alone after a round: only on a road of two
+ * relays, each of which has a wake-up to pay. A client's only relay serves it at once. */
+int64_t fp_rest(fp *f, int64_t now_ns) { return f->ingress < 0 ? 0 : pace_rest(&f->density, now_ns); }
 
 /* One round without waiting: what the thread does between two polls, and tests do in its place. `ready`: bit 0
  * for the link, bit n + 1 for port n. */

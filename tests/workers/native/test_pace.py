@@ -16,6 +16,8 @@ US: Final = 1_000
 WINDOW: Final = 10_000 * US
 MOST: Final = 250 * US
 TABLE: Final = 8
+INGRESS: Final = 0
+"""Any port: whoever has one is behind a Global Relay."""
 
 
 class Paced:
@@ -25,6 +27,10 @@ class Paced:
         self._module, self._path = module, path
         self._client, self._relay = client, relay
         self.now = 5 * WINDOW
+
+    def be_alone(self) -> None:
+        """No Global Relay sends to it."""
+        self._module.lib.fp_set_ingress(self._path, -1)
 
     def rest(self, after: int) -> int:
         """A round that begins so many ns later: how long the next one waits from then."""
@@ -56,6 +62,7 @@ def paced() -> Iterator[Paced]:
         assert path != ffi.NULL
         assert lib.fp_add_port(path, port.fileno(), relay.pack()) == 0
         assert lib.fp_set_link(path, link.fileno()) == 0
+        lib.fp_set_ingress(path, INGRESS)
         assert lib.fp_recover(path) == 0
         yield Paced(module, path, client, relay)
         lib.fp_close(path)
@@ -87,3 +94,8 @@ def test_whoever_comes_after_a_silence_waits_for_nobody(paced: Paced) -> None:
     paced.rests(gap=100 * US)
     assert paced.rest(after=2 * WINDOW) == 0
     assert paced.rests(gap=300 * US) == {0}
+
+
+def test_a_relay_that_clients_meet_alone_never_rests(paced: Paced) -> None:
+    paced.be_alone()
+    assert paced.rests(gap=100 * US) == {0}
