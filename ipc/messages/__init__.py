@@ -65,6 +65,14 @@ from ipc.messages.sessions import (
     SessionUnknown,
     WatchSessions,
 )
+from ipc.messages.sidebands import (
+    CloseSideband,
+    OpenSideband,
+    ReadSidebands,
+    SidebandDone,
+    SidebandsRead,
+    TellSession,
+)
 from ipc.messages.stats import (
     FleetStats,
     RealtimeStats,
@@ -115,6 +123,12 @@ Message: TypeAlias = (
     | SessionCount
     | WatchSessions
     | SessionsNews
+    | OpenSideband
+    | TellSession
+    | CloseSideband
+    | SidebandDone
+    | ReadSidebands
+    | SidebandsRead
     | ListSessions
     | SessionList
     | RelayStats

@@ -44,6 +44,8 @@ class Problem(StrEnum):
     """Nobody serves it at the moment."""
     FULL = "full"
     DRAINING = "draining"
+    SIDEBANDS = "sidebands"
+    """The session has as many as it may have."""
     INTERNAL_ERROR = "internal_error"
 
 

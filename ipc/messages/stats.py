@@ -163,6 +163,8 @@ class SignalingStats(Tagged, frozen=True):
     secrets: dict[str, int] = msgspec.field(default_factory=dict)
     """Client secrets for one call: `spent`; `again`, refused; who could not be asked: `file_failed`,
     `fleet_silent`."""
+    sidebands: dict[str, int] = msgspec.field(default_factory=dict)
+    """WebSockets beside calls: `opened`, `refused`, `cut` because they were not read in time."""
     evicted: int = 0
     """Connections that were slow with their request when another one needed the place."""
 

@@ -31,6 +31,14 @@ from ipc.messages.sessions import (
     SessionUnknown,
     WatchSessions,
 )
+from ipc.messages.sidebands import (
+    CloseSideband,
+    OpenSideband,
+    ReadSidebands,
+    SidebandDone,
+    SidebandEvent,
+    TellSession,
+)
 from workers.http.http1 import Limits
 from workers.http.server import HttpServer
 from workers.signaling import news as watching
@@ -38,7 +46,10 @@ from workers.signaling.access import Access
 from workers.signaling.app import make_application
 from workers.signaling.elsewhere import Elsewhere
 from workers.signaling.placing import Rules
+from workers.signaling.sidebands import Sidebands
 from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request, Switchboard
+from workers.transceiver.audience import Audience
+from workers.transceiver.backends.sidebands import MAX_SIDEBANDS, Member
 from workers.transceiver.news import News
 from workers.wire.ufrag import UfragKeys
 
@@ -120,10 +131,14 @@ class FakeTransceivers:
         self.doors: Mapping[str, FleetDoor] = {}
         self.patches: list[PatchSession] = []
         self.news: defaultdict[str, News] = defaultdict(News)
+        self.audiences: defaultdict[str, Audience] = defaultdict(Audience)
+        self.members: defaultdict[SessionId, list[Member]] = defaultdict(list)
+        self.said: list[str] = []
+        """By sidebands."""
 
     async def call(self, rpc: str, request: Request, *, within: float) -> Reply:
         """One request, one reply."""
-        if isinstance(request, WatchSessions):
+        if isinstance(request, WatchSessions | ReadSidebands):
             self.watched[rpc] += 1
         else:
             self.asked[rpc] += 1
@@ -134,6 +149,10 @@ class FakeTransceivers:
             raise NoAnswer(f"{rpc} did not answer in {within:g} s")
         if isinstance(request, WatchSessions):
             return await self.news[rpc].watch(request)
+        if isinstance(request, ReadSidebands):
+            return await self.audiences[rpc].read(request)
+        if isinstance(request, OpenSideband | TellSession | CloseSideband):
+            return self._aside(rpc, request)
         if isinstance(request, EndSession):
             known = self.sessions.pop(request.session, None) is not None
             if known:
@@ -159,6 +178,37 @@ class FakeTransceivers:
         """It is connected, or closed."""
         name = f"fake-{KEYS.decode(session.rpartition('_')[2]).transceiver}"
         self.news[name].add(SessionNews(session, closed))
+        if closed is not None:
+            for member in self.members.pop(session, []):
+                self.audiences[name].put(member, SidebandEvent(member.number, closed=closed))
+
+    def says(self, session: str, text: str) -> None:
+        """Its back end, to the client."""
+        name = f"fake-{KEYS.decode(session.rpartition('_')[2]).transceiver}"
+        for member in [*self.members[SessionId(session)]]:
+            if not self.audiences[name].put(member, SidebandEvent(member.number, text)):
+                self.members[SessionId(session)].remove(member)
+
+    def _aside(self, rpc: str, request: OpenSideband | TellSession | CloseSideband) -> Reply:
+        members = self.members[request.session]
+        member = Member(request.reader, request.number)
+        if isinstance(request, CloseSideband):
+            if member in members:
+                members.remove(member)
+            return SidebandDone(request.session)
+        placed = self.sessions.get(request.session)
+        if placed is None:
+            return SessionUnknown(request.session)
+        if isinstance(request, TellSession):
+            self.said.append(request.text)
+        elif placed.claims.get("key", "") != request.key:
+            return SessionUnknown(request.session)
+        elif len(members) >= MAX_SIDEBANDS:
+            return SessionRefused(Problem.SIDEBANDS, "there are as many")
+        else:
+            self.audiences[rpc].admit(request.reader)
+            members.append(member)
+        return SidebandDone(request.session)
 
     def _patch(self, request: PatchSession) -> Reply:
         self.patches.append(request)
@@ -182,9 +232,14 @@ class Running:
     """What a test needs to know of a running server."""
 
     def __init__(
-        self, server: HttpServer, switchboard: Switchboard, line: FakeTransceivers
+        self,
+        server: HttpServer,
+        switchboard: Switchboard,
+        line: FakeTransceivers,
+        sidebands: Sidebands,
     ) -> None:
         self.server = server
+        self.sidebands = sidebands
         self.switchboard = switchboard
         self.transceivers = line
         self.draining = trio.Event()
@@ -214,16 +269,18 @@ async def running_server(
     cors_origins: tuple[str, ...] = (),
     rules: Rules = RULES,
     access: Access | None = None,
+    most_sidebands: int = 100,
 ) -> AsyncIterator[Running]:
     """Serve on an ephemeral port of the loopback until the block ends."""
     line = FakeTransceivers()
     switchboard = switchboard_with(line, entry(0), entry(1))
     news = watching.News(switchboard)
-    application = make_application(switchboard, cors_origins, rules, access, news)
+    sidebands = Sidebands(switchboard, most_sidebands)
+    application = make_application(switchboard, cors_origins, rules, access, news, sidebands)
     server = HttpServer(application, limits, structlog.get_logger())
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listening.setblocking(False)
-    running = Running(server, switchboard, line)
+    running = Running(server, switchboard, line, sidebands)
     running.listening = listening
     running.port = listening.getsockname()[1]
 
@@ -233,6 +290,7 @@ async def running_server(
 
     async with trio.open_nursery() as nursery:
         await nursery.start(news.run)
+        await nursery.start(sidebands.run)
         await nursery.start(serve)
         yield running
         nursery.cancel_scope.cancel()

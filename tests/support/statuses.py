@@ -109,6 +109,7 @@ def every_role(at: float = 10.0) -> StatusReply:
                 {"here": 6, "elsewhere": 1},
                 {"placed": 2},
                 {"spent": 3},
+                sidebands={"opened": 1},
             ),
             note="",
         ),

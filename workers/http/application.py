@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from workers.http.problems import OF_STATUS, ProblemKind, Refused
 
@@ -48,6 +49,11 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+async def deny(socket: WebSocket, refused: Refused) -> None:
+    """Answer a handshake in HTTP."""
+    await socket.send_denial_response(respond(refused))
 
 
 async def _refused(_: Request, refused: Exception) -> Response:

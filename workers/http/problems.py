@@ -48,6 +48,7 @@ class ProblemKind(Enum):
     IF_MATCH_MISSING = _Kind("if-match-missing", 428, "Say which ICE credentials are meant")
     TOO_MANY = _Kind("too-many-calls", 429, "Too many calls in too short a time")
     QUOTA = _Kind("quota", 429, "That key has all the calls that it may have at a time")
+    SIDEBANDS = _Kind("too-many-sidebands", 429, "That call has all the sidebands it may have")
     HEADERS_TOO_LARGE = _Kind("headers-too-large", 431, "The request header is too large")
     UNFIT_BACKEND = _Kind("unfit-backend", 501, "The back end cannot serve this call here")
     HTTP_VERSION = _Kind("http-version", 505, "HTTP/1.0 and HTTP/1.1 are spoken here")
@@ -85,6 +86,7 @@ _RETRY_AFTER: Final = {
     ProblemKind.FULL: RETRY_SOON,
     ProblemKind.BACKEND_AWAY: RETRY_SOON,
     ProblemKind.QUOTA: RETRY_SOON,
+    ProblemKind.SIDEBANDS: RETRY_SOON,
     ProblemKind.BUSY: RETRY_SOON,
     ProblemKind.KEYS_AWAY: RETRY_SOON,
     ProblemKind.NOT_READY: RETRY_SOON,

@@ -87,12 +87,7 @@ class Access:
         """
         self._slow_down(client)
         if self._locks is None:
-            if not self._gate.anonymous:
-                if not client.is_here:
-                    what = "calls without a key are taken from this machine only, asked for as localhost"
-                    raise unauthorized(what, "")
-                # A browser on this machine has pages from elsewhere open.
-                check_origin(client.origin, client.host, self._gate.origins)
+            self._check_stranger(client)
             return Permit(ANYONE)
         grant, terms = await _known(self._locks, bearer, expired_too=False)
         needed = Scope.SECRETS if grant.secret else Scope.CALLS
@@ -112,6 +107,20 @@ class Access:
         """Let somebody at the address of a session. Raises Refused (UNAUTHORIZED, KEYS_AWAY)."""
         if self._locks is not None:
             await _known(self._locks, bearer, expired_too=True)
+
+    async def attend(self, bearer: str, client: Client) -> str:
+        """Whose calls somebody may hear and steer: those placed with that API key, or by that user.
+
+        A client secret is not enough: it lies in a page. Raises Refused (UNAUTHORIZED, FORBIDDEN,
+        KEYS_AWAY).
+        """
+        if self._locks is None:
+            self._check_stranger(client)
+            return ANYONE.key
+        grant, _ = await _known(self._locks, bearer, expired_too=False)
+        if grant.secret:
+            raise Refused(ProblemKind.FORBIDDEN, "a sideband takes an API key, no client secret")
+        return grant.key
 
     async def may_mint(self, bearer: str, client: Client) -> Grant:
         """Who may have secrets made; before a stranger's body is worked on. Raises Refused."""
@@ -145,6 +154,16 @@ class Access:
         """Who has sent a request, of which this is the ASGI scope."""
         peer = scope["client"]
         return self._gate.proxies.client(peer[0] if peer else "", scope["headers"])
+
+    def _check_stranger(self, client: Client) -> None:
+        """Nobody has keys."""
+        if self._gate.anonymous:
+            return
+        if not client.is_here:
+            what = "calls without a key are taken from this machine only, asked for as localhost"
+            raise unauthorized(what, "")
+        # A browser on this machine has pages from elsewhere open.
+        check_origin(client.origin, client.host, self._gate.origins)
 
     def _check_audience(self, grant: Grant, client: Client) -> None:
         """A secret is no use elsewhere than where it was meant for."""

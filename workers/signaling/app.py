@@ -9,10 +9,19 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from workers.http.application import application_of
-from workers.signaling import calls, health, minting, page, signal_socket, whip
+from workers.signaling import (
+    calls,
+    health,
+    minting,
+    page,
+    sideband_socket,
+    signal_socket,
+    whip,
+)
 from workers.signaling.access import Access, Gate
 from workers.signaling.news import News
 from workers.signaling.placing import Rules
+from workers.signaling.sidebands import Sidebands
 from workers.signaling.switchboard import Switchboard
 
 
@@ -22,13 +31,15 @@ def make_application(
     rules: Rules = Rules(),  # noqa: B008  # a value
     access: Access | None = None,
     news: News | None = None,
+    sidebands: Sidebands | None = None,
 ) -> ASGIApp:
     """The ASGI application of the signaling worker. `*` in `cors_origins` allows every page.
 
-    Without `access` anybody may call. Of `news` somebody else does the asking.
+    Without `access` anybody may call. Of `news` and `sidebands` somebody else does the asking.
     """
     access = access or Access(gate=Gate(origins=frozenset(cors_origins)))
     news = news or News(switchboard)
+    sidebands = sidebands or Sidebands(switchboard)
     middleware = []
     if cors_origins:
         middleware.append(
@@ -54,6 +65,7 @@ def make_application(
             *minting.routes(access, rules),
             *whip.routes(switchboard, access, rules),
             *signal_socket.routes(switchboard, news, access, rules, cors_origins),
+            *sideband_socket.routes(sidebands, access, cors_origins),
             *health.routes(switchboard),
             *page.routes(rules.default),
         ],

@@ -31,15 +31,16 @@ from ipc.messages.sessions import (
     SessionUnknown,
     WatchSessions,
 )
+from ipc.messages.sidebands import CloseSideband, OpenSideband, ReadSidebands, TellSession
 from ipc.rpc import RpcServer
 from ipc.zmq_trio import EndpointError
 from workers.http.problems import Refused
 from workers.signaling.membership import Membership
 from workers.signaling.refusals import refused_for_host
-from workers.signaling.switchboard import Gone, NoAnswer, Switchboard
+from workers.signaling.switchboard import Gone, NoAnswer, OfSession, Switchboard, Watch
 
 LIMIT: Final = 2048
-"""Requests in work. Most of them wait for news: one for each host that asks and transceiver of ours."""
+"""Requests in work. Most wait for news: two at most for each host that asks and each transceiver."""
 AGAIN: Final = 0.1
 """Seconds until the next try to listen: a predecessor does until it drains; an address may come later."""
 
@@ -67,13 +68,18 @@ class Guests:
         match request:
             case CreateSession():
                 return await self._place(request)
-            case EndSession(session=session):
+            case (
+                EndSession(session=session)
+                | OpenSideband(session=session)
+                | TellSession(session=session)
+                | CloseSideband(session=session)
+            ):
                 unknown: Message = SessionUnknown(session)
                 return await self._carry(request, self._owner(session), unknown)
             case PatchSession(session=session):
                 unknown = SessionRefused(Problem.UNKNOWN_SESSION, "it is over, or never was")
                 return await self._carry(request, self._owner(session), unknown)
-            case WatchSessions(route=route):
+            case WatchSessions(route=route) | ReadSidebands(route=route):
                 owner = route and self._switchboard.placement.owner(route)
                 return await self._carry(request, owner, Failure("no such transceiver"))
             case CountSessions(key=key):
@@ -97,7 +103,7 @@ class Guests:
 
     async def _carry(
         self,
-        request: EndSession | PatchSession | WatchSessions,
+        request: OfSession | Watch,
         owner: TransceiverEntry | None,
         unknown: Message,
     ) -> Message:

@@ -22,6 +22,7 @@ from ipc.messages.sessions import (
     SessionsNews,
     SessionUnknown,
 )
+from ipc.messages.sidebands import SidebandDone, SidebandsRead
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling.membership import Membership
@@ -59,6 +60,8 @@ class RpcLine(AbstractContextManager["RpcLine"]):
             case SessionCreated() | SessionPatched() | SessionRefused():
                 return reply
             case SessionEnded() | SessionUnknown() | SessionsNews() | SessionCount():
+                return reply
+            case SidebandDone() | SidebandsRead():
                 return reply
             case _:
                 raise NoAnswer(f"it answered {type(reply).__name__}")

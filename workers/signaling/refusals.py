@@ -19,6 +19,7 @@ _OF_REFUSAL: Final = {
     Problem.BACKEND_AWAY: ProblemKind.BACKEND_AWAY,
     Problem.FULL: ProblemKind.FULL,
     Problem.DRAINING: ProblemKind.DRAINING,
+    Problem.SIDEBANDS: ProblemKind.SIDEBANDS,
     Problem.INTERNAL_ERROR: ProblemKind.INTERNAL_ERROR,
 }
 

@@ -36,6 +36,7 @@ from workers.signaling.line import RpcLine
 from workers.signaling.membership import Membership
 from workers.signaling.news import News
 from workers.signaling.placing import Rules
+from workers.signaling.sidebands import Sidebands
 from workers.signaling.site_health import SiteHealth
 from workers.signaling.sites import Site, Sites
 from workers.signaling.steering import Steering
@@ -74,6 +75,7 @@ async def serve(worker: Worker) -> None:
             worker.config, worker.log, assignment.advertise, assignment.advertise_tcp
         )
         news = News(switchboard)
+        sidebands = Sidebands(switchboard, max(1, limits.max_connections // 2))
         published = make_published_keys(worker)
         application = make_application(
             switchboard,
@@ -81,17 +83,19 @@ async def serve(worker: Worker) -> None:
             make_rules(worker.config, steering),
             make_access(worker, ledger, published),
             news,
+            sidebands,
         )
         server = HttpServer(application, limits, worker.log)
         worker.set_load(lambda: server.connections)
         guests = Guests(switchboard, membership, worker.log) if membership and fleet.calls else None
-        worker.set_stats(lambda: _stats(worker, server, switchboard, guests, ledger))
+        worker.set_stats(lambda: _stats(worker, server, switchboard, guests, ledger, sidebands))
         sockets = [sock for _, sock in worker.sockets(DescriptorKind.HTTP)]
         async with trio.open_nursery() as nursery:
             await worker.ready(Ready(door=membership.own.public if membership and guests else ""))
             await _know(worker, switchboard, steering)
             nursery.start_soon(_follow, worker, switchboard, steering)
             nursery.start_soon(news.run)
+            nursery.start_soon(sidebands.run)
             if published is not None:
                 nursery.start_soon(published.run)
             if guests is not None and fleet.calls is not None:
@@ -254,6 +258,7 @@ def _stats(
     switchboard: Switchboard,
     guests: Guests | None,
     ledger: Ledger | None,
+    sidebands: Sidebands,
 ) -> SignalingStats:
     return SignalingStats(
         worker=worker.assignment.name,
@@ -265,4 +270,5 @@ def _stats(
         placed=dict(switchboard.placed),
         guests=dict(guests.counters) if guests else {},
         secrets=dict(ledger.counters) if ledger else {},
+        sidebands=dict(sidebands.counters),
     )

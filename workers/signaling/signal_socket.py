@@ -17,6 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from config.ids import SessionId
+from workers.http.application import deny
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling import offers
 from workers.signaling.access import Access, bearer_of
@@ -76,8 +77,7 @@ def routes(
             bearer = bearer_of(socket.headers) or _bearer_among(socket.scope["subprotocols"])
             await access.recognise(bearer)
         except Refused as refused:
-            denial = Response(refused.encode(), refused.kind.status, refused.response_headers)
-            await socket.send_denial_response(denial)
+            await deny(socket, refused)
             return
         chosen = SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None
         await Line(socket, switchboard, news, access, rules, bearer).serve(chosen)

@@ -33,6 +33,14 @@ from ipc.messages.sessions import (
     SessionUnknown,
     WatchSessions,
 )
+from ipc.messages.sidebands import (
+    CloseSideband,
+    OpenSideband,
+    ReadSidebands,
+    SidebandDone,
+    SidebandsRead,
+    TellSession,
+)
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling.elsewhere import Elsewhere, rpc_of
 from workers.signaling.placement import Placement
@@ -51,7 +59,9 @@ ELSEWHERE_WITHIN: Final = 2.0
 """Seconds for which one of them is waited for, at most."""
 _SESSION_ID: Final = re.compile(r"rtc_([0-9]{1,5})_([0-9A-Za-z]{23})")
 
-Request: TypeAlias = CreateSession | PatchSession | EndSession | WatchSessions | CountSessions
+OfSession: TypeAlias = PatchSession | EndSession | OpenSideband | TellSession | CloseSideband
+Watch: TypeAlias = WatchSessions | ReadSidebands
+Request: TypeAlias = CreateSession | OfSession | Watch | CountSessions
 Reply: TypeAlias = (
     SessionCreated
     | SessionPatched
@@ -60,6 +70,8 @@ Reply: TypeAlias = (
     | SessionUnknown
     | SessionsNews
     | SessionCount
+    | SidebandDone
+    | SidebandsRead
 )
 
 
@@ -247,12 +259,10 @@ class Switchboard:
                 refusal = refused
         raise refusal
 
-    async def ask(
-        self, owner: TransceiverEntry, request: PatchSession | EndSession | WatchSessions
-    ) -> Reply:
+    async def ask(self, owner: TransceiverEntry, request: OfSession | Watch) -> Reply:
         """What a transceiver says about its sessions. Raises NoAnswer and Gone."""
         within = self._attempt_within
-        if isinstance(request, WatchSessions):
+        if isinstance(request, WatchSessions | ReadSidebands):
             within += request.within
         return await self._line.call(owner.rpc, request, within=within)
 
@@ -275,14 +285,31 @@ class Switchboard:
 
     async def watch(self, route: Route, request: WatchSessions) -> SessionsNews:
         """What has happened to sessions of that transceiver. Raises NoAnswer and Gone."""
-        entry = self._owner_of(route)
-        if entry is None:
-            raise Gone("the transceiver is gone")
-        request = msgspec.structs.replace(request, route=route)
-        reply = await self.ask(entry, request)
+        reply = await self._watch(route, msgspec.structs.replace(request, route=route))
         if not isinstance(reply, SessionsNews):
             raise NoAnswer(f"it said {type(reply).__name__}")
         return reply
+
+    async def aside(self, request: OpenSideband | TellSession | CloseSideband) -> None:
+        """Do that for a sideband. Raises Refused (UNKNOWN_SESSION, SIDEBANDS, NO_ANSWER)."""
+        reply = await self._ask_owner(request.session, request)
+        if reply is None:
+            raise _unknown()
+        if not isinstance(reply, SidebandDone):
+            raise _refused(reply)
+
+    async def read(self, route: Route, request: ReadSidebands) -> SidebandsRead:
+        """What that transceiver has for a reader's sidebands. Raises NoAnswer and Gone."""
+        reply = await self._watch(route, msgspec.structs.replace(request, route=route))
+        if not isinstance(reply, SidebandsRead):
+            raise NoAnswer(f"it said {type(reply).__name__}")
+        return reply
+
+    async def _watch(self, route: Route, request: Watch) -> Reply:
+        entry = self._owner_of(route)
+        if entry is None:
+            raise Gone("the transceiver is gone")
+        return await self.ask(entry, request)
 
     async def _offer(self, rpc: str, request: CreateSession, within: float) -> SessionCreated:
         reply = await self._reply(rpc, request, within)
@@ -290,10 +317,10 @@ class Switchboard:
             return reply
         raise _refused(reply)
 
-    async def _ask_owner(self, session: str, request: PatchSession | EndSession) -> Reply | None:
+    async def _ask_owner(self, session: str, request: OfSession) -> Reply | None:
         """What a session's transceiver replies; None if it has ended meanwhile. Raises Refused.
 
-        Both requests may be repeated: the same fragment again is the same restart, whose answer was lost.
+        All may be repeated: the same fragment again is the same restart, whose answer was lost.
         """
         deadline = trio.current_time() + self._answer_within
         while True:

@@ -37,6 +37,7 @@ from ipc.messages.sessions import (
     SessionUnknown,
     WatchSessions,
 )
+from ipc.messages.sidebands import CloseSideband, OpenSideband, ReadSidebands, TellSession
 from ipc.messages.stats import SessionEvent, SessionEvents, TransceiverStats
 from ipc.rpc import RpcServer
 from workers.process import Worker
@@ -86,6 +87,7 @@ from workers.transceiver.media.base import MediaPlane
 from workers.transceiver.media.choice import open_plane
 from workers.transceiver.news import News
 from workers.transceiver.pace import SHORTEST, Pace
+from workers.transceiver.sideband_desk import SidebandDesk
 from workers.wire.types import DropReason
 
 CLOSING_STREAMS: Final = 1024
@@ -118,6 +120,7 @@ class Transceiver:
         self._news: list[SessionEvent] = []
         self._told = News()
         self._lives = Lives(worker.log)
+        self._sidebands = SidebandDesk(exchange, self._heed)
         self._sleep = trio.CancelScope()
         self._emptied = trio.Event()
 
@@ -183,6 +186,7 @@ class Transceiver:
         for links in self._links:
             links.flush(now)
         self._plane.flush()  # what was lent leaves after what was sent
+        self._sidebands.flush()
 
     def _prompt(self, links: Links, wanted: list[ForSession], now: Instant) -> int:
         """Do what a back end wants that was not asked; how much that was."""
@@ -205,9 +209,12 @@ class Transceiver:
     def handle(self, event: SessionsEvent) -> list[SessionsOutput]:
         """Take an event that came from elsewhere than the link."""
         outputs = self._exchange.handle(event, trio.current_time())
+        self._heed(outputs)
+        return outputs
+
+    def _heed(self, outputs: list[SessionsOutput]) -> None:
         self._carry_out(outputs)
         self._finish()
-        return outputs
 
     def _finish(self) -> None:
         """After work that was not the pump's: what is new to it must wake it."""
@@ -243,6 +250,8 @@ class Transceiver:
                 return SessionCount(self._sessions.count(key))
             case WatchSessions():
                 return await self._told.watch(request)
+            case OpenSideband() | TellSession() | CloseSideband() | ReadSidebands():
+                return await self._sidebands.answer(request)
             case FindSession():
                 detail = self._exchange.detail(request, trio.current_time())
                 whom = request.session
@@ -282,6 +291,7 @@ class Transceiver:
             media.dropped,
             media.undelivered,
             media.unsent,
+            self._exchange.sidebands.dropped,
             *(links.remote.dropped for links in self._links),
         ):
             dropped += each

@@ -20,6 +20,7 @@ from tests.support.signaling import FRAGMENT, OFFER, Running, running_server
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling.access import Access, Gate, Locks, Own, bearer_of
 from workers.signaling.client_address import Client, Proxies
+from workers.signaling.grants import Grant
 from workers.signaling.ledger import Ledger
 
 HERE = Client(ip_address("127.0.0.1"), forwarded=False)
@@ -402,3 +403,22 @@ async def test_guessing_keys_is_slow(keyring: Keyring) -> None:
             for _ in range(5)
         ]
     assert tried == [401, 401, 401, 429, 429]
+
+
+async def test_who_may_attend_a_call(keyring: Keyring) -> None:
+    assert await keyring.access.attend(KEY, HERE) == "shop"
+    secret = keyring.access.mint(Grant(key="shop"), Grant(), 60).value
+    for value, kind in (
+        ("", ProblemKind.UNAUTHORIZED),
+        ("x" * 40, ProblemKind.UNAUTHORIZED),
+        (secret, ProblemKind.FORBIDDEN),
+    ):
+        with pytest.raises(Refused) as refused:
+            await keyring.access.attend(value, HERE)
+        assert refused.value.kind is kind
+    afar = Client(ip_address("192.0.2.1"), forwarded=False)
+    assert await Access().attend("", HERE) == ""
+    assert await Access(gate=Gate(anonymous=True)).attend("", afar) == ""
+    with pytest.raises(Refused) as refused:
+        await Access().attend("", afar)
+    assert refused.value.kind is ProblemKind.UNAUTHORIZED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from tests.support.access import KEY, Keyring
 from tests.support.identity import AUDIENCE, ISSUER, Provider
 from tests.support.signaling import OFFER, Running, running_server
 from tests.support.websocket import Rejected, websocket
+from workers.http.problems import ProblemKind, Refused
 from workers.signaling.access import Access, Locks
+from workers.signaling.client_address import Client
 from workers.signaling.key_sources import FileKeys
 from workers.signaling.tokens import Tokens
 
@@ -136,3 +139,14 @@ async def test_over_the_websocket(tmp_path: Path) -> None:
                 with pytest.raises(Rejected):
                     async with websocket(running.port, subprotocols=protocols):
                         pass
+
+
+async def test_a_user_attends_calls_of_his_own_while_the_token_is_good(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    client = Client(ip_address("192.0.2.1"), forwarded=False)
+    token = stage.provider.token()
+    assert await stage.alone.attend(token, client) == "user:alice"
+    stage.keyring.now += 3600
+    with pytest.raises(Refused) as refused:
+        await stage.alone.attend(token, client)
+    assert refused.value.kind is ProblemKind.UNAUTHORIZED

@@ -30,6 +30,7 @@ from workers.signaling.elsewhere import Elsewhere
 from workers.signaling.guests import Guests
 from workers.signaling.line import RpcLine
 from workers.signaling.membership import Membership
+from workers.signaling.sidebands import Sidebands
 from workers.signaling.switchboard import Interrupted, Switchboard
 
 CREATE = CreateSession(offer=OFFER)
@@ -192,3 +193,23 @@ async def test_it_waits_until_the_address_is_free() -> None:
         nursery.cancel_scope.cancel()
     assert lines.events().count("other hosts cannot place calls here yet") == 1
     lines.close()
+
+
+async def test_a_sideband_of_a_call_at_the_other_host() -> None:
+    async with two_hosts() as stage, trio.open_nursery() as nursery:
+        sidebands = Sidebands(stage.here)
+        nursery.start_soon(sidebands.run)
+        session = (await stage.here.create(CREATE)).session
+        with trio.fail_after(20):
+            async with sidebands.open(session, "") as sideband:
+                stage.transceivers.says(session, "hello")
+                assert (await sideband.next()).text == "hello"
+                await sideband.say("here")
+                assert stage.transceivers.said == ["here"]
+                await stage.here.end(session)
+                assert (await sideband.next()).closed is CloseReason.HANGUP
+        with pytest.raises(Refused) as refused:
+            async with sidebands.open(session, ""):
+                pass
+        assert refused.value.kind is ProblemKind.UNKNOWN_SESSION
+        nursery.cancel_scope.cancel()

@@ -146,6 +146,7 @@ SINGLE_USE = _counter(
     *_WORKER,
     "what",
 )
+SIDEBANDS = _counter("sidebands", "WebSockets beside calls.", *_WORKER, "what")
 REALTIME_CALLS = _gauge("realtime_calls", "Calls that are bridged now.", *_WORKER)
 REALTIME_BEGUN = _counter("realtime_begun_calls", "Calls that were bridged.", *_WORKER)
 REALTIME_FAILED = _counter(

@@ -100,6 +100,7 @@ def _worker(out: Exposition, worker: WorkerStatus) -> None:
                 _by(out, c.CALLS_PLACED, stats.placed, (), worker.name)
                 _by(out, c.CALLS_GUESTS, stats.guests, (), worker.name)
                 _by(out, c.SINGLE_USE, stats.secrets, (), worker.name)
+                _by(out, c.SIDEBANDS, stats.sidebands, (), worker.name)
             if isinstance(stats, TelemetryStats):
                 out.add(c.UNANSWERED, stats.unanswered, worker.name)
         case RealtimeStats():

@@ -11,6 +11,7 @@ from config.ids import Instant, SessionId
 from ipc.messages.details import FindSession, SessionDetail
 from ipc.messages.sessions import CloseReason, Problem
 from workers.transceiver.backends.base import Away, Backend, Unfit
+from workers.transceiver.backends.sidebands import Sidebands
 from workers.transceiver.core.interface import (
     BackendCrashed,
     CloseSession,
@@ -22,6 +23,7 @@ from workers.transceiver.core.interface import (
     SessionsEvent,
     SessionsOutput,
 )
+from workers.transceiver.core.sctp.interface import SendMessage
 from workers.transceiver.core.sessions import MIN_TIMER, Sessions
 from workers.transceiver.core.streams.interface import FrameReceived
 from workers.transceiver.core.timers import Timers
@@ -37,6 +39,7 @@ class Exchange:
 
     def __init__(self, sessions: Sessions, backends: Mapping[str, Backend]) -> None:
         self.sessions = sessions
+        self.sidebands = Sidebands()
         self._backends = backends
         self._serving: dict[SessionId, Backend] = {}
         self._timers: Timers[SessionId] = Timers()
@@ -79,11 +82,26 @@ class Exchange:
         """A back end wants this done without having been asked; `touched` may have other time-outs."""
         outputs: list[SessionsOutput] = []
         for event in wanted:
-            outputs += self.handle(event, now)
+            outputs += self._consult(self._do(event, now), now)
         for session in touched:
             if (backend := self._serving.get(session)) is not None:
                 self._arm(backend, session, now)
         return outputs
+
+    def overhear(self, heard: Iterable[FromSession], now: Instant) -> list[SessionsOutput]:
+        """Sidebands make the back end of a session hear this, as if the session had said it."""
+        outputs: list[SessionsOutput] = []
+        for event in heard:
+            if (backend := self._serving.get(event.session)) is not None:
+                self._ask(backend, event.session, outputs, now, backend.handle, event, now)
+        return self._consult(outputs, now)
+
+    def _do(self, wanted: ForSession, now: Instant) -> list[SessionsOutput]:
+        """What a back end wants done."""
+        if type(wanted.event) is SendMessage:
+            copied = self.sidebands.copy(wanted.session, wanted.event)
+            return [] if copied is None else self.sessions.handle(copied, now)
+        return self.sessions.handle(wanted, now)
 
     def _hear(self, frame: FrameReceived, now: Instant) -> list[SessionsOutput]:
         """One frame, as often as all else together: told and answered without detours."""
@@ -100,7 +118,7 @@ class Exchange:
         except Exception as error:  # session isolation
             return self._consult(self.sessions.handle(BackendCrashed(session, error), now), now)
         for reply in replies:
-            outputs += self.sessions.handle(reply, now)
+            outputs += self._do(reply, now)
         return self._consult(outputs, now)
 
     def _play(
@@ -146,17 +164,22 @@ class Exchange:
             detail = "the back end could not take the session"
             return Refused(created.ticket, Problem.INTERNAL_ERROR, detail)
         self._serving[session] = backend
+        self.sidebands.begin(created)
         self._arm(backend, session, now)
         return created
 
     def _tell(self, output: FromSession, outputs: list[SessionsOutput], now: Instant) -> None:
         session = output.session
         backend = self._serving.get(session)
+        heard = self.sidebands.hear(output)
         if isinstance(output.output, SessionClosed):
             self._serving.pop(session, None)
             self._timers.remove(session)
+        for wanted in heard.wanted:
+            outputs += self.sessions.handle(wanted, now)
         if backend is not None:
-            self._ask(backend, session, outputs, now, backend.handle, output, now)
+            for passed in heard.passed:
+                self._ask(backend, session, outputs, now, backend.handle, passed, now)
 
     def _ask(
         self,
@@ -177,7 +200,7 @@ class Exchange:
             outputs += self.sessions.handle(BackendCrashed(session, error), now)
             return
         for reply in replies:
-            outputs += self.sessions.handle(reply, now)
+            outputs += self._do(reply, now)
 
     def _arm(self, backend: Backend, session: SessionId, now: Instant) -> None:
         deadline = backend.next_timeout(session)
