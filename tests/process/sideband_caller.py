@@ -13,7 +13,7 @@ import urllib.request
 
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
-from tests.interop.aiortc_peer import Tone
+from bench.peers.tone import Tone
 
 
 def post(url: str, key: str, body: str = "") -> tuple[str, str]:
