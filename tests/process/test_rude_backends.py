@@ -59,7 +59,8 @@ async def test_only_its_own_sessions_suffer(
                 while not AT_LEAST[how] <= (await seen(appliance, "rude")).mistakes.keys():
                     await trio.sleep(0.1)
         assert calls.report["sessions_failed"] == 0, f"{calls.report}\n{appliance.log()}"
-        assert calls.report["packets_lost"] == 0, calls.report
+        # An echo is live: of what comes late, since the machine was elsewhere, a frame may be left out.
+        assert calls.report["packets_lost"] <= 6, calls.report
         assert victims.stdout
         assert (await seen(appliance, "good")).mistakes == {}
         # Nothing is left of them, and the transceiver is the one it was.

@@ -6,7 +6,7 @@ from functools import partial
 
 from tests.support.sessions import Pair, entropy
 from workers.transceiver.core.data import Data
-from workers.transceiver.core.interface import Dropped, SendDatagram
+from workers.transceiver.core.interface import Dropped, SendDatagram, Unsent
 from workers.transceiver.core.paths import Paths
 from workers.transceiver.core.sctp.association import Association
 from workers.transceiver.core.sctp.interface import OpenChannel, Parameters
@@ -32,7 +32,8 @@ def data_of(session: Session, paths: Paths | None = None) -> Data:
 def test_before_it_begins_nothing_comes_of_anything() -> None:
     session, now = connected()
     data = data_of(session)
-    assert data.handle(OpenChannel("x"), now) == [Dropped(DropReason.UNEXPECTED_STATE)]
+    early = DropReason.UNEXPECTED_STATE
+    assert data.handle(OpenChannel("x"), now) == [Dropped(early), Unsent(None, early)]
     assert data.receive(b"a packet", now) == [Dropped(DropReason.UNSUPPORTED)]
     assert data.next_timeout() is None
     assert data.handle_timeout(now + 60) == []
