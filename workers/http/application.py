@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from starlette.applications import Starlette
@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from workers.http.problems import OF_STATUS, ProblemKind, Refused
 
@@ -81,3 +81,22 @@ async def _bug(_: Request, error: Exception) -> Response:
 def respond(refused: Refused) -> Response:
     """The answer that says what is wrong."""
     return Response(refused.encode(), refused.kind.status, refused.response_headers)
+
+
+def socket_routes(
+    path: str, admit: Callable[[WebSocket], Awaitable[None]]
+) -> list[WebSocketRoute | Route]:
+    """The address of a WebSocket whose client may go at any time; what asks without one is told so."""
+
+    async def attach(socket: WebSocket) -> None:
+        try:
+            await admit(socket)
+        except* WebSocketDisconnect:
+            pass
+
+    async def plain(_: Request) -> Response:
+        raise Refused(
+            ProblemKind.UPGRADE_REQUIRED, "open a WebSocket here", {"upgrade": "websocket"}
+        )
+
+    return [WebSocketRoute(path, attach), Route(path, plain)]

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import trio
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from ipc.backend.messages import MAX_PAYLOAD
 from ipc.messages.sessions import CloseReason
 from ipc.messages.sidebands import SidebandEvent
-from workers.http.application import deny
+from workers.http.application import deny, socket_routes
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling.access import Access, bearer_of
 from workers.signaling.origins import check_origin
@@ -43,12 +41,6 @@ def routes(
 ) -> list[WebSocketRoute | Route]:
     """The address of sidebands."""
 
-    async def attach(socket: WebSocket) -> None:
-        try:
-            await admit(socket)
-        except* WebSocketDisconnect:
-            pass
-
     async def admit(socket: WebSocket) -> None:
         try:
             headers = socket.headers
@@ -63,12 +55,7 @@ def routes(
         except Refused as refused:
             await deny(socket, refused)
 
-    async def plain(_: Request) -> Response:
-        raise Refused(
-            ProblemKind.UPGRADE_REQUIRED, "open a WebSocket here", {"upgrade": "websocket"}
-        )
-
-    return [WebSocketRoute(PATH, attach), Route(PATH, plain)]
+    return socket_routes(PATH, admit)
 
 
 class Aside:

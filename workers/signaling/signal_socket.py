@@ -11,13 +11,11 @@ from contextlib import suppress
 from typing import Final, assert_never
 
 import trio
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from config.ids import SessionId
-from workers.http.application import deny
+from workers.http.application import deny, socket_routes
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling import offers
 from workers.signaling.access import Access, bearer_of
@@ -63,12 +61,6 @@ def routes(
 ) -> list[WebSocketRoute | Route]:
     """The address of the signaling WebSocket."""
 
-    async def signal(socket: WebSocket) -> None:
-        try:
-            await admit(socket)
-        except* WebSocketDisconnect:
-            pass
-
     async def admit(socket: WebSocket) -> None:
         try:
             # Browsers let any page open a WebSocket to anywhere, and say only which page it is.
@@ -82,12 +74,7 @@ def routes(
         chosen = SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None
         await Line(socket, switchboard, news, access, rules, bearer).serve(chosen)
 
-    async def plain(_: Request) -> Response:
-        raise Refused(
-            ProblemKind.UPGRADE_REQUIRED, "open a WebSocket here", {"upgrade": "websocket"}
-        )
-
-    return [WebSocketRoute(PATH, signal), Route(PATH, plain)]
+    return socket_routes(PATH, admit)
 
 
 class Line:
