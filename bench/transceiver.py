@@ -234,11 +234,6 @@ def main() -> None:
         for count in many:
             say(f"{count} sessions")
             windows.append((count, measure(appliance, count=count, seconds=2.0 if quick else 10.0)))
-        say("bursts of calls")
-        rush = burst(appliance, BURST_QUICK if quick else BURST)
-        for peer in contenders[1:]:
-            spent = set_up_cpu(peer, BURST_QUICK_PEER if quick else FEW)
-            rush[f"{peer.name}_setup_cpu_ms"] = round(spent, 2)
         seconds, rounds = (1.0, 2) if quick else (4.0, 5)
         turns = take_turns(
             contenders,
@@ -250,6 +245,12 @@ def main() -> None:
             spots=1 if quick else rounds,
         )
         fields |= medians(turns)
+        # After the turns, which tell what memory a call takes of a process that had none.
+        say("bursts of calls")
+        rush = burst(appliance, BURST_QUICK if quick else BURST)
+        for peer in contenders[1:]:
+            spent = set_up_cpu(peer, BURST_QUICK_PEER if quick else FEW)
+            rush[f"{peer.name}_setup_cpu_ms"] = round(spent, 2)
         if not quick or arguments.alone:
             say("calls that are decoded and encoded")
             fields |= measure_pcm(appliance, seconds=2.0 if quick else 10.0)

@@ -31,6 +31,7 @@
 #ifndef REMOVAL_SHARE       /* tests have less, so that their small tables take many rounds, too */
 #define REMOVAL_SHARE 16384 /* slots that a round looks at for them, and SWEEP_MOST flows that it takes out */
 #endif
+#define BALANCE 1024        /* link datagrams that say whether transceivers gather; then older ones count half */
 #define TURNS 16            /* batches per socket until poll and clock get their turn */
 #define RECORD_LAST_TYPE 6
 #define ROUTED_PREFIX 43    /* of a record that names its client */
@@ -61,6 +62,7 @@ struct fp {
     struct removal removals[REMOVALS]; /* the first is under way */
     uint64_t swept; /* when, in units of SWEEP_MS */
     struct density density;
+    uint32_t asked, answered; /* link datagrams that left and came */
     int link, link_family, ingress, port_count, sibling_count, upcall_fd, wake_fd;
     struct thread thread;
     _Atomic int armed;

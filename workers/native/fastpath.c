@@ -167,6 +167,18 @@ static int hand_up(fp *f, struct slot *s, fp_upcall *entry, const uint8_t *paylo
     return 0;
 }
 
+/* Link datagrams of late, each way. */
+static void note_balance(fp *f, uint32_t asked, uint32_t answered) {
+    f->asked += asked;
+    f->answered += answered;
+    if (f->asked + f->answered < BALANCE) return;
+    f->asked /= 2;
+    f->answered /= 2;
+}
+
+/* Transceivers answer many datagrams with one: they wait for more before they do. */
+static int are_gathered(const fp *f) { return f->asked > 2 * f->answered; }
+
 /* --- from clients ----------------------------------------------------------------------------------------- */
 
 static int pump_port(fp *f, int number) {
@@ -203,6 +215,7 @@ static int pump_port(fp *f, int number) {
             count(f, hand_up(f, s, &entry, f->buffers[i], first > 3) ? FP_UPCALLED : FP_DROPPED_UPCALLS_FULL, 1);
         }
     }
+    note_balance(f, legs, 0);
     depart(f, &legs, to_link(f));
     return n == BATCH;
 }
@@ -296,6 +309,7 @@ static void handle_record(fp *f, int *legs, const fp_endpoint *peer, uint8_t *re
 
 static int pump_link(fp *f) {
     int legs = 0, n = pump_records(f, f->link, FP_RECORDS, FP_RECORDS_MALFORMED, handle_record, &legs);
+    note_balance(f, 0, n);
     if (legs) depart(f, &legs, to_globals(f));
     for (int i = 0; i < f->port_count; i++)
         if (f->ports[i]->count) flush_port(f, f->ports[i]);
@@ -321,9 +335,10 @@ static void sweep(fp *f) {
     }
 }
 
-/* For how many ns from its beginning, `now_ns`, the sockets are left alone after a round: only on a road of two
- * relays, each of which has a wake-up to pay. A client's only relay serves it at once. */
-int64_t fp_rest(fp *f, int64_t now_ns) { return f->ingress < 0 ? 0 : pace_rest(&f->density, now_ns); }
+/* For how many ns from its beginning, `now_ns`, the sockets are left alone after a round: on a road of two relays,
+ * each of which has a wake-up to pay, and where transceivers gather for longer anyway, which their link datagrams
+ * tell. Where each datagram is answered at once, each is served at once. */
+int64_t fp_rest(fp *f, int64_t now_ns) { return f->ingress < 0 && !are_gathered(f) ? 0 : pace_rest(&f->density, now_ns); }
 
 /* One round without waiting: what the thread does between two polls, and tests do in its place. `ready`: bit 0
  * for the link, bit n + 1 for port n. */

@@ -20,6 +20,7 @@ mp *mp_new(int link, uint32_t link_mtu, uint32_t max_streams, double clock_offse
     m->max_streams = max_streams;
     m->clock_offset = clock_offset;
     m->owed = NOT_OWED;
+    m->wheel.tick_ns = link < 0 ? PROBE_TICK_NS : TICK_NS;
     m->protect = (srtp_call)(uintptr_t)functions[0];
     m->unprotect = (srtp_call)(uintptr_t)functions[1];
     m->protect_rtcp = (srtp_call)(uintptr_t)functions[2];

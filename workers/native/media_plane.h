@@ -53,7 +53,7 @@ struct leg { /* a link datagram in the making */
 };
 
 struct wheel { /* streams by when their next frame is due */
-    int64_t tick; /* the last that has been served */
+    int64_t tick_ns, tick; /* the last that has been served */
     uint64_t occupied;
     uint32_t first[WHEEL];
 };

@@ -1,4 +1,4 @@
-/* What is due leaves: queues that are not empty stand in a wheel of milliseconds, each where its next frame is due.
+/* What is due leaves: queues that are not empty stand in a wheel of ticks, each where its next frame is due.
  * workers/transceiver/audio/playout.py says what is played when. */
 #define _GNU_SOURCE
 #include "media_plane.h"
@@ -8,7 +8,7 @@
 /* A stream that is in no bucket. */
 void wake_at(mp *m, uint32_t number, int64_t due) {
     struct wheel *w = &m->wheel;
-    int64_t tick = (due + TICK_NS - 1) / TICK_NS;
+    int64_t tick = (due + w->tick_ns - 1) / w->tick_ns;
     if (tick <= w->tick) tick = w->tick + 1;
     if (tick >= w->tick + WHEEL) tick = w->tick + WHEEL - 1; /* it is looked at early, and put back */
     uint32_t at = tick & (WHEEL - 1);
@@ -61,7 +61,7 @@ void play_stream(mp *m, uint32_t number) {
 
 void play_due(mp *m) {
     struct wheel *w = &m->wheel;
-    int64_t tick = m->now_ns / TICK_NS;
+    int64_t tick = m->now_ns / w->tick_ns;
     if (w->tick < tick - WHEEL) w->tick = tick - WHEEL;
     while (w->tick < tick) {
         uint32_t at = ++w->tick & (WHEEL - 1);
@@ -80,5 +80,5 @@ int64_t play_next(const mp *m) {
     if (!w->occupied) return -1;
     uint32_t at = (w->tick + 1) & (WHEEL - 1);
     uint64_t from = w->occupied >> at | (at ? w->occupied << (WHEEL - at) : 0);
-    return (w->tick + 1 + __builtin_ctzll(from)) * TICK_NS;
+    return (w->tick + 1 + __builtin_ctzll(from)) * w->tick_ns;
 }

@@ -17,11 +17,11 @@ int is_probe(const mp *m, const uint8_t *body, uint32_t length) {
 
 /* The next moment of a phase that as few as possible have. */
 static void choose_phase(mp *m, struct probe *p) {
-    int64_t tick = m->now_ns / TICK_NS + 1, best = tick;
+    int64_t tick = m->now_ns / PROBE_TICK_NS + 1, best = tick;
     for (int64_t each = tick; each < tick + PHASES; each++)
         if (m->phases[each % PHASES] < m->phases[best % PHASES]) best = each;
     p->phase = best % PHASES;
-    p->due = best * TICK_NS;
+    p->due = best * PROBE_TICK_NS;
     m->phases[p->phase]++;
 }
 

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include "media.h"
 
-#define PHASES 20          /* ticks of a frame: probes are spread over them */
+#define PHASES 80          /* ticks of a frame: probes are spread over them, for clients have no clock in common */
+#define PROBE_TICK_NS 250000ll
 #define FORGET_AFTER 500   /* frames: workers/caller/echoes.py */
 #define UNDER_WAY 512      /* more, and a power of two */
 #define ROUND_TRIPS 2048   /* buckets, 1 % wide: workers/caller/histogram.py */
