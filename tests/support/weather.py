@@ -78,6 +78,14 @@ class Weather:
                 self._take()
                 self._next += STEP
 
+    def hold_up(self, seconds: float) -> None:
+        """The consumer asks for nothing for so long, and leaves out what it has missed."""
+        until = self.now + seconds
+        while self._next < until:
+            self._next += STEP
+        self.run(seconds)
+        self.buffer.leave_out(self._next)
+
     def _send(self) -> None:
         self.first_sequence += 1
         packet = Sent(

@@ -151,6 +151,10 @@ class Hearing:
         del sound[: self._step]
         return Heard(pcm, concealed, silent)
 
+    def leave_out(self, now: Instant) -> None:
+        """Its consumer was held up and leaves steps out: the next one begins now."""
+        self._buffer.leave_out(now)
+
     def _play(self, item: Play) -> bytes:
         self._decoder = self._decoders[item.payload_type]
         pcm = self._decoder.decode(item.payload)

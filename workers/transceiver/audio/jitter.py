@@ -56,7 +56,7 @@ class JitterBuffer:
     def __init__(self, clock_rate: int) -> None:
         self.received = 0
         self.late = 0
-        """Came after their time was given up, or had waited too long."""
+        """Came after their time was given up, or had waited too long, for the network or for us."""
         self.duplicate = 0
         self.lost = 0
         """Given up; those that come after all count as late, too."""
@@ -204,6 +204,18 @@ class JitterBuffer:
             if late < self.target and gap > self._stalled:
                 return self._conceal(head, gap - self._stalled, late)
         return self._play(head, late)
+
+    def leave_out(self, now: Instant) -> None:
+        """The consumer was held up, and time went on without it: what should have been played before
+        now is given up, which costs nothing. To catch up by squeezing would cost it more than playing.
+        """
+        while (
+            (head := self._audible()) is not None
+            and self.estimate.lateness(head.timestamp, now) > self.target + STEP
+            and self._behind(head) is not None
+        ):
+            self._drop(head)
+            self.late += 1
 
     def _begin(self, head: _Packet, late: float) -> Item:
         """After a silence there is nothing to stretch: just begin at the right time."""

@@ -207,7 +207,9 @@ class PcmEar:
         items = pressed(self._session, self._hearing.handle_timeout(now))
         # A hair early is in time: sums of 0.02 are not exact.
         due = int((now - self._since) / STEP + 1e-6) - self._steps
-        self._steps += max(0, due - MAX_STEPS)
+        if due > MAX_STEPS:
+            self._steps += due - MAX_STEPS
+            self._hearing.leave_out(now)
         for _ in range(min(due, MAX_STEPS)):
             at = self._steps * _STEP_MS
             self._steps += 1

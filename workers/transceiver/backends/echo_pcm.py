@@ -135,6 +135,7 @@ class _Call:
         missed = int((now - self.due) / STEP) + 1 - CATCH_UP
         if missed > 0:
             self.due += missed * STEP
+            self.hearing.leave_out(self.due)
         while self.due <= now:
             heard = self.hearing.take(self.due)
             self._press(self.hearing.handle_timeout(self.due))

@@ -111,7 +111,8 @@ class Exchange:
         if session is None or backend is None:
             return outputs
         try:
-            replies = backend.hear(session, frame.audio, now)
+            # When it came: that we were late to look is no jitter of the network's.
+            replies = backend.hear(session, frame.audio, frame.at)
             if replies is None:
                 return outputs
             self._arm(backend, session, now)

@@ -65,6 +65,18 @@ def test_the_delay_grows_within_a_second_and_shrinks_again() -> None:
     assert weather.buffer.jitter < 0.001
 
 
+def test_a_consumer_that_was_held_up_is_in_time_again_at_once() -> None:
+    weather = Weather(clean)
+    weather.run(3)
+    buffer, calm = weather.buffer, weather.buffer.delay
+    weather.hold_up(0.5)
+    since, left_out = weather.now, buffer.late
+    weather.run(0.1)
+    assert buffer.delay <= calm + SLACK
+    assert left_out == pytest.approx(25, abs=2)
+    assert (weather.concealed_since(since), buffer.lost) == (0, 0)
+
+
 @pytest.mark.parametrize("seconds", [0.01, 0.03, 0.06, 0.12])
 def test_jitter_costs_little_more_delay_than_it_must(seconds: float) -> None:
     weather = spread(seconds)

@@ -205,3 +205,16 @@ def test_after_a_hold_up_it_catches_up_a_little() -> None:
     packets = one.step(due + 1.0)
     assert len(packets) <= 5
     assert one.due - due == pytest.approx(1.02, abs=0.021)
+
+
+def test_what_a_hold_up_has_made_late_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = Conversation()
+    call.say(tone(RATE, 1))
+    one = call.backend._calls[call.caller.id]
+    with monkeypatch.context() as held_up:
+        held_up.setattr(call.backend, "handle_timeout", lambda *_: [])
+        call.say(tone(RATE, 0.5))
+    call.say(tone(RATE, 0.1))
+    after = one.hearing.stats
+    assert after.delay <= after.target + 0.03
+    assert 15 <= after.late <= 25
