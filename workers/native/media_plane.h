@@ -103,7 +103,7 @@ struct mp {
     uint32_t decisions; /* of this round: what others wait for */
     struct wire *wires; /* by label; NULL: there is a link. With wires, `link` is the epoll set of their sockets */
     struct probe *probes; /* by stream; NULL likewise */
-    uint32_t phases[PHASES]; /* probes that have one */
+    uint32_t speaking, phases[PHASES]; /* probes; and those of each phase */
     uint64_t refused; /* frames; Python's */
     uint64_t counters[MP_COUNTERS];
     PUBLISHED(MP_COUNTERS) published;

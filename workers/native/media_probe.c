@@ -15,14 +15,31 @@ int is_probe(const mp *m, const uint8_t *body, uint32_t length) {
     return t.step && t.type < 128 && t.octets <= sizeof t.frame && t.number_at + 4 <= t.octets;
 }
 
+/* How far apart the moments are at which probes speak. */
+static int64_t grain(const mp *m) { return m->speaking > CROWD ? TICK_NS : PROBE_TICK_NS; }
+
+static void take_phase(mp *m, struct probe *p, int64_t due) {
+    p->due = due;
+    p->phase = due / PROBE_TICK_NS % PHASES;
+    m->phases[p->phase]++;
+}
+
 /* The next moment of a phase that as few as possible have. */
 static void choose_phase(mp *m, struct probe *p) {
-    int64_t tick = m->now_ns / PROBE_TICK_NS + 1, best = tick;
-    for (int64_t each = tick; each < tick + PHASES; each++)
-        if (m->phases[each % PHASES] < m->phases[best % PHASES]) best = each;
-    p->phase = best % PHASES;
-    p->due = best * PROBE_TICK_NS;
-    m->phases[p->phase]++;
+    int64_t step = grain(m), first = (m->now_ns / step + 1) * step, best = first;
+    for (int64_t each = first; each < first + FRAME_NS; each += step)
+        if (m->phases[each / PROBE_TICK_NS % PHASES] < m->phases[best / PROBE_TICK_NS % PHASES]) best = each;
+    take_phase(m, p, best);
+}
+
+/* Its next moment. */
+static void go_on(mp *m, struct probe *p) {
+    int64_t step = grain(m), due = p->due + FRAME_NS;
+    if (due % step == 0) p->due = due;
+    else {
+        m->phases[p->phase]--;
+        take_phase(m, p, (due / step + 1) * step);
+    }
 }
 
 void begin_probe(mp *m, uint32_t stream, const mp_probe *terms) {
@@ -36,6 +53,7 @@ void begin_probe(mp *m, uint32_t stream, const mp_probe *terms) {
     for (int i = 0; i < ROUND_TRIPS; i++) atomic_store_explicit(&p->round_trips[i], 0, memory_order_relaxed);
     p->echoes = (mp_echoes){ 0 };
     publish_echoes(p);
+    m->speaking++;
     choose_phase(m, p);
     if (!p->is_listed) wake_at(m, stream, p->due);
     p->is_listed = 1;
@@ -44,7 +62,9 @@ void begin_probe(mp *m, uint32_t stream, const mp_probe *terms) {
 /* No more frames; what is under way may still come back. */
 void end_probe(mp *m, uint32_t stream) {
     struct probe *p = &m->probes[stream];
-    if (p->speaks) m->phases[p->phase]--;
+    if (!p->speaks) return;
+    m->phases[p->phase]--;
+    m->speaking--;
     p->speaks = 0;
 }
 
@@ -79,7 +99,7 @@ void probe_due(mp *m, uint32_t stream) {
     while (p->speaks && p->due <= m->now_ns) {
         if ((uint64_t)p->echoes.sent < p->terms.frames) speak(m, stream, p);
         if ((uint64_t)p->echoes.sent >= p->terms.frames) end_probe(m, stream);
-        p->due += FRAME_NS;
+        else go_on(m, p);
     }
     if (p->speaks) wake_at(m, stream, p->due);
     p->is_listed = p->speaks;

@@ -7,6 +7,7 @@
 
 #define PHASES 80          /* ticks of a frame: probes are spread over them, for clients have no clock in common */
 #define PROBE_TICK_NS 250000ll
+#define CROWD 400          /* beyond so many, a moment that few share is not worth a wake-up of the caller: whole milliseconds */
 #define FORGET_AFTER 500   /* frames: workers/caller/echoes.py */
 #define UNDER_WAY 512      /* more, and a power of two */
 #define ROUND_TRIPS 2048   /* buckets, 1 % wide: workers/caller/histogram.py */
