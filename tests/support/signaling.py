@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -41,16 +41,16 @@ from ipc.messages.sidebands import (
 )
 from workers.http.http1 import Limits
 from workers.http.server import HttpServer
-from workers.signaling import news as watching
 from workers.signaling.access import Access
 from workers.signaling.app import make_application
 from workers.signaling.elsewhere import Elsewhere
+from workers.signaling.news import News
 from workers.signaling.placing import Rules
 from workers.signaling.sidebands import Sidebands
 from workers.signaling.switchboard import Gone, NoAnswer, Reply, Request, Switchboard
 from workers.transceiver.audience import Audience
 from workers.transceiver.backends.sidebands import MAX_SIDEBANDS, Member
-from workers.transceiver.news import News
+from workers.transceiver.news import News as Told
 from workers.wire.ufrag import UfragKeys
 
 OFFER: Final = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + "a=x:padding\r\n" * 200
@@ -130,7 +130,7 @@ class FakeTransceivers:
         self.kept: frozenset[str] = frozenset()
         self.doors: Mapping[str, FleetDoor] = {}
         self.patches: list[PatchSession] = []
-        self.news: defaultdict[str, News] = defaultdict(News)
+        self.news: defaultdict[str, Told] = defaultdict(Told)
         self.audiences: defaultdict[str, Audience] = defaultdict(Audience)
         self.members: defaultdict[SessionId, list[Member]] = defaultdict(list)
         self.said: list[str] = []
@@ -262,6 +262,31 @@ def switchboard_with(
     return switchboard
 
 
+class Asks(Protocol):
+    """What has a task of its own that asks transceivers."""
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Ask for ever."""
+        ...
+
+
+A = TypeVar("A", bound=Asks)
+
+
+@asynccontextmanager
+async def asking(
+    make: Callable[[Switchboard], A],
+) -> AsyncIterator[tuple[A, Switchboard, FakeTransceivers]]:
+    """What that makes, at work until the block ends; there is one transceiver."""
+    line = FakeTransceivers()
+    switchboard = switchboard_with(line, entry(0))
+    made = make(switchboard)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(made.run)
+        yield made, switchboard, line
+        nursery.cancel_scope.cancel()
+
+
 @asynccontextmanager
 async def running_server(
     *,
@@ -274,7 +299,7 @@ async def running_server(
     """Serve on an ephemeral port of the loopback until the block ends."""
     line = FakeTransceivers()
     switchboard = switchboard_with(line, entry(0), entry(1))
-    news = watching.News(switchboard)
+    news = News(switchboard)
     sidebands = Sidebands(switchboard, most_sidebands)
     application = make_application(switchboard, cors_origins, rules, access, news, sidebands)
     server = HttpServer(application, limits, structlog.get_logger())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Final
 
@@ -11,12 +12,11 @@ import trio
 
 from config.ids import Route, SessionId
 from ipc.messages.sessions import CloseReason, SessionNews, WatchSessions
-from workers.signaling.switchboard import Gone, Interrupted, NoAnswer, Switchboard
+from workers.signaling.switchboard import Switchboard
+from workers.signaling.watches import Watches
 
 WATCH: Final = 10.0
 """Seconds that a transceiver may keep a request until there are news."""
-AGAIN: Final = 1.0
-"""Seconds until a transceiver that has not answered is asked again."""
 _REMEMBERED: Final = 256
 _BACKLOG: Final = 4
 """News of one session: it connects and closes, each once."""
@@ -56,62 +56,36 @@ class News:
     """Subscribe anywhere; `run` does the asking."""
 
     def __init__(self, switchboard: Switchboard) -> None:
-        self._switchboard = switchboard
-        self._watches: dict[Route, _Watch] = {}
-        self._wanted = trio.Event()
-        self._new: list[_Watch] = []
+        self._watches = Watches(switchboard, partial(_Watch, switchboard))
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Ask for ever."""
-        async with trio.open_nursery() as nursery:
-            task_status.started()
-            while True:
-                while self._new:
-                    nursery.start_soon(self._ask, self._new.pop())
-                self._wanted = trio.Event()
-                await self._wanted.wait()
+        await self._watches.run(task_status)
 
     def subscribe(self, route: Route, session: str) -> Subscription:
         """News of a session of that transceiver, from now until the `with` ends."""
-        watch = self._watches.get(route)
-        if watch is None:
-            watch = self._watches[route] = _Watch(route)
-            self._new.append(watch)
-            self._wanted.set()
-        return watch.join(session)
-
-    async def _ask(self, watch: _Watch) -> None:
-        """While anybody wants to know."""
-        serial, host = 0, self._switchboard.host_of(watch.route)
-        while watch.wanted:
-            try:
-                reply = await self._switchboard.watch(watch.route, WatchSessions(serial, WATCH))
-            except Gone:
-                draining = self._switchboard.is_draining(host)
-                watch.end(CloseReason.DRAINED if draining else CloseReason.INTERNAL_ERROR)
-                break
-            except Interrupted:
-                continue
-            except NoAnswer:
-                await trio.sleep(AGAIN)
-                continue
-            serial = reply.serial
-            for news in reply.news:
-                watch.tell(news)
-        del self._watches[watch.route]
+        watch = self._watches.of(route)
+        subscription = watch.join(session)
+        self._watches.follow(watch)
+        return subscription
 
 
 class _Watch:
     """Who wants to know what of one transceiver."""
 
-    def __init__(self, route: Route) -> None:
-        self.route = route
+    def __init__(self, switchboard: Switchboard, route: Route) -> None:
+        self.route: Final = route
+        self._switchboard = switchboard
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._recent: deque[SessionNews] = deque(maxlen=_REMEMBERED)
 
     @property
     def wanted(self) -> bool:
         return bool(self._subscriptions)
+
+    @property
+    def empty(self) -> bool:
+        return not self._subscriptions
 
     def join(self, session: str) -> Subscription:
         subscription = Subscription(self, session)
@@ -122,17 +96,22 @@ class _Watch:
         return subscription
 
     def leave(self, session: str, subscription: Subscription) -> None:
-        subscriptions = self._subscriptions[session]
-        subscriptions.remove(subscription)
+        subscriptions = self._subscriptions.get(session, [])
+        if subscription in subscriptions:  # else it is over for all
+            subscriptions.remove(subscription)
         if not subscriptions:
-            del self._subscriptions[session]
+            self._subscriptions.pop(session, None)
 
-    def tell(self, news: SessionNews) -> None:
-        self._recent.append(news)
-        for subscription in self._subscriptions.get(news.session, ()):
-            subscription.tell(news)
+    async def ask(self, after: int) -> int:
+        reply = await self._switchboard.watch(self.route, WatchSessions(after, WATCH))
+        for news in reply.news:
+            self._recent.append(news)
+            for subscription in self._subscriptions.get(news.session, ()):
+                subscription.tell(news)
+        return reply.serial
 
     def end(self, reason: CloseReason) -> None:
         for session, subscriptions in self._subscriptions.items():
             for each in subscriptions:
                 each.tell(SessionNews(SessionId(session), reason, "its transceiver is gone"))
+        self._subscriptions.clear()

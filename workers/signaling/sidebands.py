@@ -21,14 +21,13 @@ from ipc.messages.sidebands import (
     TellSession,
 )
 from workers.http.problems import ProblemKind, Refused
-from workers.signaling.switchboard import Gone, Interrupted, NoAnswer, Switchboard
+from workers.signaling.switchboard import Switchboard
+from workers.signaling.watches import Watches
 
 MAX_WAITING: Final = 256
 """Events that wait for one socket,"""
 MAX_BYTES: Final = 1 << 20
 """and their characters; at what is beyond, it is cut."""
-AGAIN: Final = 0.5
-"""Seconds until a transceiver that has not answered is asked again."""
 AT_ONCE: Final = 64
 """Events that are on their way to one transceiver; other requests must find room beside them."""
 GOODBYE: Final = 2.0
@@ -103,19 +102,11 @@ class Sidebands:
         self._open = 0
         self._reader: Final = os.urandom(8).hex()
         self._numbers = itertools.count(1)
-        self._watches: dict[Route, _Watch] = {}
-        self._new: list[_Watch] = []
-        self._wanted = trio.Event()
+        self._watches = Watches(switchboard, self._make_watch)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read for ever."""
-        async with trio.open_nursery() as nursery:
-            task_status.started()
-            while True:
-                while self._new:
-                    nursery.start_soon(self._read, self._new.pop())
-                self._wanted = trio.Event()
-                await self._wanted.wait()
+        await self._watches.run(task_status)
 
     @asynccontextmanager
     async def open(self, session: str, key: str) -> AsyncIterator[Sideband]:
@@ -136,16 +127,16 @@ class Sidebands:
         if owner is None:
             self.counters["refused"] += 1
             raise Refused(ProblemKind.UNKNOWN_SESSION, "the session is over, or never was")
-        watch = self._watches.setdefault(owner.route, _Watch(owner.route))
+        watch = self._watches.of(owner.route)
         asks = OpenSideband(SessionId(session), self._reader, next(self._numbers), key)
         sideband = watch.members[asks.number] = Sideband(self._switchboard, asks, watch.turns)
         try:
             await self._ask(sideband, asks)
-            self._have_read(watch)
+            self._watches.follow(watch)
             yield sideband
         finally:
             del watch.members[asks.number]
-            self._tidy(watch)
+            self._watches.tidy(watch)
             # Also if there was no answer: it may have been opened.
             if not sideband.gone:
                 await self._close(asks)
@@ -165,73 +156,57 @@ class Sidebands:
         with trio.CancelScope(shield=True), trio.move_on_after(GOODBYE), suppress(Refused):
             await self._switchboard.aside(CloseSideband(asks.session, asks.reader, asks.number))
 
-    def _have_read(self, watch: _Watch) -> None:
-        if not watch.is_read:
-            watch.is_read = True
-            self._new.append(watch)
-            self._wanted.set()
-
-    def _tidy(self, watch: _Watch) -> None:
-        """While it is read nobody else must read for the same transceiver."""
-        if not watch.members and not watch.is_read:
-            self._watches.pop(watch.route, None)
-
-    async def _read(self, watch: _Watch) -> None:
-        """While anybody wants to hear."""
-        serial, host = 0, self._switchboard.host_of(watch.route)
-        while watch.wanted:
-            known = watch.opened
-            try:
-                reply = await self._switchboard.read(
-                    watch.route, ReadSidebands(self._reader, serial)
-                )
-            except Gone:
-                draining = self._switchboard.is_draining(host)
-                reason = CloseReason.DRAINED if draining else CloseReason.INTERNAL_ERROR
-                self._end(watch, watch.opened, reason, "its transceiver is gone")
-                break
-            except Interrupted:
-                continue
-            except NoAnswer:
-                await trio.sleep(AGAIN)
-                continue
-            if reply.lapsed:
-                self._end(watch, known, CloseReason.INTERNAL_ERROR, "not read for too long")
-                continue
-            serial = reply.serial
-            for event in reply.events:
-                self._tell(watch, event)
-        watch.is_read = False
-        self._tidy(watch)
-
-    def _end(self, watch: _Watch, known: Collection[int], reason: CloseReason, detail: str) -> None:
-        for number in known:
-            self._tell(watch, SidebandEvent(number, closed=reason, detail=detail))
-
-    def _tell(self, watch: _Watch, event: SidebandEvent) -> None:
-        sideband = watch.members.get(event.number)
-        if sideband is None:  # it has just gone
-            return
-        sideband.gone |= event.closed is not None or event.cut
-        if not sideband.put(event):
-            self.counters["cut"] += 1
+    def _make_watch(self, route: Route) -> _Watch:
+        return _Watch(self._switchboard, self._reader, self.counters, route)
 
 
 class _Watch:
     """Sidebands of one transceiver's calls, by number."""
 
-    def __init__(self, route: Route) -> None:
-        self.route = route
+    def __init__(
+        self, switchboard: Switchboard, reader: str, counters: Counter[str], route: Route
+    ) -> None:
+        self.route: Final = route
         self.members: dict[int, Sideband] = {}
         self.turns = trio.CapacityLimiter(AT_ONCE)
-        self.is_read = False
-
-    @property
-    def opened(self) -> tuple[int, ...]:
-        """Those that the transceiver must know."""
-        return tuple(number for number, each in self.members.items() if each.opened)
+        self._switchboard = switchboard
+        self._reader = reader
+        self._counters = counters
 
     @property
     def wanted(self) -> bool:
-        """Somebody waits for more."""
         return any(each.opened and not each.over for each in self.members.values())
+
+    @property
+    def empty(self) -> bool:
+        return not self.members
+
+    async def ask(self, after: int) -> int:
+        known = self._opened
+        reply = await self._switchboard.read(self.route, ReadSidebands(self._reader, after))
+        if reply.lapsed:
+            self._close(known, CloseReason.INTERNAL_ERROR, "not read for too long")
+            return after
+        for event in reply.events:
+            self._tell(event)
+        return reply.serial
+
+    def end(self, reason: CloseReason) -> None:
+        self._close(self._opened, reason, "its transceiver is gone")
+
+    @property
+    def _opened(self) -> tuple[int, ...]:
+        """Those that the transceiver must know."""
+        return tuple(number for number, each in self.members.items() if each.opened)
+
+    def _close(self, known: Collection[int], reason: CloseReason, detail: str) -> None:
+        for number in known:
+            self._tell(SidebandEvent(number, closed=reason, detail=detail))
+
+    def _tell(self, event: SidebandEvent) -> None:
+        sideband = self.members.get(event.number)
+        if sideband is None:  # it has just gone
+            return
+        sideband.gone |= event.closed is not None or event.cut
+        if not sideband.put(event):
+            self._counters["cut"] += 1

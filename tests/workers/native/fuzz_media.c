@@ -116,18 +116,15 @@ static void command(void) {
     }
 }
 
-/* What no Python of ours gives: it must be refused before the thread meets it. */
 static void nonsense(void) {
-    uint8_t junk[sizeof(mp_command) + sizeof(mp_keys)];
-    noise(junk, sizeof junk);
+    uint8_t junk[NONSENSE];
     mp_command c;
+    noise(junk, sizeof junk);
     memcpy(&c, junk, sizeof c);
     c.size = roll(sizeof junk + 8);
-    c.kind = roll(14);
-    if (c.kind == MP_OPEN && c.size == sizeof junk) c.stream |= 1u << 31; /* its keys would be used */
-    if (c.kind == MP_CLOSE) c.stream = STREAMS + roll(9);
+    c.kind = roll(MP_PLAY + 2);
     memcpy(junk, &c, sizeof c);
-    mp_push(plane, junk, sizeof junk);
+    give_nonsense(junk, sizeof junk);
 }
 
 static size_t rtp(uint8_t *to) {

@@ -66,19 +66,6 @@ static void tell(const struct operation *o) {
     }
 }
 
-/* As guided_media.c; and descriptors that are nobody's are left out. */
-static void nonsense(const struct operation *o) {
-    uint8_t junk[sizeof(mp_command) + sizeof(mp_keys)] = { 0 };
-    mp_command c;
-    memcpy(junk, o->bytes, o->length < sizeof junk ? o->length : sizeof junk);
-    memcpy(&c, junk, sizeof c);
-    if (c.kind == MP_OPEN && c.size == sizeof junk) c.stream |= 1u << 31;
-    if (c.kind == MP_CLOSE) c.stream = STREAMS + c.stream % 9;
-    if (c.kind == MP_PLUG) c.value |= 1u << 31;
-    memcpy(junk, &c, sizeof c);
-    mp_push(plane, junk, c.size < sizeof junk ? c.size : sizeof junk);
-}
-
 static void probes_are_sound(void) {
     uint32_t speaking = 0, phased = 0;
     for (uint32_t i = 0; i < STREAMS; i++) {
@@ -113,7 +100,7 @@ static void carry(const struct operation *o) {
     switch (o->what % 7) {
     case 0: if (wires_given) arrive(WIRE + o->who % wires_given, byte_at(o, 0) % (NAMES + 1), 0, o->bytes, o->length); break;
     case 1: tell(o); break;
-    case 2: nonsense(o); break;
+    case 2: give_nonsense(o->bytes, o->length); break;
     case 3: come_back(o); break;
     case 4:
         failing = byte_at(o, 3);

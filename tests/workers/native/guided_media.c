@@ -33,24 +33,11 @@ static void tell(const struct operation *o) {
     }
 }
 
-/* One command that no Python of ours gives: refused before the thread meets it. What it cannot judge is left out: keys,
- * and the end of a stream that is not there. */
-static void nonsense(const struct operation *o) {
-    uint8_t junk[sizeof(mp_command) + sizeof(mp_keys)] = { 0 };
-    mp_command c;
-    memcpy(junk, o->bytes, o->length < sizeof junk ? o->length : sizeof junk);
-    memcpy(&c, junk, sizeof c);
-    if (c.kind == MP_OPEN && c.size == sizeof junk) c.stream |= 1u << 31;
-    if (c.kind == MP_CLOSE) c.stream = STREAMS + c.stream % 9;
-    memcpy(junk, &c, sizeof c);
-    mp_push(plane, junk, c.size < sizeof junk ? c.size : sizeof junk);
-}
-
 static void carry(const struct operation *o) {
     switch (o->what % 6) {
     case 0: arrive(LINK, o->who % (RELAYS + 1), 0, o->bytes, o->length); break;
     case 1: tell(o); break;
-    case 2: nonsense(o); break;
+    case 2: give_nonsense(o->bytes, o->length); break;
     case 3: flush(); break;
     case 4:
         failing = byte_at(o, 3);

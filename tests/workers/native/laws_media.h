@@ -1,4 +1,5 @@
-/* A media plane's cipher and Python, and what holds of it whatever came: fuzz_media.c and guided_media.c share them.
+/* A media plane's cipher and Python, and what holds of it whatever came: fuzz_media.c,
+ * guided_media.c and guided_calls.c share them.
  *
  * The cipher is none: a packet is good if its last byte says so. But it dies of a context that is not open, of a
  * packet that is not aligned, and it writes all that libsrtp may.
@@ -6,6 +7,7 @@
 #define STREAMS 12
 #define RELAYS 3
 #define GOOD 0x77
+#define NONSENSE (sizeof(mp_command) + sizeof(mp_keys)) /* bytes: a whole MP_OPEN */
 
 struct context { int live; };
 
@@ -76,6 +78,20 @@ static void close_stream_of(uint32_t stream) {
     leaving[stream][leaving_count[stream]++] = in_use[stream];
     in_use[stream] = NULL;
     give((mp_command){ .kind = MP_CLOSE, .stream = stream }, NULL, NULL, 0);
+}
+
+/* One command that no Python of ours gives: refused before the thread meets it. What it cannot judge is left out: keys,
+ * the end of a stream that is not there, and descriptors that are nobody's. */
+static void give_nonsense(const uint8_t *bytes, size_t length) {
+    uint8_t junk[NONSENSE] = { 0 };
+    mp_command c;
+    memcpy(junk, bytes, length < sizeof junk ? length : sizeof junk);
+    memcpy(&c, junk, sizeof c);
+    if (c.kind == MP_OPEN && c.size == sizeof junk) c.stream |= 1u << 31;
+    if (c.kind == MP_CLOSE) c.stream = STREAMS + c.stream % 9;
+    if (c.kind == MP_PLUG) c.value |= 1u << 31;
+    memcpy(junk, &c, sizeof c);
+    mp_push(plane, junk, c.size < sizeof junk ? c.size : sizeof junk);
 }
 
 static void take_events(int most, size_t room) {

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import msgspec
 import pytest
 import trio
@@ -16,27 +13,15 @@ from ipc.messages.routes import Transceivers
 from ipc.messages.sessions import CloseReason, CreateSession, SessionNews
 from tests.support.signaling import (
     OFFER,
-    FakeTransceivers,
-    entry,
+    asking,
     other_host,
     route,
-    switchboard_with,
 )
-from workers.signaling.news import AGAIN, News
+from workers.signaling.news import News
 from workers.signaling.switchboard import Switchboard
+from workers.signaling.watches import AGAIN
 
 CREATE = CreateSession(offer=OFFER)
-
-
-@asynccontextmanager
-async def watching() -> AsyncIterator[tuple[News, Switchboard, FakeTransceivers]]:
-    line = FakeTransceivers()
-    switchboard = switchboard_with(line, entry(0))
-    news = News(switchboard)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(news.run)
-        yield news, switchboard, line
-        nursery.cancel_scope.cancel()
 
 
 async def placed(switchboard: Switchboard) -> SessionId:
@@ -44,7 +29,7 @@ async def placed(switchboard: Switchboard) -> SessionId:
 
 
 async def test_each_hears_of_its_own(autojump_clock: trio.testing.MockClock) -> None:
-    async with watching() as (news, switchboard, line):
+    async with asking(News) as (news, switchboard, line):
         one, two = await placed(switchboard), await placed(switchboard)
         with news.subscribe(route(0), one) as first, news.subscribe(route(0), two) as second:
             line.happens(two)
@@ -55,7 +40,7 @@ async def test_each_hears_of_its_own(autojump_clock: trio.testing.MockClock) -> 
 
 
 async def test_what_happened_before_is_told_too(autojump_clock: trio.testing.MockClock) -> None:
-    async with watching() as (news, switchboard, line):
+    async with asking(News) as (news, switchboard, line):
         one, two = await placed(switchboard), await placed(switchboard)
         line.happens(one)  # before anybody has asked
         with news.subscribe(route(0), one) as first:
@@ -69,7 +54,7 @@ async def test_what_happened_before_is_told_too(autojump_clock: trio.testing.Moc
 async def test_nobody_is_asked_when_nobody_wants_to_know(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with watching() as (news, switchboard, line):
+    async with asking(News) as (news, switchboard, line):
         with news.subscribe(route(0), await placed(switchboard)):
             await trio.sleep(25)
         await trio.sleep(15)
@@ -86,7 +71,7 @@ async def test_nobody_is_asked_when_nobody_wants_to_know(
 async def test_a_silent_transceiver_is_asked_again_and_one_that_is_gone_ends_its_calls(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with watching() as (news, switchboard, line):
+    async with asking(News) as (news, switchboard, line):
         session = await placed(switchboard)
         line.silent.add("fake-0")
         with news.subscribe(route(0), session) as subscription:
@@ -112,7 +97,7 @@ async def test_a_silent_transceiver_is_asked_again_and_one_that_is_gone_ends_its
 async def test_why_calls_of_another_host_end_is_that_hosts_doing_and_not_ours(
     autojump_clock: trio.testing.MockClock, state: str, reason: CloseReason
 ) -> None:
-    async with watching() as (news, switchboard, line):
+    async with asking(News) as (news, switchboard, line):
         switchboard.update(Transceivers((), draining=True))
         host = other_host(1)
         switchboard.learn(FleetView((host,)))

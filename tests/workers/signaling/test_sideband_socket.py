@@ -248,17 +248,6 @@ async def test_a_reader_that_the_transceiver_has_forgotten_ends_its_sockets(
             assert "too long" in reason
 
 
-async def test_nobody_asks_when_nobody_wants_to_hear() -> None:
-    async with running_server() as running:
-        session = await placed(running)
-        async with websocket(running.port, beside(session)):
-            pass
-        with trio.fail_after(10):
-            while running.sidebands._watches:
-                await trio.sleep(0.01)
-        assert running.transceivers.watched.total() >= 1
-
-
 async def test_a_drain_tells_the_sockets() -> None:
     async with running_server() as running:
         session = await placed(running)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 import trio
 import trio.testing
@@ -12,29 +9,17 @@ import trio.testing
 from ipc.messages.routes import Transceivers
 from ipc.messages.sessions import CloseReason, CreateSession
 from ipc.messages.sidebands import CloseSideband, OpenSideband, SidebandEvent, TellSession
-from tests.support.signaling import OFFER, FakeTransceivers, entry, switchboard_with
+from tests.support.signaling import OFFER, asking
 from workers.http.problems import ProblemKind, Refused
 from workers.signaling.sidebands import MAX_WAITING, Sidebands
-from workers.signaling.switchboard import Switchboard
 
 CREATE = CreateSession(offer=OFFER)
-
-
-@asynccontextmanager
-async def reading() -> AsyncIterator[tuple[Sidebands, Switchboard, FakeTransceivers]]:
-    line = FakeTransceivers()
-    switchboard = switchboard_with(line, entry(0))
-    sidebands = Sidebands(switchboard)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(sidebands.run)
-        yield sidebands, switchboard, line
-        nursery.cancel_scope.cancel()
 
 
 async def test_one_request_is_under_way_however_many_sidebands_there_are(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with reading() as (sidebands, switchboard, line):
+    async with asking(Sidebands) as (sidebands, switchboard, line):
         one = (await switchboard.create(CREATE)).session
         two = (await switchboard.create(CREATE)).session
         async with sidebands.open(one, "") as first, sidebands.open(two, "") as second:
@@ -55,7 +40,7 @@ async def test_one_request_is_under_way_however_many_sidebands_there_are(
 async def test_who_does_not_read_is_cut_and_the_transceiver_hears_of_it(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with reading() as (sidebands, switchboard, line):
+    async with asking(Sidebands) as (sidebands, switchboard, line):
         session = (await switchboard.create(CREATE)).session
         async with sidebands.open(session, "") as slow, sidebands.open(session, "") as quick:
             for number in range(MAX_WAITING + 1):
@@ -69,7 +54,7 @@ async def test_who_does_not_read_is_cut_and_the_transceiver_hears_of_it(
 async def test_a_transceiver_that_does_not_answer_is_asked_again_and_one_that_is_gone_ends_all(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with reading() as (sidebands, switchboard, line):
+    async with asking(Sidebands) as (sidebands, switchboard, line):
         session = (await switchboard.create(CREATE)).session
         async with sidebands.open(session, "") as sideband:
             await trio.sleep(1)
@@ -85,7 +70,7 @@ async def test_a_transceiver_that_does_not_answer_is_asked_again_and_one_that_is
 async def test_who_may_not_and_who_gets_no_answer(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with reading() as (sidebands, switchboard, line):
+    async with asking(Sidebands) as (sidebands, switchboard, line):
         session = (await switchboard.create(CREATE)).session
         line.silent.add("fake-0")
         for call, kind in (
@@ -102,7 +87,7 @@ async def test_who_may_not_and_who_gets_no_answer(
 async def test_what_is_read_before_it_is_known_to_be_open_is_not_lost(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with reading() as (sidebands, switchboard, line):
+    async with asking(Sidebands) as (sidebands, switchboard, line):
         session = (await switchboard.create(CREATE)).session
         aside = switchboard.aside
 
