@@ -18,6 +18,7 @@ VERBS: Final = {
     "workers": "Show the processes in detail.",
     "sessions": "List the live sessions, look at one, or end one.",
     "flows": "List the flows of the relays: who talks to which transceiver.",
+    "places": "Show where relays and hosts are, and which of them answers name.",
     "trace": "Follow a ufrag, a session or a client to its end.",
     "events": "Show what has happened: to the appliance, to workers, to sessions.",
     "logs": "Show the log of the appliance: from the journal, or from the file that it goes to.",

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 import trio
 
+from appliance.supervisor.core.places import list_places
 from appliance.supervisor.core.tracing import (
     Kind,
     Subject,
@@ -23,11 +24,13 @@ from appliance.supervisor.core.tracing import (
     relays,
 )
 from appliance.supervisor.core.worker import Place
-from config.ids import ClusterId, Endpoint, SessionId, WorkerName
+from config.ids import ClusterId, Endpoint, Role, SessionId, WorkerName
+from config.places import is_location
 from ipc.log import Logger
 from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.messages.details import FindSession, SessionDetail
+from ipc.messages.fleet import FleetHost
 from ipc.messages.flows import (
     DecodeUfrag,
     FlowList,
@@ -36,6 +39,7 @@ from ipc.messages.flows import (
     ListFlows,
     UfragDecoded,
 )
+from ipc.messages.places import PlaceList, PlacesRequest, RankedPlaces
 from ipc.messages.sessions import (
     EndSession,
     ListSessions,
@@ -59,9 +63,15 @@ class Inquiry:
     """Asks the workers that serve now."""
 
     def __init__(
-        self, places: Callable[[], tuple[Place, ...]], cluster: ClusterId, log: Logger
+        self,
+        places: Callable[[], tuple[Place, ...]],
+        hosts: Callable[[], tuple[FleetHost, ...]],
+        cluster: ClusterId,
+        log: Logger,
     ) -> None:
+        """`hosts`: this one, then all others that are known."""
         self._places = places
+        self._hosts = hosts
         self._cluster = cluster
         self._log = log
 
@@ -108,6 +118,15 @@ class Inquiry:
             return Failure("no relay answered in time")
         rows = [row for found in lists for row in found.rows]
         return FlowList(tuple(rows[:limit]), sum(found.total for found in lists))
+
+    async def places(self, request: PlacesRequest) -> PlaceList | Failure:
+        """Hosts and places, as answers see them if signaling is here."""
+        if not is_location(request.location):
+            return Failure("latitude is -90 to 90, longitude -180 to 180")
+        asked = [p for p in self._places() if p.role is Role.SIGNALING and p.rpc]
+        answers = _only(RankedPlaces, await self._ask(asked, request))
+        ranked = next((answer.places for answer in answers.values()), None)
+        return list_places(self._hosts(), ranked)
 
     async def trace(self, request: TraceRequest) -> TraceReply | Failure:
         """Follow a ufrag, a session id or a client as far as it leads."""

@@ -28,6 +28,7 @@ from ipc.messages.details import FindSession
 from ipc.messages.events import WatchEvents
 from ipc.messages.flows import FlowsRequest
 from ipc.messages.keys import KeysReply, KeysRequest, RotateKeys
+from ipc.messages.places import PlacesRequest
 from ipc.messages.sessions import EndSession
 from ipc.messages.stats import WorkerStats
 from ipc.messages.trace import TraceRequest
@@ -85,6 +86,8 @@ class AdminDesk:
                 return await self._inquiry.end(request)
             case FlowsRequest():
                 return await self._inquiry.flows(request)
+            case PlacesRequest():
+                return await self._inquiry.places(request)
             case TraceRequest():
                 return await self._inquiry.trace(request)
             case ReloadRequest():

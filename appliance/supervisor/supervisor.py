@@ -249,7 +249,9 @@ class _Appliance:
                     on_change=self._work_with,
                 )
                 self._problems = lambda: reloader.problems
-                inquiry = Inquiry(self._core.places, self._config.cluster.id, self._log)
+                inquiry = Inquiry(
+                    self._core.places, self._core.hosts, self._config.cluster.id, self._log
+                )
                 keys = KeyDesk(
                     lambda: self._config,
                     self._state_directory,

@@ -48,6 +48,7 @@ from ipc.messages.lifecycle import (
     Stop,
     Welcome,
 )
+from ipc.messages.places import PlaceList, PlacesRequest, RankedPlaces
 from ipc.messages.routes import Relays, RelaysApplied, Routes, RoutesApplied, Transceivers
 from ipc.messages.sessions import (
     CountSessions,
@@ -143,6 +144,9 @@ Message: TypeAlias = (
     | ListFlows
     | FlowList
     | FlowsRequest
+    | PlacesRequest
+    | PlaceList
+    | RankedPlaces
     | KeysRequest
     | RotateKeys
     | KeysReply

@@ -68,6 +68,8 @@ class FleetHost(msgspec.Struct, frozen=True, omit_defaults=True):
     """Other clusters to which its relays know a way."""
     fresh: bool = True
     """It has been heard of within the last seconds. Who routes need not care, who steers should."""
+    silence: float = 0.0
+    """Seconds since it was heard of."""
 
 
 class Announce(Tagged, frozen=True):

@@ -79,6 +79,14 @@ async def until_named(appliance: Appliance, where: dict[str, str], *hosts: int) 
     assert last == wanted, appliance.log()
 
 
+async def placed_by(appliance: Appliance, *options: str) -> list[tuple[str, int, int, str]]:
+    """What `tandem places` shows there: place, cluster, rank in an answer, health."""
+    code, found = await tandem(appliance, "places", *options)
+    assert code == 0, found
+    assert all(row["fresh"] and row["silence"] < 3 for row in found["rows"])
+    return [(row["site"], row["cluster"], row["rank"], row["health"]) for row in found["rows"]]
+
+
 async def test_a_global_relay_is_a_host_that_says_where_it_is(tmp_path: Path) -> None:
     """It comes, serves, drains, dies and has a successor; the file of the cluster's host names none."""
     alone = {"transceiver": {"workers": 0}, "fleet": FRANKFURT}
@@ -99,8 +107,18 @@ async def test_a_global_relay_is_a_host_that_says_where_it_is(tmp_path: Path) ->
         assert calls.report["packets_lost"] == 0
         for host in (cluster, front):
             assert all(stats.conserved for stats in relay_stats(await host.status()))
+        near = ["--near", f"{PARIS['cf-iplatitude']},{PARIS['cf-iplongitude']}"]
+        assert await placed_by(cluster, *near) == [
+            ("frankfurt", 9, 1, "well"),
+            ("virginia", 7, 2, "well"),
+        ]
+        assert await placed_by(front) == [("frankfurt", 9, 0, ""), ("virginia", 7, 0, "")]
         assert (await tandem(front, "drain"))[0] == 0
         await until_named(cluster, PARIS, 2, 3)
+        assert await placed_by(cluster, *near) == [
+            ("virginia", 7, 1, "well"),
+            ("frankfurt", 9, 2, "leaving"),
+        ]
         assert (await tandem(front, "undrain"))[0] == 0
         await until_named(cluster, PARIS, 3, 2)
         teller = (await front.worker("fleet-0")).pid

@@ -21,6 +21,7 @@ from ipc.messages.fleet import FleetPlace, FleetView
 from ipc.messages.lifecycle import DescriptorKind, Ready, cache_endpoint
 from ipc.messages.routes import Transceivers
 from ipc.messages.stats import SignalingStats
+from ipc.rpc import RpcServer
 from workers.http.http1 import Limits
 from workers.http.server import HttpServer
 from workers.inbox import Command
@@ -40,6 +41,7 @@ from workers.signaling.sidebands import Sidebands
 from workers.signaling.site_health import SiteHealth
 from workers.signaling.sites import Site, Sites
 from workers.signaling.steering import Steering
+from workers.signaling.survey import Desk
 from workers.signaling.switchboard import Switchboard
 from workers.signaling.whereabouts import Headers, Location
 from workers.wire.ufrag import UfragKeys
@@ -64,7 +66,11 @@ async def serve(worker: Worker) -> None:
     membership = (
         Membership(assignment.ufrag_keys, assignment.mint_with) if worker.config.in_fleet else None
     )
-    with RpcLine(membership) as line, make_ledger(worker) as ledger:
+    with (
+        RpcLine(membership) as line,
+        make_ledger(worker) as ledger,
+        RpcServer(worker.rpc_endpoint, log=worker.log) as rpc,
+    ):
         switchboard = Switchboard(
             UfragKeys(assignment.ufrag_keys, assignment.mint_with),
             line,
@@ -91,7 +97,9 @@ async def serve(worker: Worker) -> None:
         worker.set_stats(lambda: _stats(worker, server, switchboard, guests, ledger, sidebands))
         sockets = [sock for _, sock in worker.sockets(DescriptorKind.HTTP)]
         async with trio.open_nursery() as nursery:
-            await worker.ready(Ready(door=membership.own.public if membership and guests else ""))
+            nursery.start_soon(rpc.serve, Desk(steering).answer)
+            door = membership.own.public if membership and guests else ""
+            await worker.ready(Ready(rpc=rpc.endpoint, door=door))
             await _know(worker, switchboard, steering)
             nursery.start_soon(_follow, worker, switchboard, steering)
             nursery.start_soon(news.run)

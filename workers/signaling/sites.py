@@ -49,6 +49,10 @@ class Sites:
         self._cluster = cluster
         self.update(FleetView(()))
 
+    def lists(self, site: Site) -> bool:
+        """It is one of the configuration."""
+        return site in self._listed
+
     def update(self, view: FleetView) -> None:
         """The newest whole truth about the other hosts."""
         if not (self._place.site or self._listed):

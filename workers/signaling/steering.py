@@ -64,13 +64,26 @@ class Steering:
 
     def choose(self, client: Client, where: Whereabouts) -> tuple[Endpoint, ...]:
         """Relay addresses in order of preference; none if there are no sites."""
-        sites = self._sites.all
-        if not sites:
-            return ()
-        ranked = rank(sites, where)
-        best = self._alive(ranked)[: self._most] or ranked[: self._most]
+        best = self._best(rank(self._sites.all, where))
         named = (address for site in best for address in self._some_of(site, client))
         return tuple(dict.fromkeys(named))
+
+    def survey(self, where: Whereabouts) -> list[tuple[Site, int, bool]]:
+        """All places in order of preference, for an operator.
+
+        Beside each: its number in an answer, 0 if not named; whether the operator has listed it.
+        """
+        ranked = rank(self._sites.all, where)
+        named = {site.name: n for n, site in enumerate(self._best(ranked), 1)}
+        return [(site, named.get(site.name, 0), self._sites.lists(site)) for site in ranked]
+
+    def health_of(self, host: tuple[Endpoint, ...]) -> Health:
+        """Of a host with these addresses."""
+        return self._health.best(host)
+
+    def _best(self, ranked: Sequence[Site]) -> Sequence[Site]:
+        """Those that answers name. If all seem dead nobody is believed."""
+        return self._alive(ranked)[: self._most] or ranked[: self._most]
 
     def _alive(self, ranked: Sequence[Site]) -> list[Site]:
         """Those that live, with the addresses that do; who had better be left alone comes last."""

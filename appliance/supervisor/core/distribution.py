@@ -20,7 +20,7 @@ from appliance.supervisor.core.neighbours import Neighbours, lasting, without_nu
 from appliance.supervisor.core.routes import RouteTable
 from appliance.supervisor.core.worker import Worker
 from config.ids import Endpoint, Instant, Role
-from ipc.messages.fleet import Announce, FleetView
+from ipc.messages.fleet import Announce, FleetHost, FleetView
 from ipc.messages.routes import TransceiverEntry, Transceivers
 
 REPEAT_EVERY: Final = 5.0
@@ -39,6 +39,12 @@ class Distribution:
         self._told: Transceivers | None = None
         self._announced: Announce | None = None
         self._shown: FleetView | None = None
+        self._own: FleetHost | None = None
+
+    @property
+    def hosts(self) -> tuple[FleetHost, ...]:
+        """This one as it describes itself, then all others that it knows; nobody before the start."""
+        return (self._own, *self._neighbours.view.hosts) if self._own else ()
 
     def greet(self, worker: Worker, truth: Transceivers) -> list[Send]:
         """What a process is told after its Welcome."""
@@ -126,6 +132,7 @@ class Distribution:
         """Tell the fleet what has changed for it."""
         told = self._announced
         announce = self._neighbours.announcement(fleet, state, self.links.own, entries)
+        self._own = announce.own
         if told is not None and without_numbers(told) == without_numbers(announce):
             return []
         self._announced = announce

@@ -192,7 +192,7 @@ class Neighbours:
 
 def lasting(hosts: Sequence[FleetHost]) -> list[FleetHost]:
     """Without what changes all the time: by this one sees whether there is news."""
-    return [msgspec.structs.replace(host, sessions=0) for host in hosts]
+    return [msgspec.structs.replace(host, sessions=0, silence=0.0) for host in hosts]
 
 
 def without_numbers(announce: Announce) -> Announce:

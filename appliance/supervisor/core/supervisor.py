@@ -61,7 +61,7 @@ from appliance.supervisor.core.worker import Place, Worker
 from config.ids import HostId, Instant, Role, TransceiverId
 from config.model import Config
 from ipc.messages.admin import SpareStatus, WorkerStatus
-from ipc.messages.fleet import FleetView, IdsLeased
+from ipc.messages.fleet import FleetHost, FleetView, IdsLeased
 from ipc.messages.lifecycle import (
     Drain,
     Farewell,
@@ -156,6 +156,10 @@ class Supervisor:
     def places(self) -> tuple[Place, ...]:
         """All workers as others reach them."""
         return tuple(worker.place() for worker in self._fleet)
+
+    def hosts(self) -> tuple[FleetHost, ...]:
+        """This one as it describes itself, then all others that it knows; nobody before the start."""
+        return self._distribution.hosts
 
     def why_not_able(self) -> str:
         """Why nothing can be altered now; empty if it can."""
@@ -342,31 +346,28 @@ class Supervisor:
     def _reconcile(self, now: Instant, outputs: list[Output]) -> None:
         if not self._running or self._stage is Stage.DONE:
             return
+        fleet = self._fleet
         starts = self._stage is Stage.RUN and not self._health.was_ready
-        if starts and (outcome := failed_start(self._fleet)) is not None:
+        if starts and (outcome := failed_start(fleet)) is not None:
             self._outcome, self._stage = outcome, Stage.STOP_ALL
-        outputs += self._distribution.update_links(self._fleet)
-        outputs += self._distribution.update_routes(self._fleet)
-        spare = self._spares.is_waiting(Role.RELAY) or not self._fleet.config.supervisor.spares
+        outputs += self._distribution.update_links(fleet)
+        outputs += self._distribution.update_routes(fleet)
+        spare = self._spares.is_waiting(Role.RELAY) or not fleet.config.supervisor.spares
         outputs += self._alteration.advance(now, spare=spare, running=self._stage is Stage.RUN)
         # Before anybody is told to drain: a session that is offered elsewhere need not be offered twice.
-        outputs += self._distribution.update_signaling(self._fleet, self._truth())
-        outputs.extend(c for w in self._fleet if (c := w.change()) is not None)
-        for worker in self._fleet:
+        outputs += self._distribution.update_signaling(fleet, self._truth())
+        outputs.extend(c for w in fleet if (c := w.change()) is not None)
+        for worker in fleet:
             self._act(worker, now, outputs)
-        outputs.extend(c for w in self._fleet if (c := w.change()) is not None)
-        outputs += self._releases.let_go(self._fleet, now)
+        outputs.extend(c for w in fleet if (c := w.change()) is not None)
+        outputs += self._releases.let_go(fleet, now)
         outputs += self._alteration.clear_away()
-        if self._cordon.keep([worker.name for worker in self._fleet if worker.stays]):
+        if self._cordon.keep([worker.name for worker in fleet if worker.stays]):
             outputs.append(self._cordon.value)
         self._judge(outputs)
-        outputs += self._distribution.update_fleet(
-            self._fleet, self._health.state.value, self.transceivers()
-        )
+        outputs += self._distribution.update_fleet(fleet, self.state.value, self.transceivers())
         running = self._stage is Stage.RUN
-        outputs += self._spares.tend(
-            self._fleet, now, running=running, started=self._health.was_ready
-        )
+        outputs += self._spares.tend(fleet, now, running=running, started=self._health.was_ready)
         left = {w.spec.role for w in self._fleet if w.life.state is not WorkerState.STOPPED}
         following = next_stage(self._stage, left | ({Role.RELAY} if self._releases else set()))
         if following is not self._stage and not self._linger.holds(following, now):
@@ -429,13 +430,11 @@ class Supervisor:
         return worker.retire_by if goal is Goal.RUN else goal
 
     def _truth(self) -> Transceivers:
-        return Transceivers(
-            self.transceivers(), draining=self._stage is not Stage.RUN or self._cordon.host
-        )
+        draining = self._stage is not Stage.RUN or self._cordon.host
+        return Transceivers(self.transceivers(), draining=draining)
 
     def _judge(self, outputs: list[Output]) -> None:
-        planned = self._alteration.is_planned
-        cordon = self._cordon
+        planned, cordon = self._alteration.is_planned, self._cordon
         transceivers = self._fleet.of(Role.TRANSCEIVER)
         needed = {w.route for w in transceivers if not (planned(w) or cordon.covers(w.name))}
         serving = [w for w in self._fleet if w.spec.role not in ONLOOKERS]

@@ -13,10 +13,21 @@ from appliance.supervisor import inquiry as module
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.worker import Place
 from appliance.supervisor.inquiry import Inquiry
-from config.ids import ClusterId, Endpoint, Epoch, Role, Route, SessionId, TransceiverId, WorkerName
+from config.ids import (
+    ClusterId,
+    Endpoint,
+    Epoch,
+    HostId,
+    Role,
+    Route,
+    SessionId,
+    TransceiverId,
+    WorkerName,
+)
 from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.messages.details import FindSession, PathDetail, SessionDetail
+from ipc.messages.fleet import FleetHost, FleetPlace
 from ipc.messages.flows import (
     DecodeUfrag,
     FlowList,
@@ -25,6 +36,7 @@ from ipc.messages.flows import (
     ListFlows,
     UfragDecoded,
 )
+from ipc.messages.places import PlaceList, PlacesRequest, RankedHost, RankedPlace, RankedPlaces
 from ipc.messages.sessions import (
     CloseReason,
     EndSession,
@@ -42,6 +54,16 @@ from tests.support.short_path import short_directory as short_directory
 Answer = Callable[[Message], Awaitable[Message]]
 CLIENT, LOCAL = Endpoint("192.0.2.9", 5), Endpoint("192.0.2.1", 3478)
 ROUTE = Route(ClusterId(0), TransceiverId(1), Epoch(7))
+HOSTS = (
+    FleetHost(
+        HostId("0" * 16),
+        ClusterId(0),
+        "ready",
+        advertise=(LOCAL,),
+        relays=(CLIENT,),
+        place=FleetPlace("oslo"),
+    ),
+)
 LIVING, OVER = SessionId("rtc_0_0living"), SessionId("rtc_0_0over")
 
 
@@ -104,6 +126,13 @@ async def relay_without(request: Message) -> Message:
     return FlowList((), 0) if isinstance(request, ListFlows) else await relay(request)
 
 
+async def signaling(request: Message) -> Message:
+    """Answers name relays in Oslo."""
+    assert isinstance(request, PlacesRequest)
+    hosts = (RankedHost(HOSTS[0].advertise, "well"),)
+    return RankedPlaces((RankedPlace("oslo", False, request.location, (), hosts, 1),))
+
+
 ALL: Mapping[str, Answer] = {
     "relay-0": relay,
     "relay-1": relay_without,
@@ -120,9 +149,9 @@ async def asking(
     lines = LogLines()
 
     def place(name: str) -> Place:
-        is_relay = name.startswith("relay")
-        route = None if is_relay else ROUTE._replace(transceiver=TransceiverId(int(name[-1])))
-        role = Role.RELAY if is_relay else Role.TRANSCEIVER
+        role = Role[name.partition("-")[0].upper()]
+        number = TransceiverId(int(name[-1]))
+        route = ROUTE._replace(transceiver=number) if role is Role.TRANSCEIVER else None
         rpc = f"ipc://{directory}/{name}"
         return Place(WorkerName(name), role, WorkerState.READY, route, link(name), rpc)
 
@@ -133,7 +162,7 @@ async def asking(
                 endpoint = f"ipc://{directory}/{name}"
                 server = stack.enter_context(RpcServer(endpoint, log=lines.log))
                 nursery.start_soon(server.serve, answer)
-            yield Inquiry(lambda: places, ClusterId(0), lines.log)
+            yield Inquiry(lambda: places, lambda: HOSTS, ClusterId(0), lines.log)
             nursery.cancel_scope.cancel()
     assert bool(silent) == ("no answer" in lines.events())
     lines.close()
@@ -191,6 +220,24 @@ async def test_flows_of_all_relays_or_of_one(short_directory: Path) -> None:
     assert [(row.worker, row.label) for row in everywhere.rows] == [("relay-0", 0x105)]
     assert there == FlowList((), 0)
     assert nowhere == Failure("no relay 'relay-9' serves; there are: relay-0, relay-1")
+
+
+async def test_places_are_as_signaling_sees_them_if_there_is_some(short_directory: Path) -> None:
+    request = PlacesRequest((59.9, 10.7))
+    async with asking(short_directory, {"signaling-0": signaling}) as inquiry:
+        found = await inquiry.places(request)
+        nowhere = await inquiry.places(PlacesRequest((99.0, 0.0)))
+    assert isinstance(found, PlaceList)
+    assert found.ranked
+    assert [(row.site, row.own, row.rank, row.health) for row in found.rows] == [
+        ("oslo", True, 1, "well")
+    ]
+    assert isinstance(nowhere, Failure)
+    async with asking(short_directory, {"relay-0": relay}) as inquiry:
+        alone = await inquiry.places(request)
+    assert isinstance(alone, PlaceList)
+    assert not alone.ranked
+    assert len(alone.rows) == 1
 
 
 async def test_a_global_relay_knows_where_its_clients_go_on(short_directory: Path) -> None:

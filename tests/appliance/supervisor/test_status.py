@@ -64,7 +64,7 @@ def desk(lines: LogLines) -> AdminDesk:
     async def upgrade(request: UpgradeRequest) -> UpgradeReply:
         return UpgradeReply("1", "2", leaving=request.force)
 
-    inquiry = Inquiry(lambda: (), ClusterId(0), lines.log)
+    inquiry = Inquiry(lambda: (), lambda: (), ClusterId(0), lines.log)
     events, keys = EventDesk(), NoKeys()
     return AdminDesk(lambda: STATUS, inquiry, reload, compare, cordon, events, keys.answer, upgrade)
 

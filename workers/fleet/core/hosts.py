@@ -142,7 +142,9 @@ class Hosts:
     def view(self) -> tuple[FleetHost, ...]:
         """All that live, in the order of their names."""
         return tuple(
-            msgspec.structs.replace(known.host, fresh=known.silent <= STALE)
+            msgspec.structs.replace(
+                known.host, fresh=known.silent <= STALE, silence=round(known.silent, 1)
+            )
             for _, known in sorted(self._known.items())
         )
 
@@ -158,4 +160,4 @@ def _parts(host: FleetHost) -> int:
 
 def lasting(hosts: Iterable[FleetHost]) -> tuple[FleetHost, ...]:
     """Without what changes all the time: by this one sees whether there is news."""
-    return tuple(msgspec.structs.replace(host, sessions=0) for host in hosts)
+    return tuple(msgspec.structs.replace(host, sessions=0, silence=0.0) for host in hosts)

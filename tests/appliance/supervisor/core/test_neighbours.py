@@ -340,11 +340,12 @@ def test_signaling_hears_of_other_hosts_at_once_and_of_numbers_once_a_second() -
     up.start()
     up.outputs.clear()
     up.say("fleet-0", FleetView((other(),)))
-    up.say("fleet-0", FleetView((other(sessions=5),)))
+    up.say("fleet-0", FleetView((other(sessions=5, silence=0.7),)))
     assert up.sent("signaling-0") == [FleetView((other(),))]
+    assert [each.sessions for each in up.core.hosts()] == [0, 5]
     up.outputs.clear()
     up.sleep(1.0)
-    assert FleetView((other(sessions=5),)) in up.sent("signaling-0")
+    assert FleetView((other(sessions=5, silence=0.7),)) in up.sent("signaling-0")
     alone = Table()
     alone.start()
     alone.sleep(2.0)

@@ -66,6 +66,7 @@ def test_silence_makes_stale_and_then_gone() -> None:
     assert hosts.view()[0].fresh
     hosts.pass_time(Way.REDIS, 0.5)
     assert not hosts.view()[0].fresh
+    assert hosts.view()[0].silence == STALE + 0.5
     hear(hosts, beat(A, 2))
     assert hosts.view()[0].fresh
     hosts.pass_time(Way.REDIS, SILENT)
@@ -166,11 +167,12 @@ def test_no_number_of_hosts_is_too_much_for_a_message() -> None:
     assert few._parts == 0
 
 
-def test_numbers_of_sessions_are_no_news() -> None:
+def test_numbers_of_sessions_and_silence_are_no_news() -> None:
     hosts = Hosts(OWN, 1)
     hear(hosts, beat(A, 1, sessions=1))
     before = lasting(hosts.view())
     hear(hosts, beat(A, 2, sessions=2))
+    hosts.pass_time(Way.REDIS, 1.0)
     assert lasting(hosts.view()) == before
 
 
