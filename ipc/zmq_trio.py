@@ -151,6 +151,8 @@ class ZmqSocket(Closing):
         self._connections = 0
         self._monitor: zmq.Socket[bytes] | None = None
         self._places: list[SocketFile] = []
+        self._names: list[str] = []
+        """Of this process, that we have taken."""
 
     def demand_curve(self, secret: str) -> None:
         """Before `bind`: let in only clients whose keys a `Door` of this process knows."""
@@ -181,6 +183,8 @@ class ZmqSocket(Closing):
             if (path := ipc_path(endpoint)) is None:
                 self._raw.setsockopt(zmq.IPV6, int("[" in endpoint))
                 self._raw.bind(endpoint)
+                if endpoint.startswith("inproc://"):
+                    self._names.append(endpoint)
                 return
             place = SocketFile(path, mode)
             self._places.append(place)
@@ -306,6 +310,8 @@ class ZmqSocket(Closing):
         self._senders.unpark_all()
         for place in self._places:
             place.leave()
+        for name in self._names:  # a thread of libzmq's would give it back, some time later
+            self._raw.unbind(name)
         if self._monitor is not None:
             self._raw.disable_monitor()
             self._monitor.close()

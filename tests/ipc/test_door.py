@@ -139,3 +139,11 @@ async def test_there_is_one_door(endpoint: str) -> None:
     with Door(dict, lines.log), pytest.raises(EndpointError):
         Door(dict, lines.log)
     lines.close()
+
+
+async def test_there_can_be_another_as_soon_as_it_is_closed() -> None:
+    lines = LogLines()
+    for _ in range(200):
+        with Door(dict, lines.log):
+            pass
+    lines.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from tests.support.redis_server import UP_WITHIN, RedisServer, redis_server
+from tests.support.redis_server import BUS, UP_WITHIN, RedisServer, redis_server
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ async def members(
         for node in nodes:
             options = {
                 "enabled": "yes",
-                "port": node.port + 10_000,
+                "port": node.port + BUS,
                 "node-timeout": 2000 if replicas else 15_000,
             }
             await node.start(

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
 import trio
 
-from tests.support.appliance import free_udp_port
-
+BUS: Final = 10_000
+"""A member of a Cluster has a second port, by so much higher."""
+_PORTS: Final = range(20_000, 22_000)
+"""So that neither of the two is one that the kernel gives to clients."""
 UP_WITHIN: Final = 20.0
 
 
@@ -26,6 +29,16 @@ def has_redis() -> bool:
 
 
 needs_redis = pytest.mark.skipif(not has_redis(), reason="redis-server is not installed")
+
+
+def _free_port() -> int:
+    """With its neighbour, free a moment ago."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as one, socket.socket() as other, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            other.bind(("127.0.0.1", port + BUS))
+            return port
 
 
 class RedisServer:
@@ -92,7 +105,7 @@ class RedisServer:
 def redis_server() -> Iterator[RedisServer]:
     """Not started yet; killed behind you."""
     with tempfile.TemporaryDirectory(prefix="tandem-redis-") as name:
-        server = RedisServer(Path(name), free_udp_port())
+        server = RedisServer(Path(name), _free_port())
         try:
             yield server
         finally:

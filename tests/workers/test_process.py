@@ -21,7 +21,7 @@ from config.ids import Endpoint, Role, WorkerName
 from config.model import Config, LogFormat, LogSection, SupervisorSection
 from ipc.bus import Publisher, Subscriber
 from ipc.control import ControlClient, ControlServer, identity
-from ipc.grid import BEAT, QUIET
+from ipc.grid import BEAT
 from ipc.handover import RECLAIM_SOCKET, assignment_pair, receive_claim, send_assignment
 from ipc.messages import Message
 from ipc.messages.lifecycle import (
@@ -233,11 +233,13 @@ async def test_a_life_from_birth_to_drain(nursery: Nursery) -> None:
 async def test_who_has_nothing_new_to_say_says_so_every_other_second(nursery: Nursery) -> None:
     with trio.fail_after(30):
         await nursery.welcomed(nursery.assignment(), "slow")
-        first = await nursery.hear(Heartbeat)
+        first = await nursery.hear(Heartbeat)  # news, so at any beat
+        assert await nursery.hear(Heartbeat) == first
         began = trio.current_time()
         for _ in range(3):
             assert await nursery.hear(Heartbeat) == first
-        assert trio.current_time() - began > 3 * QUIET - BEAT
+        # Heard late, on a busy machine, the first is nearer to the last than they were said.
+        assert trio.current_time() - began > 3 * BEAT + BEAT / 2
         nursery.say(Drain(within=30))
         assert (await nursery.hear(Heartbeat)).phase is WorkerPhase.DRAINING
         nursery.say(Stop())
