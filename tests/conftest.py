@@ -46,7 +46,10 @@ def _meets_the_clock(item: pytest.Item) -> bool:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Seeds of the day, also of what has passed, and from whichever process: each does it again."""
+    """Seeds of the day, also of what has passed, and from whichever process: each does it again.
+
+    And why tests were asked a second time.
+    """
     told = [
         f"{report.nodeid}: seed {value}"
         for reports in terminalreporter.stats.values()
@@ -55,10 +58,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, value in report.user_properties
         if name == "seed"
     ]
-    if told:
-        terminalreporter.section("seeds")
-        for line in told:
-            terminalreporter.line(line)
+    again = [
+        f"{report.nodeid}\n{report.longreprtext}"
+        for report in terminalreporter.stats.get("rerun", ())
+        if isinstance(report, pytest.TestReport)
+    ]
+    for title, lines in (("seeds", told), ("asked a second time", again)):
+        if lines:
+            terminalreporter.section(title)
+            for line in lines:
+                terminalreporter.line(line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,6 +24,7 @@ import trio
 
 from config.ids import Endpoint
 from ipc.messages.admin import SessionsRequest, StatusReply, StatusRequest, WorkerStatus
+from ipc.messages.places import PlaceList, PlacesRequest
 from ipc.messages.sessions import SessionList
 from ipc.rpc import RpcClient, RpcFailed, RpcTimeout
 
@@ -71,6 +72,13 @@ class Appliance:
         with RpcClient(self.admin) as client:
             reply = await client.call(SessionsRequest(), within)
         assert isinstance(reply, SessionList), reply
+        return reply
+
+    async def places(self, within: float = 10.0) -> PlaceList:
+        """Ask for the hosts and places that it knows."""
+        with RpcClient(self.admin) as client:
+            reply = await client.call(PlacesRequest(), within)
+        assert isinstance(reply, PlaceList), reply
         return reply
 
     async def worker(self, name: str) -> WorkerStatus:

@@ -47,9 +47,11 @@ from workers.transceiver.core.sctp.interface import ChannelClosed, ChannelOpened
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import StreamStats
 
-GRACE: Final = 0.5
-"""Seconds of silence at the end after which what is still in flight counts as lost, if nobody says else."""
-MAX_GRACE: Final = 10
+GRACE: Final = 2.0
+"""Seconds of silence at the end after which what is still in flight counts as lost, if nobody says else.
+
+On a busy machine a process stands still for one, and nothing is lost by that."""
+MAX_GRACE: Final = 5
 """So many times as long after the last frame it does in any case."""
 
 
