@@ -15,7 +15,14 @@ from ipc.messages.admin import StatusReply
 from tests.support.appliance import Appliance
 from tests.support.hosts import Site, fleet_stats, relay_stats
 from tests.support.live_calls import CALLS, Calls, live_calls
-from tests.support.redis_server import RedisServer, needs_redis, redis_server
+from tests.support.redis_server import (
+    REDIS,
+    VALKEY,
+    RedisServer,
+    needs_redis,
+    needs_valkey,
+    redis_server,
+)
 
 pytestmark = [pytest.mark.process, needs_redis]
 TALK = 6.0
@@ -46,9 +53,19 @@ def all_well(calls: Calls, appliance: Appliance) -> None:
     assert calls.report["packets_lost"] == 0
 
 
-@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
-async def test_it_dies_or_hangs_and_comes_back(tmp_path: Path, fault: signal.Signals) -> None:
-    with redis_server() as redis:
+@pytest.mark.parametrize(
+    ("program", "fault"),
+    [
+        (REDIS, signal.SIGKILL),
+        (REDIS, signal.SIGSTOP),
+        pytest.param(VALKEY, signal.SIGKILL, marks=needs_valkey),
+    ],
+    ids=["redis-dies", "redis-hangs", "valkey-dies"],
+)
+async def test_it_dies_or_hangs_and_comes_back(
+    tmp_path: Path, program: str, fault: signal.Signals
+) -> None:
+    with redis_server(program) as redis:
         await redis.start()
         async with host(tmp_path, redis) as appliance:
             async with live_calls(appliance, TALK) as calls:

@@ -1,4 +1,4 @@
-"""Several real redis-servers: a Sentinel that watches some, and a Cluster."""
+"""Several real servers: a Sentinel that watches some, and a Cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from tests.support.redis_server import BUS, UP_WITHIN, RedisServer, redis_server
+from tests.support.redis_server import BUS, REDIS, UP_WITHIN, RedisServer, redis_server
 
 
 @asynccontextmanager
@@ -16,13 +16,13 @@ async def watching(
     directory: Path, primary: RedisServer, *replicas: RedisServer
 ) -> AsyncIterator[str]:
     """A Sentinel that has found all of them, and replaces a primary that is silent for a second."""
-    with redis_server() as watcher:
+    with redis_server("redis-sentinel") as watcher:
         file = directory / "sentinel.conf"
         file.write_text(
             f"sentinel monitor main 127.0.0.1 {primary.port} 1\n"
             "sentinel down-after-milliseconds main 1000\n"
         )
-        watcher.launch(program="redis-sentinel", options=[], config=file)
+        watcher.launch(config=file)
         await watcher.until_up()
         for replica in replicas:
             await _until_all_say([watcher], b"%d" % replica.port, "SENTINEL", "REPLICAS", "main")
@@ -31,12 +31,12 @@ async def watching(
 
 @asynccontextmanager
 async def members(
-    primaries: int, replicas: int = 0
+    primaries: int, replicas: int = 0, program: str = REDIS
 ) -> AsyncIterator[tuple[str, list[RedisServer]]]:
     """A Cluster of so many, each with so many replicas, which miss it after two seconds."""
     async with AsyncExitStack() as stack:
         count = primaries * (1 + replicas)
-        nodes = [stack.enter_context(redis_server()) for _ in range(count)]
+        nodes = [stack.enter_context(redis_server(program)) for _ in range(count)]
         for node in nodes:
             options = {
                 "enabled": "yes",

@@ -1,4 +1,4 @@
-"""A real redis-server of its own, to be killed, stopped and filled up."""
+"""A real Redis or Valkey of its own, to be killed, stopped and filled up."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from typing import Final
 import pytest
 import trio
 
+from tests.support.appliance import TREE
+
 BUS: Final = 10_000
 """A member of a Cluster has a second port, by so much higher."""
 _PORTS: Final = range(20_000, 22_000)
@@ -29,6 +31,9 @@ def has_redis() -> bool:
 
 
 needs_redis = pytest.mark.skipif(not has_redis(), reason="redis-server is not installed")
+REDIS: Final = "redis-server"
+VALKEY: Final = shutil.which("valkey-server") or str(TREE / "build" / "valkey-server")
+needs_valkey = pytest.mark.skipif(not Path(VALKEY).exists(), reason="there is no valkey-server")
 
 
 def _free_port() -> int:
@@ -44,20 +49,16 @@ def _free_port() -> int:
 class RedisServer:
     """One server on a port of its own; it keeps nothing over a restart."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, directory: Path, port: int, program: str) -> None:
         self.port = port
         self.url = f"redis://127.0.0.1:{port}"
         self._directory = directory
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
 
-    def launch(
-        self,
-        options: Sequence[str] = (),
-        program: str = "redis-server",
-        config: Path | None = None,
-    ) -> None:
+    def launch(self, options: Sequence[str] = (), config: Path | None = None) -> None:
         """Start it; does not wait."""
-        command = [program, *([] if config is None else [str(config)])]
+        command = [self._program, *([] if config is None else [str(config)])]
         command += ["--port", str(self.port), "--bind", "127.0.0.1"]
         if config is None:
             command += ["--save", ""]
@@ -102,10 +103,10 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
+def redis_server(program: str = REDIS) -> Iterator[RedisServer]:
     """Not started yet; killed behind you."""
     with tempfile.TemporaryDirectory(prefix="tandem-redis-") as name:
-        server = RedisServer(Path(name), _free_port())
+        server = RedisServer(Path(name), _free_port(), program)
         try:
             yield server
         finally:

@@ -12,7 +12,14 @@ import trio
 from config.ids import ClusterId, Epoch, HostId, Route, TransceiverId
 from config.redis_url import parse_redis_url
 from tests.support.redis_fleet import members, watching
-from tests.support.redis_server import RedisServer, needs_redis, redis_server
+from tests.support.redis_server import (
+    REDIS,
+    VALKEY,
+    RedisServer,
+    needs_redis,
+    needs_valkey,
+    redis_server,
+)
 from workers.fleet import redis as module
 from workers.fleet.core.flows import KEY_LENGTH, encode_route
 from workers.fleet.core.lease import SETTLE, LeaseRequest
@@ -43,9 +50,9 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def single(
-    tmp_path: Path, options: Sequence[str] = ()
+    tmp_path: Path, options: Sequence[str] = (), program: str = REDIS
 ) -> AsyncIterator[tuple[str, RedisServer]]:
-    with redis_server() as redis:
+    with redis_server(program) as redis:
         await redis.start(options)
         yield redis.url, redis
 
@@ -68,8 +75,23 @@ async def one(tmp_path: Path) -> AsyncIterator[str]:
         yield url
 
 
+@asynccontextmanager
+async def valkey(tmp_path: Path) -> AsyncIterator[str]:
+    async with single(tmp_path, program=VALKEY) as (url, _):
+        yield url
+
+
+@asynccontextmanager
+async def valkeys(tmp_path: Path) -> AsyncIterator[str]:
+    async with members(3, program=VALKEY) as (url, _):
+        yield url
+
+
+VALKEYS = [pytest.param(kind, marks=needs_valkey) for kind in (valkey, valkeys)]
+
+
 @pytest.mark.usefixtures("patient")
-@pytest.mark.parametrize("kind", [one, sentinel, cluster])
+@pytest.mark.parametrize("kind", [one, sentinel, cluster, *VALKEYS])
 async def test_all_that_is_kept_comes_back(tmp_path: Path, kind: object) -> None:
     assert callable(kind)
     async with kind(tmp_path) as url, opened(url) as store:
@@ -98,7 +120,7 @@ async def test_flows_are_not_kept_for_ever(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.parametrize("kind", [one, sentinel, cluster])
+@pytest.mark.parametrize("kind", [one, sentinel, cluster, *VALKEYS])
 async def test_a_secret_is_spent_once(tmp_path: Path, kind: object) -> None:
     assert callable(kind)
     async with kind(tmp_path) as url, opened(url) as store:
@@ -112,7 +134,7 @@ async def test_a_spent_secret_is_not_kept_for_ever(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.parametrize("kind", [one, cluster])
+@pytest.mark.parametrize("kind", [one, cluster, *VALKEYS])
 async def test_numbers_are_given_to_one_host_each(tmp_path: Path, kind: object) -> None:
     assert callable(kind)
     async with kind(tmp_path) as url, opened(url) as store:
