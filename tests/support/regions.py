@@ -92,10 +92,10 @@ class Regions(NamedTuple):
         return f"http://{HOST['us']}:{HTTP_PORT}/v1/realtime/calls"
 
     def call(self, *options: str) -> subprocess.Popen[str]:
-        """A call from home; its report comes on standard output."""
+        """A call from home, until it is told to end; its report comes on standard output."""
         command = [sys.executable, "-m", "appliance.cli.main", "call", self.url, "--json"]
         call = subprocess.Popen(
-            [*self.internet.inside("home"), *command, "--seconds", "60", *options],
+            [*self.internet.inside("home"), *command, "--seconds", "600", *options],
             cwd=TREE,
             stdout=subprocess.PIPE,
             text=True,

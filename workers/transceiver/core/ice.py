@@ -3,7 +3,8 @@
 The controlled side says `a=ice-lite`: it answers like a lite agent, on one address and without
 candidates of its own. But it verifies like a full one: each path that passed MESSAGE-INTEGRITY is sent
 a Binding request of ours, and its answer proves that the peer is there (see paths.py). The
-controlling side checks the addresses of the answer, nominates the first that works and keeps consent.
+controlling side checks the addresses of the answer, nominates the first that works, again if one that
+the answer prefers works later, as browsers do, and keeps consent.
 
 Everything that is not signed with the right password ends as a counted drop and gets no reply.
 """
@@ -83,7 +84,7 @@ class Ice:
         self._generations = Generations(parameters.local, parameters.remote)
         self._restarted_after = 0
         """Nominations up to this one were made before the restart."""
-        self._nominated = False
+        self._nominated: PathState | None = None
         if self._controlling:
             for index, path in enumerate(parameters.remote_endpoints[:MAX_PATHS]):
                 state = self.paths.admit(path, now)
@@ -222,8 +223,10 @@ class Ice:
         if self._controlling:
             if check.nominates:
                 self.paths.nominate(state)
-            elif not self._nominated:
-                self._nominated = True
+            elif self._prefers(state):
+                if self._nominated is not None:
+                    self._nominated.check = None  # its nomination, if that is under way still
+                self._nominated = state
                 outputs.extend(self._begin_check(state, now, nominates=True))
         outputs.extend(self._select(now))
         self._schedule_consent(state, now)
@@ -250,7 +253,7 @@ class Ice:
         self._forget_recurring()
         self._restarted_after = self.paths.orders
         if self._controlling:
-            self._nominated = False
+            self._nominated = None
             for index, state in enumerate(self.paths.values()):
                 state.check, state.next_check = None, now + index * PACING
         return [] if replaced is None else [CredentialsRetired(replaced.ufrag)]
@@ -261,6 +264,13 @@ class Ice:
         if self._controlling and selected is not None:
             selected.check, selected.next_check = None, now
             selected.generation = NEVER_CHECKED
+
+    def _prefers(self, state: PathState) -> bool:
+        """To the one that is nominated: it came before that in the answer."""
+        if self._nominated is None:
+            return True
+        first = next(each for each in self.paths.values() if each in (state, self._nominated))
+        return first is state and state is not self._nominated
 
     def _prove(self, state: PathState) -> list[IceOutput]:
         if state.proven:

@@ -301,6 +301,39 @@ def test_the_controlling_side_nominates_what_works_and_keeps_consent() -> None:
     assert ice.round_trip == pytest.approx(0.5)
 
 
+def test_a_path_that_the_answer_prefers_is_nominated_also_if_it_works_later() -> None:
+    near, far = (Path(Transport.UDP, Endpoint("198.51.100.1", port), CLIENT) for port in (1, 2))
+    ice = controlling(near, far)
+    (to_near,) = sent(ice.handle_timeout(0.0))
+    (to_far,) = sent(ice.handle_timeout(PACING))
+    outputs = ice.handle(far, answer(to_far, SERVER_KEY), PACING + 0.01)
+    assert PathSelected(far) in outputs
+    (nomination,) = sent(outputs)
+    outputs = ice.handle(near, answer(to_near, SERVER_KEY), PACING + 0.02)
+    (better,) = sent(outputs)
+    assert "USE-CANDIDATE" in better.attributes
+    # The first nomination means nothing any more, and is not said again.
+    assert ice.handle(far, answer(nomination, SERVER_KEY), PACING + 0.03) == [
+        Dropped(DropReason.UNKNOWN_TRANSACTION)
+    ]
+    ice.handle(near, answer(better, SERVER_KEY), PACING + 0.04)
+    due = ice.next_timeout()
+    assert due is not None
+    (consent,) = ice.handle_timeout(due)
+    assert isinstance(consent, SendDatagram)
+    assert consent.path == near
+    assert ice.paths.selected is ice.paths.get(near)
+
+
+def test_a_path_that_the_answer_prefers_less_is_not_nominated_beside_it() -> None:
+    near, far = (Path(Transport.UDP, Endpoint("198.51.100.1", port), CLIENT) for port in (1, 2))
+    ice = controlling(near, far)
+    (to_near,) = sent(ice.handle_timeout(0.0))
+    (to_far,) = sent(ice.handle_timeout(PACING))
+    ice.handle(near, answer(to_near, SERVER_KEY), PACING + 0.01)
+    assert sent(ice.handle(far, answer(to_far, SERVER_KEY), PACING + 0.02)) == []
+
+
 def test_the_controlling_side_repeats_a_lost_check_with_the_same_transaction() -> None:
     path = Path(Transport.UDP, SERVER, CLIENT)
     ice = controlling(path)
