@@ -11,7 +11,7 @@ from appliance.cli.help import Command
 from ipc.messages.places import PlaceList, PlacesRequest
 
 
-class _Position(click.ParamType):
+class _Position(click.ParamType[tuple[float, float]]):
     name = "position"
 
     def convert(
@@ -25,7 +25,7 @@ class _Position(click.ParamType):
         return latitude, longitude
 
 
-class _Country(click.ParamType):
+class _Country(click.ParamType[str]):
     name = "country"
 
     def convert(
