@@ -249,9 +249,8 @@ class _Appliance:
                     on_change=self._work_with,
                 )
                 self._problems = lambda: reloader.problems
-                inquiry = Inquiry(
-                    self._core.places, self._core.hosts, self._config.cluster.id, self._log
-                )
+                core, cluster = self._core, self._config.cluster.id
+                inquiry = Inquiry(core.places, core.hosts, cluster, self._log)
                 keys = KeyDesk(
                     lambda: self._config,
                     self._state_directory,
