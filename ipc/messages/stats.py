@@ -89,6 +89,8 @@ class EndpointStats(msgspec.Struct, frozen=True):
     """Chunks of audio that it was too slow for."""
     mistakes: dict[str, int] = {}
     """Items that were not heeded, by the `code` it was told (docs/backend.md)."""
+    before_accept: int = 0
+    """Chunks of audio of its sessions that came before it had accepted them, or again after another's end."""
 
 
 ROUND_TRIP_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)

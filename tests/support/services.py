@@ -13,7 +13,9 @@ from typing import Any, Final
 import httpx
 import trio
 
+from ipc.messages.stats import EndpointStats, TransceiverStats
 from tests.support.appliance import TREE, Appliance
+from tests.support.live_calls import Calls
 
 OFFER: Final = TREE / "tests" / "fixtures" / "offers" / "chromium-audio.sdp"
 ENVIRONMENT: Final = {"PYTHONPATH": str(TREE), "PATH": "/usr/bin:/bin"}
@@ -47,6 +49,25 @@ async def offer(
             content=OFFER.read_bytes(),
             headers={"content-type": "application/sdp", **headers},
         )
+
+
+async def seen(appliance: Appliance, backend: str) -> EndpointStats:
+    """That back end's one end point, as the transceiver sees it."""
+    for worker in (await appliance.status()).workers:
+        if isinstance(worker.stats, TransceiverStats):
+            (endpoint,) = worker.stats.backends[backend].values()
+            return endpoint
+    return EndpointStats(live=False)  # it has said nothing yet
+
+
+async def none_lost(calls: Calls, appliance: Appliance, backend: str) -> None:
+    """Frames of these calls, which are over, have all come back, but for those that nobody heard since
+    the back end had not accepted the call yet: as many as it says, which it does once a second."""
+    with trio.move_on_after(20):
+        while calls.report["packets_lost"] != (await seen(appliance, backend)).before_accept:
+            await trio.sleep(0.1)
+        return
+    raise AssertionError((calls.report, await seen(appliance, backend)))
 
 
 async def there(appliance: Appliance, headers: Mapping[str, str] = MappingProxyType({})) -> None:

@@ -51,8 +51,8 @@ int is_heard(mp *m, const mp_event *e, const uint8_t *payload, uint32_t octets) 
     mp_ear *ear = &t->ear;
     mp_line *line = t->to;
     if (t->hears != 1) return 0;
-    if (e->payload_type != ear->type || e->ssrc != ear->ssrc || e->sequence != ear->next || !octets || octets > MAX_PACKET
-        || line->items == MAX_ITEMS || line->bytes + ear->prefix_length + ITEM_ROOM + octets > sizeof line->batch) {
+    if (line->closed || e->payload_type != ear->type || e->ssrc != ear->ssrc || e->sequence != ear->next || !octets
+        || octets > MAX_PACKET || line->items == MAX_ITEMS || line->bytes + ear->prefix_length + ITEM_ROOM + octets > sizeof line->batch) {
         t->hears = HEARS_NO_MORE;
         return 0;
     }
@@ -63,7 +63,6 @@ int is_heard(mp *m, const mp_event *e, const uint8_t *payload, uint32_t octets) 
     ear->at = ticks > 0 ? ticks * 1000 / ear->clock : 0;
     ear->next++;
     ear->taken++;
-    if (line->closed) return 1;
     if (line->credit <= 0) line->without_credit++;
     else {
         line->credit--;

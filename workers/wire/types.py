@@ -54,6 +54,7 @@ class DropReason(Enum):
     SRTP_REPLAY = "srtp_replay"
     UNKNOWN_PAYLOAD_TYPE = "unknown_payload_type"
     UNKNOWN_CHANNEL = "unknown_channel"
+    NOT_ACCEPTED = "not_accepted"
     UNSUPPORTED = "unsupported"
     CRASHED = "crashed"
     # the machine

@@ -124,6 +124,11 @@ BACKEND_SESSIONS = _gauge("backend_sessions", "Sessions that an end point has.",
 BACKEND_WITHOUT_CREDIT = _counter(
     "backend_without_credit_chunks", "Audio that an end point was too slow for.", *_BACKEND
 )
+BACKEND_BEFORE_ACCEPT = _counter(
+    "backend_before_accept_chunks",
+    "Audio that came before an end point had accepted the session.",
+    *_BACKEND,
+)
 BACKEND_MISTAKES = _counter(
     "backend_mistakes", "Items of an end point that were not heeded.", *_BACKEND, "code"
 )

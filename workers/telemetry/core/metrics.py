@@ -176,6 +176,7 @@ def _endpoint(out: Exposition, seen: EndpointStats, *of: str) -> None:
     out.add(c.BACKEND_UP, seen.live, *of)
     out.add(c.BACKEND_SESSIONS, seen.sessions, *of)
     out.add(c.BACKEND_WITHOUT_CREDIT, seen.without_credit, *of)
+    out.add(c.BACKEND_BEFORE_ACCEPT, seen.before_accept, *of)
     _by(out, c.BACKEND_MISTAKES, seen.mistakes, (), *of)
 
 

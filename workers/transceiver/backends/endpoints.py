@@ -29,6 +29,7 @@ class KnownEndpoint:
     line: Line = field(default_factory=Line)
     """It has the credit."""
     without_credit: int = 0
+    before_accept: int = 0
     mistakes: Counter[str] = field(default_factory=Counter)
     """What it was told that it did wrong, by ErrorCode."""
     sessions: set[str] = field(default_factory=set)

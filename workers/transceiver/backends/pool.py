@@ -104,6 +104,8 @@ class _Session:
     accepted: bool = False
     due: Instant = 0.0
     """When whoever it is offered to should have answered."""
+    unheard: int = 0
+    """Chunks of audio since nobody has it."""
     refused_by: set[EndpointName] = field(default_factory=set)
     why: str = "no back end is there"
 
@@ -156,7 +158,12 @@ class Pool:
         it = self._endpoints[endpoint]
         self._count(it)
         return EndpointStats(
-            it.live, len(it.sessions), it.hello.name, it.without_credit, dict(it.mistakes)
+            it.live,
+            len(it.sessions),
+            it.hello.name,
+            it.without_credit,
+            dict(it.mistakes),
+            it.before_accept,
         )
 
     # --- what sessions do ---------------------------------------------------------------------------
@@ -180,6 +187,8 @@ class Pool:
         back end is too slow for more audio."""
         session = self._sessions.get(name)
         if session is None or session.at is None or not session.accepted:
+            if type(item) is AudioIn and not item.lost:
+                self.miss(name)
             return None
         endpoint = session.at
         if type(item) is AudioIn:
@@ -191,6 +200,14 @@ class Pool:
             return None
         endpoint.said_at = now
         return endpoint.name
+
+    def miss(self, name: str) -> None:
+        """A chunk of that session's audio has come, and nobody has accepted the session."""
+        session = self._sessions.get(name)
+        if session is None:
+            self.dropped[DropReason.NOT_ACCEPTED] += 1
+        else:
+            session.unheard += 1
 
     def line(self, name: str) -> Line | None:
         """To the back end that has accepted that session."""
@@ -296,7 +313,10 @@ class Pool:
 
     def _forget(self, name: str) -> _Session | None:
         self._pending.pop(name, None)
-        return self._sessions.pop(name, None)
+        session = self._sessions.pop(name, None)
+        if session is not None and session.unheard:
+            self.dropped[DropReason.NOT_ACCEPTED] += session.unheard
+        return session
 
     def _give_up(self, session: _Session) -> Unplaced:
         name = session.started.session
@@ -370,6 +390,8 @@ class Pool:
             )
             return self._send(endpoint, now, error) + self._withdraw(session, "format", now)
         session.accepted = True
+        endpoint.before_accept += session.unheard
+        session.unheard = 0
         del self._pending[accept.session]
         session.refused_by.clear()
         return [

@@ -205,7 +205,10 @@ class Remote(Backend):
     ) -> list[ForSession] | None:
         """A frame of a session."""
         talk = self._talks.get(session)
-        if talk is None or talk.conversation is None:
+        if talk is None:
+            return None
+        if talk.conversation is None:
+            self._pool.miss(session)
             return None
         self._note(session, talk.conversation)
         item = talk.conversation.hear_next(audio, now)

@@ -37,6 +37,7 @@ from workers.transceiver.backends.pool import (
     Send,
     Unplaced,
 )
+from workers.wire.types import DropReason
 
 OURS = Hello("transceiver-0", instance="t")
 A, B = "tcp://a", "tcp://b"
@@ -137,6 +138,31 @@ def test_accept_opens_the_way_for_audio_both_ways() -> None:
     assert (it.holder("s"), it.holder("another")) == (A, "")
     out = AudioOut("s", b"y", "item")
     assert say(it, A, out) == [out]
+
+
+def test_audio_that_comes_before_accept_is_counted_for_who_accepts_at_last() -> None:
+    it = live(A, B)
+    it.start(started("s"), 0.0)
+    it.say("s", AudioIn("s", 0, b"x"), 0.0)
+    it.say("s", AudioIn("s", 20, lost=20), 0.0)
+    it.miss("s")
+    say(it, A, Reject("s"))
+    it.miss("s")
+    say(it, B, Accept("s"))
+    it.say("s", AudioIn("s", 40, b"x"), 0.0)
+    assert (it.stats(A).before_accept, it.stats(B).before_accept) == (0, 3)
+    assert it.dropped == {}
+
+
+def test_audio_that_nobody_ever_accepts_is_dropped() -> None:
+    it = live(A)
+    it.start(started("s"), 0.0)
+    it.miss("s")
+    it.miss("s")
+    it.end(SessionEnded("s", "hangup"), 0.1)
+    it.miss("s")
+    assert it.dropped == {DropReason.NOT_ACCEPTED: 3}
+    assert it.stats(A).before_accept == 0
 
 
 def test_audio_stops_when_credit_is_used_up_and_nothing_else_does() -> None:

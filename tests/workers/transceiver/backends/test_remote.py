@@ -141,6 +141,7 @@ def test_audio_goes_both_ways_once_accepted() -> None:
     assert rig.session(FRAME) == []
     assert rig.told(A) == []
     rig.say(A, Accept(S))
+    assert rig.remote.stats()[A].before_accept == 1
     assert rig.remote.touched == {S}
     rig.session(FRAME)
     assert rig.told(A) == [AudioIn(S, 0, FRAME.payload)]

@@ -117,7 +117,9 @@ def test_who_comes_after_a_dead_one_has_the_call(stage: TalkStage) -> None:
     stage.speak(5)
     stage.run(0.02)
     assert stage.chunks == [], "nobody has it"
+    assert stage.remote.stats()[B].before_accept == 0
     stage.say(Accept(S), at=B)
+    assert stage.remote.stats()[B].before_accept == 1
     before = len(stage.heard)
     stage.say(out(b"late"))
     stage.run(0.1)
