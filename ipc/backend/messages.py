@@ -25,6 +25,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from ipc.backend.vad import Vad
+
 VERSION: Final = 1
 """Of the protocol; a peer that says another is told so and left alone."""
 HEARTBEAT: Final = 0.5
@@ -113,6 +115,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_SESSION = "unknown_session"
     UNEXPECTED = "unexpected"
     UNSUPPORTED_FORMAT = "unsupported_format"
+    UNSUPPORTED_VAD = "unsupported_vad"
     AUDIO_FLOOD = "audio_flood"
     UNKNOWN_CHANNEL = "unknown_channel"
     DATA_FLOOD = "data_flood"
@@ -279,6 +282,8 @@ class Accept(Item, frozen=True):
     """Tell voice activity."""
     barge_in: bool = False
     """Flush everything by yourself when the caller begins to speak."""
+    vad: Vad | None = None
+    """What counts as speech, for either of these. None: what the host says."""
 
 
 class Reject(Item, frozen=True):

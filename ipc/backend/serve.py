@@ -24,6 +24,7 @@ from ipc.backend.messages import (
     SessionEnded,
     SessionStarted,
 )
+from ipc.backend.vad import Vad
 from ipc.zmq_trio import EndpointError, Pattern, ZmqSocket
 
 MAX_UNTAKEN: Final = 1024
@@ -33,6 +34,8 @@ FAREWELL: Final = 0.5
 
 Screen = Callable[[SessionStarted], str]
 """Says why a call is not wanted; an empty string takes it."""
+ChooseVad = Callable[[SessionStarted], Vad | None]
+"""Says what counts as speech in a call; None: what the transceiver's host says."""
 
 
 class Calls(Inbox[Call]):
@@ -46,7 +49,13 @@ class Calls(Inbox[Call]):
 
 class _Server:
     def __init__(
-        self, socket: ZmqSocket, desk: Desk, accept: Accept, audio: AudioFormat, screen: Screen
+        self,
+        socket: ZmqSocket,
+        desk: Desk,
+        accept: Accept,
+        audio: AudioFormat,
+        screen: Screen,
+        choose_vad: ChooseVad | None,
     ) -> None:
         self.calls = Calls(desk)
         self.undelivered = 0
@@ -55,6 +64,7 @@ class _Server:
         self._accept = accept
         self._audio = audio
         self._screen = screen
+        self._choose_vad = choose_vad
         self._live: dict[str, Call] = {}
         self._outbox: dict[Peer, list[FromBackend]] = {}
         self._queued = trio.Event()
@@ -111,7 +121,8 @@ class _Server:
             started, self._audio, lambda item: self._say(session, item)
         )
         accept = self._accept
-        self._say(session, Accept(session, self._audio, accept.speech, accept.barge_in))
+        vad = accept.vad if self._choose_vad is None else self._choose_vad(started)
+        self._say(session, Accept(session, self._audio, accept.speech, accept.barge_in, vad))
         self.calls.put(call)
 
     def _tell(self, told: Told) -> None:
@@ -147,25 +158,30 @@ async def serve(
     audio: AudioFormat | None = None,
     speech: bool = False,
     barge_in: bool = False,
+    vad: Vad | ChooseVad | None = None,
     capacity: int = 0,
     screen: Screen = lambda started: "",
 ) -> AsyncIterator[Calls]:
     """Serve calls on a ZeroMQ end point (`tcp://127.0.0.1:7001`, `ipc:///run/agent.sock`).
 
     `audio`: the format of all calls, Opus unless said otherwise. `speech`: have voice activity told.
-    `barge_in`: what plays is flushed when the caller begins to speak. `capacity`: calls at a time.
-    `screen` may refuse a call. Raises EndpointError if it cannot listen there.
+    `barge_in`: what plays is flushed when the caller begins to speak. `vad`: what counts as speech, of all
+    calls or of each. `capacity`: calls at a time. `screen` may refuse a call. Raises EndpointError if it
+    cannot listen there.
 
     At the end of the block the calls that still live are hung up.
     """
     audio = audio or AudioFormat()
     if not audio.valid:
         raise ValueError(f"{audio.encoding.value} has no rate of {audio.rate}")
+    fixed, choose = (vad, None) if isinstance(vad, Vad) else (None, vad)
+    if fixed is not None and fixed.wrong:
+        raise ValueError(fixed.wrong)
     hello = Hello(name, instance=os.urandom(8).hex(), audio=audio, capacity=capacity)
-    accept = Accept("", audio, speech, barge_in)
+    accept = Accept("", audio, speech, barge_in, fixed)
     with ZmqSocket(Pattern.ROUTER) as socket:
         socket.bind(endpoint, mode=0o660)
-        server = _Server(socket, Desk(hello), accept, audio, screen)
+        server = _Server(socket, Desk(hello), accept, audio, screen, choose)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.receive)
             nursery.start_soon(server.keep_time)
@@ -186,6 +202,7 @@ async def run(
     audio: AudioFormat | None = None,
     speech: bool = False,
     barge_in: bool = False,
+    vad: Vad | ChooseVad | None = None,
     capacity: int = 0,
     screen: Screen = lambda started: "",
 ) -> None:
@@ -210,6 +227,7 @@ async def run(
         audio=audio,
         speech=speech,
         barge_in=barge_in,
+        vad=vad,
         capacity=capacity,
         screen=screen,
     )

@@ -90,7 +90,7 @@ class EndpointStats(msgspec.Struct, frozen=True):
     mistakes: dict[str, int] = {}
     """Items that were not heeded, by the `code` it was told (docs/backend.md)."""
     before_accept: int = 0
-    """Chunks of audio of its sessions that came before it had accepted them, or again after another's end."""
+    """Chunks of audio of its sessions that came before it had accepted them."""
 
 
 ROUND_TRIP_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)

@@ -8,6 +8,7 @@ import time
 import trio
 
 from ipc.backend.messages import Hello
+from ipc.backend.vad import Vad
 from workers.process import Worker
 from workers.transceiver.audio.voice import Voice
 from workers.transceiver.backends.base import Backend
@@ -59,13 +60,14 @@ def make_remotes(worker: Worker) -> dict[str, Remote]:
     own = worker.assignment.realtime
     found = backends.endpoints | ({"realtime": own} if own else {})
 
-    def make_voice(rate: int) -> Voice:
-        return Voice(
-            rate,
-            threshold=backends.vad_threshold,
-            prefix=backends.vad_prefix,
-            silence=backends.vad_silence,
-        )
+    ours = Vad(
+        backends.vad_threshold,
+        round(backends.vad_prefix * 1000),
+        round(backends.vad_silence * 1000),
+    )
+
+    def make_voice(rate: int, vad: Vad | None) -> Voice:
+        return Voice(rate, ours if vad is None else vad.over(ours))
 
     hello = Hello(f"{name}@{os.uname().nodename}", instance=os.urandom(8).hex())
     return {

@@ -16,7 +16,9 @@ import trio
 import trio.testing
 
 from ipc.backend.call import Call
+from ipc.backend.messages import SessionStarted
 from ipc.backend.serve import Calls, run, serve
+from ipc.backend.vad import Vad
 from ipc.zmq_trio import EndpointInUse, Pattern, ZmqSocket
 from tests.support.short_path import short_directory as short_directory
 
@@ -95,6 +97,29 @@ async def test_a_screened_call_is_rejected(short_directory: Path) -> None:
     async with joined(short_directory, screen=screen) as (_, stranger):
         await stranger.say({"type": "session_started", "session": "s", "backend": "agent"})
         assert (await stranger.hear("reject"))["why"] == "closed on Sundays"
+
+
+async def test_what_counts_as_speech_is_said_for_each_call(short_directory: Path) -> None:
+    def choose(started: SessionStarted) -> Vad:
+        return Vad.asked(started.claims)
+
+    detection = {"type": "server_vad", "threshold": 0.75, "silence_duration_ms": 250}
+    claims = {"session": {"audio": {"input": {"turn_detection": detection}}}}
+    started = {"type": "session_started", "backend": "agent"}
+    async with joined(short_directory, speech=True, vad=choose) as (_, stranger):
+        await stranger.say({**started, "session": "s", "claims": claims})
+        assert (await stranger.hear("accept"))["vad"] == {"threshold": 0.75, "silence": 250}
+        await stranger.say({**started, "session": "t"})
+        assert "vad" not in await stranger.hear("accept")
+
+
+async def test_what_counts_as_speech_may_be_the_same_for_all(short_directory: Path) -> None:
+    async with joined(short_directory, barge_in=True, vad=Vad(prefix=100)) as (_, stranger):
+        await stranger.say({"type": "session_started", "session": "s", "backend": "agent"})
+        assert (await stranger.hear("accept"))["vad"] == {"prefix": 100}
+    with pytest.raises(ValueError, match="silence is to be from 50 to 10000"):
+        async with serve(f"ipc://{short_directory}/b.sock", vad=Vad(silence=1)):
+            pass  # pragma: no cover
 
 
 async def test_garbage_harms_nobody(short_directory: Path) -> None:

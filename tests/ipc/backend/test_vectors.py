@@ -45,6 +45,7 @@ from ipc.backend.messages import (
     Stats,
     ToBackend,
 )
+from ipc.backend.vad import Vad
 
 VECTORS: Final = Path(__file__).resolve().parents[3] / "docs" / "backend-vectors.json"
 S: Final = "rtc_0_a2b4c6"
@@ -80,7 +81,8 @@ FROM: Final[list[FromBackend]] = [
     Heartbeat(),
     Credit(1024),
     Error(ErrorCode.MALFORMED, "$[0].session"),
-    Accept(S, PCM, speech=True, barge_in=True),
+    Accept(S, PCM, speech=True, barge_in=True, vad=Vad(0.75, 200, 350)),
+    Accept(S),
     Reject(S, "closed"),
     AudioOut(S, b"\x01\x00\x02\x00", "greeting", last=True),
     AudioOut(S, b"\xfc\xff\xfe", live=True),

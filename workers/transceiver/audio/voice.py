@@ -14,12 +14,14 @@ from typing import Final
 
 import webrtcvad
 
+from ipc.backend.vad import Vad
 from workers.transceiver.audio.jitter import STEP
 
 WINDOW: Final = 4
 """Frames that are looked at for a beginning,"""
 VOICED: Final = 3
 """and how many of them must be voice."""
+_USUAL: Final = Vad(0.5, 300, 500)
 _STEP_MS: Final = round(STEP * 1000)
 _DETECTABLE: Final = (8_000, 16_000, 32_000, 48_000)
 
@@ -27,16 +29,18 @@ _DETECTABLE: Final = (8_000, 16_000, 32_000, 48_000)
 class Voice:
     """One session's."""
 
-    def __init__(
-        self, rate: int, *, threshold: float = 0.5, prefix: float = 0.3, silence: float = 0.5
-    ) -> None:
-        """`threshold`: 0 takes much for speech, 1 little. `prefix` and `silence` in seconds."""
-        self._detector = webrtcvad.Vad(min(3, int(threshold * 4)))
+    def __init__(self, rate: int, vad: Vad | None = None) -> None:
+        """What `vad` does not say is as usual."""
+        vad = _USUAL if vad is None else vad.over(_USUAL)
+        assert vad.threshold is not None
+        assert vad.prefix is not None
+        assert vad.silence is not None
+        self._detector = webrtcvad.Vad(min(3, int(vad.threshold * 4)))
         self._thin = 1 if rate in _DETECTABLE else 3
         """Of 24 kHz every third sample, smoothed, is 8 kHz."""
         self._rate = rate // self._thin
-        self._prefix = round(prefix * 1000)
-        self._silence = max(1, round(silence / STEP))
+        self._prefix = vad.prefix
+        self._silence = max(1, round(vad.silence / _STEP_MS))
         """Frames."""
         self._recent = 0
         """Bit n: the frame n before the last was voice."""

@@ -47,6 +47,7 @@ from ipc.backend.messages import (
     SessionStarted,
     ToBackend,
 )
+from ipc.backend.vad import Vad
 from ipc.messages.stats import EndpointStats
 from workers.transceiver.backends.endpoints import EndpointName, KnownEndpoint
 from workers.transceiver.media.loans import Line
@@ -63,6 +64,7 @@ HOLD: Final = 10.0
 MAX_CREDIT: Final = 65_536
 """However generous a back end is."""
 _REJECTED: Final = "rejected"
+_NO_RATE: Final = "no such rate for that encoding"
 
 
 class Send(NamedTuple):
@@ -80,6 +82,7 @@ class Accepted(NamedTuple):
     speech: bool
     barge_in: bool
     resumed: bool
+    vad: Vad | None
 
 
 class Unplaced(NamedTuple):
@@ -329,7 +332,7 @@ class Pool:
             error = (
                 Error(ErrorCode.VERSION, why)
                 if hello.version != VERSION
-                else Error(ErrorCode.UNSUPPORTED_FORMAT, "no such rate for that encoding")
+                else Error(ErrorCode.UNSUPPORTED_FORMAT, _NO_RATE)
             )
             outputs = self._lose(endpoint, now) if endpoint.live else []
             return outputs + self._send(endpoint, now, error)
@@ -385,17 +388,25 @@ class Pool:
                 endpoint, now, Error(ErrorCode.UNEXPECTED, "accepted before", accept.session)
             )
         if not audio.valid:
-            error = Error(
-                ErrorCode.UNSUPPORTED_FORMAT, "no such rate for that encoding", accept.session
-            )
+            error = Error(ErrorCode.UNSUPPORTED_FORMAT, _NO_RATE, accept.session)
             return self._send(endpoint, now, error) + self._withdraw(session, "format", now)
+        if accept.vad is not None and (wrong := accept.vad.wrong):
+            error = Error(ErrorCode.UNSUPPORTED_VAD, wrong, accept.session)
+            return self._send(endpoint, now, error) + self._withdraw(session, "vad", now)
         session.accepted = True
         endpoint.before_accept += session.unheard
         session.unheard = 0
         del self._pending[accept.session]
         session.refused_by.clear()
         return [
-            Accepted(accept.session, audio, accept.speech, accept.barge_in, session.started.resumed)
+            Accepted(
+                accept.session,
+                audio,
+                accept.speech,
+                accept.barge_in,
+                session.started.resumed,
+                accept.vad,
+            )
         ]
 
     def _place(self, session: _Session, now: Instant) -> list[PoolOutput]:

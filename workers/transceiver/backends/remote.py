@@ -34,6 +34,7 @@ from ipc.backend.messages import (
     Stats,
     ToBackend,
 )
+from ipc.backend.vad import Vad
 from ipc.messages.sessions import CloseReason
 from ipc.messages.stats import EndpointStats
 from workers.transceiver.audio.library import LibraryMissing
@@ -78,8 +79,8 @@ MAX_WAITING: Final = 64
 MAX_WAITING_BYTES: Final = 256 * 1024
 """and their bytes; what is beyond is dropped, counted."""
 
-MakeVoice = Callable[[int], VoiceActivity]
-"""Voice activity detection for PCM at that rate. Raises LibraryMissing."""
+MakeVoice = Callable[[int, Vad | None], VoiceActivity]
+"""Voice activity detection for PCM at that rate; None: by what counts as speech on this host."""
 
 
 @dataclass(slots=True)
@@ -368,7 +369,7 @@ class Remote(Backend):
             buffer=self._buffer,
             entropy=self._entropy,
             now=now,
-            voice=self._make_voice(accepted.audio.rate) if listens else None,
+            voice=self._make_voice(accepted.audio.rate, accepted.vad) if listens else None,
             barge_in=accepted.barge_in,
         )
 

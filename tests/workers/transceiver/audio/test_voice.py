@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipc.backend.vad import Vad
 from workers.transceiver.audio.voice import Voice
 
 
@@ -56,7 +57,7 @@ def test_a_pause_within_a_sentence_is_none() -> None:
 def test_less_patience_hears_two_words() -> None:
     rate = 16_000
     frames = voiced(rate, 500) + silence(rate, 600) + voiced(rate, 500) + silence(rate, 600)
-    found = changes(Voice(rate, silence=0.2), frames)
+    found = changes(Voice(rate, Vad(silence=200)), frames)
     assert [active for active, _ in found] == [True, False, True, False]
     assert found[2][1] >= found[1][1], "the prefix does not reach into the word before"
 
@@ -68,6 +69,6 @@ def test_silence_is_nothing() -> None:
 
 @given(st.lists(st.binary(min_size=640, max_size=640), max_size=60), st.floats(0, 1))
 def test_any_sound_gives_beginnings_and_ends_in_turn(frames: list[bytes], threshold: float) -> None:
-    found = changes(Voice(16_000, threshold=threshold), frames)
+    found = changes(Voice(16_000, Vad(threshold)), frames)
     assert [active for active, _ in found] == [n % 2 == 0 for n in range(len(found))]
     assert [when for _, when in found] == sorted(when for _, when in found)

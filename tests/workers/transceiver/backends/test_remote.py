@@ -35,6 +35,7 @@ from ipc.backend.messages import (
     Stats,
     ToBackend,
 )
+from ipc.backend.vad import Vad
 from ipc.messages.sessions import CloseReason
 from workers.transceiver.audio.voice import Voice
 from workers.transceiver.backends.base import Away
@@ -79,12 +80,17 @@ class Rig:
             (A, B),
             buffer=1.0,
             entropy=bytes,
-            make_voice=Voice,
+            make_voice=self._make_voice,
         )
+        self.voices: list[tuple[int, Vad | None]] = []
         self.now = 0.0
         for endpoint in live:
             self.say(endpoint, Hello(endpoint, instance="1"), Credit(100))
         self.audio = audio
+
+    def _make_voice(self, rate: int, vad: Vad | None) -> Voice:
+        self.voices.append((rate, vad))
+        return Voice(rate, vad)
 
     def say(self, endpoint: str, *items: FromBackend) -> list[ForSession]:
         return self.remote.receive(endpoint, encode_batch(items), self.now)
@@ -298,6 +304,30 @@ def test_voice_activity_needs_pcm() -> None:
     rig = Rig(A)
     rig.talk(Accept(S, AudioFormat(Encoding.PCM, 16_000), speech=True, barge_in=True))
     assert rig.remote.next_timeout(S) is not None
+
+
+def test_what_counts_as_speech_is_said_for_each_session() -> None:
+    pcm = AudioFormat(Encoding.PCM, 16_000)
+    for accept, vad in [
+        (Accept(S, pcm, speech=True, vad=Vad(0.9, silence=200)), Vad(0.9, silence=200)),
+        (Accept(S, pcm, barge_in=True), None),
+    ]:
+        rig = Rig(A)
+        rig.talk(accept)
+        assert rig.voices == [(16_000, vad)]
+
+
+def test_out_of_bounds_it_is_refused_and_told() -> None:
+    rig = Rig(A)
+    rig.connect()
+    rig.told(A)
+    wrong = Accept(S, AudioFormat(Encoding.PCM, 16_000), speech=True, vad=Vad(2, 0, 49))
+    assert closes(rig.say(A, wrong)) == [CloseReason.BACKEND_ENDED]
+    error, ended = rig.told(A)
+    why = "threshold is to be from 0 to 1; silence is to be from 50 to 10000"
+    assert error == Error(ErrorCode.UNSUPPORTED_VAD, why, S)
+    assert ended == SessionEnded(S, "withdrawn", "vad")
+    assert rig.voices == []
 
 
 def test_a_session_of_data_alone_has_no_audio() -> None:
