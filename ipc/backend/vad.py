@@ -54,8 +54,8 @@ class Vad(msgspec.Struct, frozen=True, omit_defaults=True):
     def asked(cls, claims: Mapping[str, Any]) -> Vad | None:
         """What the `turn_detection` of the client's session asks for, if for anything.
 
-        `claims`: of the call. It is a stranger's word: what is no `server_vad`, or is out of bounds, is left
-        to the host.
+        `claims`: of the call. They are a stranger's word: what is no `server_vad`, or is out of bounds, is
+        left to the host.
         """
         session = _part(claims, "session")
         found = _part(_part(_part(session, "audio"), "input"), "turn_detection")

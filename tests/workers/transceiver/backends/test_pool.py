@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ from ipc.backend.messages import (
     SessionStarted,
 )
 from workers.transceiver.backends.endpoints import MAX_TOLD
+from workers.transceiver.backends.links import LOOK
 from workers.transceiver.backends.pool import (
     ANSWER_WITHIN,
     GREET_EVERY,
@@ -272,6 +274,31 @@ def test_sessions_of_a_dead_back_end_go_on_at_another() -> None:
     (accepted,) = say(it, B, Accept(name), now=SILENCE)
     assert isinstance(accepted, Accepted)
     assert accepted.resumed
+
+
+@given(st.integers(0, 150), st.integers(0, 49), st.integers(0, 9))
+def test_whenever_a_back_end_dies_another_has_its_calls_within_two_seconds(
+    dies: int, beat: int, look: int
+) -> None:
+    """By the protocol's own clock, in steps of 10 ms; looked after as often as the shell does.
+
+    `beat`, `look`: when within their periods back ends say that they live, and the shell looks.
+    """
+    it = live()
+    it.start(started("s"), 0.0)
+    say(it, A, Accept("s"))
+    heartbeat, looks = round(HEARTBEAT * 100), round(LOOK * 100)
+    for step in range(dies + 200):
+        now = step / 100
+        offered = offers(it.handle_timeout(now)) if step % looks == look else []
+        if step % heartbeat == beat:
+            for endpoint in (A, B) if step < dies else (B,):
+                say(it, endpoint, Heartbeat(), now=now)
+        if offered:
+            assert offered == [(B, msgspec.structs.replace(started("s"), resumed=True))]
+            say(it, B, Accept("s"), now=now)
+            return
+    raise AssertionError(f"dead since {dies / 100} s, and nobody else has the call")
 
 
 def test_a_restarted_back_end_is_another_one() -> None:
