@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import select
+import time
 import socket
 import stat
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,32 @@ async def test_a_receiver_wakes_though_a_sender_on_the_same_socket_ate_the_edge(
                 assert a.send_nowait([b"noise"])
                 await b.receive()
         assert got == [b"%d" % number for number in range(200)]
+
+
+@pytest.mark.parametrize("look", [ZmqSocket.receive_nowait, ZmqSocket.receive_batch_nowait])
+async def test_a_sender_wakes_though_somebody_who_found_nothing_to_receive_ate_the_edge(
+    directory: Path, look: Callable[[ZmqSocket], object]
+) -> None:
+    with (
+        ZmqSocket(Pattern.DEALER, hwm=1) as a,
+        ZmqSocket(Pattern.DEALER, hwm=1) as b,
+        trio.fail_after(10),
+    ):
+        b.bind(url(directory))
+        a.connect(url(directory))
+        large = bytes(1 << 16)
+        sent = 0
+        while a.send_nowait([large]) or not sent:
+            sent += 1
+            time.sleep(0.01)  # its thread fills what there is of buffers
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(a.send, [b"last"])
+            await trio.testing.wait_all_tasks_blocked()
+            received = 0
+            while received < sent:
+                received += b.receive_nowait() is not None
+                assert not look(a)
+        assert await b.receive() == [b"last"]
 
 
 async def test_closing_wakes_everyone_who_waits(directory: Path) -> None:
