@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
@@ -25,6 +26,8 @@ class BatchTooLarge(BatchError):
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
+_ARRAY: Final = struct.Struct(">BI")
+"""Of any length that we allow."""
 
 
 def encode_batch(items: Sequence[ToBackend] | Sequence[FromBackend]) -> bytes:
@@ -60,6 +63,24 @@ def encode_batches(
         middle = len(items) // 2
         yield from encode_batches(items[:middle])
         yield from encode_batches(items[middle:])
+
+
+def extend_batch(
+    batch: bytes, count: int, items: Sequence[ToBackend] | Sequence[FromBackend]
+) -> bytes | None:
+    """A batch of `count` items with these behind them; None if one batch cannot have them all."""
+    try:
+        more = encode_batch(items)
+    except BatchError:
+        return None
+    total = count + len(items)
+    whole = _ARRAY.pack(0xDD, total) + batch[_head(batch) :] + more[_head(more) :]
+    return whole if len(whole) <= MAX_MESSAGE and total <= MAX_ITEMS else None
+
+
+def _head(batch: bytes) -> int:
+    """Bytes before its first item: those of an array's length."""
+    return {0xDC: 3, 0xDD: 5}.get(batch[0], 1)
 
 
 class BatchDecoder(Generic[Batch]):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import random
 import select
-import time
 import socket
 import stat
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path

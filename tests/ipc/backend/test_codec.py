@@ -18,6 +18,7 @@ from ipc.backend.codec import (
     decode_to_backend,
     encode_batch,
     encode_batches,
+    extend_batch,
 )
 from ipc.backend.messages import AudioIn, AudioOut, FromBackend, Heartbeat, ToBackend
 from tests.ipc.test_codec import values_of
@@ -83,6 +84,28 @@ def test_what_does_not_fit_into_one_batch_goes_into_several() -> None:
     assert sum(count for count, _ in batches) == 5
     decoded = [item for _, data in batches if data for item in decode_to_backend(data)]
     assert decoded == [large] * 5
+
+
+@given(st.lists(items(ToBackend), max_size=20), st.lists(items(ToBackend), max_size=20))
+def test_a_batch_takes_more_items_behind_its_own(
+    one: list[ToBackend], two: list[ToBackend]
+) -> None:
+    whole = extend_batch(encode_batch(one), len(one), two)
+    assert whole is not None
+    assert decode_to_backend(whole) == one + two
+    again = extend_batch(whole, len(one) + len(two), one)
+    assert again is not None
+    assert decode_to_backend(again) == one + two + one
+
+
+def test_a_batch_takes_no_more_than_a_batch_may_have() -> None:
+    many: list[ToBackend] = [Heartbeat()] * (MAX_ITEMS - 1)
+    batch = encode_batch(many)
+    assert extend_batch(batch, len(many), [Heartbeat()]) is not None
+    assert extend_batch(batch, len(many), [Heartbeat()] * 2) is None
+    half = encode_batch([AudioIn("s", 0, bytes(MAX_MESSAGE // 2))])
+    assert extend_batch(half, 1, [AudioIn("s", 0, bytes(MAX_MESSAGE // 2))]) is None
+    assert extend_batch(half, 1, [AudioIn("s", 0, bytes(MAX_MESSAGE))]) is None
 
 
 def test_an_item_that_fits_nowhere_costs_itself_only() -> None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from config.ids import Instant
-from ipc.backend.codec import MAX_MESSAGE, encode_batches
+from ipc.backend.codec import MAX_MESSAGE, encode_batches, extend_batch
 from ipc.closing import Closing
 from ipc.messages.stats import EndpointStats
 from ipc.zmq_trio import Pattern, ZmqSocket
@@ -89,11 +89,15 @@ class Links(Closing):
         return wanted
 
     def flush(self, now: Instant) -> None:
-        """Send what waits, a batch or two for each end point, and lend what is simple again."""
+        """Send what waits, if it can be as one batch for each end point, and lend what is simple again."""
+        outbox = self.remote.outbox
         for endpoint, batch, count in self.remote.take_batches(now):
+            items = outbox.get(endpoint, [])
+            if items and (whole := extend_batch(batch, count, items)) is not None:
+                batch, count = whole, count + len(items)
+                del outbox[endpoint]
             if not self._sockets[endpoint].send_nowait([batch]):
                 self._missed(count)
-        outbox = self.remote.outbox
         for endpoint, items in outbox.items():
             for count, data in encode_batches(items):
                 if data is None or not self._sockets[endpoint].send_nowait([data]):

@@ -6,12 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import pytest
 import trio
 
 from config.ids import SessionId
 from ipc.backend.call import Call
-from ipc.backend.codec import MAX_ITEMS, encode_batch
-from ipc.backend.messages import HangUp, Hello
+from ipc.backend.codec import MAX_ITEMS, MAX_MESSAGE, decode_to_backend, encode_batch
+from ipc.backend.messages import AudioIn, HangUp, Heartbeat, Hello
 from ipc.backend.serve import serve
 from ipc.zmq_trio import Pattern, ZmqSocket
 from tests.support.appliance import free_tcp_port
@@ -22,6 +23,8 @@ from workers.transceiver.backends.remote import Remote
 from workers.transceiver.core.interface import Created, FromSession, StateChanged
 from workers.transceiver.core.sctp.interface import ChannelOpened, MessageReceived
 from workers.transceiver.core.states import SessionState
+from workers.transceiver.core.streams.interface import Stream
+from workers.transceiver.media.loans import EarLoan, EarTerms, Line, VoiceLoan, VoiceTerms
 
 OPENED: Final = ChannelOpened(0, "chat", "", ordered=True, by_peer=True)
 MESSAGE: Final = MessageReceived(0, b"are you there?", text=True)
@@ -127,3 +130,61 @@ async def test_a_connection_that_breaks_ends_no_session() -> None:
             assert second.id == first.id
             assert second.resumed
             nursery.cancel_scope.cancel()
+
+
+class Lent(Line):
+    """To a back end for which something was made without us."""
+
+    def __init__(self, batch: bytes) -> None:
+        super().__init__()
+        self._batch = batch
+
+    def take_batch(self) -> tuple[bytes, int]:
+        batch, self._batch = self._batch, b""
+        return batch, bool(batch)
+
+
+class Lender:
+    """A plane that takes nothing, and has made something before."""
+
+    def __init__(self, batch: bytes) -> None:
+        self.done = 0
+        self._batch = batch
+
+    def open_line(self) -> Line:
+        return Lent(self._batch)
+
+    def lend_ear(self, stream: Stream, line: Line, terms: EarTerms) -> EarLoan | None:
+        return None
+
+    def lend_voice(self, stream: Stream, line: Line, terms: VoiceTerms) -> VoiceLoan | None:
+        return None
+
+
+@pytest.mark.parametrize(("octets", "batches"), [(100, 1), (MAX_MESSAGE - 100, 2)])
+async def test_what_was_lent_and_what_was_not_is_one_batch_if_it_can_be(
+    short_directory: Path, octets: int, batches: int
+) -> None:
+    endpoint = f"ipc://{short_directory}/b"
+    remote = Remote(
+        "agent", Hello("t", instance="t"), [endpoint], buffer=1.0, entropy=bytes, make_voice=Voice
+    )
+    lent, others = AudioIn("s", 0, bytes(octets)), [Heartbeat(), AudioIn("s", 20, bytes(200))]
+    remote.employ(Lender(encode_batch([lent])), lambda session: None)
+    with Links(remote) as links, ZmqSocket(Pattern.ROUTER) as backend, trio.fail_after(60):
+        backend.bind(endpoint)
+        while (greeting := backend.receive_nowait()) is None:
+            links.keep_time(trio.current_time())
+            links.flush(trio.current_time())
+            await trio.sleep(0.01)
+        backend.send_nowait([greeting[0], encode_batch([Hello("b", instance="b")])])
+        while not remote.is_there:
+            links.take(trio.current_time())
+            await trio.sleep(0.01)
+        while (heard := backend.receive_batch_nowait()) != []:
+            assert decode_to_backend(heard[0][1]) == [Hello("t", instance="t")]
+        remote.outbox[endpoint].extend(others)
+        links.flush(trio.current_time())
+        told = [decode_to_backend((await backend.receive())[1]) for _ in range(batches)]
+        assert [item for batch in told for item in batch] == [lent, *others]
+        assert not remote.outbox
