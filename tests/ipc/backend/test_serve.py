@@ -100,7 +100,7 @@ async def test_a_screened_call_is_rejected(short_directory: Path) -> None:
 
 
 async def test_what_counts_as_speech_is_said_for_each_call(short_directory: Path) -> None:
-    def choose(started: SessionStarted) -> Vad:
+    def choose(started: SessionStarted) -> Vad | None:
         return Vad.asked(started.claims)
 
     detection = {"type": "server_vad", "threshold": 0.75, "silence_duration_ms": 250}

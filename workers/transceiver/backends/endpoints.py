@@ -8,8 +8,11 @@ from typing import Final, TypeAlias
 
 from config.ids import Instant
 from ipc.backend.messages import Error, Hello, ToBackend
+from ipc.messages.stats import EndpointStats
 from workers.transceiver.media.loans import Line
 
+MAX_CREDIT: Final = 65_536
+"""However generous a back end is."""
 MAX_TOLD: Final = 64
 """Mistakes in a second that an end point is told of; all are counted."""
 
@@ -42,6 +45,31 @@ class KnownEndpoint:
     def has_room(self) -> bool:
         """Whether it takes one session more."""
         return self.live and (not self.hello.capacity or len(self.sessions) < self.hello.capacity)
+
+    def grant(self, items: int) -> None:
+        """It takes so many more chunks of audio."""
+        self.line.credit = max(0, min(self.line.credit + items, MAX_CREDIT))
+
+    def stop(self) -> None:
+        """It is gone."""
+        self._count()
+        self.line.close()
+        self.live, self.line = False, Line()
+
+    def stats(self) -> EndpointStats:
+        """How it stands."""
+        self._count()
+        return EndpointStats(
+            self.live,
+            len(self.sessions),
+            self.hello.name,
+            self.without_credit,
+            dict(self.mistakes),
+            self.before_accept,
+        )
+
+    def _count(self) -> None:
+        self.without_credit += self.line.take_without_credit()
 
     def tells(self, item: ToBackend, now: Instant) -> bool:
         """Whether that goes to it. A mistake of its own does not, if it makes one after the other."""

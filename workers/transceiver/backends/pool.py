@@ -47,7 +47,6 @@ from ipc.backend.messages import (
     SessionStarted,
     ToBackend,
 )
-from ipc.backend.vad import Vad
 from ipc.messages.stats import EndpointStats
 from workers.transceiver.backends.endpoints import EndpointName, KnownEndpoint
 from workers.transceiver.media.loans import Line
@@ -61,8 +60,6 @@ PATIENCE: Final = 2.0
 """Seconds a new session waits for a back end that takes it."""
 HOLD: Final = 10.0
 """Seconds one waits that somebody had: as long as a back end may take to start again."""
-MAX_CREDIT: Final = 65_536
-"""However generous a back end is."""
 _REJECTED: Final = "rejected"
 _NO_RATE: Final = "no such rate for that encoding"
 
@@ -77,12 +74,10 @@ class Send(NamedTuple):
 class Accepted(NamedTuple):
     """A back end has taken the session."""
 
-    session: str
+    accept: Accept
     audio: AudioFormat
-    speech: bool
-    barge_in: bool
+    """Also if it was not named."""
     resumed: bool
-    vad: Vad | None
 
 
 class Unplaced(NamedTuple):
@@ -158,16 +153,7 @@ class Pool:
 
     def stats(self, endpoint: EndpointName) -> EndpointStats:
         """How it stands."""
-        it = self._endpoints[endpoint]
-        self._count(it)
-        return EndpointStats(
-            it.live,
-            len(it.sessions),
-            it.hello.name,
-            it.without_credit,
-            dict(it.mistakes),
-            it.before_accept,
-        )
+        return self._endpoints[endpoint].stats()
 
     # --- what sessions do ---------------------------------------------------------------------------
 
@@ -311,9 +297,6 @@ class Pool:
 
     # --- inside -------------------------------------------------------------------------------------
 
-    def _count(self, endpoint: KnownEndpoint) -> None:
-        endpoint.without_credit += endpoint.line.take_without_credit()
-
     def _forget(self, name: str) -> _Session | None:
         self._pending.pop(name, None)
         session = self._sessions.pop(name, None)
@@ -355,8 +338,7 @@ class Pool:
         if isinstance(item, Heartbeat | Hello):
             return []
         if isinstance(item, Credit):
-            line = endpoint.line
-            line.credit = max(0, min(line.credit + item.items, MAX_CREDIT))
+            endpoint.grant(item.items)
             return []
         if isinstance(item, Error):
             return []
@@ -398,16 +380,7 @@ class Pool:
         session.unheard = 0
         del self._pending[accept.session]
         session.refused_by.clear()
-        return [
-            Accepted(
-                accept.session,
-                audio,
-                accept.speech,
-                accept.barge_in,
-                session.started.resumed,
-                accept.vad,
-            )
-        ]
+        return [Accepted(accept, audio, session.started.resumed)]
 
     def _place(self, session: _Session, now: Instant) -> list[PoolOutput]:
         candidates = self._candidates(session)
@@ -451,9 +424,7 @@ class Pool:
 
     def _lose(self, endpoint: KnownEndpoint, now: Instant) -> list[PoolOutput]:
         """It is gone, and what it had goes to others."""
-        self._count(endpoint)
-        endpoint.line.close()
-        endpoint.live, endpoint.line = False, Line()
+        endpoint.stop()
         orphans, endpoint.sessions = sorted(endpoint.sessions), set()
         outputs: list[PoolOutput] = []
         for name in orphans:

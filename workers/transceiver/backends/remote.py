@@ -317,14 +317,15 @@ class Remote(Backend):
         return wanted
 
     def _accept(self, accepted: Accepted, now: Instant) -> list[ForSession]:
-        session = SessionId(accepted.session)
+        accept = accepted.accept
+        session = SessionId(accept.session)
         self.touched.add(session)
         talk = self._talks[session]
         audio = talk.created.audio
         if audio is None or spoken(audio) is None:
             return self._catch_up(talk, now)
         try:
-            listens = accepted.speech or accepted.barge_in
+            listens = accept.speech or accept.barge_in
             why = unfit(audio, accepted.audio, listens=listens)
             if not why:
                 if talk.conversation is not None:
@@ -361,16 +362,17 @@ class Remote(Backend):
     def _converse(
         self, talk: _Talk, audio: AudioParameters, accepted: Accepted, now: Instant
     ) -> Conversation:
-        listens = accepted.speech or accepted.barge_in
+        accept, rate = accepted.accept, accepted.audio.rate
+        listens = accept.speech or accept.barge_in
         return Conversation(
-            accepted.session,
+            accept.session,
             audio,
             accepted.audio,
             buffer=self._buffer,
             entropy=self._entropy,
             now=now,
-            voice=self._make_voice(accepted.audio.rate, accepted.vad) if listens else None,
-            barge_in=accepted.barge_in,
+            voice=self._make_voice(rate, accept.vad) if listens else None,
+            barge_in=accept.barge_in,
         )
 
     def _heed(self, item: Wish, now: Instant) -> list[ForSession]:

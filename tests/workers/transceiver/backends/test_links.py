@@ -12,7 +12,7 @@ import trio
 from config.ids import SessionId
 from ipc.backend.call import Call
 from ipc.backend.codec import MAX_ITEMS, MAX_MESSAGE, decode_to_backend, encode_batch
-from ipc.backend.messages import AudioIn, HangUp, Heartbeat, Hello
+from ipc.backend.messages import AudioIn, HangUp, Heartbeat, Hello, ToBackend
 from ipc.backend.serve import serve
 from ipc.zmq_trio import Pattern, ZmqSocket
 from tests.support.appliance import free_tcp_port
@@ -169,7 +169,8 @@ async def test_what_was_lent_and_what_was_not_is_one_batch_if_it_can_be(
     remote = Remote(
         "agent", Hello("t", instance="t"), [endpoint], buffer=1.0, entropy=bytes, make_voice=Voice
     )
-    lent, others = AudioIn("s", 0, bytes(octets)), [Heartbeat(), AudioIn("s", 20, bytes(200))]
+    lent = AudioIn("s", 0, bytes(octets))
+    others: list[ToBackend] = [Heartbeat(), AudioIn("s", 20, bytes(200))]
     remote.employ(Lender(encode_batch([lent])), lambda session: None)
     with Links(remote) as links, ZmqSocket(Pattern.ROUTER) as backend, trio.fail_after(60):
         backend.bind(endpoint)

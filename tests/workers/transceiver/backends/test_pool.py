@@ -135,9 +135,8 @@ def test_accept_opens_the_way_for_audio_both_ways() -> None:
     assert it.say("s", AudioIn("s", 0, b"x"), 0.0) is None
     assert it.holder("s") == ""
     pcm = AudioFormat(Encoding.PCM, 16_000)
-    assert say(it, A, Accept("s", pcm, speech=True)) == [
-        Accepted("s", pcm, True, False, False, None)
-    ]
+    accept = Accept("s", pcm, speech=True)
+    assert say(it, A, accept) == [Accepted(accept, pcm, False)]
     assert it.say("s", AudioIn("s", 0, b"x"), 0.0) == A
     assert (it.holder("s"), it.holder("another")) == (A, "")
     out = AudioOut("s", b"y", "item")
