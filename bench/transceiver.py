@@ -8,7 +8,8 @@ caller share the others. Measured are:
   peers once). CPU by /proc. One more call is an aiortc client's, which hears whether its tone comes back
   (`X_spot_check`; --quick: in the first round).
 * **many**: 300 calls on Tandem alone (without --quick also 500 and 1000, with --quick --alone 1000),
-  transceiver and relay, by what they say of themselves, and memory.
+  transceiver and relay, by what they say of themselves, and memory. At 1000 the relay shares the
+  transceiver's CPU, since the caller needs the other one for itself.
 * **burst**: calls as fast as they are answered, and what one costs in all processes of Tandem, and in the
   process of each contender (`X_setup_cpu_ms`).
 * **pcm**, not with --quick unless --alone: 60 calls whose voice is decoded and encoded (`echo-pcm`).
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -48,6 +49,7 @@ from ipc.messages.stats import RelayStats, TransceiverStats
 FEW: Final = 50
 """Calls in a turn."""
 MANY: Final = 300
+MOST: Final = 1000
 RATE: Final = 100
 """Calls placed a second."""
 CONNECT: Final = 1.0
@@ -86,6 +88,24 @@ def measure(appliance: Appliance, *, count: int, seconds: float) -> Window:
         last[1].forwarded - first[1].forwarded, 1
     )
     return Window(transceiver * 1e6, relay * 1e6, grown / count, report)
+
+
+def pinned(pid: int, cpu: int) -> None:
+    """All threads of a process run there from now on."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {cpu})
+
+
+@contextmanager
+def sharing(appliance: Appliance) -> Iterator[None]:
+    """Relay and transceiver on the transceiver's CPU."""
+    relay, transceiver = (appliance.worker(role).pid for role in ("relay", "transceiver"))
+    (before,), (shared,) = os.sched_getaffinity(relay), os.sched_getaffinity(transceiver)
+    pinned(relay, shared)
+    try:
+        yield
+    finally:
+        pinned(relay, before)
 
 
 def snapshot(appliance: Appliance) -> tuple[TransceiverStats, RelayStats]:
@@ -191,8 +211,7 @@ def _stage(
     with running() as appliance, tempfile.TemporaryDirectory(prefix="tandem-peers-") as directory:
         transceiver = appliance.worker("transceiver").pid
         Placement(own, others[0], nice).move(appliance.status().pid, but=transceiver)
-        for task in Path(f"/proc/{transceiver}/task").iterdir():
-            os.sched_setaffinity(int(task.name), {own})
+        pinned(transceiver, own)
         # Callers inherit it.
         os.sched_setaffinity(0, {others[0]})
         if nice:
@@ -228,12 +247,14 @@ def main() -> None:
         appliance.call(count=5, rate=20, seconds=0.5).report()
         fields: dict[str, Any] = {}
         windows = []
-        many: tuple[int, ...] = (MANY, 500, 1000)
+        many: tuple[int, ...] = (MANY, 500, MOST)
         if quick:
-            many = (MANY, 1000) if arguments.alone else (MANY,)
+            many = (MANY, MOST) if arguments.alone else (MANY,)
         for count in many:
             say(f"{count} sessions")
-            windows.append((count, measure(appliance, count=count, seconds=2.0 if quick else 10.0)))
+            with sharing(appliance) if count == MOST else nullcontext():
+                found = measure(appliance, count=count, seconds=2.0 if quick else 10.0)
+            windows.append((count, found))
         seconds, rounds = (1.0, 2) if quick else (4.0, 5)
         turns = take_turns(
             contenders,
