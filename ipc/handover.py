@@ -8,13 +8,12 @@ it back (Claim).
 
 from __future__ import annotations
 
-import array
-import os
 import socket
 from collections.abc import Sequence
 from typing import Final
 
 from ipc.codec import CodecError, decode, encode
+from ipc.descriptors import close_all, passed, rights_to, room_for
 from ipc.messages import Message
 from ipc.messages.lifecycle import Assignment, Claim, Siblings
 
@@ -24,7 +23,6 @@ MAX_DESCRIPTORS: Final = 250
 """Sockets of one worker; the kernel passes at most 253 with one message."""
 RECLAIM_SOCKET: Final = "reclaim.sock"
 """In the workers' directory: where a Claim goes (SOCK_SEQPACKET)."""
-_INT: Final = array.array("i").itemsize
 
 
 class HandoverError(Exception):
@@ -79,9 +77,8 @@ def _send(sock: socket.socket, message: Message, fds: Sequence[int]) -> None:
         raise HandoverError(str(error)) from error
     if len(data) > MAX_ASSIGNMENT:
         raise HandoverError(f"{what} of {len(data)} bytes, at most {MAX_ASSIGNMENT} fit")
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     try:
-        sock.sendmsg([data], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        sock.sendmsg([data], rights_to(fds), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
     except OSError as error:
         raise HandoverError(f"the {what} could not be sent: {error.strerror}") from error
 
@@ -99,7 +96,7 @@ def receive_assignment(
     try:
         return _checked(message, len(fds)), fds
     except BaseException:
-        _close(fds)
+        close_all(fds)
         raise
 
 
@@ -109,7 +106,7 @@ def receive_siblings(sock: socket.socket) -> list[int]:
     message, fds = _receive(sock, "siblings", None)
     if isinstance(message, Siblings) and message.tables == len(fds):
         return fds
-    _close(fds)
+    close_all(fds)
     raise HandoverError(
         f"expected Siblings, got {len(fds)} descriptors and a {type(message).__name__}"
     )
@@ -124,7 +121,7 @@ def receive_claim(sock: socket.socket) -> tuple[Claim, list[int]]:
             raise HandoverError(f"expected a Claim, got a {type(message).__name__}")
         _checked(message.assignment, len(fds))
     except BaseException:
-        _close(fds)
+        close_all(fds)
         raise
     return message, fds
 
@@ -132,13 +129,13 @@ def receive_claim(sock: socket.socket) -> tuple[Claim, list[int]]:
 def _receive(sock: socket.socket, what: str, within: float | None) -> tuple[Message, list[int]]:
     try:
         data, ancillary, flags, _ = sock.recvmsg(
-            MAX_ASSIGNMENT, socket.CMSG_SPACE(MAX_DESCRIPTORS * _INT), socket.MSG_CMSG_CLOEXEC
+            MAX_ASSIGNMENT, room_for(MAX_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
         )
     except TimeoutError:
         raise HandoverError(f"no {what} within {within or 0:g} s") from None
     except OSError as error:
         raise HandoverError(f"the {what} could not be received: {error.strerror}") from error
-    fds = _descriptors(ancillary)
+    fds = passed(ancillary)
     try:
         if not data:
             raise NeverAssigned(f"the other end went away before it sent the {what}")
@@ -146,24 +143,11 @@ def _receive(sock: socket.socket, what: str, within: float | None) -> tuple[Mess
             raise HandoverError(f"the {what} was cut short (too many bytes, or open files)")
         return decode(data), fds
     except CodecError as error:
-        _close(fds)
+        close_all(fds)
         raise HandoverError(f"malformed {what}: {error}") from error
     except BaseException:
-        _close(fds)
+        close_all(fds)
         raise
-
-
-def _close(fds: Sequence[int]) -> None:
-    for fd in fds:
-        os.close(fd)
-
-
-def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    fds = array.array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(data[: len(data) - len(data) % _INT])
-    return fds.tolist()
 
 
 def _checked(message: Message, received: int) -> Assignment:

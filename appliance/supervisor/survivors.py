@@ -24,6 +24,7 @@ from appliance.supervisor.problems import EXIT_UNAVAILABLE, CannotStart
 from appliance.supervisor.process import WorkerProcess
 from appliance.supervisor.terms import Terms, configuration
 from ipc import roster
+from ipc.descriptors import close_all
 from ipc.handover import RECLAIM_SOCKET, HandoverError, receive_claim
 from ipc.log import Logger
 from ipc.messages.lifecycle import Assignment, Claim, Reclaim
@@ -175,9 +176,3 @@ def _peer_of(connection: socket.socket) -> int:
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, user, _ = _CREDENTIALS.unpack(raw)
     return int(pid) if user == os.geteuid() else 0
-
-
-def close_all(fds: Iterable[int]) -> None:
-    """Close descriptors."""
-    for fd in fds:
-        os.close(fd)
