@@ -12,10 +12,9 @@ import trio
 
 from config.ids import Endpoint
 from ipc.handover import HandoverError, receive_siblings, send_claim
-from ipc.messages.lifecycle import Claim, Descriptor, DescriptorKind
+from ipc.messages.lifecycle import NOWHERE, Claim, Descriptor, DescriptorKind
 
 _MEMORY = (DescriptorKind.TABLE, DescriptorKind.SIBLING)
-_NOWHERE = Endpoint("", 0)
 
 
 class Holdings:
@@ -83,7 +82,7 @@ class Holdings:
         Raises OSError or HandoverError: then it asks again.
         """
         held = [(descriptor, sock.fileno()) for descriptor, sock in self._sockets]
-        held += [(Descriptor(kind, _NOWHERE), fd) for kind, fd in self._memory]
+        held += [(Descriptor(kind, NOWHERE), fd) for kind, fd in self._memory]
         descriptors = tuple(descriptor for descriptor, _ in held)
         assignment = msgspec.structs.replace(claim.assignment, descriptors=descriptors)
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -23,6 +23,7 @@ from config.ids import Endpoint, HostId, Role, WorkerName
 from config.model import Config
 from ipc.handover import MAX_DESCRIPTORS
 from ipc.messages.lifecycle import (
+    NOWHERE,
     PROTOCOL_VERSION,
     Assignment,
     Descriptor,
@@ -221,6 +222,9 @@ class Outfitter:
                 given += [_given(DescriptorKind.TCP, b) for b in self.sockets.tcp]
                 tcp_links = self.sockets.tcp_links[index : index + 1]
                 given += [_given(DescriptorKind.TCP_LINK, b) for b in tcp_links]
+                for entry, exit_ in self.sockets.estates[index : index + 1]:
+                    given.append((Descriptor(DescriptorKind.ESTATE_IN, NOWHERE), entry))
+                    given.append((Descriptor(DescriptorKind.ESTATE_OUT, NOWHERE), exit_))
                 room = MAX_DESCRIPTORS - len(given)
                 tables = self._tables.of(index, len(self.sockets.links), room)
                 self.store()

@@ -12,15 +12,23 @@ import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from appliance.supervisor.binding import BoundSocket, bound
 from config.ids import Endpoint, Role
+from ipc.descriptors import close_all
 from ipc.messages.lifecycle import Assignment, Descriptor, DescriptorKind
 
 TABLE_NAME: Final = "tandem-flows-"
 """What the memory of flows is called, with its relay's index: /proc/self/fd tells it of a descriptor."""
 _TABLE: Final = re.compile(rf"/memfd:{TABLE_NAME}(\d{{1,9}}) \(deleted\)")
+
+
+class Estate(NamedTuple):
+    """The two ends of a socket pair in which a relay's connections wait for the next one of its name."""
+
+    entry: socket.socket
+    exit: socket.socket
 
 
 class Recovered:
@@ -32,6 +40,7 @@ class Recovered:
         self.links: dict[int, BoundSocket] = {}
         self.tcp: list[BoundSocket] = []
         self.tcp_links: dict[int, BoundSocket] = {}
+        self.estates: dict[int, Estate] = {}
         self.http: list[BoundSocket] = []
         self.tables: dict[int, int] = {}
         self._rows: dict[int, list[BoundSocket]] = {}
@@ -42,15 +51,19 @@ class Recovered:
         """What one worker held, the descriptors now being ours. Raises ValueError if it is not that."""
         rest = list(fds)
         row: list[BoundSocket] = []
+        ends: list[BoundSocket] = []
         try:
             for descriptor in assignment.descriptors:
-                self._take_one(assignment, descriptor, rest.pop(0), row)
+                self._take_one(assignment, descriptor, rest.pop(0), row, ends)
         except ValueError:
-            _close(row)
+            _close(row + ends)
             raise
         finally:
-            for fd in rest:
-                os.close(fd)
+            close_all(rest)
+        if len(ends) == len(Estate._fields) and assignment.index not in self.estates:
+            self.estates[assignment.index] = Estate(*(end.socket for end in ends))
+        else:
+            _close(ends)
         if row and assignment.index not in self.public and self._fits(row):
             self.public[assignment.index] = row
         else:
@@ -58,7 +71,12 @@ class Recovered:
         self.peers = max(self.peers, assignment.peers, key=len)
 
     def _take_one(
-        self, assignment: Assignment, descriptor: Descriptor, fd: int, row: list[BoundSocket]
+        self,
+        assignment: Assignment,
+        descriptor: Descriptor,
+        fd: int,
+        row: list[BoundSocket],
+        ends: list[BoundSocket],
     ) -> None:
         if descriptor.kind in (DescriptorKind.TABLE, DescriptorKind.SIBLING):
             self._take_table(descriptor.kind, fd)
@@ -67,6 +85,8 @@ class Recovered:
         match descriptor.kind:
             case DescriptorKind.PUBLIC | DescriptorKind.INGRESS:
                 row.append(found)
+            case DescriptorKind.ESTATE_IN | DescriptorKind.ESTATE_OUT:
+                ends.append(found)
             case DescriptorKind.LINK if assignment.role is Role.RELAY and (
                 assignment.index not in self.links
             ):
@@ -141,19 +161,23 @@ class Recovered:
         rows = (each for row in self.public.values() for each in row)
         shared = (*self.tcp, *self.http)
         links = (*self.links.values(), *self.tcp_links.values())
-        return {each.socket for each in (*rows, *links, *shared)}
+        ends = {end for estate in self.estates.values() for end in estate}
+        return ends | {each.socket for each in (*rows, *links, *shared)}
 
     def hand_over(self) -> None:
         """The sockets are somebody else's now."""
-        self.public, self.links, self.tcp_links, self.tcp, self.http = {}, {}, {}, [], []
+        self.public, self.links, self.tcp_links, self.estates = {}, {}, {}, {}
+        self.tcp, self.http = [], []
 
     def close(self) -> None:
         """Close what nobody has taken over."""
         for row in self.public.values():
             _close(row)
         _close([*self.links.values(), *self.tcp_links.values(), *self.tcp, *self.http])
-        for table in self.tables.values():
-            os.close(table)
+        for estate in self.estates.values():
+            for end in estate:
+                end.close()
+        close_all(self.tables.values())
         self.hand_over()
         self.tables = {}
 
@@ -165,6 +189,11 @@ def _socket(descriptor: Descriptor, fd: int) -> socket.socket:
     except OSError:
         os.close(fd)
         raise ValueError(f"a {descriptor.kind.value} that is no socket") from None
+    if descriptor.kind in (DescriptorKind.ESTATE_IN, DescriptorKind.ESTATE_OUT):
+        if (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_SEQPACKET):
+            return sock
+        sock.close()
+        raise ValueError(f"a {descriptor.kind.value} that is no end of a pair")
     with suppress(OSError):
         host, port = sock.getsockname()[:2]
         joins = descriptor.kind in (DescriptorKind.PUBLIC, DescriptorKind.INGRESS) and not port

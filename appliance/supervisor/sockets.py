@@ -32,12 +32,13 @@ from appliance.supervisor.binding import (
     set_receive_buffer,
 )
 from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE, CannotStart
-from appliance.supervisor.recovered import Recovered
+from appliance.supervisor.recovered import Estate, Recovered
 from appliance.supervisor.steering import Steering
 from config.ids import Endpoint
 from config.listeners import is_this_host
 from config.model import Config
 from config.model import Steering as Way
+from ipc.parcels import parcel_pair
 
 
 class Sockets:
@@ -54,6 +55,8 @@ class Sockets:
         """Listeners of ICE-TCP, shared by all relay workers."""
         self.tcp_links: list[BoundSocket] = []
         """One more per relay worker, for its flows over TCP; none if there are no listeners."""
+        self.estates: list[Estate] = []
+        """One per relay worker, as `tcp_links`: its connections go by it to the next one of its name."""
         self.http: list[BoundSocket] = []
         self.warnings: list[str] = []
         self.wanted_buffer = 0
@@ -112,10 +115,11 @@ class Sockets:
             raise
 
     def _add_links(self) -> None:
-        """What one more relay worker needs on the link."""
+        """What one more relay worker needs beside its public sockets."""
         self.links.append(bind_link(self.link_address, self.wanted_buffer))
         if self.tcp:
             self.tcp_links.append(bind_link(self.link_address, self.wanted_buffer))
+            self.estates.append(Estate(*parcel_pair()))
 
     def member(self, first: BoundSocket) -> socket.socket:
         """One more of its group, not bound yet. Raises OSError."""
@@ -145,9 +149,17 @@ class Sockets:
         """
         removed = [*(b for row in self.public[relays:] for b in row)]
         removed += [*self.links[relays:], *self.tcp_links[relays:]]
-        del self.public[relays:], self.links[relays:], self.tcp_links[relays:]
+        ends = [end for estate in self.estates[relays:] for end in estate]
+        del (
+            self.public[relays:],
+            self.links[relays:],
+            self.tcp_links[relays:],
+            self.estates[relays:],
+        )
         for each in reversed(removed):
             each.socket.close()
+        for end in ends:
+            end.close()
         if relays < self.joined:
             self.joined = relays
             for group in self.groups():
@@ -183,9 +195,10 @@ class Sockets:
         kept = set() if but is None else but.sockets()
         every = [*(b for row in self.public for b in row), *self.links, *self.http]
         every += [*self.tcp, *self.tcp_links]
-        for each in every:
-            if each.socket not in kept:
-                each.socket.close()
+        ends = [end for estate in self.estates for end in estate]
+        for sock in (*(each.socket for each in every), *ends):
+            if sock not in kept:
+                sock.close()
 
 
 def open_sockets(
@@ -296,6 +309,8 @@ def _have_links(sockets: Sockets, back: Recovered) -> None:
     for index in range(sockets.joined):
         for place, (links, found) in enumerate(kinds, start=index * len(kinds)):
             links.append(found.get(index) or _open_link(sockets, back, place))
+        if sockets.tcp:
+            sockets.estates.append(back.estates.get(index) or Estate(*parcel_pair()))
 
 
 def _open_link(sockets: Sockets, back: Recovered, place: int) -> BoundSocket:

@@ -12,10 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from appliance.supervisor.recovered import TABLE_NAME
-from config.ids import Endpoint
-from ipc.messages.lifecycle import Descriptor, DescriptorKind
+from ipc.messages.lifecycle import NOWHERE, Descriptor, DescriptorKind
 
-_NOWHERE: Final = Endpoint("", 0)
 _PUNCH_HOLE: Final = 3
 """FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE: who has mapped it finds zeros, and no end."""
 
@@ -41,8 +39,8 @@ class Tables:
         A sibling left out for want of room costs its moved flows the time until their next check.
         """
         siblings = [other for other in range(relays) if other != index]
-        own = (Descriptor(DescriptorKind.TABLE, _NOWHERE), self._table(index))
-        read_only = Descriptor(DescriptorKind.SIBLING, _NOWHERE)
+        own = (Descriptor(DescriptorKind.TABLE, NOWHERE), self._table(index))
+        read_only = Descriptor(DescriptorKind.SIBLING, NOWHERE)
         return [own, *((read_only, self._reader(other)) for other in siblings[: room - 1])]
 
     def readers(self, indexes: Sequence[int]) -> list[int]:

@@ -15,6 +15,8 @@ import msgspec
 from config.ids import Endpoint, HostId, Role, Route, WorkerName
 
 PROTOCOL_VERSION = 1
+NOWHERE = Endpoint("", 0)
+"""What descriptors are bound to that are bound to nothing."""
 
 
 class Tagged(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -32,6 +34,10 @@ class DescriptorKind(StrEnum):
     """A listener of ICE-TCP, which all relays accept from."""
     TCP_LINK = "tcp_link"
     """As LINK, for flows over TCP."""
+    ESTATE_IN = "estate_in"
+    """Where a relay that is released leaves its TCP connections (ipc/parcels.py)."""
+    ESTATE_OUT = "estate_out"
+    """Where the next one of its name finds them."""
     HTTP = "http"
     TABLE = "table"
     """Shared memory for a relay's flows, empty the first time: it outlives the processes of that name."""
@@ -44,7 +50,7 @@ class Descriptor(msgspec.Struct, frozen=True):
 
     kind: DescriptorKind
     endpoint: Endpoint
-    """What a socket is bound to; shared memory has the empty host and port 0."""
+    """What a socket is bound to; NOWHERE for shared memory and estates."""
 
 
 class Assignment(Tagged, frozen=True):

@@ -20,7 +20,10 @@ class ProcessUsage(msgspec.Struct, frozen=True):
 
 
 class TcpStats(msgspec.Struct, frozen=True):
-    """What a relay does over TCP. Laws: that of RelayStats, and accepted = connections + sum(ended)."""
+    """What a relay does over TCP.
+
+    Laws: that of RelayStats, and accepted + taken = connections + sum(ended).
+    """
 
     connections: int
     """That are open."""
@@ -38,6 +41,8 @@ class TcpStats(msgspec.Struct, frozen=True):
     flows: int
     pending: int
     assured_total: int
+    taken: int = 0
+    """Connections that an earlier worker has left."""
 
 
 class RelayStats(Tagged, frozen=True):

@@ -35,6 +35,7 @@ from tests.fuzz.front import FRONT
 from tests.support.identity import AUDIENCE, ISSUER, NOW, Provider, sign
 from tests.support.sessions import End, Pair, entropy, identity
 from workers.http.problems import Refused
+from workers.relay.core import estate
 from workers.signaling.client_secrets import ClientSecrets
 from workers.signaling.grants import Grant
 from workers.signaling.signals import parse_signal
@@ -114,6 +115,13 @@ def _link(data: bytes) -> None:
         for record in link.parse_records(data):
             with contextlib.suppress(Malformed):
                 link.parse_intro(record.payload)
+
+
+def _estate(data: bytes) -> None:
+    with contextlib.suppress(estate.EstateError):
+        found = estate.decode_estate(data)
+        assert all(map(estate.may_be_left, found.connections))
+        assert estate.decode_estate(estate.encode_estate(found)) == found
 
 
 def _rtp(data: bytes) -> None:
@@ -341,6 +349,13 @@ _TOLD: Final[list[ToBackend]] = [
 ]
 _SAID: Final[list[FromBackend]] = [AudioOut("s", b"x", "item", last=True)]
 
+_FLOW: Final = estate.LeftFlow(9 << 8, ROUTE, Endpoint("::1", 4000), 1.5)
+_ESTATE: Final = estate.Estate(
+    2.5,
+    (estate.LeftConnection(HERE, b"\0", b"x", _FLOW), estate.LeftConnection(HERE, within=4.5)),
+    b"\1\2",
+)
+
 TARGETS: Final[dict[str, Fuzzed]] = {
     "stun": Fuzzed(_parser(stun.parse_stun, parse_binding), _of_kind(0, 3)),
     "ufrag": Fuzzed(_ufrag, lambda: [KEYS.mint(ROUTE, bytes(6)).encode()]),
@@ -358,6 +373,7 @@ TARGETS: Final[dict[str, Fuzzed]] = {
         _parser(lambda data: framing.split_frames(data, link.MAX_PAYLOAD)),
         lambda: [_joined([b"\x00\x01check", b"", b"\x80" * 100]) + b"\x00\x09part"],
     ),
+    "estate": Fuzzed(_estate, lambda: [estate.encode_estate(_ESTATE)]),
     "dtls": Fuzzed(_parser(dtls.parse_dtls), _of_kind(20, 63)),
     "rtp": Fuzzed(
         _rtp, lambda: [_RTP, b"\x91" + _RTP[1:12] + b"\xbe\xde\x00\x01\x10\xff\x00\x00op"]

@@ -104,14 +104,20 @@ async def test_killed_at_any_moment(tmp_path: Path) -> None:
         assert calls.report["packets_lost"] == 0, said
 
 
-@pytest.mark.parametrize("late", [False, True])
-async def test_killed_before_a_relays_successor_is_born(tmp_path: Path, late: bool) -> None:
-    """Only the released relay has its sockets then; `late`: the successor comes when all is over."""
+@pytest.mark.parametrize(("late", "tcp"), [(False, False), (True, False), (False, True)])
+async def test_killed_before_a_relays_successor_is_born(
+    tmp_path: Path, late: bool, tcp: bool
+) -> None:
+    """Only the released relay has its sockets then; `late`: the successor comes when all is over.
+
+    What it had over TCP, it finds where it has left it.
+    """
+    options = ("--tcp",) if tcp else ()
     cold = {**TWO_RELAYS, "supervisor": {"spares": False}}
     async with running_appliance(tmp_path, cold) as appliance:
         before, sockets = await appliance.status(), group(appliance)
         released = pids(before)["relay-0"]
-        async with live_calls(appliance, LENGTH) as calls:
+        async with live_calls(appliance, LENGTH, options=options) as calls:
             async with roll_begun(appliance):
                 status = await appliance.until(lambda s: pids(s)["relay-0"] not in (0, released))
                 unborn = pids(status)["relay-0"]
@@ -128,4 +134,5 @@ async def test_killed_before_a_relays_successor_is_born(tmp_path: Path, late: bo
                 await is_whole_again(second, before, sockets)
         assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
         assert calls.report["packets_lost"] == 0, f"{calls.report}\n{appliance.log()}"
+        assert calls.report["tcp_reconnects"] == 0, f"{calls.report}\n{appliance.log()}"
         assert "its successor was not born" in appliance.log()

@@ -17,6 +17,7 @@ from ipc.messages.stats import RelayStats, TcpStats
 from tests.process.test_adoption import kill, successor
 from tests.process.test_call import idle, measured
 from tests.process.test_resize import relays
+from tests.process.test_roll import tandem
 from tests.support.appliance import Appliance, running_appliance
 from tests.support.live_calls import CALLS, live_calls
 from workers.relay.core.connections import STRANGERS_PER_SOURCE
@@ -83,8 +84,7 @@ async def test_without_tcp_nothing_listens_and_answers_say_nothing(tmp_path: Pat
         assert (await measured(f"{appliance.url}/whip/echo"))["sessions_ok"] == 1
 
 
-@pytest.mark.parametrize("how", ["killed", "rolled"])
-async def test_a_worker_that_goes_costs_a_reconnect(tmp_path: Path, how: str) -> None:
+async def test_a_worker_that_dies_costs_a_reconnect(tmp_path: Path) -> None:
     async with running_appliance(tmp_path) as appliance, trio.open_nursery() as nursery:
         url, fields = f"{appliance.url}/v1/realtime/calls", {}
 
@@ -94,14 +94,36 @@ async def test_a_worker_that_goes_costs_a_reconnect(tmp_path: Path, how: str) ->
         nursery.start_soon(call)
         await talking(appliance, 5)
         relay = await appliance.worker("relay-0")
-        if how == "killed":
-            assert relay.pid
-            os.kill(relay.pid, signal.SIGKILL)
-        else:
-            await roll(appliance)
+        assert relay.pid
+        os.kill(relay.pid, signal.SIGKILL)
     assert (fields["sessions_ok"], fields["tcp_reconnects"]) == (5, 5), fields
     # A second at most: the successor's start, a connection, a check.
     assert fields["packets_lost"] < 5 * 100
+
+
+@pytest.mark.parametrize("datapath", ["native", "python"])
+async def test_a_worker_that_is_replaced_costs_nothing(tmp_path: Path, datapath: str) -> None:
+    """Its successor has its connections, and hands them on in its turn."""
+    overrides = {"relay": {"datapath": datapath}}
+    async with running_appliance(tmp_path, overrides) as appliance:
+        async with live_calls(appliance, 300.0, 5, options=("--tcp", "--data")) as calls:
+            await talking(appliance, 5)
+            for _ in range(3):
+                code, reply = await tandem(appliance, "reload", "--roll")
+                assert (code, reply["replaced"][0]) == (0, "relay-0"), reply
+            status = await appliance.until(
+                lambda status: [(t.taken, t.connections) for t in over_tcp(status)] == [(5, 5)]
+            )
+            assert over_tcp(status)[0].accepted == 0
+            assert all(stats.conserved for stats in relay_stats(status))
+            calls.hang_up()
+        report, said = calls.report, appliance.log()
+        assert report["sessions_ok"] == 5, f"{report}\n{said}"
+        assert report["packets_lost"] == report["messages_lost"] == 0, f"{report}\n{said}"
+        assert report["tcp_reconnects"] == 0, f"{report}\n{said}"
+        await idle(appliance)
+        status = await appliance.until(lambda s: not sum(t.connections for t in over_tcp(s)))
+        assert sum(over_tcp(status)[0].ended.values()) == 5
 
 
 async def talking(appliance: Appliance, count: int) -> None:
@@ -111,13 +133,6 @@ async def talking(appliance: Appliance, count: int) -> None:
         if len([row for row in rows if row.packets_in > 10]) == count:
             return
         await trio.sleep(0.02)
-
-
-async def roll(appliance: Appliance) -> None:
-    file = appliance.directory / "tandem.toml"
-    file.write_text(file.read_text().replace("[relay]", "[relay]\nmax_pending = 1024"))
-    code, reply = await relays(appliance, 1)
-    assert (code, reply["replaced"]) == (0, ["relay-0"])
 
 
 async def test_another_number_of_relays_costs_at_most_a_reconnect(tmp_path: Path) -> None:
@@ -186,14 +201,17 @@ def crowd(stack: ExitStack, to: Endpoint, sources: int, each: int) -> None:
 async def test_connections_outlive_their_supervisor(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, {"relay": {"workers": 2}}) as appliance:
         before = await appliance.status()
-        async with live_calls(appliance, 10.0, options=("--tcp",)) as calls:
+        async with live_calls(appliance, 14.0, options=("--tcp",)) as calls:
             kill(appliance)
             async with successor(appliance) as second:
                 after = await second.status()
                 assert after.advertise_tcp == before.advertise_tcp
-                relay = await second.worker("relay-0")
                 fields = await measured(f"{second.url}/whip/echo", "--tcp", "--count", "4")
                 assert fields["sessions_ok"] == 4, fields["errors"]
+                # A worker that was adopted leaves its connections like any other.
+                code, reply = await tandem(second, "reload", "--roll")
+                assert (code, reply["replaced"][:2]) == (0, ["relay-0", "relay-1"]), reply
+                relay = await second.worker("relay-0")
                 while (await second.sessions()).rows:
                     await trio.sleep(0.05)
                 # What came back is handed on to successors.

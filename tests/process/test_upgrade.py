@@ -29,12 +29,14 @@ async def releases(appliance: Appliance) -> dict[str, tuple[str, int]]:
     return {w.name: (w.release, w.pid) for w in (await appliance.status()).workers}
 
 
-async def test_live_calls_notice_nothing(tmp_path: Path, tree: Path) -> None:
+@pytest.mark.parametrize("over", ["udp", "tcp"])
+async def test_live_calls_notice_nothing(tmp_path: Path, tree: Path, over: str) -> None:
+    options = ("--tcp",) if over == "tcp" else ()
     config = {"relay": {"workers": 2}, "transceiver": {"workers": 2}}
     async with running_appliance(tmp_path, config, tree) as appliance:
         before = await releases(appliance)
         assert {release for release, _ in before.values()} == {OLD}
-        async with live_calls(appliance, 300.0, MANY) as calls:
+        async with live_calls(appliance, 300.0, MANY, options) as calls:
             install(tree, NEW)
             code, reply = await tandem(appliance, "upgrade")
             assert code == 0, reply
@@ -50,6 +52,7 @@ async def test_live_calls_notice_nothing(tmp_path: Path, tree: Path) -> None:
         report, said = calls.report, appliance.log()
         assert report["sessions_ok"] == MANY, f"{report}\n{said}"
         assert report["packets_lost"] == 0, f"{report}\n{said}"
+        assert report["tcp_reconnects"] == 0, f"{report}\n{said}"
         status = await appliance.until(lambda s: all(w.release == NEW for w in s.workers))
         assert not {w.pid for w in status.workers} & {pid for _, pid in before.values()}
         code, again = await tandem(appliance, "upgrade")

@@ -44,8 +44,8 @@ def relay(at: float, received: int = 0, cpu: float = 0.0, **dropped: int) -> Rel
         returned=received // 2, dropped=dropped, refused={"queue_full": 1}, flows=9, pending=2,
         assured_total=7, conserved=True, held=1, cache={"found": 2},
         others={"7": {"10.7.0.1:3479": True}},
-        tcp=TcpStats(3, 9, {"left": 6}, received=20, forwarded=15, upcalled=5, returned=8, dropped={},
-                     refused={"stale_label": 1}, flows=2, pending=1, assured_total=3),
+        tcp=TcpStats(3, 7, {"left": 6}, received=20, forwarded=15, upcalled=5, returned=8, dropped={},
+                     refused={"stale_label": 1}, flows=2, pending=1, assured_total=3, taken=2),
     )  # fmt: skip
 
 

@@ -361,19 +361,24 @@ def test_an_upgrade_is_run_when_the_operator_says_so_and_ends_no_call(
 ) -> None:
     newer = build(tmp_path, version="99.0")
     before, old = machine.show("tandem", "MainPID"), status(machine)["version"]
-    options = ("--count", str(MANY), "--seconds", "600", "--json")
-    with machine.running("tandem", "call", CALLS, *options) as calls:
-        machine.until(lambda: sessions(machine) == MANY, "live calls")
+    options = ("--seconds", "600", "--json", "--count")
+    with (
+        machine.running("tandem", "call", CALLS, *options, str(MANY)) as calls,
+        machine.running("tandem", "call", CALLS, "--tcp", *options, "5") as over_tcp,
+    ):
+        machine.until(lambda: sessions(machine) == MANY + 5, "live calls")
         said = machine.install(newer)
         assert "tandem upgrade" in said
         assert status(machine)["version"] == old
         upgraded = machine.json("tandem", "upgrade", "--json")
         assert (upgraded["from"], upgraded["to"], upgraded["given_up"]) == (old, "99.0", "")
         assert machine.show("tandem", "MainPID") == before
-        assert sessions(machine) == MANY
+        assert sessions(machine) == MANY + 5
         machine.run("pkill", "-INT", "-f", "workers.caller")
-        report = json.loads(calls.communicate(timeout=90)[0])
-    assert (report["sessions_ok"], report["packets_lost"]) == (MANY, 0), report
+        reports = [json.loads(each.communicate(timeout=90)[0]) for each in (calls, over_tcp)]
+    for report, count in zip(reports, (MANY, 5), strict=True):
+        assert (report["sessions_ok"], report["packets_lost"]) == (count, 0), report
+        assert report["tcp_reconnects"] == 0, report
     machine.until(
         lambda: {w["release"] for w in status(machine)["workers"]} == {"99.0"}, "all are new"
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypedDict, assert_never
 
 import trio
@@ -47,6 +46,7 @@ from workers.relay.datapath.choice import open_datapath
 from workers.relay.datapath.tcp import TcpDatapath
 from workers.relay.desk import AT_ONCE, Desk
 from workers.relay.line import CacheLine
+from workers.relay.over_tcp import leave_tcp, open_tcp
 from workers.wire.ufrag import UfragKeys
 
 EVENT_BUDGET: Final = 32
@@ -301,7 +301,7 @@ async def serve(worker: Worker) -> None:
             siblings=worker.sibling_tables(),
             ingress=ingress[0] if ingress else None,
         ) as (datapath, note),
-        _open_tcp(worker) as tcp_path,
+        open_tcp(worker) as tcp_path,
     ):
         shell = RelayShell(_core(worker, datapath), datapath, cache=_cache_of(worker))
         tcp = None if tcp_path is None else RelayShell(_core(worker, tcp_path), tcp_path)
@@ -333,6 +333,8 @@ async def serve(worker: Worker) -> None:
         if worker.releasing.is_set():
             for each in shells:
                 each.release()
+            if tcp_path is not None:
+                leave_tcp(worker, tcp_path)
 
 
 def _cache_of(worker: Worker) -> str:
@@ -354,31 +356,11 @@ def _core(worker: Worker, datapath: Datapath) -> Relay:
     )
 
 
-@contextmanager
-def _open_tcp(worker: Worker) -> Iterator[TcpDatapath | None]:
-    """What serves ICE-TCP, with a link of its own; None if there is nothing to listen on."""
-    config, listeners = worker.config, worker.sockets(DescriptorKind.TCP)
-    links = worker.sockets(DescriptorKind.TCP_LINK)
-    if not listeners or not links:
-        yield None
-        return
-    datapath = TcpDatapath(
-        listeners,
-        links[0][1],
-        mtu=config.link.mtu,
-        idle=config.relay.flow_idle,
-        max_flows=config.relay.max_flows,
-    )
-    try:
-        yield datapath
-    finally:
-        datapath.close()
-
-
 def _tcp_stats(shell: RelayShell, datapath: TcpDatapath) -> TcpStats:
     return TcpStats(
         connections=datapath.connections,
         accepted=datapath.accepted,
+        taken=datapath.taken,
         ended={reason.value: count for reason, count in datapath.ended.items()},
         **shell.totals(),
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from appliance.supervisor.binding import bind_http, bind_link
 from appliance.supervisor.recovered import TABLE_NAME, Recovered
 from config.ids import Endpoint, Role, WorkerName
-from ipc.messages.lifecycle import Assignment, Descriptor, DescriptorKind
-
-NOWHERE = Endpoint("", 0)
+from ipc.messages.lifecycle import NOWHERE, Assignment, Descriptor, DescriptorKind
+from ipc.parcels import find_parcel, leave_parcel, parcel_pair
 
 
 @pytest.fixture
@@ -97,7 +97,37 @@ def test_the_first_copy_counts_and_a_transceivers_link_is_its_own(back: Recovere
         os.fstat(fd)
 
 
-@pytest.mark.parametrize("kind", [DescriptorKind.PUBLIC, DescriptorKind.TABLE])
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def estate(back: Recovered, *ends: socket.socket) -> None:
+    """A relay brings these; the first is where it leaves what it has."""
+    kinds = [DescriptorKind.ESTATE_IN, DescriptorKind.ESTATE_OUT]
+    descriptors = [Descriptor(kind, NOWHERE) for kind, _ in zip(kinds, ends, strict=False)]
+    back.take(assignment(Role.RELAY, *descriptors), [os.dup(end.fileno()) for end in ends])
+
+
+def test_an_estate_comes_back_whole_and_with_what_waits_in_it(back: Recovered) -> None:
+    (entry, exit_), (other, _) = pairs = parcel_pair(), parcel_pair()
+    before = open_files()
+    estate(back, other)
+    assert back.estates == {}
+    leave_parcel(entry, b"left", [])
+    estate(back, entry, exit_)
+    estate(back, other, other)
+    assert open_files() == before + 2
+    parcel = find_parcel(back.estates[0].exit)
+    assert parcel is not None
+    assert parcel.data == b"left"
+    assert set(back.estates[0]) <= back.sockets()
+    for end in (end for pair in pairs for end in pair):
+        end.close()
+
+
+@pytest.mark.parametrize(
+    "kind", [DescriptorKind.PUBLIC, DescriptorKind.TABLE, DescriptorKind.ESTATE_IN]
+)
 def test_what_it_is_not_is_refused_and_closed(back: Recovered, kind: DescriptorKind) -> None:
     good, first = udp()
     _, fd = udp()

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from appliance.supervisor.addresses import own_addresses
-from appliance.supervisor.binding import bind_link
+from appliance.supervisor.binding import bind_link, bind_tcp
 from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE, CannotStart
+from appliance.supervisor.recovered import Estate, Recovered
 from appliance.supervisor.sockets import Sockets, open_sockets
 from config.ids import Endpoint
 from config.model import Config
+from ipc.parcels import parcel_pair
 from tests.support.appliance import free_udp_port
 
 OWN = own_addresses()
@@ -318,9 +320,32 @@ def test_all_relays_accept_from_one_listener_for_each_address(opened: list[Socke
     assert sockets.link_addresses() == tuple((u.endpoint, t.endpoint) for u, t in pairs)
     sockets.prepare(3)
     assert list(map(len, sockets.link_addresses())) == [2, 2, 2]
+    ends = [end for estate in sockets.estates for end in estate]
+    assert len(set(ends)) == 6
     sockets.keep(1)
+    assert [end.fileno() < 0 for end in ends] == [False, False, True, True, True, True]
     assert sockets.link_addresses() == ((one[0].endpoint, other[0].endpoint),)
     assert sockets.tcp == [listener]
+
+
+def test_an_estate_that_came_back_is_its_relays_and_others_are_new(opened: list[Sockets]) -> None:
+    back = Recovered()
+    back.tcp.append(bind_tcp(Endpoint("127.0.0.1", 0), foreign=False))
+    public = bind_link("127.0.0.1", 65536)
+    public.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    back.public[0] = [public]
+    back.estates[1] = kept = Estate(*parcel_pair())
+    with pytest.raises(CannotStart):
+        open_sockets(config_of("127.0.0.1:0", http=("203.0.113.9:0",)), OWN, 2, back)
+    assert [end.fileno() >= 0 for end in kept] == [True, True]
+    sockets = open_sockets(config_of("127.0.0.1:0"), OWN, 2, back)
+    opened.append(sockets)
+    assert sockets.estates[1] == kept
+    assert len({end.fileno() for estate in sockets.estates for end in estate}) == 4
+    back.close()
+    assert kept.entry.fileno() >= 0
+    sockets.close()
+    assert [end.fileno() for end in kept] == [-1, -1]
 
 
 def test_tcp_has_addresses_of_its_own_or_none(opened: list[Sockets]) -> None:
@@ -333,7 +358,7 @@ def test_tcp_has_addresses_of_its_own_or_none(opened: list[Sockets]) -> None:
     config = Config.model_validate({"relay": {**relay, "tcp": False}, "signaling": http})
     sockets = open_sockets(config, OWN, relays=2)
     opened.append(sockets)
-    assert (sockets.tcp, sockets.tcp_links) == ([], [])
+    assert (sockets.tcp, sockets.tcp_links, sockets.estates) == ([], [], [])
     assert list(map(len, sockets.link_addresses())) == [1, 1]
 
 

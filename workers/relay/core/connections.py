@@ -49,6 +49,8 @@ class Ending(Enum):
     """It sent a frame that is too long."""
     SLOW_READER = "slow_reader"
     """It took nothing of what was sent to it."""
+    NOT_TAKEN = "not_taken"
+    """An earlier worker left it, and it could not be taken over."""
 
 
 class Connections(Generic[K]):
@@ -71,8 +73,13 @@ class Connections(Generic[K]):
     def __len__(self) -> int:
         return len(self._strangers) + len(self._vouched)
 
-    def admit(self, key: K, host: str, now: Instant) -> tuple[Ending | None, K | None]:
-        """Why that newcomer must go at once, or None; and who must go for its sake, or None."""
+    def admit(
+        self, key: K, host: str, now: Instant, within: float = VOUCHED_WITHIN
+    ) -> tuple[Ending | None, K | None]:
+        """Why that newcomer must go at once, or None; and who must go for its sake, or None.
+
+        `within`: seconds that it has; those who come later have no less.
+        """
         source = source_of(host)
         if self._sources[source] >= self._of_source:
             return Ending.SOURCE_LIMIT, None
@@ -82,7 +89,7 @@ class Connections(Generic[K]):
             if oldest is None:
                 return Ending.FULL, None
             self.leave(oldest)
-        self._strangers[key] = source, now + VOUCHED_WITHIN
+        self._strangers[key] = source, now + min(within, VOUCHED_WITHIN)
         self._sources[source] += 1
         return None, oldest
 
@@ -95,6 +102,11 @@ class Connections(Generic[K]):
         """It is here no longer."""
         if not self._forget_stranger(key):
             self._vouched.discard(key)
+
+    def remaining(self, key: K, now: Instant) -> float | None:
+        """Seconds that a stranger has left; None for who is none."""
+        found = self._strangers.get(key)
+        return None if found is None else max(0.0, found[1] - now)
 
     def overdue(self, now: Instant) -> Iterator[K]:
         """Strangers whose time is over; they are here no longer."""

@@ -12,7 +12,7 @@ used; what of them is not installed rests from its start, since nobody knows whe
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -32,7 +32,7 @@ class SlotMemory:
     """One byte for each slot."""
     used: memoryview
     """One u32: slots from the first on that have ever had a label."""
-    installed: Sequence[int] = ()
+    installed: Collection[int] = ()
     """Labels of the flows that an earlier process left in the datapath."""
 
     @classmethod

@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from config.ids import Instant
-from workers.relay.core.connections import READS_WITHIN, Connections, Ending
+from workers.relay.core.connections import READS_WITHIN, VOUCHED_WITHIN, Connections, Ending
 from workers.wire.framing import encode_frame, split_frames
 from workers.wire.link import MAX_PAYLOAD
 from workers.wire.types import Malformed
@@ -168,6 +168,26 @@ class TcpPort:
         self._draining = True
         self._pause()
 
+    def lasting(self) -> list[Connection]:
+        """Those that were not told that it is over."""
+        return [each for each in self._by_descriptor.values() if each not in self._leaving]
+
+    def take(
+        self, sock: socket.socket, within: float, rest: bytes, unsent: bytes, now: Instant
+    ) -> Connection | None:
+        """Go on with another port's connection, as a stranger who has that many seconds.
+
+        None if it has ended, or may not stay. Raises OSError if it has ended and nobody was told of it.
+        """
+        self._now = now
+        connection = self._welcome(sock, sock.getpeername(), within)
+        if connection is not None:
+            connection.rest = rest
+            if unsent:
+                connection.unsent = unsent
+                self._block(connection)
+        return connection
+
     def close(self) -> None:
         """Close all connections."""
         for connection in self._by_descriptor.values():
@@ -211,25 +231,28 @@ class TcpPort:
                     self._pause()
                     return
                 continue
-            self._welcome(sock, address)
+            self.accepted += 1
+            self._welcome(sock, address, VOUCHED_WITHIN)
 
-    def _welcome(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
-        self.accepted += 1
+    def _welcome(
+        self, sock: socket.socket, address: tuple[Any, ...], within: float
+    ) -> Connection | None:
         sock.setblocking(False)
         connection = Connection(self, sock, address)
         if (old := self._by_address.get(address)) is not None:
             # The kernel has forgotten it, so it has ended; we have only not been told yet.
             self.end(old, Ending.LEFT)
-        refused, victim = self._guests.admit(connection, address[0], self._now)
+        refused, victim = self._guests.admit(connection, address[0], self._now, within)
         if victim is not None:
             victim.port.end(victim, Ending.CROWDED_OUT)
         if refused is not None:
             self.ended[refused] += 1
             sock.close()
-            return
+            return None
         self._by_descriptor[sock.fileno()] = connection
         self._by_address[address] = connection
         self._epoll.register(sock, _IN)
+        return connection
 
     def _read(self, connection: Connection) -> None:
         try:

@@ -85,6 +85,9 @@ RELAY_OTHER_UP = _gauge(
 )
 RELAY_CONNECTIONS = _gauge("relay_tcp_connections", "Connections that are open.", *_WORKER)
 RELAY_ACCEPTED = _counter("relay_tcp_accepted", "Connections so far.", *_WORKER)
+RELAY_TAKEN = _counter(
+    "relay_tcp_taken", "Connections that an earlier worker has left, so far.", *_WORKER
+)
 RELAY_ENDED = _counter("relay_tcp_ended", "Connections that have ended.", *_WORKER, "reason")
 RELAY_CONSERVED = _gauge(
     "relay_conserved", "1 as long as the counters of datagrams have always added up.", *_WORKER

@@ -125,6 +125,7 @@ def _relay(out: Exposition, stats: RelayStats, name: str) -> None:
         _flowing(out, tcp, name, "tcp")
         out.add(c.RELAY_CONNECTIONS, tcp.connections, name)
         out.add(c.RELAY_ACCEPTED, tcp.accepted, name)
+        out.add(c.RELAY_TAKEN, tcp.taken, name)
         _by(out, c.RELAY_ENDED, tcp.ended, (), name)
     out.add(c.RELAY_CONSERVED, stats.conserved, name)
     _by(out, c.RELAY_CACHE, stats.cache, (), name)

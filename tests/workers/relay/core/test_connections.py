@@ -59,3 +59,15 @@ def test_a_stranger_has_little_time() -> None:
     assert len(guests) == 1
     guests.vouch("a")
     assert len(guests) == 1
+
+
+def test_a_stranger_of_another_worker_has_what_time_it_had_left() -> None:
+    guests = small()
+    assert guests.admit("a", HERE, 10.0, 1.5) == (None, None)
+    assert guests.admit("b", HERE, 10.0) == (None, None)
+    assert (guests.remaining("a", 11.0), guests.remaining("b", 11.0)) == (0.5, VOUCHED_WITHIN - 1)
+    assert list(guests.overdue(11.5)) == ["a"]
+    guests.vouch("b")
+    assert guests.remaining("b", 11.5) is None
+    assert guests.admit("c", HERE, 20.0, 1e9) == (None, None)
+    assert list(guests.overdue(20.0 + VOUCHED_WITHIN)) == ["c"]
