@@ -24,7 +24,7 @@ TABLE_NAME: Final = "tandem-flows-"
 _TABLE: Final = re.compile(rf"/memfd:{TABLE_NAME}(\d{{1,9}}) \(deleted\)")
 
 
-class Estate(NamedTuple):
+class EstatePair(NamedTuple):
     """The two ends of a socket pair in which a relay's connections wait for the next one of its name."""
 
     entry: socket.socket
@@ -40,7 +40,7 @@ class Recovered:
         self.links: dict[int, BoundSocket] = {}
         self.tcp: list[BoundSocket] = []
         self.tcp_links: dict[int, BoundSocket] = {}
-        self.estates: dict[int, Estate] = {}
+        self.estates: dict[int, EstatePair] = {}
         self.http: list[BoundSocket] = []
         self.tables: dict[int, int] = {}
         self._rows: dict[int, list[BoundSocket]] = {}
@@ -60,8 +60,8 @@ class Recovered:
             raise
         finally:
             close_all(rest)
-        if len(ends) == len(Estate._fields) and assignment.index not in self.estates:
-            self.estates[assignment.index] = Estate(*(end.socket for end in ends))
+        if len(ends) == len(EstatePair._fields) and assignment.index not in self.estates:
+            self.estates[assignment.index] = EstatePair(*(end.socket for end in ends))
         else:
             _close(ends)
         if row and assignment.index not in self.public and self._fits(row):

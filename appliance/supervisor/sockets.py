@@ -32,7 +32,7 @@ from appliance.supervisor.binding import (
     set_receive_buffer,
 )
 from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE, CannotStart
-from appliance.supervisor.recovered import Estate, Recovered
+from appliance.supervisor.recovered import EstatePair, Recovered
 from appliance.supervisor.steering import Steering
 from config.ids import Endpoint
 from config.listeners import is_this_host
@@ -55,7 +55,7 @@ class Sockets:
         """Listeners of ICE-TCP, shared by all relay workers."""
         self.tcp_links: list[BoundSocket] = []
         """One more per relay worker, for its flows over TCP; none if there are no listeners."""
-        self.estates: list[Estate] = []
+        self.estates: list[EstatePair] = []
         """One per relay worker, as `tcp_links`: its connections go by it to the next one of its name."""
         self.http: list[BoundSocket] = []
         self.warnings: list[str] = []
@@ -119,7 +119,7 @@ class Sockets:
         self.links.append(bind_link(self.link_address, self.wanted_buffer))
         if self.tcp:
             self.tcp_links.append(bind_link(self.link_address, self.wanted_buffer))
-            self.estates.append(Estate(*parcel_pair()))
+            self.estates.append(EstatePair(*parcel_pair()))
 
     def member(self, first: BoundSocket) -> socket.socket:
         """One more of its group, not bound yet. Raises OSError."""
@@ -310,7 +310,7 @@ def _have_links(sockets: Sockets, back: Recovered) -> None:
         for place, (links, found) in enumerate(kinds, start=index * len(kinds)):
             links.append(found.get(index) or _open_link(sockets, back, place))
         if sockets.tcp:
-            sockets.estates.append(back.estates.get(index) or Estate(*parcel_pair()))
+            sockets.estates.append(back.estates.get(index) or EstatePair(*parcel_pair()))
 
 
 def _open_link(sockets: Sockets, back: Recovered, place: int) -> BoundSocket:

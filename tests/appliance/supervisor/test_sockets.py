@@ -14,7 +14,7 @@ import pytest
 from appliance.supervisor.addresses import own_addresses
 from appliance.supervisor.binding import bind_link, bind_tcp
 from appliance.supervisor.problems import EXIT_CONFIG, EXIT_UNAVAILABLE, CannotStart
-from appliance.supervisor.recovered import Estate, Recovered
+from appliance.supervisor.recovered import EstatePair, Recovered
 from appliance.supervisor.sockets import Sockets, open_sockets
 from config.ids import Endpoint
 from config.model import Config
@@ -334,7 +334,7 @@ def test_an_estate_that_came_back_is_its_relays_and_others_are_new(opened: list[
     public = bind_link("127.0.0.1", 65536)
     public.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     back.public[0] = [public]
-    back.estates[1] = kept = Estate(*parcel_pair())
+    back.estates[1] = kept = EstatePair(*parcel_pair())
     with pytest.raises(CannotStart):
         open_sockets(config_of("127.0.0.1:0", http=("203.0.113.9:0",)), OWN, 2, back)
     assert [end.fileno() >= 0 for end in kept] == [True, True]

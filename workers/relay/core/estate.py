@@ -11,6 +11,7 @@ believed that would not hold.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from math import isfinite
 from typing import Final
@@ -109,6 +110,7 @@ def _flow_holds(flow: LeftFlow) -> bool:
     )
 
 
+@lru_cache(256)  # there are few listeners and transceivers
 def _is_address(endpoint: Endpoint) -> bool:
     """An address as a socket gives it, and a port."""
     try:
