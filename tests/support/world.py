@@ -26,7 +26,7 @@ from ipc.messages.sessions import CloseReason
 from tests.support.datapath import DictDatapath
 from tests.support.network import Leg, Network, Transit
 from tests.support.plane import Harness
-from workers.caller.call import Call, Stage
+from workers.caller.call import GRACE, Call, Stage
 from workers.caller.echoes import Figures
 from workers.caller.source import FRAME_SECONDS, SilentOpus
 from workers.caller.voice import Speaker
@@ -138,10 +138,11 @@ class World:
         frames: int = FOR_EVER,
         audio: bool = True,
         data: bool = False,
+        patience: float = GRACE,
     ) -> Client:
         """A client that has an answer and begins to check."""
         client = Client(self, Endpoint.parse(address), frames)
-        client.audio, client.data = audio, data
+        client.audio, client.data, client.patience = audio, data, patience
         client.dial()
         return client
 
@@ -202,6 +203,7 @@ class Client:
         self.remote = IceCredentials("", "")
         self.audio, self.data = True, False
         """What it offers."""
+        self.patience = GRACE
         self.call: Call
         world.clients.append(self)
         self._network.listen("wan", outside, self._receive)
@@ -258,6 +260,7 @@ class Client:
             ),
             now=now,
             data=self.data,
+            patience=self.patience,
         )
         self._tick()
 

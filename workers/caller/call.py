@@ -18,6 +18,7 @@ from typing import Final, Protocol, assert_never
 
 from config.ids import Instant
 from ipc.messages.sessions import CloseReason
+from workers.caller.echoes import Figures
 from workers.caller.messages import Messages
 from workers.caller.report import CallReport
 from workers.caller.voice import Voice
@@ -48,7 +49,8 @@ from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import StreamStats
 
 GRACE: Final = 2.0
-"""Seconds of silence at the end after which what is still in flight counts as lost, if nobody says else.
+"""Seconds of silence at the end after which what is still in flight counts as lost; messages, if nobody
+says else.
 
 On a busy machine a process stands still for one, and nothing is lost by that."""
 MAX_GRACE: Final = 5
@@ -104,8 +106,8 @@ class Call:
     ) -> None:
         """Speak with `voice`, and with `data` send messages, too.
 
-        `number`: this call's among those that are placed together. `patience`: seconds of silence at the
-        end after which what is still in flight counts as lost.
+        `number`: this call's among those that are placed together. `patience`: seconds at the end without
+        a message after which those in flight count as lost; audio that is lost does not come again.
         """
         self._session = session
         self._patience = patience
@@ -246,12 +248,15 @@ class Call:
         return sends
 
     def _heard_enough(self, now: Instant) -> bool:
-        heard = [self.voice.figures, *([self._messages.echoes] if self._messages else ())]
-        if not any(each.outstanding for each in heard):
-            return True
-        patience = self._patience
-        quiet_since = max(self._said_all, *(each.last_back or 0.0 for each in heard))
-        return now >= quiet_since + patience or now >= self._said_all + MAX_GRACE * patience
+        if self._may_come(self.voice.figures, GRACE, now):
+            return False
+        return not (self._messages and self._may_come(self._messages.echoes, self._patience, now))
+
+    def _may_come(self, figures: Figures, patience: float, now: Instant) -> bool:
+        if not figures.outstanding:
+            return False
+        quiet_since = max(self._said_all, figures.last_back or 0.0)
+        return now < min(quiet_since + patience, self._said_all + MAX_GRACE * patience)
 
     def _take(self, outputs: list[StandaloneOutput], now: Instant) -> list[SendDatagram]:
         sends = []

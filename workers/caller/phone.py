@@ -65,7 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
     first_number: int = 0
     """Of the calls; numbers tell what comes back of one from what comes back of another."""
     patience: float = GRACE
-    """Seconds of silence at a call's end after which what is still in flight counts as lost."""
+    """Seconds at a call's end without a message after which those in flight count as lost."""
     transport: Transport = Transport.UDP
     """Over which the server is reached."""
     key: str = ""

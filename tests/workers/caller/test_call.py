@@ -71,6 +71,35 @@ def test_grace_is_limited() -> None:
         assert not client.call.failure
 
 
+def test_only_messages_are_waited_for_with_patience() -> None:
+    with World() as world:
+        client = world.call(data=True, patience=10.0)
+        world.run(2)
+        world.wan.filters.append(drop(lambda transit: transit.is_media))
+        world.run(2)
+        client.stop_talking()
+        world.run(2 * GRACE)
+        assert client.call.stage is Stage.OVER  # for audio that is lost does not come again
+        report = client.call.report(http=0.0)
+        assert report.lost > 0
+        assert report.messages_sent == report.messages_received >= 30
+
+
+def test_a_message_is_waited_for() -> None:
+    with World() as world:
+        client = world.call(data=True, patience=10.0)
+        world.run(2)
+        world.wan.loss = 1.0
+        client.stop_talking()
+        world.run(4)
+        assert client.call.stage is Stage.LISTENING
+        world.wan.loss = 0.0
+        world.run(6)
+        assert client.call.stage is Stage.OVER
+        report = client.call.report(http=0.0)
+        assert report.messages_sent == report.messages_received >= 15
+
+
 def test_a_connection_without_audio_back_is_a_failure() -> None:
     with World() as world:
         world.wan.filters.append(drop(lambda transit: transit.is_media))
