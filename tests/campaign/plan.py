@@ -130,14 +130,17 @@ class Fault(NamedTuple):
 def plan(seed: int, faults: int, within: float) -> tuple[Fault, ...]:
     """So many in so many seconds, each a little after the one before; the same for the same seed.
 
-    It does not ask what this machine can do: what it cannot is left out, and the rest stays as it is.
+    Of so many that each kind could come, each does. It does not ask what this machine can do: what it
+    cannot is left out, and the rest stays as it is.
     """
     dice = random.Random(seed)
     weights = [nature.weight for nature in NATURES.values()]
+    kinds = list(NATURES) if faults >= len(NATURES) else []
+    kinds += dice.choices(list(NATURES), weights, k=faults - len(kinds))
+    dice.shuffle(kinds)
     step = within / faults
     found = []
-    for number in range(faults):
-        kind = dice.choices(list(NATURES), weights)[0]
+    for number, kind in enumerate(kinds):
         at = step * (number + dice.uniform(0.0, 0.8))
         seconds = dice.uniform(*LASTING) * NATURES[kind].times
         found.append(Fault(number, at, kind, dice.random(), seconds))

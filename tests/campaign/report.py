@@ -69,7 +69,7 @@ def _rows(happened: Mapping[str, int], not_run: Mapping[str, str]) -> Iterator[s
     yield "|---|---|--:|"
     for kind, nature in NATURES.items():
         why = not_run.get(kind.value)
-        times = f"not run: {why}" if why else str(happened.get(kind.value, 0))
+        times = f"not run: {why}" if why else str(happened.get(kind.value) or "not by this seed")
         yield f"| {kind} | {nature.may_lose} | {times} |"
 
 

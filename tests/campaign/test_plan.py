@@ -23,6 +23,12 @@ def test_all_of_them_come_sooner_or_later() -> None:
     assert {fault.kind for seed in range(20) for fault in plan(seed, 30, 40.0)} == set(Kind)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_long_one_has_each_of_them(seed: int) -> None:
+    assert {fault.kind for fault in plan(seed, len(Kind), 40.0)} == set(Kind)
+    assert len(plan(seed, 100, 40.0)) == 100
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_the_page_says_what_each_may_cost(kind: Kind) -> None:
     page = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")

@@ -30,6 +30,7 @@ def test_a_page_gets_a_new_part() -> None:
     assert "old" not in page
     assert f"| step the clock | {NATURES[Kind.CLOCK].may_lose} | not run: needs cc |" in page
     assert f"| replace all workers | {NATURES[Kind.ROLL].may_lose} | 2 |" in page
+    assert f"| kill a spare | {NATURES[Kind.KILL_SPARE].may_lose} | not by this seed |" in page
     assert "python -m tests.campaign --seed 7 --faults 2 --seconds 2.5 --calls 2" in page
     assert put_into(page, found) == page
 
