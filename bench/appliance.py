@@ -142,6 +142,11 @@ class Caller:
         """It has: its report can be had at once."""
         return self._process.poll() is not None
 
+    def end(self) -> None:
+        """At once, whatever it would have found."""
+        self._process.kill()
+        self._process.wait()
+
     def report(self) -> dict[str, Any]:
         """What it found, once it has ended."""
         output, _ = self._process.communicate()
@@ -151,8 +156,12 @@ class Caller:
 
 
 def call(url: str, **options: float | bool) -> Caller:
-    """Start `tandem call` with these options; of one that takes no value it is True."""
-    command = [sys.executable, "-m", "workers.caller", url, "--json", "--timeout", "30"]
+    """Start `tandem call` with these options; of one that takes no value it is True.
+
+    It ends with the thread that has started it.
+    """
+    command = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "workers.caller"]
+    command += [url, "--json", "--timeout", "30"]
     for name, value in options.items():
         command += [f"--{name}"] if value is True else [f"--{name}", str(value)]
     return Caller(subprocess.Popen(command, stdout=subprocess.PIPE))

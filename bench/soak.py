@@ -3,7 +3,7 @@
 Calls come and go for as long as you like: so many at a time, each for a minute (--quick: for six seconds),
 all with audio, one in ten with a data channel, too. Meanwhile every process of the appliance is looked at:
 memory, descriptors, flows, sessions. The slopes are of the second half, from when everything has been
-touched once.
+touched once. The number is held: where callers are late, so are those who follow them.
 
     <role>_mb, <role>_mb_per_hour      resident memory of the largest worker of that role, and its slope
     <role>_descriptors, ..._per_hour   open descriptors, likewise
@@ -20,10 +20,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -59,12 +61,14 @@ class Look(NamedTuple):
     descriptors: dict[str, int]
     flows: int
     sessions: int
+    created: int
+    """Sessions, since the start."""
 
 
 def look(appliance: Appliance, began: float) -> Look:
     """At all workers now."""
     memory, descriptors = dict.fromkeys(ROLES, 0), dict.fromkeys(ROLES, 0)
-    flows = sessions = 0
+    flows = sessions = created = 0
     for worker in appliance.status().workers:
         role = worker.name.partition("-")[0]
         if role not in memory:
@@ -77,7 +81,8 @@ def look(appliance: Appliance, began: float) -> Look:
             flows += worker.stats.flows
         if isinstance(worker.stats, TransceiverStats):
             sessions += worker.stats.sessions
-    return Look(time.monotonic() - began, memory, descriptors, flows, sessions)
+            created += worker.stats.created_total
+    return Look(time.monotonic() - began, memory, descriptors, flows, sessions, created)
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
@@ -146,38 +151,75 @@ def batches(ended: Sequence[tuple[float, Sequence[Report]]]) -> dict[str, list[f
     return found
 
 
+class Callers:
+    """So many calls at a time, in batches: one ends and one begins, the others go on."""
+
+    def __init__(self, appliance: Appliance, sessions: int, life: float) -> None:
+        """`life`: seconds that a call talks."""
+        self.batch = max(2, sessions // OVERLAP)
+        self.sessions = self.batch * OVERLAP
+        self.reports: list[tuple[float, list[Report]]] = []
+        """Of each batch that has ended, and when."""
+        self._appliance, self._life = appliance, life
+        self._talking: list[list[Caller]] = []
+        self._due = 0.0
+        self._asked = 0
+
+    def tend(self, now: float, left: float, seen: Look) -> None:
+        """Hear those who have ended, and let the next ones begin; in `left` seconds all is over."""
+        for callers in [each for each in self._talking if all(one.ended for one in each)]:
+            self._talking.remove(callers)
+            self.reports.append((now, [caller.report() for caller in callers]))
+        if now >= self._due and to_come(self._asked, self._failed, seen) <= self.sessions:
+            self._due = now + self._life / OVERLAP
+            self._begin(min(self._life, max(1.0, left)))
+
+    def rest(self, now: float) -> list[Report]:
+        """Wait for those who still talk; what all have said."""
+        self.reports += [(now, [one.report() for one in callers]) for callers in self._talking]
+        self._talking.clear()
+        return [*chain(*(reports for _, reports in self.reports))]
+
+    def close(self) -> None:
+        """Nobody talks any more."""
+        for caller in chain(*self._talking):
+            caller.end()
+
+    @property
+    def _failed(self) -> int:
+        return sum(each["sessions_failed"] for _, reports in self.reports for each in reports)
+
+    def _begin(self, seconds: float) -> None:
+        with_data, apart = max(1, self.batch // WITH_DATA), self._life / OVERLAP
+        self._talking.append([])
+        for count, data in ((self.batch - with_data, {}), (with_data, {"data": True})):
+            caller = self._appliance.call(count=count, rate=count / apart, seconds=seconds, **data)
+            self._talking[-1].append(caller)
+        self._asked += self.batch
+
+
+def to_come(asked: int, failed: int, seen: Look) -> int:
+    """Calls that there are, and those that callers have yet to place."""
+    return seen.sessions + max(0, asked - failed - seen.created)
+
+
 def soak(sessions: int, seconds: float, life: float, settle: float) -> dict[str, Any]:
     """The whole bench."""
     looks: list[Look] = []
-    talking: list[list[Caller]] = []
-    reports: list[tuple[float, list[Report]]] = []
-    batch, apart = max(2, sessions // OVERLAP), life / OVERLAP
-    with_data = max(1, batch // WITH_DATA)
-    with running() as appliance:
+    with running() as appliance, closing(Callers(appliance, sessions, life)) as callers:
         began = time.monotonic()
-        place = 0.0
         while (now := time.monotonic() - began) < seconds:
-            if now >= place:
-                place += apart
-                talk = min(life, max(1.0, seconds - now))
-                talking.append(
-                    [
-                        appliance.call(count=count, rate=count / apart, seconds=talk, **data)
-                        for count, data in ((batch - with_data, {}), (with_data, {"data": True}))
-                    ]
-                )
-            while talking and all(caller.ended for caller in talking[0]):
-                reports.append((now, [caller.report() for caller in talking.pop(0)]))
             looks.append(look(appliance, began))
+            callers.tend(now, seconds - now, looks[-1])
             print(f"{now:6.0f} of {seconds:.0f} s, {looks[-1].sessions} sessions", file=sys.stderr)
             time.sleep(EVERY)
-        last = [caller.report() for callers in talking for caller in callers]
-        found = figures(looks) | heard([*chain(*(each for _, each in reports)), *last])
+        ended = [*callers.reports]
+        found = figures(looks) | heard(callers.rest(now))
         time.sleep(settle)
         after = look(appliance, began)
         found |= {"sessions_left": after.sessions, "flows_left": after.flows}
-    found |= {"sessions": batch * OVERLAP, "load_average": round(os.getloadavg()[0], 2)}
-    return found | {"series": lines(looks), "batches": batches(reports)}
+    found |= {"sessions": callers.sessions, "load_average": round(os.getloadavg()[0], 2)}
+    return found | {"series": lines(looks), "batches": batches(ended)}
 
 
 def main() -> None:
@@ -193,6 +235,8 @@ def main() -> None:
         "--save", type=Path, metavar="FILE.json", help="write it there, and the picture"
     )
     options = parser.parse_args()
+    # So that everything that was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.quick:
         found = soak(60, 30.0, 6.0, 2.0)
     else:

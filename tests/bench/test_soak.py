@@ -1,8 +1,17 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
-from bench.soak import ROLES, Look, figures, heard, slope
+from bench.placement import family
+from bench.soak import ROLES, Look, figures, heard, slope, to_come
+from tests.support.tree import ROOT
 
 
 def a_look(at: float, megabytes: float) -> Look:
@@ -12,6 +21,7 @@ def a_look(at: float, megabytes: float) -> Look:
         dict.fromkeys(ROLES, 20),
         flows=int(at),
         sessions=5,
+        created=20,
     )
 
 
@@ -55,3 +65,56 @@ def test_what_the_callers_say_is_added_up() -> None:
         "rtt_p99_ms": 0.0,
         "caller_late_max_ms": 3.0,
     }
+
+
+def test_who_is_late_is_waited_for() -> None:
+    seen = a_look(9.0, 50)
+    assert to_come(20, 0, seen) == 5
+    assert to_come(30, 0, seen) == 15  # ten have yet to be placed
+    assert to_come(30, 4, seen) == 11  # and four of them never will
+    assert to_come(18, 0, seen) == 5
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nobody_talks_on_behind_it(number: signal.Signals) -> None:
+    bench = subprocess.Popen(
+        [sys.executable, "-m", "bench.soak", "--quick"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        callers = wait_for_callers(bench.pid)
+        bench.send_signal(number)
+        bench.wait(30)
+    finally:
+        bench.kill()
+        bench.wait()
+    wait_ended(callers)
+
+
+def wait_for_callers(bench: int) -> set[int]:
+    for _ in range(6000):
+        if callers := {pid for pid in family(bench) if is_caller(pid)}:
+            return callers
+        time.sleep(0.01)
+    raise AssertionError("it calls nobody")
+
+
+def wait_ended(pids: set[int]) -> None:
+    for _ in range(1000):
+        if not any(map(is_caller, pids)):
+            return
+        time.sleep(0.01)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    raise AssertionError("they talk on")
+
+
+def is_caller(pid: int) -> bool:
+    """By its command, while it lives."""
+    try:
+        return b"workers.caller" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
