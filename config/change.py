@@ -64,6 +64,7 @@ ROLLS: Final[dict[str, frozenset[Role]]] = {
     "relay.flow_idle": _RELAY,
     "link.mtu": _RELAY | _TRANSCEIVER,
     "transceiver.max_sessions": _TRANSCEIVER,
+    "transceiver.max_busy": _TRANSCEIVER,
     "transceiver.media": _TRANSCEIVER,
     "transceiver.codecs": _TRANSCEIVER,
     "transceiver.connect_timeout": _TRANSCEIVER,

@@ -153,6 +153,9 @@ class TransceiverSection(_Section):
     """Number of the first one. Hosts of a cluster without Redis need numbers that do not overlap."""
     max_sessions: Annotated[_Whole, Field(ge=1, le=100_000)] = 1_000
     """Sessions per worker; beyond that new ones are answered 503."""
+    max_busy: Annotated[_Number, Field(ge=0.1, le=1)] = 0.8
+    """Share of a worker's time that its sessions' media may take, new ones counted as those before; beyond
+    that they are answered 503. 1 is no limit."""
     media: MediaChoice = MediaChoice.AUTO
     """What moves media: native (C), python, or auto: native where it is built."""
     codecs: Annotated[tuple[Voice, ...], Field(min_length=1)] = tuple(Voice)

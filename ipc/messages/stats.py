@@ -151,6 +151,8 @@ class TransceiverStats(Tagged, frozen=True):
     backends: dict[str, dict[str, EndpointStats]] = msgspec.field(default_factory=dict)
     """By the name of the back end and its end point."""
     quality: QualityStats | None = None
+    busy: float = 0.0
+    """Share of its thread that media takes, from 0 to 1."""
 
 
 class SignalingStats(Tagged, frozen=True):

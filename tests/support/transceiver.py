@@ -141,6 +141,7 @@ class Rig:
         backends: Mapping[str, Backend] | None = None,
         new_session: NewSession | None = None,
         max_sessions: int = 1000,
+        max_busy: float = 1.0,
     ) -> None:
         self.now: Instant = 1000.0
         self.random = Random(1)
@@ -159,6 +160,7 @@ class Rig:
             (PUBLIC,),
             frozenset(backends),
             max_sessions,
+            max_busy,
         )
         self.harness = Harness(self._send, lambda: self.now)
         self.plane = self.harness.plane

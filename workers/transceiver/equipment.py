@@ -37,6 +37,7 @@ def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlan
         advertise_tcp=assignment.advertise_tcp,
         backends=frozenset(backends),
         max_sessions=config.max_sessions,
+        max_busy=config.max_busy,
         codecs=config.codecs,
         connect_timeout=config.connect_timeout,
         consent_timeout=config.consent_timeout,

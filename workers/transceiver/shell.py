@@ -85,6 +85,7 @@ from workers.transceiver.lives import Lives
 from workers.transceiver.media import commands
 from workers.transceiver.media.base import MediaPlane
 from workers.transceiver.media.choice import open_plane
+from workers.transceiver.meter import Meter, sets_up
 from workers.transceiver.news import News
 from workers.transceiver.pace import SHORTEST, Pace
 from workers.transceiver.sideband_desk import SidebandDesk
@@ -115,6 +116,7 @@ class Transceiver:
         self._plane = plane
         self._links = links
         self._pace = Pace(trio.current_time())
+        self._meter = Meter(trio.current_time())
         self._urgent = False
         """Others wait for what the last turn has begun."""
         self._news: list[SessionEvent] = []
@@ -157,22 +159,33 @@ class Transceiver:
         """Serve all that wait, within bounds; in how many seconds to look again, 0: when there is more."""
         plane, exchange = self._plane, self._exchange
         loans = plane.loans
-        served, urgent = 0 if loans is None else -loans.done, False
+        served, urgent, aside = 0 if loans is None else -loans.done, False, 0.0
+        self._measure(now)
         for links in self._links:
             # First: a frame that has come with the word that its session is accepted is heard.
             served += self._prompt(links, links.take(now), now)
         events = plane.take()
         for event in events:
-            urgent |= type(event) is not FrameReceived
+            if type(event) is FrameReceived:
+                served += self._carry_out(exchange.handle(event, now))
+                continue
+            urgent, began = True, time.perf_counter()
             served += self._carry_out(exchange.handle(event, now))
+            if sets_up(event):
+                aside += time.perf_counter() - began
         served += len(events)
         if self._next_wake() <= now:
             served += self._carry_out(exchange.handle_timeout(now))
         self._flush()
         if loans is not None:
             served += loans.done
+        self._meter.add(trio.current_time() - now - aside)
         self._urgent = urgent
         return self._pace.rest(served, now, urgent=urgent)
+
+    def _measure(self, now: Instant) -> None:
+        if (took := self._meter.read(now)) is not None:
+            self._exchange.handle(took, now)
 
     def _descriptors(self) -> list[int]:
         return [self._plane.descriptor, *(d for links in self._links for d in links.descriptors)]
@@ -282,6 +295,7 @@ class Transceiver:
 
     def stats(self) -> TransceiverStats:
         """A snapshot."""
+        self._measure(trio.current_time())
         counters, media = self._sessions.counters, self._plane.counters
         channels = counters.channels
         dropped: Counter[DropReason] = Counter()
@@ -313,6 +327,7 @@ class Transceiver:
             message_bytes_out=channels.bytes_out,
             chunks_resent=channels.resent,
             quality=counters.quality.taken(),
+            busy=round(self._sessions.busy, 3),
             backends={links.name: links.stats() for links in self._links},
         )
 
@@ -327,6 +342,7 @@ class Transceiver:
         return math.inf if deadline is None else deadline
 
     def _create(self, event: Create) -> SessionCreated | SessionRefused:
+        self._measure(trio.current_time())  # it may have been still since
         for output in self.handle(event):
             if isinstance(output, Created):
                 return SessionCreated(output.session, output.answer, output.tag)

@@ -99,6 +99,9 @@ SESSIONS = _gauge("sessions", "Sessions that live.", *_WORKER)
 CONNECTED = _gauge("sessions_connected", "Sessions with ICE and DTLS done.", *_WORKER)
 CREATED = _counter("sessions_created", "Sessions that have begun.", *_WORKER)
 CLOSED = _counter("sessions_closed", "Sessions that have ended.", *_WORKER, "reason")
+BUSY = _gauge(
+    "transceiver_busy_ratio", "Share of its thread that media takes, from 0 to 1.", *_WORKER
+)
 RECORDS_IN = _counter("transceiver_received_records", "From relays.", *_WORKER)
 RECORDS_OUT = _counter("transceiver_sent_records", "To relays.", *_WORKER)
 AUDIO_IN = _counter("audio_received_frames", "From clients, authenticated.", *_WORKER)

@@ -152,6 +152,7 @@ def _transceiver(out: Exposition, stats: TransceiverStats, name: str) -> None:
     out.add(c.CONNECTED, stats.connected, name)
     out.add(c.CREATED, stats.created_total, name)
     _by(out, c.CLOSED, stats.closed, _ENDS, name)
+    out.add(c.BUSY, stats.busy, name)
     out.add(c.RECORDS_IN, stats.records_in, name)
     out.add(c.RECORDS_OUT, stats.records_out, name)
     out.add(c.AUDIO_IN, stats.audio_in, name)

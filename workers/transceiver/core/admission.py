@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Relay addresses for answers, the preferred one first; at least one."""
     backends: frozenset[str]
     max_sessions: int
+    max_busy: float = 1.0
+    """Share of the thread that media may take."""
     advertise_tcp: tuple[Endpoint, ...] = ()
     """The same for ICE-TCP."""
     codecs: tuple[str, ...] = VOICES
@@ -131,6 +133,14 @@ def mint_credentials(settings: Settings, entropy: Callable[[int], bytes]) -> Ice
 
 def _mint(settings: Settings, entropy: Callable[[int], bytes]) -> str:
     return settings.keys.mint(settings.route, entropy(NONCE_LENGTH))
+
+
+def expected(entries: Iterable[Entry], now: Instant) -> int:
+    """Of sessions, those that talk or may yet: not those for which nobody came in time."""
+    return sum(
+        entry.state is not SessionState.WAITING or now - entry.created_at < UNCLAIMED
+        for entry in entries
+    )
 
 
 def unclaimed_of(entries: Iterable[Entry], now: Instant) -> Entry | None:

@@ -326,6 +326,12 @@ class CloseAll(msgspec.Struct, frozen=True):
     reason: CloseReason
 
 
+class MediaTook(msgspec.Struct, frozen=True):
+    """How much of the thread's time media has taken since the last one of these."""
+
+    seconds: float
+
+
 SessionsEvent: TypeAlias = (
     RecordReceived
     | StreamEvent
@@ -336,6 +342,7 @@ SessionsEvent: TypeAlias = (
     | BackendCrashed
     | Drain
     | CloseAll
+    | MediaTook
 )
 
 # --- the table of sessions: outputs ---------------------------------------------------------------

@@ -14,7 +14,7 @@ from config.ids import Instant, SessionId
 from ipc.messages.details import FindSession, SessionDetail
 from ipc.messages.sessions import CloseReason, Problem, SessionSummary
 from workers.transceiver.core.addressee import DTLS_HANDSHAKE, addressee
-from workers.transceiver.core.admission import Settings, admit, unclaimed_of
+from workers.transceiver.core.admission import Settings, admit, expected, unclaimed_of
 from workers.transceiver.core.detail import detail_of
 from workers.transceiver.core.entry import Entry, NewSession
 from workers.transceiver.core.fragment import tag_of
@@ -32,6 +32,7 @@ from workers.transceiver.core.interface import (
     ForwardAudio,
     FromSession,
     MediaArrived,
+    MediaTook,
     PatchIce,
     Path,
     RecordReceived,
@@ -45,6 +46,7 @@ from workers.transceiver.core.interface import (
 )
 from workers.transceiver.core.labels import LinkLabel
 from workers.transceiver.core.restart import heed
+from workers.transceiver.core.room import Room
 from workers.transceiver.core.roster import Roster
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import (
@@ -90,6 +92,7 @@ class Sessions:
         self._settings = settings
         self._new_session = new_session
         self._entropy = entropy
+        self._room = Room(settings.max_sessions, settings.max_busy)
         self._draining = False
         self._unknown_since: Instant = 0.0
         self._unknown_sent = 0
@@ -101,6 +104,11 @@ class Sessions:
     def connected(self) -> int:
         """Sessions that are CONNECTED."""
         return self._roster.connected
+
+    @property
+    def busy(self) -> float:
+        """Share of the thread that media takes."""
+        return self._room.busy
 
     # --- the one door -------------------------------------------------------------------------
 
@@ -136,6 +144,9 @@ class Sessions:
                 return [] if entry is None else self._roster.crash(entry, event.error)
             case Drain():
                 self._draining = True
+                return []
+            case MediaTook(seconds):
+                self._room.measure(seconds, self.connected, now)
                 return []
             case CloseAll():
                 close = CloseSession(event.reason)
@@ -209,13 +220,19 @@ class Sessions:
     # --- births -------------------------------------------------------------------------------
 
     def _create(self, event: Create, now: Instant) -> list[SessionsOutput]:
-        """The number of sessions is ours to judge, the offer is `admission`'s."""
+        """Room is ours to judge, the offer is `admission`'s."""
         if self._draining:
             return [Refused(event.ticket, Problem.DRAINING, "this transceiver is draining")]
         unclaimed: Entry | None = None
-        full = len(self._roster.entries) >= self._settings.max_sessions
-        if full and (unclaimed := unclaimed_of(self._roster.entries.values(), now)) is None:
+        room, sessions = self._room, self._roster.entries.values()
+        full = not room.has_place(len(sessions))
+        if full and (unclaimed := unclaimed_of(sessions, now)) is None:
             detail = f"all {self._settings.max_sessions} sessions of this transceiver are taken"
+            return [Refused(event.ticket, Problem.FULL, detail)]
+        if not (room.has_time(len(sessions)) or room.has_time(expected(sessions, now))):
+            detail = (
+                f"the {len(sessions)} sessions of this transceiver leave it no time for one more"
+            )
             return [Refused(event.ticket, Problem.FULL, detail)]
         admitted = admit(event, self._settings, self._entropy)
         if isinstance(admitted, Refused):

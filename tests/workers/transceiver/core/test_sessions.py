@@ -23,6 +23,7 @@ from workers.transceiver.core.interface import (
     ForSession,
     FromSession,
     IceCredentials,
+    MediaTook,
     RecordReceived,
     Refused,
     ReportArrived,
@@ -35,6 +36,7 @@ from workers.transceiver.core.interface import (
     SessionParameters,
 )
 from workers.transceiver.core.offer import parse_answer
+from workers.transceiver.core.room import MEASURE_EVERY
 from workers.transceiver.core.session import Session
 from workers.transceiver.core.sessions import UNKNOWN_PER_SECOND
 from workers.transceiver.core.srtp import Srtp
@@ -114,6 +116,35 @@ def test_who_does_not_come_makes_room_for_who_does() -> None:
     rig.call(Endpoint("198.51.100.3", 4000))
     rig.run(UNCLAIMED + 0.1)  # and that one has begun to check
     assert refusal(rig).problem is Problem.FULL
+
+
+def test_who_would_have_no_time_is_refused() -> None:
+    rig = Rig(max_busy=0.8)
+    rig.connect()
+    assert refusal_for(rig, busy=0.3) is None
+    # It costs 0.3 as the one that talks, and so would a third.
+    assert (
+        refusal_for(rig, busy=0.3)
+        == "the 2 sessions of this transceiver leave it no time for one more"
+    )
+    rig.run(UNCLAIMED + 0.1)
+    assert refusal_for(rig, busy=0.3) is None  # nobody comes for the second one
+    assert "no time" in (refusal_for(rig, busy=0.9) or "")
+    assert refusal_for(rig, busy=0.0) is None
+
+
+def refusal_for(rig: Rig, *, busy: float) -> str | None:
+    """What an offer is refused with, when media has taken that much of the time."""
+    for _ in range(3):
+        since = rig.now
+        rig.run(MEASURE_EVERY)
+        rig.do(MediaTook(busy * (rig.now - since)))
+    (output,) = rig.do(Create(8, OFFER, "echo"))
+    if isinstance(output, Created):
+        return None
+    assert isinstance(output, Refused)
+    assert output.problem is Problem.FULL
+    return output.detail
 
 
 def test_a_session_that_cannot_be_made_is_a_refusal_and_a_crash() -> None:
