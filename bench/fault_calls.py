@@ -1,8 +1,9 @@
-"""`python -m bench.fault_calls URL COUNT SECONDS`: calls as `tandem call` makes them, with their gaps.
+"""`python -m bench.fault_calls URL COUNT SECONDS [voice]`: calls like those of `tandem call`, with their gaps.
 
+`voice`: they speak one (bench/talkers.py) to a back end that decodes it, and whatever comes back is theirs.
 Prints a line when all are connected, and at the end one JSON object: sessions_failed, packets_lost,
-errors, and for each call its session and the times (of the monotonic clock, which all processes share) at
-which its echoes came, with their numbers. SIGINT ends the calls early.
+packets_lost_up, errors, and for each call its session and the times (of the monotonic clock, which all
+processes share) at which its echoes came, with their numbers. SIGINT ends the calls early.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 
 import trio
 
+from bench.talkers import OpusVoice
 from config.ids import Instant
 from config.model import MediaChoice
 from workers.caller.call import OneDoor
@@ -22,23 +24,26 @@ from workers.caller.exchange import Placed
 from workers.caller.lines import Line
 from workers.caller.phone import Phone, Plan
 from workers.caller.report import CallReport
-from workers.caller.source import Source
+from workers.caller.source import FRAME_SECONDS, Source
 from workers.caller.voice import Speaker, Voice
 from workers.transceiver.core.interface import Codec
 from workers.transceiver.core.session import Session
 
 
 class _Timed(Echoes):
-    def __init__(self) -> None:
+    def __init__(self, *, decoded: bool) -> None:
+        """`decoded`: nothing that comes back has the number of what was said, but time goes on."""
         super().__init__()
+        self._decoded = decoded
         self.times: list[float] = []
         self.numbers: list[int] = []
         self.session = ""
 
     def came(self, index: int | None, media_time: float, now: Instant) -> None:
-        if index is not None:
+        number = round(media_time / FRAME_SECONDS) if self._decoded else index
+        if number is not None:
             self.times.append(round(time.monotonic(), 4))
-            self.numbers.append(index)
+            self.numbers.append(number)
         super().came(index, media_time, now)
 
 
@@ -52,7 +57,7 @@ class _TimedPhone(Phone):
     ) -> tuple[OneDoor, Voice]:
         door, voice = super()._voice(line, session, source, codec)
         assert isinstance(voice, Speaker)
-        voice.echoes = timed = _Timed()
+        voice.echoes = timed = _Timed(decoded=self._plan.voice is not None)
         self.echoes.append(timed)
         return door, voice
 
@@ -82,16 +87,20 @@ async def _run(phone: _TimedPhone, count: int) -> None:
         print("connected", flush=True)
 
 
-def main(url: str, count: int, seconds: float, rate: float = 50.0) -> None:
+def main(
+    url: str, count: int, seconds: float, rate: float = 50.0, voice: Source | None = None
+) -> None:
     """Call, so many a second, and print what it was like."""
     python = MediaChoice.PYTHON  # where every arrival is seen
-    phone = _TimedPhone(Plan(url, count, seconds, rate, connect_timeout=20.0, media=python))
+    plan = Plan(url, count, seconds, rate, connect_timeout=20.0, voice=voice, media=python)
+    phone = _TimedPhone(plan)
     trio.run(_run, phone, count)
     report = phone.report
     found = {
         "sessions_failed": report.sessions_failed,
         "packets_lost": report.lost,
         "packets_sent": report.sent,
+        "packets_lost_up": report.lost_up,
         "errors": dict(report.errors),
         "sessions": [timed.session for timed in phone.echoes],
         "arrivals": [timed.times for timed in phone.echoes],
@@ -101,4 +110,5 @@ def main(url: str, count: int, seconds: float, rate: float = 50.0) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    speaks = OpusVoice() if "voice" in sys.argv[4:] else None
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), voice=speaks)

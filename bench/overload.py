@@ -1,8 +1,9 @@
 """Too much of everything: `python -m bench.overload [MODE] [--quick] [--json]`.
 
-`flows`: the flow table of a relay is full (bench/overload_flows.py). `media`: three times as many want to
-talk as there is room for (bench/overload_media.py). Without a mode: an appliance whose transceiver takes
-150 sessions. Twenty calls talk; then, one after the other,
+`flows`: the flow table of a relay is full (bench/overload_flows.py). `places`: three times as many want to
+talk as there are places (bench/overload_places.py). `media`: three times as many as a CPU can decode and
+encode (bench/overload_media.py). Without a mode: an appliance whose transceiver takes 150 sessions. Twenty
+calls talk; then, one after the other,
 
 * **offers**: six clients post offers as fast as they are answered and follow none up, so the transceiver is
   soon full of sessions that nobody comes for;
@@ -27,7 +28,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from bench import overload_flows, overload_media
+from bench import overload_flows, overload_media, overload_places
 from bench.appliance import Appliance, Caller, call, launched
 from bench.figures import show
 from bench.overload_stage import largest, live, one_of_each, posted, recovered
@@ -82,6 +83,7 @@ def measure(seconds: float) -> dict[str, Any]:
 
 MODES: Final[dict[str, Callable[[float], dict[str, Any]]]] = {
     "flows": overload_flows.measure,
+    "places": overload_places.measure,
     "media": overload_media.measure,
 }
 """What has an appliance of its own."""

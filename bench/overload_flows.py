@@ -44,7 +44,7 @@ _TABLE: Final = "memfd:tandem-flows"
 def measure(seconds: float) -> dict[str, Any]:
     """Full for that long, and then not."""
     sections = one_of_each(relay={"max_flows": FLOWS, "flow_idle": IDLE})
-    with launched(sections) as appliance, talking(appliance, LIVE, seconds + 60) as calls:
+    with launched(sections) as appliance, talking(appliance.url, LIVE, seconds + 60) as calls:
         time.sleep(1.5)  # the relay says what it has once a second
         before, quiet = largest(appliance), recovered(appliance)
         began = time.monotonic()

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from bench.appliance import Appliance, call, free_port
 from bench.signaling import OFFER
+from workers.caller.source import FRAME_SECONDS
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TREE: Final = Path(__file__).parent.parent
@@ -83,6 +84,13 @@ def live(report: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def share_refused(report: dict[str, Any]) -> float:
+    """Of the calls of a report, those that were answered 503."""
+    refused: int = sum(each["count"] for each in report["errors"] if "503" in each["error"])
+    count: int = report["sessions_ok"] + report["sessions_failed"]
+    return round(refused / count, 3)
+
+
 def largest(appliance: Appliance) -> int:
     """Resident bytes of the largest worker."""
     pids = [worker.pid for worker in appliance.status().workers if worker.pid]
@@ -129,6 +137,13 @@ class Talk:
         loss = share_lost(heard["arrivals"], heard["numbers"], begin, end)
         return {"live_loss": loss, "live_failed": heard["sessions_failed"]}
 
+    def decoded(self, begin: float, end: float) -> dict[str, float]:
+        """The same where a back end speaks by its own clock: what did not come when it should have."""
+        heard = self._heard
+        up = heard["packets_lost_up"] / max(1, heard["packets_sent"])
+        loss = round(up + share_missing(heard["arrivals"], begin, end), 5)
+        return {"live_loss": loss, "live_failed": heard["sessions_failed"]}
+
 
 def share_lost(
     arrivals: Sequence[Sequence[float]], numbers: Sequence[Sequence[int]], begin: float, end: float
@@ -143,10 +158,17 @@ def share_lost(
     return round(lost / due, 5) if due else 1.0
 
 
+def share_missing(arrivals: Sequence[Sequence[float]], begin: float, end: float) -> float:
+    """Of the frames that a clock sends each call between two moments, those that did not come then."""
+    due = len(arrivals) * (end - begin) / FRAME_SECONDS
+    came = sum(begin <= at < end for times in arrivals for at in times)
+    return max(0.0, 1 - came / due)
+
+
 @contextmanager
-def talking(appliance: Appliance, count: int, seconds: float) -> Iterator[Talk]:
-    """So many calls, connected, for at most that long."""
-    command = [sys.executable, "-m", "bench.fault_calls", appliance.url, str(count), str(seconds)]
+def talking(url: str, count: int, seconds: float, *how: str) -> Iterator[Talk]:
+    """So many calls, connected, for at most that long; `how`: as bench.fault_calls takes it."""
+    command = [sys.executable, "-m", "bench.fault_calls", url, str(count), str(seconds), *how]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_TREE)
     try:
         assert process.stdout is not None

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bench.overload_stage import figures, live, share_lost
+from bench.overload_stage import figures, live, share_lost, share_missing, share_refused
 
 
 def test_refusals_are_counted_and_timed() -> None:
@@ -30,3 +30,18 @@ def test_what_is_lost_between_two_moments() -> None:
     late = [*times[:-1], 99.0]  # what comes later is not this time's
     assert share_lost([late], [numbers], 1.0, 3.0) == 0
     assert share_lost([[]], [[]], 1.0, 3.0) == 1
+
+
+def test_what_did_not_come_when_it_was_due() -> None:
+    times = [n * 0.02 + 0.001 for n in range(500)]
+    assert share_missing([times, times], 1.0, 3.0) == 0
+    assert round(share_missing([times, times[::2]], 1.0, 3.0), 6) == 0.25
+    assert share_missing([times, []], 1.0, 3.0) == 0.5  # who was cut off misses all
+    late = [at + 0.5 if at > 2 else at for at in times]  # half a second that is never made up for
+    assert round(share_missing([late], 1.0, 3.0), 6) == 0.25
+
+
+def test_who_was_refused() -> None:
+    errors = [{"error": "HTTP 503: full", "count": 30}, {"error": "no answer", "count": 1}]
+    report = {"sessions_ok": 9, "sessions_failed": 31, "errors": errors}
+    assert share_refused(report) == 0.75
