@@ -31,6 +31,7 @@ advertise = {advertise}
 workers = 1
 [transceiver]
 workers = 1
+max_busy = 1
 """
 _QUIET: Final = """
 [signaling]
@@ -232,7 +233,7 @@ def launched(
 def running(
     hosts: Sequence[str] = ("127.0.0.1",), *, port: int | None = None, advertise: Sequence[str] = ()
 ) -> Iterator[Appliance]:
-    """An appliance with one worker of each kind that is ready, ended behind you.
+    """An appliance with one worker of each kind that is ready and takes whoever comes, ended behind you.
 
     `hosts`: where its relay listens; `advertise`: what its answers say instead, `host:port` each.
     """

@@ -39,6 +39,7 @@ listen = ["127.0.0.1:{port}"]
 workers = 1
 [transceiver]
 workers = 1
+max_busy = 1
 [backends]
 endpoints = {{ bench = {endpoints} }}
 default = "bench"
