@@ -65,6 +65,7 @@ class Run:
 
     async def _on(self, scene: Stage) -> None:
         hands = Hands(scene)
+        _say("the appliance is ready")
         await scene.place()
         _say(f"{self.calls} calls and those around them are connected")
         async with trio.open_nursery() as looking:
@@ -110,6 +111,7 @@ class Run:
         await trio.sleep_until(calm)
         _say(f"it is over, and {probes} of {PROBES} new calls failed; hanging up")
         groups = await scene.hang_up()
+        _say("all have hung up")
         doomed = {
             attempt.session
             for group in groups
@@ -137,6 +139,7 @@ class Run:
         code = await scene.appliance.wait()
         outlived = [watch.names[pid] for pid in watch.names if is_worker(pid)]
         self._look(exit_code=code, outlived=outlived)
+        _say("the appliance has ended")
 
     def _look(self, **found: Any) -> None:
         self.evidence = self.evidence._replace(**found)

@@ -123,7 +123,6 @@ class Stage:
         self.appliance = start_appliance(self.house, settings, **self._way)
         self._is_started = True
         await ready(self.appliance)
-        await self.until_heard()
 
     async def revive(self) -> None:
         """A supervisor again, as systemd sees to it: tried until one stays."""
@@ -200,13 +199,14 @@ class Stage:
             self.callers.append(Caller(name, f"{url}/whip/echo", here, speaks=speaks > 0))
             left, speaks = left - here, max(0, speaks - here)
         rough = f"{relay}:{proxy}"
-        self.callers += [
-            Caller("rough", f"{url}/whip/echo", ROUGH, ports=rough),
-            Caller("agent", f"{url}/whip/agent", AGENT, keeps_messages=False),
-        ]
+        self.callers.append(Caller("rough", f"{url}/whip/echo", ROUGH, ports=rough))
         async with trio.open_nursery() as nursery:
             for caller in self.callers:
                 nursery.start_soon(caller.connected)
+            await self.until_heard()
+            agent = Caller("agent", f"{url}/whip/agent", AGENT, keeps_messages=False)
+            self.callers.append(agent)
+            nursery.start_soon(agent.connected)
         status = await self.until_well()
         for _ in range(WARM):
             self.watch.look(status)
