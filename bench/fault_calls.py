@@ -1,4 +1,4 @@
-"""`python -m bench.fault_calls URL COUNT SECONDS [voice]`: calls as `tandem call` makes them, and their gaps.
+"""`python -m bench.fault_calls URL COUNT SECONDS [voice]`: calls as `tandem call` makes them, with gaps.
 
 `voice`: they speak one (bench/talkers.py) to a back end that decodes it, and whatever comes back is theirs.
 Prints a line when all are connected, and at the end one JSON object: sessions_failed, packets_lost,

@@ -22,7 +22,7 @@ REPORT = {
     "tick_late_max_ms": 3.0,
 }
 LOOKS = [
-    Look(float(at), dict.fromkeys(ROLES, at * 1_000_000), dict.fromkeys(ROLES, 20), at, 5)
+    Look(float(at), dict.fromkeys(ROLES, at * 1_000_000), dict.fromkeys(ROLES, 20), at, 5, 9)
     for at in range(1000)
 ]
 RUN: dict[str, Any] = {

@@ -92,7 +92,8 @@ def test_a_message_is_waited_for() -> None:
         world.wan.loss = 1.0
         client.stop_talking()
         world.run(4)
-        assert client.call.stage is Stage.LISTENING
+        waits = client.call.stage is Stage.LISTENING
+        assert waits
         world.wan.loss = 0.0
         world.run(6)
         assert client.call.stage is Stage.OVER
