@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from config.ids import Instant
@@ -18,7 +19,9 @@ DATA: Final = RecordType.DATA
 class Meter:
     """Sums up what turns took. Sans-IO."""
 
-    def __init__(self, now: Instant) -> None:
+    def __init__(self, handle: Callable[[MediaTook, Instant], object], now: Instant) -> None:
+        """`handle`: the door of who wants to know."""
+        self._handle = handle
         self._took = 0.0
         self._due = now + MEASURE_EVERY
 
@@ -26,13 +29,12 @@ class Meter:
         """That long media was served."""
         self._took += seconds
 
-    def read(self, now: Instant) -> MediaTook | None:
+    def tell(self, now: Instant) -> None:
         """What has come together, if it is time; it begins anew then."""
-        if now < self._due:
-            return None
-        took, self._took = self._took, 0.0
-        self._due = now + MEASURE_EVERY
-        return MediaTook(took)
+        if now >= self._due:
+            took, self._took = self._took, 0.0
+            self._due = now + MEASURE_EVERY
+            self._handle(MediaTook(took), now)
 
 
 def sets_up(event: PlaneEvent) -> bool:

@@ -116,7 +116,7 @@ class Transceiver:
         self._plane = plane
         self._links = links
         self._pace = Pace(trio.current_time())
-        self._meter = Meter(trio.current_time())
+        self._meter = Meter(exchange.handle, trio.current_time())
         self._urgent = False
         """Others wait for what the last turn has begun."""
         self._news: list[SessionEvent] = []
@@ -129,7 +129,8 @@ class Transceiver:
     async def pump(self) -> None:
         """Serve media plane, back ends and timers for ever."""
         with select.epoll() as news:
-            for descriptor in self._descriptors():
+            news.register(self._plane.descriptor, select.EPOLLIN)
+            for descriptor in (d for links in self._links for d in links.descriptors):
                 news.register(descriptor, select.EPOLLIN)
             yielded = trio.current_time()
             while True:
@@ -160,7 +161,7 @@ class Transceiver:
         plane, exchange = self._plane, self._exchange
         loans = plane.loans
         served, urgent, aside = 0 if loans is None else -loans.done, False, 0.0
-        self._measure(now)
+        self._meter.tell(now)
         for links in self._links:
             # First: a frame that has come with the word that its session is accepted is heard.
             served += self._prompt(links, links.take(now), now)
@@ -182,13 +183,6 @@ class Transceiver:
         self._meter.add(trio.current_time() - now - aside)
         self._urgent = urgent
         return self._pace.rest(served, now, urgent=urgent)
-
-    def _measure(self, now: Instant) -> None:
-        if (took := self._meter.read(now)) is not None:
-            self._exchange.handle(took, now)
-
-    def _descriptors(self) -> list[int]:
-        return [self._plane.descriptor, *(d for links in self._links for d in links.descriptors)]
 
     def _anybody_waits(self) -> bool:
         return self._plane.waiting or any(links.waiting for links in self._links)
@@ -221,7 +215,9 @@ class Transceiver:
 
     def handle(self, event: SessionsEvent) -> list[SessionsOutput]:
         """Take an event that came from elsewhere than the link."""
-        outputs = self._exchange.handle(event, trio.current_time())
+        now = trio.current_time()
+        self._meter.tell(now)
+        outputs = self._exchange.handle(event, now)
         self._heed(outputs)
         return outputs
 
@@ -239,7 +235,7 @@ class Transceiver:
         """The rpc of signaling and supervisor."""
         match request:
             case CreateSession():
-                return self._create(
+                return self._ask(
                     Create(
                         0,
                         request.offer,
@@ -252,11 +248,10 @@ class Transceiver:
                     )
                 )
             case PatchSession():
-                return self._patch(PatchIce(0, request.session, request.fragment, request.expected))
+                return self._ask(PatchIce(0, request.session, request.fragment, request.expected))
             case EndSession(session=session, reason=reason, detail=why):
                 outputs = self.handle(ForSession(session, CloseSession(reason, why)))
-                ended = any(isinstance(output, FromSession) for output in outputs)
-                if ended:
+                if any(isinstance(output, FromSession) for output in outputs):
                     return SessionEnded(session)
                 return SessionUnknown(session, self._sessions.why_ended(session))
             case CountSessions(key=key):
@@ -295,7 +290,7 @@ class Transceiver:
 
     def stats(self) -> TransceiverStats:
         """A snapshot."""
-        self._measure(trio.current_time())
+        self._meter.tell(trio.current_time())
         counters, media = self._sessions.counters, self._plane.counters
         channels = counters.channels
         dropped: Counter[DropReason] = Counter()
@@ -341,22 +336,15 @@ class Transceiver:
         deadline = self._exchange.next_timeout()
         return math.inf if deadline is None else deadline
 
-    def _create(self, event: Create) -> SessionCreated | SessionRefused:
-        self._measure(trio.current_time())  # it may have been still since
+    def _ask(self, event: Create | PatchIce) -> SessionCreated | SessionPatched | SessionRefused:
         for output in self.handle(event):
             if isinstance(output, Created):
                 return SessionCreated(output.session, output.answer, output.tag)
-            if isinstance(output, Refused):
-                return SessionRefused(output.problem, output.detail)
-        raise AssertionError("a Create gives Created or Refused")
-
-    def _patch(self, event: PatchIce) -> SessionPatched | SessionRefused:
-        for output in self.handle(event):
             if isinstance(output, IcePatched):
                 return SessionPatched(output.session, output.tag, output.fragment)
             if isinstance(output, Refused):
                 return SessionRefused(output.problem, output.detail)
-        raise AssertionError("a PatchIce gives IcePatched or Refused")
+        raise AssertionError("it gives Created, IcePatched or Refused")
 
     def _carry_out(self, outputs: list[SessionsOutput]) -> int:
         """How many there were."""

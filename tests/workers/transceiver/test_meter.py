@@ -12,14 +12,16 @@ from workers.wire.link import RecordType
 RELAY = Endpoint("127.0.0.1", 7000)
 
 
-def test_it_is_read_now_and_then() -> None:
-    meter = Meter(10.0)
+def test_it_tells_now_and_then() -> None:
+    told: list[tuple[MediaTook, float]] = []
+    meter = Meter(lambda took, now: told.append((took, now)), 10.0)
     meter.add(0.02)
-    assert meter.read(10.0 + 0.9 * MEASURE_EVERY) is None
+    meter.tell(10.0 + 0.9 * MEASURE_EVERY)
     meter.add(0.03)
-    assert meter.read(10.0 + MEASURE_EVERY) == MediaTook(0.05)
-    assert meter.read(10.0 + MEASURE_EVERY) is None
-    assert meter.read(99.0) == MediaTook(0.0)
+    meter.tell(10.0 + MEASURE_EVERY)
+    meter.tell(10.0 + MEASURE_EVERY)
+    meter.tell(99.0)
+    assert told == [(MediaTook(0.05), 10.0 + MEASURE_EVERY), (MediaTook(0.0), 99.0)]
 
 
 @pytest.mark.parametrize(
