@@ -28,6 +28,9 @@ from workers.wire.rtp import RtpPacket, encode_rtp, parse_rtp
 from workers.wire.types import DropReason
 
 TICK = 0.001
+PHASE = 0.00025
+CROWD = 400
+"""Beyond it probes do without PHASE."""
 FIRST = 2**32 - 5 * 960
 """So that timestamps wrap."""
 
@@ -206,13 +209,30 @@ def test_probes_are_spread_over_the_20_ms(stage: Stage) -> None:
     for number, server in enumerate(servers):
         speak(stage.plugged(server)[0], frames=1000, call=number)
     when: list[set[int]] = [set() for _ in servers]
-    for step in range(100):
-        stage.turn()
+    phases = round(0.02 / PHASE)
+    for step in range(5 * phases):
+        stage.turn(PHASE)
         for server, steps in zip(servers, when, strict=True):
             if server.packets():
-                steps.add(step % 20)
+                steps.add(step % phases)
     assert all(len(steps) == 1 for steps in when)
     assert len(set.union(*when)) == len(servers)
+
+
+def test_a_crowd_speaks_at_whole_milliseconds(ends: ExitStack) -> None:
+    stage, server, probes = Stage(ends, CROWD + 50), Server(ends, 0), []
+    for number in range(CROWD + 50):
+        circuit, sock = stage.plugged(server)
+        sock.close()  # the trunk has its own
+        probes.append(speak(circuit, frames=1000, call=number))
+    stage.run(0.04)
+    moments = set[int]()
+    for step in range(80):
+        before = sum(probe.figures.sent for probe in probes)
+        stage.turn(PHASE)
+        if sum(probe.figures.sent for probe in probes) > before:
+            moments.add(step % 4)
+    assert len(moments) == 1
 
 
 def test_after_a_suspended_machine_only_the_present_is_said(stage: Stage) -> None:
