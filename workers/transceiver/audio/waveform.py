@@ -9,6 +9,7 @@ for every frame.
 from __future__ import annotations
 
 from array import array
+from math import sqrt
 from operator import mul
 from typing import Final
 
@@ -36,28 +37,26 @@ def find_period(sound: array[int], rate: int, longest: int) -> tuple[int, float]
     than any voice's.
     """
     factor = max(rate // _COARSE, 1)
-    coarse = [sum(sound[n : n + factor]) for n in range(0, 2 * longest - factor + 1, factor)]
+    fine = sound[: 2 * longest].tolist()
+    coarse = [sum(group) for group in zip(*[iter(fine)] * factor, strict=False)]
     first, last = int(SHORTEST * rate / factor), longest // factor
     if last < first or len(coarse) < 2 * last:
         return 0, 0.0
     width = last
-    start = coarse[:width]
+    start, squares = coarse[:width], [sample * sample for sample in coarse]
+    own, power = sum(squares[:width]), sum(squares[first : first + width])
     best, likeness = 0, -2.0
     for lag in range(first, last + 1):
-        found = _likeness(start, coarse[lag : lag + width])
+        scale = own * power
+        found = sum(map(mul, start, coarse[lag : lag + width])) / sqrt(scale) if scale else 1.0
         if found > likeness:
             best, likeness = lag, found
+        power += sum(squares[lag + width : lag + width + 1]) - squares[lag]
     middle = best * factor
-    begin = sound[:middle]
+    begin = fine[:middle]
     around = range(max(middle - factor + 1, 1), min(middle + factor, longest + 1))
-    period = max(around, key=lambda lag: sum(map(mul, begin, sound[lag : lag + middle])))
+    period = max(around, key=lambda lag: sum(map(mul, begin, fine[lag : lag + middle])))
     return period, likeness
-
-
-def _likeness(one: list[int], other: list[int]) -> float:
-    product = sum(map(mul, one, other))
-    power = sum(map(mul, one, one)) * sum(map(mul, other, other))
-    return float(product / power**0.5) if power else 1.0
 
 
 def fade(before: array[int], after: array[int]) -> array[int]:
