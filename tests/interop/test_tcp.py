@@ -14,6 +14,7 @@ from playwright.sync_api import Page
 
 from ipc.messages.stats import RelayStats
 from tests.interop.test_chromium import LIVE, WITHIN, of, open_page, until
+from tests.process.test_roll import tandem
 from tests.support.appliance import running_appliance
 from tests.support.namespaces import SERVER, Net, small_internet
 from tests.support.peers import STATS, chromium, reachable
@@ -68,7 +69,8 @@ def call_without_udp(
         return errors
 
 
-async def test_chromium_talks_by_tcp_and_survives_its_relay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["killed", "replaced"])
+async def test_chromium_talks_by_tcp_and_survives_its_relay(tmp_path: Path, how: str) -> None:
     overrides = reachable()
     port = int(overrides["relay"]["listen"][0].rpartition(":")[2])
     async with running_appliance(tmp_path, overrides) as appliance:
@@ -78,12 +80,22 @@ async def test_chromium_talks_by_tcp_and_survives_its_relay(tmp_path: Path) -> N
             assert relay.pid
             os.kill(relay.pid, signal.SIGKILL)
 
+        def replace() -> None:
+            code, reply = trio.from_thread.run(tandem, appliance, "reload", "--roll")
+            assert (code, reply["replaced"][0]) == (0, "relay-0"), reply
+
+        break_it = kill if how == "killed" else replace
         errors = await trio.to_thread.run_sync(
-            call_without_udp, appliance.url, tmp_path, port, kill
+            call_without_udp, appliance.url, tmp_path, port, break_it
         )
         assert errors == []
         status = await appliance.until(lambda status: of(RelayStats, status).tcp is not None)
-        assert of(RelayStats, status).conserved
+        stats = of(RelayStats, status)
+        assert stats.conserved
+        if how == "replaced":
+            assert stats.tcp is not None
+            assert stats.tcp.taken  # of each interface one
+            assert stats.tcp.accepted == 0  # it has not connected anew
 
 
 def call_from_behind(net: Net, url: str, directory: Path) -> dict[str, Any]:
