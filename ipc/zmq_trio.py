@@ -45,6 +45,7 @@ DEFAULT_HWM: Final = 1000
 _DOMAIN: Final = b"tandem"
 _REFUSED: Final = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 _CROWD: Final = int(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+_LIFE: Final = int(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
 _NOT_TALKED: Final = int(_REFUSED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 _RECONNECT_MS: Final = 50
 _RECONNECT_MAX_MS: Final = 1000
@@ -131,6 +132,8 @@ class ZmqSocket(Closing):
         """`send_nowait` calls that found the queue full or nobody connected."""
         self.unreachable = 0
         """`send_nowait` calls of a router to a peer that is gone."""
+        self.is_connected = False
+        """As `count_connections` has seen it last, if it looked before `connect`."""
         self._pattern = pattern
         self._raw = raw = _threads.socket(pattern)
         raw.setsockopt(zmq.SNDHWM, hwm)
@@ -235,11 +238,12 @@ class ZmqSocket(Closing):
         """Connections made so far, counted from the first call on: another number, another peer."""
         self._check_open()
         if self._monitor is None:
-            self._monitor = self._raw.get_monitor_socket(int(zmq.EVENT_HANDSHAKE_SUCCEEDED))
+            self._monitor = self._raw.get_monitor_socket(_LIFE)
             self._monitor.setsockopt(zmq.LINGER, 0)
         while self._monitor.poll(0):
-            self._monitor.recv_multipart(_NOWAIT)
-            self._connections += 1
+            event = parse_monitor_message(self._monitor.recv_multipart(_NOWAIT))["event"]
+            self.is_connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            self._connections += self.is_connected
         return self._connections
 
     # -- messages -----------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ class Links(Closing):
             # Immediate: what was meant for a back end that is gone never reaches its successor.
             socket = ZmqSocket(Pattern.DEALER, hwm=QUEUE, immediate=True, most=HEARD)
             self._stack.enter_context(socket)
+            socket.count_connections()  # from the first one on
             socket.connect(endpoint)
             self._sockets[endpoint] = socket
 
@@ -84,6 +85,8 @@ class Links(Closing):
             if count != self._connections.get(endpoint, 0):
                 self._connections[endpoint] = count
                 wanted += self.remote.reconnected(endpoint, now)
+            elif not socket.is_connected:
+                wanted += self.remote.disconnected(endpoint, now)
         if self.remote.next_pool_timeout() <= now:
             wanted += self.remote.handle_pool_timeout(now)
         return wanted

@@ -2,7 +2,7 @@
 
 Sans-IO. Each end point is a back end that we connect to, like an upstream of a reverse proxy:
 
-    DOWN --its hello--> LIVE --SILENCE, another instance's hello, or another connection--> DOWN
+    DOWN --its hello--> LIVE --no connection, SILENCE, or another instance's hello--> DOWN
 
 A session is offered to the live end point of its name with the fewest; one that rejects it or goes down
 passes it on to the next, told `resumed` if somebody had it before. So does one that does not answer within
@@ -256,6 +256,11 @@ class Pool:
         endpoint = self._endpoints[name]
         outputs = self._lose(endpoint, now) if endpoint.live else []
         return outputs + self._send(endpoint, now, self._hello)
+
+    def disconnected(self, name: EndpointName, now: Instant) -> list[PoolOutput]:
+        """There is no connection: whoever was there is dead, or will know us as somebody else."""
+        endpoint = self._endpoints[name]
+        return self._lose(endpoint, now) if endpoint.live else []
 
     # --- time ---------------------------------------------------------------------------------------
 

@@ -253,6 +253,10 @@ class Remote(Backend):
         """The connection to it is a new one."""
         return self._carry_out(self._pool.reconnected(endpoint, now), now)
 
+    def disconnected(self, endpoint: EndpointName, now: Instant) -> list[ForSession]:
+        """There is no connection to it."""
+        return self._carry_out(self._pool.disconnected(endpoint, now), now)
+
     def next_pool_timeout(self) -> Instant:
         """When `handle_pool_timeout` has something to do."""
         return self._pool.next_timeout()

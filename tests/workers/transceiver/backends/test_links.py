@@ -15,7 +15,8 @@ from ipc.backend.codec import MAX_ITEMS, MAX_MESSAGE, decode_to_backend, encode_
 from ipc.backend.messages import AudioIn, HangUp, Heartbeat, Hello, ToBackend
 from ipc.backend.serve import serve
 from ipc.zmq_trio import Pattern, ZmqSocket
-from tests.support.appliance import free_tcp_port
+from tests.support.appliance import TREE, free_tcp_port
+from tests.support.services import service
 from tests.support.short_path import short_directory as short_directory
 from workers.transceiver.audio.voice import Voice
 from workers.transceiver.backends.links import TURN, Links
@@ -26,6 +27,7 @@ from workers.transceiver.core.states import SessionState
 from workers.transceiver.core.streams.interface import Stream
 from workers.transceiver.media.loans import EarLoan, EarTerms, Line, VoiceLoan, VoiceTerms
 
+ECHO: Final = TREE / "tests" / "process" / "echo_service.py"
 OPENED: Final = ChannelOpened(0, "chat", "", ordered=True, by_peer=True)
 MESSAGE: Final = MessageReceived(0, b"are you there?", text=True)
 
@@ -130,6 +132,39 @@ async def test_a_connection_that_breaks_ends_no_session() -> None:
             assert second.id == first.id
             assert second.resumed
             nursery.cancel_scope.cancel()
+
+
+async def test_a_back_end_that_is_killed_is_missed_before_it_is_silent(
+    short_directory: Path,
+) -> None:
+    one, two = (f"ipc://{short_directory}/{name}" for name in "ab")
+    remote = Remote(
+        "agent", Hello("t", instance="t"), [one, two], buffer=1.0, entropy=bytes, make_voice=Voice
+    )
+    session = SessionId("rtc_0_s")
+    now = trio.current_time()  # stands still: nobody is silent
+
+    async def until(whose: str) -> None:
+        while remote.endpoint(session) != whose:
+            assert links.take(now) + links.keep_time(now) == []
+            links.flush(now)
+            await trio.sleep(0.01)
+
+    with trio.fail_after(60), Links(remote) as links:
+        async with service(ECHO, one) as first:
+            while not remote.is_there:
+                links.keep_time(now)
+                links.take(now)
+                links.flush(now)
+                await trio.sleep(0.01)
+            remote.begin(Created(0, session, "answer", "agent", data=True), now)
+            remote.handle(FromSession(session, StateChanged(SessionState.CONNECTED)), now)
+            await until(one)
+            first.kill()
+            await until("")
+            assert not remote.stats()[one].live
+        async with service(ECHO, two):
+            await until(two)
 
 
 class Lent(Line):

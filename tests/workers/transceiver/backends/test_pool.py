@@ -327,6 +327,18 @@ def test_one_that_is_reached_by_another_connection_is_offered_its_sessions_anew(
     assert (endpoint, session.resumed) == (A, True)
 
 
+def test_who_is_disconnected_has_lost_its_sessions_at_once() -> None:
+    it = live()
+    it.start(started("s"), 0.0)
+    say(it, A, Accept("s"))
+    assert it.disconnected(B, 0.0) == []
+    assert it.disconnected(A, 0.1) == [], "nobody else is there"
+    assert it.live("agent") == 0
+    ((endpoint, session),) = offers(say(it, B, Hello(B, instance="1"), now=GREET_EVERY))
+    assert (endpoint, session.resumed) == (B, True)
+    assert it.disconnected(A, GREET_EVERY) == [], "it is known"
+
+
 def test_another_version_is_told_so() -> None:
     it = pool(A)
     (output,) = say(it, A, Hello("old", version=9))
