@@ -51,13 +51,17 @@ async def offer(
         )
 
 
-async def seen(appliance: Appliance, backend: str) -> EndpointStats:
-    """That back end's one end point, as the transceiver sees it."""
+async def endpoints(appliance: Appliance, backend: str) -> dict[str, EndpointStats]:
+    """That back end's end points, as the transceiver sees them."""
     for worker in (await appliance.status()).workers:
         if isinstance(worker.stats, TransceiverStats):
-            (endpoint,) = worker.stats.backends[backend].values()
-            return endpoint
-    return EndpointStats(live=False)  # it has said nothing yet
+            return worker.stats.backends[backend]
+    return {}  # it has said nothing yet
+
+
+async def seen(appliance: Appliance, backend: str) -> EndpointStats:
+    """That back end's one end point."""
+    return next(iter((await endpoints(appliance, backend)).values()), EndpointStats(live=False))
 
 
 async def none_lost(calls: Calls, appliance: Appliance, backend: str) -> None:
