@@ -43,7 +43,6 @@ def open_tcp(worker: Worker) -> Iterator[TcpDatapath | None]:
 def leave_tcp(worker: Worker, datapath: TcpDatapath) -> None:
     """Leave the connections to the next relay of this name. Those that are not left end with us."""
     for _, end in worker.sockets(DescriptorKind.ESTATE_IN):
-        open_now = datapath.connections
-        left = leave_estate(datapath, end, trio.current_time())
-        if open_now:
-            worker.log.info("connections left", count=left, lost=open_now - left)
+        left, lost = leave_estate(datapath, end, trio.current_time())
+        if left or lost:
+            worker.log.info("connections left", count=left, lost=lost)

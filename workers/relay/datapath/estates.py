@@ -32,8 +32,11 @@ _MOST: Final = 2 * MAX_CONNECTIONS // MAX_DESCRIPTORS
 """Parcels that are looked at: more than one relay can have left."""
 
 
-def leave_estate(path: TcpDatapath, end: socket.socket, now: Instant) -> int:
-    """Leave all connections that time and the pair's room allow; how many. They are still to be closed."""
+def leave_estate(path: TcpDatapath, end: socket.socket, now: Instant) -> tuple[int, int]:
+    """Leave all connections that time and the pair's room allow: how many, and how many it were not.
+
+    All of them are still to be closed.
+    """
     everything, slots = path.left(now), path.slots
     at, count = time.monotonic(), 0
     # Without a connection, too, labels that were in use just now are to rest.
@@ -47,7 +50,7 @@ def leave_estate(path: TcpDatapath, end: socket.socket, now: Instant) -> int:
         except OSError:  # what it is about, the rest meets as well
             break
         count += len(part)
-    return count
+    return count, len(everything) - count
 
 
 def take_estate(path: TcpDatapath, end: socket.socket, now: Instant) -> list[str]:
