@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import math
 
 import click
 
 from appliance.cli.client import EXIT_USAGE, Line, appliance_options, ask, json_option
 from appliance.cli.help import Command
+from config.places import is_country, is_location
 from ipc.messages.places import PlaceList, PlacesRequest
 
 
@@ -18,9 +19,11 @@ class _Position(click.ParamType[tuple[float, float]]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, float]:
         """Latitude and longitude."""
-        match = re.fullmatch(r"(-?\d{1,3}(?:\.\d+)?),\s*(-?\d{1,3}(?:\.\d+)?)", str(value))
-        latitude, longitude = (float(match[1]), float(match[2])) if match else (91.0, 0.0)
-        if abs(latitude) > 90 or abs(longitude) > 180:
+        try:
+            latitude, longitude = map(float, str(value).split(","))
+        except ValueError:
+            latitude = longitude = math.nan
+        if not is_location((latitude, longitude)):
             self.fail(f"{value!r} is not LATITUDE,LONGITUDE in degrees, like 48.9,2.35", param, ctx)
         return latitude, longitude
 
@@ -33,7 +36,7 @@ class _Country(click.ParamType[str]):
     ) -> str:
         """As it stands in the configuration of hosts."""
         country = str(value).upper()
-        if not re.fullmatch(r"[A-Z]{2}", country):
+        if not is_country(country):
             self.fail(f"{value!r} is not like DE or US", param, ctx)
         return country
 
