@@ -1,5 +1,6 @@
 """Runs one target with coverage guidance: `python -m tests.fuzz NAME [SECONDS]`; without a name, lists all.
 
+It begins with the target's seeds and its corpus (corpora.py); other words behind the name are libFuzzer's.
 What it learns is kept in build/fuzz/NAME; an input that breaks the target is written to build/fuzz, and
 belongs into tests/fuzz/findings/NAME with the fix.
 """
@@ -7,11 +8,11 @@ belongs into tests/fuzz/findings/NAME with the fix.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import atheris
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.fuzz import corpora
+
 LONGEST = {
     "admission": 8192,
     "sdp": 8192,
@@ -31,16 +32,17 @@ def main() -> None:
     """Fuzz until the time is over."""
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit("usage: python -m tests.fuzz NAME [SECONDS]\nnames: " + " ".join(TARGETS))
-    name, seconds = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "60"
-    target, kept = TARGETS[name], ROOT / "build" / "fuzz" / name
-    kept.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(target.seeds()):
-        (kept / f"seed-{number}").write_bytes(seed)
+    name, words = sys.argv[1], sys.argv[2:]
+    target, kept = TARGETS[name], corpora.LEARNED / name
+    if not words or words[0].isdigit():
+        corpora.write_to(kept, name)
+        for number, seed in enumerate(target.seeds()):
+            (kept / f"seed-{number}").write_bytes(seed)
+        words = [str(kept), f"-max_total_time={words[0] if words else 60}"]
     atheris.Setup(
         [
             sys.argv[0],
-            str(kept),
-            f"-max_total_time={seconds}",
+            *words,
             f"-max_len={LONGEST.get(name, 1500)}",
             "-timeout=10",
             "-rss_limit_mb=1024",

@@ -17,7 +17,15 @@ from starlette.types import Message
 
 from config.ids import ClusterId, Endpoint, Epoch, HostId, Route, TransceiverId
 from ipc.messages.fleet import FleetDoor, FleetHost, FleetPlace, FleetTransceiver
-from workers.fleet.core.notice import Beat, Unbelievable, encode_beat, encode_notice, parse_notice
+from workers.fleet.core.notice import (
+    Beat,
+    Unbelievable,
+    encode_beat,
+    encode_host,
+    encode_notice,
+    parse_host,
+    parse_notice,
+)
 from workers.http.problems import Refused
 from workers.realtime.core.bridge import Bridge
 from workers.realtime.core.interface import (
@@ -32,6 +40,7 @@ from workers.realtime.core.interface import (
 from workers.signaling.client_address import CUSTOMARY, STANDARD, Proxies
 from workers.signaling.minting import read_wanted
 from workers.signaling.offers import read_offer
+from workers.signaling.whereabouts import Headers, Location, farness
 
 OFFERS: Final = Path(__file__).parents[1] / "fixtures" / "offers"
 BOUNDARY: Final = b"----tandem"
@@ -125,11 +134,32 @@ def forwarded_seeds() -> Iterable[bytes]:
     yield b'host: [::1]:8080\nforwarded: for="[2001:db8::7]:4711";proto=https, for=10.0.0.3;by=_x'
 
 
+_NEAR: Final = Headers("x-country", "x-latitude", "x-longitude")
+
+
+def whereabouts(data: bytes) -> None:
+    """Where a client says that it is, in lines of headers; every place is somewhere from there."""
+    lines = (line.partition(":") for line in data.decode("latin-1").splitlines())
+    where = _NEAR.read({name.strip().lower(): value for name, _, value in lines})
+    assert len(where.country) in (0, 2)
+    _, away = farness(where, Location(50.1, 8.7), ["DE"])
+    assert 0 <= away <= 20_100 or where.location is None
+
+
+def whereabouts_seeds() -> Iterable[bytes]:
+    """As proxies say it."""
+    yield b"x-country: de\nx-latitude: 52.5\nx-longitude: -13.4"
+    yield b"x-country: XX\nx-latitude: 1e1\nx-longitude: nan"
+
+
 # --- other hosts ------------------------------------------------------------------------------------
 
 
 def notice(data: bytes) -> None:
-    """A datagram from whoever reaches `fleet.listen`; what is believed can be said again."""
+    """From whoever reaches `fleet.listen`, or writes to Redis; what is believed can be said again."""
+    with contextlib.suppress(Unbelievable):
+        kept = parse_host(_HOST, data)
+        assert parse_host(_HOST, encode_host(kept)) == kept
     with contextlib.suppress(Unbelievable):
         beat, host = parse_notice(data)
         again = encode_beat(beat) if host is None else encode_notice(beat, host)
@@ -155,7 +185,7 @@ def notice_seeds() -> Iterable[bytes]:
         ingress=Endpoint("10.0.0.1", 7100),
         forwards=(ClusterId(8),),
     )
-    return [encode_beat(beat), encode_notice(beat, whole)]
+    return [encode_beat(beat), encode_notice(beat, whole), encode_host(whole)]
 
 
 # --- Realtime events --------------------------------------------------------------------------------
@@ -207,6 +237,7 @@ FRONT: Final[dict[str, tuple[Callable[[bytes], None], Callable[[], Iterable[byte
     "multipart": (multipart, form_seeds),
     "minting": (minting, minting_seeds),
     "forwarded": (forwarded, forwarded_seeds),
+    "whereabouts": (whereabouts, whereabouts_seeds),
     "notice": (notice, notice_seeds),
     "realtime": (realtime, realtime_seeds),
 }

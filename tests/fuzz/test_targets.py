@@ -8,8 +8,9 @@ from typing import Final
 
 import pytest
 
-from tests.fuzz import targets
+from tests.fuzz import corpora, targets
 from tests.fuzz.targets import TARGETS
+from tests.workers.native import seeds
 
 FINDINGS: Final = Path(__file__).with_name("findings")
 SLOW: Final = {"session": 10, "admission": 60, "association": 60, "config": 60, "house": 10}
@@ -18,11 +19,11 @@ ROUNDS: Final = 400
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_seeds_and_what_once_broke_it(name: str) -> None:
-    seeds = list(TARGETS[name].seeds())
-    assert seeds
-    assert all(seeds)
-    for seed in seeds:
-        TARGETS[name].run(seed)
+    given = list(TARGETS[name].seeds())
+    assert given
+    assert all(given)
+    for data in (*given, *corpora.read(name)):
+        TARGETS[name].run(data)
     for finding in sorted((FINDINGS / name).glob("*")):
         TARGETS[name].run(finding.read_bytes())
 
@@ -30,9 +31,9 @@ def test_seeds_and_what_once_broke_it(name: str) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_damaged_seeds(name: str) -> None:
     random = Random(name)
-    seeds = list(TARGETS[name].seeds())
+    given = list(TARGETS[name].seeds())
     for _ in range(SLOW.get(name, ROUNDS)):
-        data = bytearray(random.choice(seeds))
+        data = bytearray(random.choice(given))
         for _ in range(random.randint(1, 6)):
             at = random.randrange(len(data) + 1)
             match random.randrange(4):
@@ -56,3 +57,16 @@ def test_claims_that_are_signed_are_read() -> None:
 
 def test_every_finding_has_a_target() -> None:
     assert {path.name for path in FINDINGS.glob("*") if path.is_dir()} <= set(TARGETS)
+
+
+def test_every_target_has_a_corpus_and_all_are_small() -> None:
+    native = {f"c-{name}" for name in seeds.SEEDS}
+    files = [*corpora.CORPORA.iterdir()]
+    assert {file.stem for file in files} == {*TARGETS, *native}
+    assert sum(file.stat().st_size for file in files) < 500_000
+
+
+def test_the_shortest_that_fit_are_kept() -> None:
+    inputs = [b"ccc", b"a", b"", b"bb", b"a", bytes(corpora.MOST_BYTES)]
+    assert corpora.shortest(inputs, 9) == [b"a", b"bb", b"ccc"]
+    assert corpora.shortest(inputs, 2) == [b"a", b"bb"]

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tests.fuzz import corpora
 from workers.wire.link import RecordType, encode_record
 
 CLIENT, CLIENT_V6, GLOBAL, LINK, COMMAND, PUMP, TAKE, DIE = range(8)
@@ -124,6 +125,7 @@ def main() -> None:
     for name, made in SEEDS.items():
         kept = Path(sys.argv[1]) / f"c-{name}"
         kept.mkdir(parents=True, exist_ok=True)
+        corpora.write_to(kept, f"c-{name}")
         for number, seed in enumerate(made()):
             (kept / f"seed-{number}").write_bytes(seed)
 
