@@ -41,7 +41,7 @@ def main() -> None:
         words = [str(kept), f"-max_total_time={words[0] if words else 60}"]
     atheris.Setup(
         [
-            sys.argv[0],
+            f"{sys.executable} -m tests.fuzz {name}",  # that libFuzzer starts again to merge
             *words,
             f"-max_len={LONGEST.get(name, 1500)}",
             "-timeout=10",
