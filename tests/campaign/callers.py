@@ -15,8 +15,11 @@ import trio
 
 from tests.campaign.judge import Attempt, Group
 from tests.support.appliance import TREE
+from workers.caller.call import GRACE
 
 CONNECTED_WITHIN: Final = 90.0
+PATIENCE: Final = 10.0
+"""Seconds in which a message that was lost on the way comes once more, on a machine that is busy."""
 ENDED_WITHIN: Final = 150.0
 _NUMBERS: Final = count(0, 1 << 20)
 """Of first calls: no process has so many."""
@@ -38,9 +41,11 @@ class Caller:
         self.name = name
         self._keeps_messages = keeps_messages
         how = "speak" if speaks else "write"
+        patience = PATIENCE if keeps_messages else GRACE
         command = [sys.executable, "-m", "tests.campaign.calls", url, str(calls)]
+        command += [str(next(_NUMBERS)), how, str(patience), *([ports] if ports else [])]
         self._process = subprocess.Popen(
-            [*command, str(next(_NUMBERS)), how, *([ports] if ports else [])],
+            command,
             stdout=subprocess.PIPE,
             cwd=TREE,
             text=True,

@@ -1,7 +1,8 @@
-"""`python -m tests.campaign.calls URL COUNT FIRST speak|write PORT:INSTEAD`: calls that are placed again
-when they end.
+"""`python -m tests.campaign.calls URL COUNT FIRST speak|write PATIENCE PORT:INSTEAD`: calls that are placed
+again when they end.
 
-Each sends messages, and talks if it is to speak, until SIGINT. Then prints a JSON array of every attempt
+Each sends messages, and talks if it is to speak, until SIGINT, and then waits PATIENCE seconds for those that
+have not come back. Then prints a JSON array of every attempt
 there was. FIRST numbers the calls, so that what belongs to another one is told, also to one of another
 process. With a second port the answers are read as if they named that one: the way through a proxy.
 """
@@ -27,8 +28,6 @@ from workers.caller.report import CallReport
 FOR_EVER: Final = 3600.0
 AGAIN: Final = 0.5
 """Seconds until a call that has ended is placed again."""
-PATIENCE: Final = 10.0
-"""Seconds in which a message that was lost on the way comes once more, on a machine that is busy."""
 
 
 class Diverted(Exchange):
@@ -84,7 +83,7 @@ class Redialler(Phone):
         return report
 
 
-async def main(url: str, calls: int, first: int, speak: bool, ports: str) -> None:
+async def main(url: str, calls: int, first: int, speak: bool, patience: float, ports: str) -> None:
     """Call until told to stop."""
     plan = Plan(
         url,
@@ -94,7 +93,7 @@ async def main(url: str, calls: int, first: int, speak: bool, ports: str) -> Non
         data=True,
         connect_timeout=15.0,
         first_number=first,
-        patience=PATIENCE,
+        patience=patience,
     )
     phone = Redialler(plan, ports)
 
@@ -117,5 +116,5 @@ async def main(url: str, calls: int, first: int, speak: bool, ports: str) -> Non
 
 
 if __name__ == "__main__":
-    _, where, many, number, how, *proxy = sys.argv
-    trio.run(main, where, int(many), int(number), how == "speak", "".join(proxy))
+    _, where, many, number, how, waits, *proxy = sys.argv
+    trio.run(main, where, int(many), int(number), how == "speak", float(waits), "".join(proxy))
