@@ -1,10 +1,10 @@
 """`python -m tests.campaign.calls URL COUNT FIRST speak|write PATIENCE PORT:INSTEAD`: calls that are placed
 again when they end.
 
-Each sends messages, and talks if it is to speak, until SIGINT, and then waits PATIENCE seconds for those that
-have not come back. Then prints a JSON array of every attempt
-there was. FIRST numbers the calls, so that what belongs to another one is told, also to one of another
-process. With a second port the answers are read as if they named that one: the way through a proxy.
+Each sends messages, and talks if it is to speak, until SIGINT; then it waits PATIENCE seconds for messages
+that have not come back, and prints a JSON array of every attempt there was. FIRST numbers the calls, so
+that what belongs to another one is told, also to one of another process. With a second port the answers are
+read as if they named that one: the way through a proxy.
 """
 
 from __future__ import annotations
