@@ -15,6 +15,7 @@ import trio
 
 from config.model import MediaChoice
 from tests.support.appliance import TREE, Appliance, free_udp_port, running_appliance
+from workers.caller.exchange import Placed
 from workers.caller.phone import Phone, Plan
 from workers.caller.report import PHASES
 from workers.native import NotBuilt
@@ -100,6 +101,34 @@ async def test_calls_say_the_same_whoever_carries_their_media(tmp_path: Path) ->
             *PHASES
         }
         assert report.jitter.count == report.jitter_up.count == report.jitter_down.count == 5
+
+
+@pytest.mark.parametrize("media", [MediaChoice.NATIVE, MediaChoice.PYTHON])
+async def test_who_is_stopped_during_a_set_up_says_nothing(
+    tmp_path: Path, media: MediaChoice
+) -> None:
+    async with running_appliance(tmp_path) as appliance:
+        plan = Plan(f"{appliance.url}/v1/realtime/calls", seconds=3600.0, media=media)
+        phone = Hasty(plan)
+        with trio.fail_after(30):
+            await phone.run()
+        assert (phone.report.sessions_ok, phone.report.sent) == (1, 0), phone.report.errors
+        await idle(appliance)
+
+
+class Hasty(Phone):
+    """It is stopped between an offer and its answer."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        place = self._exchange.place
+
+        async def place_and_stop(offer: str) -> Placed:
+            placed = await place(offer)
+            self.stop()
+            return placed
+
+        self._exchange.place = place_and_stop  # type: ignore[method-assign]
 
 
 async def test_a_call_that_moves_goes_on(tmp_path: Path) -> None:

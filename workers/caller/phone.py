@@ -192,6 +192,8 @@ class Phone:
             await self._hang_up_quietly(placed)
             raise
         self.lines.plug(line)
+        if self._stopping.is_set():
+            self.lines.stop_talking()  # it was not there when the others were told
         await line.settled.wait()
         if line.call.connected:
             self.connected += 1
