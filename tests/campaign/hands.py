@@ -36,8 +36,8 @@ _WEATHER: Final = {
     Kind.DAMAGE: Weather.DAMAGE,
 }
 ENOUGH: Final = "still finish old sessions"
-"""Calls outlive the campaign, so whoever was replaced stays: after four times nobody else is, until some end
-(appliance/supervisor/core/alteration.py). That is said, and nothing changes."""
+"""Calls outlive the campaign, so whoever was replaced stays: after four times nobody else is, until some
+end (appliance/supervisor/core/alteration.py). That is said, and nothing changes."""
 _BAD_FILES: Final = (
     "[relay]\nwrokers = 3\n",
     "[relay\n",
