@@ -81,6 +81,8 @@ class Hands:
         self._stage = stage
         self._link = room.LossyLink()
         self._disk_is_full = False
+        self._fills = 0
+        """How often it was."""
 
     async def carry_out(self, fault: Fault) -> str:
         """Do it, and see it through; says who was hit, or what was said."""
@@ -113,7 +115,7 @@ class Hands:
                 await trio.sleep(fault.seconds)
                 stage.log.reads.set()
             case Kind.ROLL:
-                return await self._reload("--roll")
+                return await self._ask("reload", "--roll")
             case Kind.MORE_RELAYS | Kind.GOOD_FILE:
                 return await self._change(fault)
             case Kind.BAD_FILE:
@@ -191,12 +193,12 @@ class Hands:
 
     # --- what an operator does ----------------------------------------------------------------------
 
-    async def _reload(self, *options: str) -> str:
-        """Which has to succeed, unless something else is in the way."""
-        full = self._disk_is_full
-        code, said = await self._stage.tandem("reload", *options)
-        if code and not (full or self._disk_is_full or ENOUGH in said):
-            self.complaints.append(f"tandem reload {' '.join(options)}: exit code {code}: {said}")
+    async def _ask(self, *words: str) -> str:
+        """What has to succeed, unless something else is in the way."""
+        full, fills = self._disk_is_full, self._fills
+        code, said = await self._stage.tandem(*words)
+        if code and not (full or self._fills > fills or ENOUGH in said):
+            self.complaints.append(f"tandem {' '.join(words)}: exit code {code}: {said}")
         return f"exit code {code}"
 
     async def _change(self, fault: Fault) -> str:
@@ -211,7 +213,7 @@ class Hands:
         old, _, after = rest.partition("\n")
         new = other if old == one else one
         file.write_text(f"{before}\n{key} = {new}\n{after}", encoding="utf-8")
-        return f"{key} = {new}, {await self._reload()}"
+        return f"{key} = {new}, {await self._ask('reload')}"
 
     async def _bad_file(self, fault: Fault) -> str:
         """Reload, which is refused; then the good file is back."""
@@ -233,11 +235,7 @@ class Hands:
         stage = self._stage
         stage.release += 1
         await trio.to_thread.run_sync(install, stage.tree, f"{stage.release}.0.0")
-        full = self._disk_is_full
-        code, said = await stage.tandem("upgrade")
-        if code and not (full or self._disk_is_full or ENOUGH in said):
-            self.complaints.append(f"tandem upgrade: exit code {code}: {said}")
-        return f"to {stage.release}.0.0, exit code {code}"
+        return f"to {stage.release}.0.0, {await self._ask('upgrade')}"
 
     async def _bad_upgrade(self) -> str:
         """It is refused; then what was there is there again."""
@@ -256,6 +254,7 @@ class Hands:
         disk = self._stage.disk
         assert disk is not None
         self._disk_is_full = True
+        self._fills += 1
         (disk.fill if fault.kind is Kind.FULL_DISK else disk.fill_with_files)()
         await trio.sleep(fault.seconds)
         disk.free()
