@@ -112,16 +112,21 @@ class _Server:
                     assert_never(output)
 
     def _open(self, started: SessionStarted) -> None:
-        session = started.session
-        if why := self._screen(started):
+        session, accept = started.session, self._accept
+        try:
+            why = self._screen(started)
+            vad = accept.vad if self._choose_vad is None else self._choose_vad(started)
+        except Exception as error:  # what goes wrong with one call never ends another's
+            sys.stderr.write(f"call {session} refused, for an error of who was to say whether:\n")
+            traceback.print_exception(error)
+            why, vad = "the back end failed", None
+        if why:
             self._say(session, Reject(session, why))
             self._desk.release(session)
             return
         call = self._live[session] = Call(
             started, self._audio, lambda item: self._say(session, item)
         )
-        accept = self._accept
-        vad = accept.vad if self._choose_vad is None else self._choose_vad(started)
         self._say(session, Accept(session, self._audio, accept.speech, accept.barge_in, vad))
         self.calls.put(call)
 

@@ -99,6 +99,24 @@ async def test_a_screened_call_is_rejected(short_directory: Path) -> None:
         assert (await stranger.hear("reject"))["why"] == "closed on Sundays"
 
 
+@pytest.mark.parametrize("asked", ["screen", "vad"])
+async def test_an_error_about_one_call_is_that_calls_alone(
+    short_directory: Path, capsys: pytest.CaptureFixture[str], asked: str
+) -> None:
+    def fail(started: SessionStarted) -> Any:
+        if started.session == "s":
+            raise LookupError("no such tenant")
+        return None
+
+    started = {"type": "session_started", "backend": "agent"}
+    async with joined(short_directory, **{asked: fail}) as (_, stranger):
+        await stranger.say({**started, "session": "s"})
+        assert (await stranger.hear("reject"))["why"] == "the back end failed"
+        await stranger.say({**started, "session": "t"})
+        assert (await stranger.hear("accept"))["session"] == "t"
+    assert "LookupError: no such tenant" in capsys.readouterr().err
+
+
 async def test_what_counts_as_speech_is_said_for_each_call(short_directory: Path) -> None:
     def choose(started: SessionStarted) -> Vad | None:
         return Vad.asked(started.claims)
