@@ -364,19 +364,19 @@ def test_an_upgrade_is_run_when_the_operator_says_so_and_ends_no_call(
     options = ("--seconds", "600", "--json", "--count")
     with (
         machine.running("tandem", "call", CALLS, *options, str(MANY)) as calls,
-        machine.running("tandem", "call", CALLS, "--tcp", *options, "5") as over_tcp,
+        machine.running("tandem", "call", CALLS, "--tcp", *options, "2") as over_tcp,
     ):
-        machine.until(lambda: sessions(machine) == MANY + 5, "live calls")
+        machine.until(lambda: sessions(machine) == MANY + 2, "live calls")
         said = machine.install(newer)
         assert "tandem upgrade" in said
         assert status(machine)["version"] == old
         upgraded = machine.json("tandem", "upgrade", "--json")
         assert (upgraded["from"], upgraded["to"], upgraded["given_up"]) == (old, "99.0", "")
         assert machine.show("tandem", "MainPID") == before
-        assert sessions(machine) == MANY + 5
+        assert sessions(machine) == MANY + 2
         machine.run("pkill", "-INT", "-f", "workers.caller")
         reports = [json.loads(each.communicate(timeout=90)[0]) for each in (calls, over_tcp)]
-    for report, count in zip(reports, (MANY, 5), strict=True):
+    for report, count in zip(reports, (MANY, 2), strict=True):
         assert (report["sessions_ok"], report["packets_lost"]) == (count, 0), report
         assert report["tcp_reconnects"] == 0, report
     machine.until(
