@@ -34,6 +34,8 @@ PACE: Final = 1.0
 """Seconds for each fault, if nothing else is said."""
 CALM: Final = 4.0
 """Seconds between the last fault and the end of the calls."""
+SETTLED: Final = 1.0
+"""Seconds in which connections of those who have ended are closed."""
 PROBES: Final = 5
 FORGOTTEN_WITHIN: Final = 20.0
 """Seconds in which a session ends whose client has hung up."""
@@ -120,8 +122,10 @@ class Run:
         }
         left = await _sessions_left(scene)
         with suppress(AssertionError):
-            # Who drained has ended now, and what the supervisor held for him is gone, too.
-            scene.watch.look(await scene.until_alone())
+            # Who drained has ended now, and in a moment what the supervisor held for him is gone, too.
+            await scene.until_alone()
+            await trio.sleep(SETTLED)
+            scene.watch.look(await scene.until_well())
         watch = scene.watch
         self._look(
             probes_failed=probes,
