@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,10 @@ settings.register_profile("same", _UNTIMED, derandomize=True)
 settings.register_profile("explore", _UNTIMED, max_examples=1000)
 settings.load_profile("same")
 
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Of a shell that runs this in the background; what tests start and interrupt would have it, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _WHOLE: Final = frozenset({"process", "interop"})
 _HERE: Final = Path(__file__).parent

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -272,8 +273,9 @@ def on_terminal(command: list[str], key: bytes) -> tuple[bytes, int]:
     )
     os.close(theirs)
     shown, pressed = b"", False
+    until = time.monotonic() + 60
     try:
-        while process.poll() is None:
+        while process.poll() is None and time.monotonic() < until:
             if select.select([ours], [], [], 0.2)[0]:
                 try:
                     shown += os.read(ours, 65536)
@@ -282,7 +284,7 @@ def on_terminal(command: list[str], key: bytes) -> tuple[bytes, int]:
             if not pressed and b"q quits" in shown:
                 os.write(ours, key)
                 pressed = True
-        return shown, process.wait(60)
+        return shown, process.wait(20)
     finally:
         process.kill()
         os.close(ours)
