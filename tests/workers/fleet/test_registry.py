@@ -21,7 +21,7 @@ from tests.support.redis_fleet import in_step, members, watching
 from tests.support.redis_server import needs_redis, redis_server
 from workers.fleet.core.flows import KEY_LENGTH, encode_route
 from workers.fleet.core.health import Health
-from workers.fleet.core.hosts import Hosts
+from workers.fleet.core.hosts import Hosts, lasting
 from workers.fleet.core.lease import Lease
 from workers.fleet.core.notice import Beat, encode_beat, encode_host
 from workers.fleet.core.own import Own
@@ -146,7 +146,7 @@ async def test_what_others_are_told_of_us_is_put_right_whoever_has_spoilt_it() -
         await redis.start()
         beats, hosts = f"tandem:{{{C}}}:beats", f"tandem:{{{C}}}:hosts"
         async with beating(redis.url) as it, beating(redis.url, OTHER) as other:
-            await until(lambda: other.hosts.view() == (host(ME),))
+            await until(lambda: lasting(other.hosts.view()) == (host(ME),))
             generation = it.registry.generation
             late = encode_beat(Beat(ME, 1, 1, 0, 0))
             redis.ask("HDEL", hosts, ME)
@@ -157,12 +157,12 @@ async def test_what_others_are_told_of_us_is_put_right_whoever_has_spoilt_it() -
             )  # perhaps all else is lost, too
             now = host(ME, "draining")
             it.own.describe(now)
-            await until(lambda: other.hosts.view() == (now,))
+            await until(lambda: lasting(other.hosts.view()) == (now,))
             version = it.own.version
             redis.ask("HSET", hosts, ME, encode_host(host(ME)))
             await until(lambda: it.own.version > version)  # who has read it meanwhile reads again
             await until(lambda: encode_host(now) in redis.ask("HGET", hosts, ME))
-            await until(lambda: other.hosts.view() == (now,))
+            await until(lambda: lasting(other.hosts.view()) == (now,))
 
 
 async def test_a_beat_that_nobody_stands_behind_is_taken_out() -> None:
@@ -178,13 +178,13 @@ async def test_a_beat_that_nobody_stands_behind_is_taken_out() -> None:
 async def goes_on(url: str, kill: Callable[[], None]) -> None:
     """Nobody is taken away when their server dies, and news goes by whichever takes its place."""
     async with beating(url) as it, beating(url, OTHER) as other:
-        await until(lambda: it.hosts.view() == (host(OTHER),))
+        await until(lambda: lasting(it.hosts.view()) == (host(OTHER),))
         kill()
         await until(lambda: not it.health.reached)
-        assert it.hosts.view() == (host(OTHER),)
+        assert lasting(it.hosts.view()) == (host(OTHER),)
         now = host(ME, "draining")
         it.own.describe(now)
-        await until(lambda: other.hosts.view() == (now,))
+        await until(lambda: lasting(other.hosts.view()) == (now,))
 
 
 async def test_when_a_primary_dies_all_goes_on_with_the_one_that_sentinels_choose(
