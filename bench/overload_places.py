@@ -3,7 +3,7 @@
 A transceiver takes as many calls as the configuration says. When it has a third of them, whose media are
 looked at, calls come until three times as many would talk, and go on coming; none that was let in ends.
 
-    places_offered, media_let_in     calls that came, and those that talked
+    places_offered, places_let_in    calls that came, and those that talked
     places_refused_share             of what came, answered 503
     places_refused_p99_ms            how long such an answer took: of one client beside them
     places_live_loss, _live_failed   of the calls that were there first

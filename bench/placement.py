@@ -38,13 +38,19 @@ class Placement(NamedTuple):
     def move(self, root: int, *, but: int) -> None:
         """All running processes from `root` on to the load's CPU, except one; all get the weight."""
         for pid in family(root):
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                if pid != but:
-                    os.sched_setaffinity(int(task.name), {self.load})
-                if self.nice:
+            if pid != but:
+                pin(pid, self.load)
+            if self.nice:
+                for task in Path(f"/proc/{pid}/task").iterdir():
                     os.setpriority(os.PRIO_PROCESS, int(task.name), self.nice)
         if self.nice:
             weigh(root, self.nice)
+
+
+def pin(pid: int, cpu: int) -> None:
+    """All threads of a process run there from now on."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {cpu})
 
 
 def weigh(root: int, nice: int) -> None:

@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple
 
 from bench.appliance import Appliance, running
 from bench.figures import machine, show
-from bench.placement import Placement, weigh
+from bench.placement import Placement, pin, weigh
 from bench.spot_check import Spotter, spotting
 from bench.transceiver_capacity import capacity, kept_of
 from bench.transceiver_contenders import (
@@ -90,22 +90,16 @@ def measure(appliance: Appliance, *, count: int, seconds: float) -> Window:
     return Window(transceiver * 1e6, relay * 1e6, grown / count, report)
 
 
-def pinned(pid: int, cpu: int) -> None:
-    """All threads of a process run there from now on."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {cpu})
-
-
 @contextmanager
 def sharing(appliance: Appliance) -> Iterator[None]:
     """Relay and transceiver on the transceiver's CPU."""
     relay, transceiver = (appliance.worker(role).pid for role in ("relay", "transceiver"))
     (before,), (shared,) = os.sched_getaffinity(relay), os.sched_getaffinity(transceiver)
-    pinned(relay, shared)
+    pin(relay, shared)
     try:
         yield
     finally:
-        pinned(relay, before)
+        pin(relay, before)
 
 
 def snapshot(appliance: Appliance) -> tuple[TransceiverStats, RelayStats]:
@@ -211,7 +205,7 @@ def _stage(
     with running() as appliance, tempfile.TemporaryDirectory(prefix="tandem-peers-") as directory:
         transceiver = appliance.worker("transceiver").pid
         Placement(own, others[0], nice).move(appliance.status().pid, but=transceiver)
-        pinned(transceiver, own)
+        pin(transceiver, own)
         # Callers inherit it.
         os.sched_setaffinity(0, {others[0]})
         if nice:
