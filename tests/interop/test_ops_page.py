@@ -76,7 +76,7 @@ async def test_live_calls_are_seen(tmp_path: Path) -> None:
     config = {"ops": {"listen": [f"127.0.0.1:{port}"]}}
     async with (
         running_appliance(tmp_path, config) as appliance,
-        live_calls(appliance, 600.0) as calls,
+        live_calls(appliance) as calls,
     ):
         url = f"http://127.0.0.1:{port}/"
         await trio.to_thread.run_sync(partial(look, tmp_path, url))

@@ -57,7 +57,7 @@ async def successor(
 async def test_workers_are_adopted_and_calls_notice_nothing(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, TWO_RELAYS) as appliance:
         before = await appliance.status()
-        async with live_calls(appliance, 8.0) as calls:
+        async with live_calls(appliance) as calls:
             kill(appliance)
             async with successor(appliance) as second:
                 after = await second.status()
@@ -70,8 +70,7 @@ async def test_workers_are_adopted_and_calls_notice_nothing(tmp_path: Path) -> N
                     async with live_calls(third, 3.0, path="/whip/echo") as more:
                         pass
                     assert more.report["sessions_ok"] == CALLS, more.report
-                    while (await third.sessions()).rows:
-                        await trio.sleep(0.05)
+                    await calls.end(left=third)
         assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
         assert calls.report["packets_lost"] == 0
         assert "Traceback" not in appliance.log()
@@ -81,7 +80,7 @@ async def test_workers_are_adopted_and_calls_notice_nothing(tmp_path: Path) -> N
 async def test_what_the_file_says_meanwhile_is_a_reload(tmp_path: Path) -> None:
     async with running_appliance(tmp_path) as appliance:
         first = pids(await appliance.status())
-        async with live_calls(appliance, 8.0) as calls:
+        async with live_calls(appliance) as calls:
             kill(appliance)
             edit(appliance, "[relay]\n", "[relay]\nmax_flows = 4096\nflow_idle = 90.0\n")
             async with successor(appliance) as second:
@@ -91,8 +90,7 @@ async def test_what_the_file_says_meanwhile_is_a_reload(tmp_path: Path) -> None:
                 assert {n for n, pid in first.items() if pids(status)[n] != pid} == {"relay-0"}
                 await second.until(lambda s: "configuration reloaded" in second.log())
                 assert '"after_restart": ["relay.max_flows"]' in second.log()
-                while (await second.sessions()).rows:
-                    await trio.sleep(0.05)
+                await calls.end(left=second)
         assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
         assert calls.report["packets_lost"] == 0
 
@@ -142,15 +140,14 @@ async def test_who_died_with_the_supervisor_is_started(tmp_path: Path, name: str
     config: Config = {**TWO_RELAYS, "signaling": {"listen": [f"127.0.0.1:{free_udp_port()}"]}}
     async with running_appliance(tmp_path, config) as appliance:
         before = await appliance.status()
-        async with live_calls(appliance, 8.0) as calls:
+        async with live_calls(appliance) as calls:
             lost = sum(row.worker == name for row in (await appliance.sessions()).rows)
             kill(appliance)
             os.kill(pids(before)[name], signal.SIGKILL)
             async with successor(appliance) as second:
                 after = pids(await second.status())
                 assert {n for n, pid in pids(before).items() if after[n] != pid} == {name}
-                while (await second.sessions()).rows:
-                    await trio.sleep(0.05)
+                await calls.end(left=second)
         assert calls.report["sessions_failed"] <= lost, f"{calls.report}\n{appliance.log()}"
 
 

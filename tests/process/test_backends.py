@@ -56,7 +56,7 @@ async def test_sessions_of_a_killed_back_end_go_on_at_another(
     ):
         await there(appliance)
         await trio.sleep(1.0)  # until both have been heard
-        async with live_calls(appliance, 8.0, count=10) as calls:
+        async with live_calls(appliance, count=10) as calls:
             first.kill()
             with trio.fail_after(30):
                 while (await endpoints(appliance, "agent"))[two].sessions != 10:
@@ -75,7 +75,7 @@ async def test_a_back_end_that_hangs_up_ends_the_call(
         serve(endpoint) as calls,
     ):
         await there(appliance)
-        async with live_calls(appliance, 30.0, count=1) as report:
+        async with live_calls(appliance, count=1) as report:
             call = await calls.__anext__()
             while call.ended:
                 call = await calls.__anext__()

@@ -55,7 +55,7 @@ async def test_a_canary_that_dies_leaves_everything_as_it_was(
     async with running_appliance(tmp_path, config, never_compiled) as appliance:
         before = {w.name: w for w in (await appliance.status()).workers}
         assert before["relay-0"].note.startswith("python (")
-        async with live_calls(appliance, 20.0) as calls:
+        async with live_calls(appliance) as calls:
             edit(appliance, 'datapath = "auto"', 'datapath = "native"')
             code, reply = await reload(appliance)
             assert (code, reply["replaced"]) == (1, [])
@@ -98,7 +98,7 @@ async def test_a_transceiver_that_does_not_come_up_was_never_noticed(
     config = {"transceiver": {"workers": 2, "media": "auto"}}
     async with running_appliance(tmp_path, config, never_compiled) as appliance:
         before = {w.name: w.pid for w in (await appliance.status()).workers}
-        async with live_calls(appliance, 8.0) as calls:
+        async with live_calls(appliance) as calls:
             edit(appliance, 'media = "auto"', 'media = "native"')
             code, reply = await reload(appliance)
             assert (code, reply["replaced"]) == (1, [])

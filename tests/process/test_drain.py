@@ -22,8 +22,6 @@ from tests.support.child import child
 from tests.support.live_calls import CALLS, live_calls
 
 pytestmark = pytest.mark.process
-LONG = 120.0
-"""Seconds; who has seen enough hangs up."""
 
 
 async def readiness(appliance: Appliance) -> int:
@@ -55,7 +53,7 @@ async def waiting_for_the_last(appliance: Appliance) -> AsyncIterator[trio.Proce
 async def test_a_host_takes_no_new_sessions_and_goes_on(tmp_path: Path) -> None:
     async with running_appliance(tmp_path) as appliance:
         before = {worker.pid for worker in (await appliance.status()).workers}
-        async with live_calls(appliance, LONG) as calls:
+        async with live_calls(appliance) as calls:
             await appliance.until(lambda s: sum(map(sessions_of, s.workers)) == CALLS)
             code, reply = await tandem(appliance, "drain", "--deadline", "0")
             assert (code, reply["drained"], reply["sessions"]) == (1, ["host"], CALLS)
@@ -76,7 +74,7 @@ async def test_a_host_takes_no_new_sessions_and_goes_on(tmp_path: Path) -> None:
         assert (code, status["state"], status["cordoned"]) == (0, "ready", False)
         assert await readiness(appliance) == 200
         assert {worker["pid"] for worker in status["workers"]} == before
-        async with live_calls(appliance, LONG) as calls:
+        async with live_calls(appliance) as calls:
             calls.hang_up()
         assert calls.report["sessions_ok"] == CALLS
 
@@ -85,7 +83,7 @@ async def test_one_transceiver(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, {"transceiver": {"workers": 2}}) as appliance:
         code, _ = await tandem(appliance, "drain", "transceiver-0")
         assert code == 0
-        async with live_calls(appliance, LONG) as calls:
+        async with live_calls(appliance) as calls:
             assert {row.worker for row in (await appliance.sessions()).rows} == {"transceiver-1"}
             assert (await appliance.status()).state == "ready"
             calls.hang_up()

@@ -157,7 +157,7 @@ async def test_a_supervisor_that_is_replaced_costs_no_call_of_another_host(tmp_p
     ):
         await a.until(knows(1))
         await b.until(knows(1))
-        async with live_calls(b, 8.0) as calls:
+        async with live_calls(b) as calls:
             a.process.kill()
             a.process.wait()
             again = restart_appliance(a.directory, a.relay)

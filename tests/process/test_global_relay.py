@@ -65,7 +65,7 @@ async def test_calls_go_through_both_and_survive_a_death_on_either(
             },
         ) as behind,
     ):
-        async with live_calls(behind, 6.0) as calls:
+        async with live_calls(behind, 4.0) as calls:
             rows = (await behind.sessions()).rows
             assert all(f">{front.relay}/udp" in row.path for row in rows)
             if datapath == "native":
@@ -128,7 +128,7 @@ async def test_a_host_that_is_nothing_else_and_two_relays_of_which_one_dies(tmp_
             await relay.until(lambda status: status.state == "ready")
         status = await end.until(lambda status: status.state == "ready")
         end.url = status.page.rstrip("/")
-        async with live_calls(end, 9.0) as calls:
+        async with live_calls(end, 4.0) as calls:
             flows, relays = 0, {}
             with trio.fail_after(30):  # what they say of themselves is up to a second old
                 while flows < CALLS:

@@ -26,8 +26,6 @@ from tests.support.live_calls import CALLS, live_calls
 
 pytestmark = pytest.mark.process
 
-LENGTH: Final = 14.0
-"""Seconds of a call: longer than a roll, a start and all between them."""
 MOMENTS: Final[dict[str, Callable[[StatusReply], bool]]] = {
     "a successor has been born": lambda s: "transceiver-2" in states(s),
     "a successor has not joined": lambda s: states(s).get("transceiver-2") == "ready",
@@ -75,13 +73,12 @@ async def is_whole_again(
 async def test_killed_when(tmp_path: Path, moment: str) -> None:
     async with running_appliance(tmp_path, TWO_RELAYS) as appliance:
         before, sockets = await appliance.status(), group(appliance)
-        async with live_calls(appliance, LENGTH) as calls:
+        async with live_calls(appliance) as calls:
             async with roll_begun(appliance):
                 await appliance.until(MOMENTS[moment])
                 kill(appliance)
             async with successor(appliance) as second:
-                while (await second.sessions()).rows:
-                    await trio.sleep(0.05)
+                await calls.end(left=second)
                 await is_whole_again(second, before, sockets)
         assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
         assert calls.report["packets_lost"] == 0, f"{calls.report}\n{appliance.log()}"
@@ -91,13 +88,12 @@ async def test_killed_at_any_moment(tmp_path: Path) -> None:
     after = random.uniform(0.0, 2.0)
     async with running_appliance(tmp_path, TWO_RELAYS) as appliance:
         before, sockets = await appliance.status(), group(appliance)
-        async with live_calls(appliance, LENGTH) as calls:
+        async with live_calls(appliance) as calls:
             async with roll_begun(appliance):
                 await trio.sleep(after)
                 kill(appliance)
             async with successor(appliance) as second:
-                while (await second.sessions()).rows:
-                    await trio.sleep(0.05)
+                await calls.end(left=second)
                 await is_whole_again(second, before, sockets)
         said = f"killed after {after} s: {calls.report}\n{appliance.log()}"
         assert calls.report["sessions_ok"] == CALLS, said
@@ -117,7 +113,7 @@ async def test_killed_before_a_relays_successor_is_born(
     async with running_appliance(tmp_path, cold) as appliance:
         before, sockets = await appliance.status(), group(appliance)
         released = pids(before)["relay-0"]
-        async with live_calls(appliance, LENGTH, options=options) as calls:
+        async with live_calls(appliance, options=options) as calls:
             async with roll_begun(appliance):
                 status = await appliance.until(lambda s: pids(s)["relay-0"] not in (0, released))
                 unborn = pids(status)["relay-0"]
@@ -129,8 +125,7 @@ async def test_killed_before_a_relays_successor_is_born(
                 if late:
                     os.kill(unborn, signal.SIGCONT)
                 assert pids(await second.status())["relay-0"] == released
-                while (await second.sessions()).rows:
-                    await trio.sleep(0.05)
+                await calls.end(left=second)
                 await is_whole_again(second, before, sockets)
         assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
         assert calls.report["packets_lost"] == 0, f"{calls.report}\n{appliance.log()}"

@@ -24,7 +24,7 @@ async def offer(appliance: Appliance) -> httpx.Response:
 
 async def test_a_drain_finishes_calls_and_takes_no_new_ones(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, {"supervisor": {"drain_timeout": 60.0}}) as appliance:
-        async with live_calls(appliance, 6.0) as calls:
+        async with live_calls(appliance) as calls:
             appliance.signal(signal.SIGTERM)
             await appliance.until(lambda s: s.state == "draining")
             refused = await offer(appliance)
@@ -37,7 +37,7 @@ async def test_a_drain_finishes_calls_and_takes_no_new_ones(tmp_path: Path) -> N
 
 async def test_a_drain_ends_calls_that_last_too_long(tmp_path: Path) -> None:
     config = {"supervisor": {"drain_timeout": 1.0}}
-    async with running_appliance(tmp_path, config) as appliance, live_calls(appliance, 120.0):
+    async with running_appliance(tmp_path, config) as appliance, live_calls(appliance):
         appliance.signal(signal.SIGTERM)
         assert await appliance.wait() == 0
         assert "did not end in time" not in appliance.log()
@@ -49,7 +49,7 @@ async def test_calls_survive_the_death_of_a_worker_that_does_not_own_them(
 ) -> None:
     """A relay relearns its flows from the clients' next checks; signaling is not in the way at all."""
     async with running_appliance(tmp_path) as appliance:
-        async with live_calls(appliance, 12.0) as calls:
+        async with live_calls(appliance, 8.0) as calls:
             pid = (await appliance.worker(name)).pid
             os.kill(pid, signal.SIGKILL)
             await appliance.until(
@@ -64,7 +64,7 @@ async def test_calls_survive_the_death_of_a_worker_that_does_not_own_them(
 
 async def test_calls_survive_the_death_of_the_supervisor(tmp_path: Path) -> None:
     async with running_appliance(tmp_path) as appliance:
-        async with live_calls(appliance, 4.0) as calls:
+        async with live_calls(appliance) as calls:
             appliance.process.kill()
             appliance.process.wait()
         assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"
@@ -73,7 +73,7 @@ async def test_calls_survive_the_death_of_the_supervisor(tmp_path: Path) -> None
 
 async def test_a_dead_transceiver_takes_no_calls_but_its_own(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, {"transceiver": {"workers": 2}}) as appliance:
-        async with live_calls(appliance, 6.0) as calls:
+        async with live_calls(appliance) as calls:
             rows = (await appliance.sessions()).rows
             victim = rows[0].worker
             lost = sum(row.worker == victim for row in rows)

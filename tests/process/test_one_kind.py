@@ -66,7 +66,7 @@ async def test_a_relay_host_forwards_to_a_transceiver_host(tmp_path: Path) -> No
         assert roles(transceivers) == {"transceiver", "signaling", "fleet"}
         assert transceivers.listen == ()
         b.url = transceivers.page.rstrip("/")
-        async with live_calls(b, 4.0) as calls:
+        async with live_calls(b) as calls:
             victim = await a.worker("relay-0")
             os.kill(victim.pid, signal.SIGKILL)
             await a.until(
@@ -91,7 +91,7 @@ async def test_sessions_of_other_hosts_outlive_the_end_of_their_relay_as_long_as
     ):
         status = await b.until(lambda status: status.state == "ready")
         b.url = status.page.rstrip("/")
-        async with live_calls(b, 4.0) as calls:
+        async with live_calls(b) as calls:
             a.signal(signal.SIGTERM)
             await a.until(lambda status: status.state == "draining")
         assert (calls.report["sessions_ok"], calls.report["packets_lost"]) == (CALLS, 0), a.log()

@@ -28,7 +28,6 @@ from tests.support.child import child
 from tests.support.live_calls import live_calls
 
 pytestmark = pytest.mark.process
-LONG = 300
 """Seconds of calls that the tests end themselves."""
 
 
@@ -56,7 +55,7 @@ async def test_a_call_is_found_from_every_side_and_ended(tmp_path: Path, code: s
     }
     async with (
         running_appliance(tmp_path, overrides) as appliance,
-        live_calls(appliance, seconds=LONG, options=["--data"]) as calls,
+        live_calls(appliance, options=["--data"]) as calls,
     ):
         listed = await fields(appliance, "sessions", "list")
         assert listed["total"] == 3
@@ -151,7 +150,7 @@ async def test_the_shell_completes_workers_and_sessions(tmp_path: Path) -> None:
 
     async with (
         running_appliance(tmp_path) as appliance,
-        live_calls(appliance, seconds=LONG, count=1),
+        live_calls(appliance, count=1),
     ):
         assert await complete(appliance, "flows", "--worker", "rel") == ["relay-0"]
         (row,) = (await appliance.sessions()).rows
@@ -174,7 +173,7 @@ async def test_events_are_followed_as_they_happen_and_across_a_restart(tmp_path:
                 nursery.start_soon(keep_reloading, appliance)
                 assert (await lines.until(lambda e: e["kind"] == "reload"))["what"] == "done"
                 nursery.cancel_scope.cancel()
-            async with live_calls(appliance, seconds=3, count=1):
+            async with live_calls(appliance, 3.0, count=1):
                 (row,) = (await appliance.sessions()).rows
             for what in ("created", "connected", "closed"):
                 event = await lines.until(partial(is_about, what))
@@ -224,7 +223,7 @@ class Lines:
 async def test_top_without_a_terminal_and_as_a_picture(tmp_path: Path) -> None:
     async with (
         running_appliance(tmp_path) as appliance,
-        live_calls(appliance, seconds=LONG, count=2) as calls,
+        live_calls(appliance, count=2) as calls,
     ):
         code, text, errors = await tandem(appliance, "top")
         assert code == 0, errors
@@ -339,7 +338,7 @@ async def test_the_hosts_key_is_rotated_under_live_calls_and_the_old_one_dropped
         assert only["minted_by"] == ["transceiver-0"]
         secret = (appliance.directory / "state/ufrag.key").read_text().strip()
         assert secret not in json.dumps(only)
-        async with live_calls(appliance, seconds=LONG, count=2):
+        async with live_calls(appliance, count=2):
             old = [row.session for row in (await appliance.sessions()).rows]
             found = await fields(appliance, "keys", "rotate")
             rows = {key["id"]: key for key in found["keys"]}
@@ -351,7 +350,7 @@ async def test_the_hosts_key_is_rotated_under_live_calls_and_the_old_one_dropped
             for session in old:
                 traced = await fields(appliance, "trace", session)
                 assert traced["verdict"] == "live"
-            async with live_calls(appliance, seconds=3, count=3, among=old):
+            async with live_calls(appliance, 3.0, count=3, among=old):
                 new = {row.session for row in (await appliance.sessions()).rows} - set(old)
                 assert {session.split("_")[2][0] for session in new} == {"1"}
             code, _, errors = await tandem(appliance, "keys", "rotate", "--drop", "0")
@@ -391,7 +390,7 @@ async def test_operators_on_other_hosts_come_in_with_a_key(tmp_path: Path) -> No
         code, output, errors = await run("status", "--json", *there, "--client-key", alice)
         assert code == 0, errors
         assert json.loads(output)["pid"] == appliance.pid
-        async with live_calls(appliance, seconds=LONG, count=1):
+        async with live_calls(appliance, count=1):
             (row,) = (await appliance.sessions()).rows
             close = ["sessions", "close", row.session, *there, "--client-key", alice]
             assert (await run(*close))[0] == 0
@@ -418,7 +417,7 @@ async def test_operators_on_other_hosts_come_in_with_a_key(tmp_path: Path) -> No
 async def test_a_call_over_tcp_is_found_too(tmp_path: Path) -> None:
     async with (
         running_appliance(tmp_path) as appliance,
-        live_calls(appliance, seconds=LONG, count=1, options=["--tcp"]),
+        live_calls(appliance, count=1, options=["--tcp"]),
     ):
         (row,) = (await fields(appliance, "flows"))["rows"]
         assert row["transport"] == "tcp"

@@ -143,7 +143,7 @@ async def test_a_relay_that_forwards_to_what_was_announced_has_a_successor(tmp_p
         cluster = await hosts.host(2, 7, cluster=taking, fleet=VIRGINIA)
         front = await hosts.host(3, 9, transceiver={"workers": 0}, fleet=FRANKFURT)
         await until_named(cluster, PARIS, 3, 2)
-        async with live_calls(cluster, 6.0, among=await sessions(cluster)) as calls:
+        async with live_calls(cluster, among=await sessions(cluster)) as calls:
             for host in (front, cluster):
                 before = await host.worker("relay-0")
                 os.kill(before.pid, signal.SIGKILL)

@@ -25,7 +25,6 @@ from tests.support.services import OFFER, offer
 from tests.support.websocket import websocket
 
 pytestmark = [pytest.mark.process, needs_redis]
-LONG = 300.0
 """Seconds of a call that goes on until it is hung up."""
 
 
@@ -113,7 +112,7 @@ async def test_a_drained_host_still_answers(tmp_path: Path, path: str) -> None:
 
 async def test_a_full_host_hands_on_what_it_has_no_room_for(tmp_path: Path) -> None:
     async with hosts(tmp_path, {"transceiver": {"max_sessions": 1}}, {}) as (a, b):
-        async with live_calls(a, LONG, 1) as filler:
+        async with live_calls(a, count=1) as filler:
             async with live_calls(through(a, b), 3.0) as calls:
                 assert len((await a.sessions()).rows) == 1
             filler.hang_up()
@@ -123,8 +122,8 @@ async def test_a_full_host_hands_on_what_it_has_no_room_for(tmp_path: Path) -> N
 async def test_who_drains_gets_nothing_from_anybody_from_that_moment_on(tmp_path: Path) -> None:
     """A host tells within a heartbeat that it drains, and refuses what comes before that was heard."""
     one = {"transceiver": {"max_sessions": 1}}
-    long = {"transceiver": {"connect_timeout": LONG}}
-    async with hosts(tmp_path, one, long, long) as (a, b, c), live_calls(a, LONG, 1) as filler:
+    long = {"transceiver": {"connect_timeout": 300.0}}
+    async with hosts(tmp_path, one, long, long) as (a, b, c), live_calls(a, count=1) as filler:
         assert (await tandem(b, "drain"))[0] == 0
         taken = 0
         with trio.fail_after(60):  # a host that is busy may not answer in time
@@ -150,7 +149,7 @@ async def test_a_new_signaling_worker_takes_over_what_is_elsewhere(tmp_path: Pat
     async with hosts(tmp_path, patient, patient) as (a, b):
         assert (await tandem(a, "drain"))[0] == 0
         options = ("--restart", "1", "--timeout", "60")
-        async with live_calls(through(a, b), LONG, options=options) as calls:
+        async with live_calls(through(a, b), options=options) as calls:
             for host in (a, b):
                 pid = (await host.worker("signaling-0")).pid
                 os.kill(pid, signal.SIGKILL)

@@ -56,7 +56,7 @@ async def test_every_panel_has_something_to_show(tmp_path: Path, short_directory
             relay = (appliance.relay.host, appliance.relay.port)
             stranger.sendto(b"", relay)
             stranger.sendto(b"\x16stranger", relay)
-        async with live_calls(appliance, 20.0, count=2, path="/whip/good", options=("--data",)):
+        async with live_calls(appliance, count=2, path="/whip/good", options=("--data",)):
             with trio.move_on_after(40):
                 while await unanswered(prometheus):
                     await trio.sleep(1)

@@ -34,7 +34,7 @@ async def test_it_is_restarted_and_a_drain_ends_calls_before_it(tmp_path: Path) 
                 )
             )
             await trio.sleep(1.0)  # until transceivers have noticed
-            async with live_calls(appliance, 4.0, count=2):
+            async with live_calls(appliance, count=2):
                 assert (await server.line(1)).closed is None
                 appliance.signal(signal.SIGTERM)
                 await appliance.until(lambda status: status.state == "draining")

@@ -25,7 +25,6 @@ from tests.support.redis_server import (
 )
 
 pytestmark = [pytest.mark.process, needs_redis]
-TALK = 6.0
 
 
 @asynccontextmanager
@@ -68,7 +67,7 @@ async def test_it_dies_or_hangs_and_comes_back(
     with redis_server(program) as redis:
         await redis.start()
         async with host(tmp_path, redis) as appliance:
-            async with live_calls(appliance, TALK) as calls:
+            async with live_calls(appliance) as calls:
                 await appliance.until(written)
                 redis.signal(fault)
                 await appliance.until(away)
@@ -86,7 +85,7 @@ async def test_it_forgets_everything_and_is_told_again(tmp_path: Path) -> None:
     with redis_server() as redis:
         await redis.start()
         async with host(tmp_path, redis) as appliance:
-            async with live_calls(appliance, 9.0) as calls:
+            async with live_calls(appliance) as calls:
                 await appliance.until(written)
                 assert redis.ask("FLUSHALL") == b"+OK\r\n"
                 # At the clients' next checks, at most six seconds away.

@@ -60,7 +60,7 @@ async def test_calls_go_on_through_any_number_of_relays(tmp_path: Path, steering
     }
     async with running_appliance(tmp_path, config) as appliance:
         pids = {worker.name: worker.pid for worker in (await appliance.status()).workers}
-        async with live_calls(appliance, 30.0, MANY) as calls:
+        async with live_calls(appliance, count=MANY) as calls:
             assert (await relays(appliance, 2))[1]["added"] == ["relay-1"]
             await trio.sleep(1.5)
             assert (await relays(appliance, 3))[1]["added"] == ["relay-2"]

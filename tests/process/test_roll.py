@@ -54,7 +54,7 @@ async def test_every_kind_is_replaced_and_calls_go_on(tmp_path: Path) -> None:
     config = {"relay": {"workers": 2}, "transceiver": {"workers": 2}}
     async with running_appliance(tmp_path, config) as appliance:
         before = {worker.name: worker.pid for worker in (await appliance.status()).workers}
-        async with live_calls(appliance, 12.0, MANY) as calls:
+        async with live_calls(appliance, count=MANY) as calls:
             code, reply = await tandem(appliance, "reload", "--roll")
             assert (code, reply["replaced"]) == (0, ROLLED), reply
             status = await appliance.status()
@@ -138,7 +138,7 @@ async def test_a_key_for_ufrags_is_replaced_under_live_calls(tmp_path: Path) -> 
     key.touch(0o600)
     key.write_text("00112233445566778899aabbccddeeff")
     async with running_appliance(tmp_path) as appliance:
-        async with live_calls(appliance, 12.0) as calls:
+        async with live_calls(appliance) as calls:
             with (appliance.directory / "tandem.toml").open("a") as file:
                 file.write(f'[ufrag]\nkeys = {{ a = "{key}" }}\n')
             code, reply = await tandem(appliance, "reload")

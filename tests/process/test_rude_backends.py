@@ -38,7 +38,7 @@ async def test_only_its_own_sessions_suffer(
         running_appliance(tmp_path, overrides) as appliance,
     ):
         await there(appliance)
-        async with live_calls(appliance, 6.0, count=2, path="/whip/good") as calls:
+        async with live_calls(appliance, count=2, path="/whip/good") as calls:
             victims = await trio.run_process(
                 call_command(appliance, 3.0, count=2, options=["--data"]),
                 capture_stdout=True,

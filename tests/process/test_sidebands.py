@@ -168,7 +168,7 @@ async def test_a_call_without_a_data_channel_has_one_all_the_same(tmp_path: Path
         }
         async with (
             running_appliance(tmp_path, config) as appliance,
-            live_calls(appliance, 300.0, 1) as calls,
+            live_calls(appliance, count=1) as calls,
         ):
             (row,) = (await appliance.sessions()).rows
             async with beside(appliance, row.session) as application:
@@ -191,7 +191,7 @@ async def test_signaling_killed_breaks_the_socket_and_a_new_one_goes_on(
         running_appliance(tmp_path, configured(endpoint)) as appliance,
     ):
         await there(appliance)
-        async with live_calls(appliance, 300.0, 1) as calls:
+        async with live_calls(appliance, count=1) as calls:
             (row,) = (await appliance.sessions()).rows
             first = await appliance.worker("signaling-0")
             async with beside(appliance, row.session) as application:

@@ -11,7 +11,7 @@ import pytest
 import trio
 from websockets.exceptions import InvalidStatus
 
-from tests.process.test_placing_elsewhere import LONG, hosts, replaced, through
+from tests.process.test_placing_elsewhere import hosts, replaced, through
 from tests.process.test_roll import tandem
 from tests.process.test_sidebands import Beside, beside
 from tests.support.access import KEY, OTHER_KEY, line
@@ -38,7 +38,7 @@ async def speaks_and_hears(*applications: Beside) -> None:
 async def test_it_hears_and_speaks_and_the_call_host_may_lose_its_signaling(
     tmp_path: Path,
 ) -> None:
-    async with hosts(tmp_path, {}, {}) as (a, b), live_calls(a, LONG, 1) as calls:
+    async with hosts(tmp_path, {}, {}) as (a, b), live_calls(a, count=1) as calls:
         call = await session_of(a)
         async with beside(b, call) as far:
             await speaks_and_hears(far)
@@ -60,7 +60,7 @@ async def test_it_stays_where_the_client_called_and_ends_with_the_transceiver(
     async with hosts(tmp_path, {}, {}) as (a, b):
         assert (await tandem(a, "drain"))[0] == 0
         async with (
-            live_calls(through(a, b), LONG, 1),
+            live_calls(through(a, b), count=1),
             beside(a, await session_of(b)) as application,
         ):
             await speaks_and_hears(application)
@@ -80,7 +80,7 @@ async def test_another_key_is_a_strangers_on_either_host(tmp_path: Path) -> None
     locked: dict[str, Any] = {"signaling": {"api_keys": str(keys)}}
     async with (
         hosts(tmp_path, locked, locked) as (a, b),
-        live_calls(a, LONG, 1, ["--key", KEY]) as calls,
+        live_calls(a, count=1, options=["--key", KEY]) as calls,
     ):
         call = await session_of(a)
         for host in (a, b):

@@ -208,7 +208,7 @@ async def test_nobody_holds_a_siblings_socket_or_writes_its_table(tmp_path: Path
 async def test_calls_hardly_notice_the_death_of_a_relay(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, {"relay": {"workers": 2}}) as appliance:
         await spares(appliance)
-        async with live_calls(appliance, 8.0) as calls:
+        async with live_calls(appliance) as calls:
             for name in ("relay-0", "relay-1"):
                 waiting = await spares(appliance)
                 os.kill((await appliance.worker(name)).pid, signal.SIGKILL)
@@ -221,7 +221,7 @@ async def test_a_roll_loses_nothing(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, {"relay": {"workers": 2}}) as appliance:
         await spares(appliance)
         before = {worker.name: worker.pid for worker in (await appliance.status()).workers}
-        async with live_calls(appliance, 8.0) as calls:
+        async with live_calls(appliance) as calls:
             code, reply = await tandem_reload(appliance, "--roll")
             assert (code, rolled(reply)) == (0, ["relay-0", "relay-1"])
         assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{appliance.log()}"

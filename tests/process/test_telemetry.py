@@ -46,7 +46,7 @@ async def test_counters_of_calls_balance(tmp_path: Path) -> None:
     async with running_appliance(tmp_path, {"ops": {"listen": [f"127.0.0.1:{port}"]}}) as appliance:
         assert (await appliance.status()).ops == f"http://127.0.0.1:{port}/"
         # A first report of a client comes after a second or so, ours as well.
-        async with live_calls(appliance, 8.0) as calls:
+        async with live_calls(appliance, 4.0) as calls:
             with trio.fail_after(60):
                 while total(live := await scrape(port), "tandem_sessions_connected") < CALLS:
                     await trio.sleep(0.1)
@@ -140,7 +140,7 @@ async def test_a_port_that_is_taken_costs_the_page_and_nothing_else(tmp_path: Pa
             status = await appliance.until(lambda s: bool(s.workers[-1].note))
             assert status.state == "ready"
             assert f"ops.listen[0]: {address} cannot be bound" in status.workers[-1].note
-            async with live_calls(appliance, 2.0, count=1) as calls:
+            async with live_calls(appliance, count=1) as calls:
                 pass
             assert calls.report["sessions_ok"] == 1
 

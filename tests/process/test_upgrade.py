@@ -36,7 +36,7 @@ async def test_live_calls_notice_nothing(tmp_path: Path, tree: Path, over: str) 
     async with running_appliance(tmp_path, config, tree) as appliance:
         before = await releases(appliance)
         assert {release for release, _ in before.values()} == {OLD}
-        async with live_calls(appliance, 300.0, MANY, options) as calls:
+        async with live_calls(appliance, count=MANY, options=options) as calls:
             install(tree, NEW)
             code, reply = await tandem(appliance, "upgrade")
             assert code == 0, reply
@@ -78,7 +78,7 @@ async def test_a_canary_that_does_not_come_up_leaves_the_old_processes(
     config = {"relay": {"workers": 2}}
     async with running_appliance(tmp_path, config, tree) as appliance:
         before = await releases(appliance)
-        async with live_calls(appliance, 300.0) as calls:
+        async with live_calls(appliance) as calls:
             install(tree, NEW)
             sound = (tree / f"workers/{role}/shell.py").read_text()
             break_module(tree, f"workers/{role}/shell.py")

@@ -17,16 +17,31 @@ from tests.support.child import child
 CALLS = 3
 
 
+LONG = 600.0
+"""Seconds: longer than any test, on any machine."""
+
+
 class Calls:
     """`tandem call` at work; `report` has its measurements when the block is over."""
 
     def __init__(self, process: trio.Process) -> None:
         self.report: dict[str, Any] = {}
         self._process = process
+        self._over = False
 
     def hang_up(self) -> None:
         """End the calls now, in order."""
-        self._process.terminate()
+        if not self._over:  # a second signal would be less polite
+            self._over = True
+            self._process.terminate()
+
+    async def end(self, more: float = 2.0, *, left: Appliance | None = None) -> None:
+        """Hang up in so many seconds, unless it is done; wait until `left` has no session left."""
+        if not self._over:
+            await trio.sleep(more)
+        self.hang_up()
+        while left is not None and (await left.sessions()).rows:
+            await trio.sleep(0.05)
 
 
 def call_command(
@@ -45,14 +60,17 @@ def call_command(
 @asynccontextmanager
 async def live_calls(
     appliance: Appliance,
-    seconds: float,
+    more: float = 2.0,
     count: int = CALLS,
     options: Sequence[str] = (),
     path: str = "/v1/realtime/calls",
     among: Collection[str] = (),
 ) -> AsyncIterator[Calls]:
-    """Some calls of that length, all connected when the block begins; `among`: sessions of others."""
-    command = call_command(appliance, seconds, count, options, path)
+    """Some calls, all connected when the block begins; they last until it ends, and `more` seconds.
+
+    `among`: sessions of others, who may have some, too.
+    """
+    command = call_command(appliance, LONG, count, options, path)
     async with (
         child(command, stdout=subprocess.PIPE, cwd=TREE) as process,
         trio.open_nursery() as nursery,
@@ -63,6 +81,7 @@ async def live_calls(
             while await _states(appliance, among) != ["connected"] * count:
                 await trio.sleep(0.05)
         yield calls
+        await calls.end(more)
 
 
 async def _listen(process: trio.Process, calls: Calls) -> None:

@@ -222,7 +222,10 @@ def test_a_slow_reader_is_cut_and_costs_little_until_then(bench: Bench) -> None:
     assert frames * 1202 < 4 << 20
     bench.later(READS_WITHIN - 1)
     assert bench.ended == {}
-    bench.later(1)
+    # The kernel may find room for some more even now, which is taking; it ends.
+    while not bench.ended:
+        bench.later(1)
+        assert bench.now < 10 * READS_WITHIN
     assert bench.ended == {Ending.SLOW_READER: 1}
     # It gets whole frames, until the connection ends in the midst of one at the most.
     assert {len(datagram) for datagram in slow.take()} == {1200}
