@@ -11,7 +11,6 @@ Reports, consent and statistics are on wherever a peer has them; logs of good ev
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -74,11 +73,6 @@ def install() -> None:
     install_packages(PACKAGES)
     golang.build(_SOURCES / "pion", _PION)
     _install_aiortc()
-
-
-def installed() -> bool:
-    """True if there is nothing for `install` to bring."""
-    return bool(shutil.which("janus")) and _PION.exists() and _STAMP.exists()
 
 
 def versions() -> dict[str, str]:

@@ -1,16 +1,11 @@
-"""The transceiver's bench: its arithmetic, and that the media servers it compares with can be called."""
+"""The transceiver's bench: its arithmetic."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from bench.appliance import call
-from bench.spot_check import spotting
 from bench.transceiver import Window, many_fields
 from bench.transceiver_contenders import Turn, connected, medians
-from bench.transceiver_peers import AIORTC_PYTHON, installed, running_peers
 
 
 def report(sent: int = 100, received: int = 100, **fields: Any) -> dict[str, Any]:
@@ -69,25 +64,3 @@ def test_many_are_told_by_their_number() -> None:
     assert fields["tandem_us_per_echo_300"] == 8.0
     assert fields["both_us_per_echo_300"] == 13.0
     assert fields["lost_300"] == 0.001
-
-
-@pytest.mark.interop
-@pytest.mark.skipif(not installed(), reason="installed by the bench, not by the tests")
-def test_the_peers_echo(tmp_path: Any) -> None:
-    with running_peers(str(tmp_path), 0, 0) as peers:
-        for peer in peers:
-            told = call(peer.url, count=2, rate=20, seconds=1).report()
-            assert told["sessions_failed"] == 0, (peer.name, told["errors"])
-            assert told["packets_received"] > 0, peer.name
-
-
-@pytest.mark.interop
-@pytest.mark.skipif(not installed(), reason="installed by the bench, not by the tests")
-def test_the_independent_client_hears_its_tone_from_each_of_them(tmp_path: Any) -> None:
-    with (
-        running_peers(str(tmp_path), 0, 0) as peers,
-        spotting(AIORTC_PYTHON, 0, 0) as spotter,
-    ):
-        for peer in peers:
-            spotter.call(peer.url)
-            assert spotter.verdict() == "", peer.name
