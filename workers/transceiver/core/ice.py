@@ -45,6 +45,9 @@ call should not wait for a back-off."""
 MAX_PROOF_ATTEMPTS: Final = 7
 """Requests that try to prove one path; the peer's next check begins anew."""
 NEVER_CHECKED: Final = -1
+MISUNDERSTOOD: Final = 0.2
+"""Seconds without media on the selected path, while it comes on another one, until the controlling side
+says again which it wants: two nominations may have overtaken one another."""
 CONSENT_INTERVAL: Final = 5.0
 """Seconds between consent checks, +-20 % (RFC 7675, 5.1)."""
 
@@ -243,7 +246,15 @@ class Ice:
     def media_elsewhere(self, state: PathState, now: Instant) -> list[IceOutput]:
         """An authenticated SRTP packet came on a path that is not the selected one."""
         state.media_at = now
-        return self._select(now)
+        before = self.paths.selected
+        outputs = self._select(now)
+        if not self._controlling or before is None:
+            return outputs
+        if before is not self.paths.selected:
+            before.check = None
+        elif now - before.active_at > MISUNDERSTOOD and not _nominates(before.check):
+            outputs.extend(self._begin_check(before, now, nominates=True))
+        return outputs
 
     def restart(
         self, local: IceCredentials, remote: IceCredentials, now: Instant
@@ -393,3 +404,7 @@ class Ice:
     def _consent_interval(self) -> float:
         spread = int.from_bytes(self._entropy(2), "big") / 65535
         return CONSENT_INTERVAL * (0.8 + 0.4 * spread)
+
+
+def _nominates(check: Check | None) -> bool:
+    return check is not None and check.nominates

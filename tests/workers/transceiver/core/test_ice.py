@@ -368,3 +368,33 @@ def test_the_controlled_side_cannot_nominate() -> None:
     state = ice.paths.get(there)
     assert state is not None
     assert state.nomination == 0
+
+
+def test_a_nomination_is_said_again_if_media_comes_by_another_path() -> None:
+    """Of two that crossed the other one came last: the peer uses that path."""
+    near, far = (Path(Transport.UDP, Endpoint("198.51.100.1", port), CLIENT) for port in (1, 2))
+    ice = controlling(near, far)
+    (to_near,) = sent(ice.handle_timeout(0.0))
+    (to_far,) = sent(ice.handle_timeout(PACING))
+    ice.handle(far, answer(to_far, SERVER_KEY), 0.06)
+    (nomination,) = sent(ice.handle(near, answer(to_near, SERVER_KEY), 0.07))
+    ice.handle(near, answer(nomination, SERVER_KEY), 1.0)
+    ice.connect(ice.paths.get(near), 1.0)
+    other = ice.paths.get(far)
+    assert other is not None
+    assert ice.media_elsewhere(other, 1.1) == []  # it may have been under way
+    (request,) = ice.media_elsewhere(other, 1.3)
+    assert isinstance(request, SendDatagram)
+    assert request.path == near
+    again = parse_binding(request.datagram)
+    assert "USE-CANDIDATE" in again.attributes
+    assert ice.media_elsewhere(other, 1.32) == []
+    ice.handle(near, answer(again, SERVER_KEY), 1.34)
+    assert ice.media_elsewhere(other, 1.36) == []
+    assert ice.paths.selected is ice.paths.get(near)
+    # And a path that does not answer is given up.
+    assert len(ice.media_elsewhere(other, 1.6)) == 1
+    assert ice.media_elsewhere(other, 3.4) == [PathSelected(far)]
+    due = ice.next_timeout()
+    assert due is not None
+    assert due > 7.0
