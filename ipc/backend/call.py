@@ -90,6 +90,11 @@ class Inbox(Generic[Heard]):
         assert thing is not None
         return thing
 
+    @property
+    def is_full(self) -> bool:
+        """The next thing that comes costs the oldest."""
+        return len(self._waiting) >= self._limit
+
     def take_nowait(self) -> Heard | None:
         """The next one that is there; None if there is none."""
         if not self._waiting:
@@ -100,7 +105,7 @@ class Inbox(Generic[Heard]):
 
     def put(self, thing: Heard) -> None:
         """Something came."""
-        if len(self._waiting) >= self._limit:
+        if self.is_full:
             self._waiting.popleft()
             self.dropped += 1
         self._waiting.append(thing)

@@ -28,7 +28,7 @@ from ipc.backend.vad import Vad
 from ipc.zmq_trio import EndpointError, Pattern, ZmqSocket
 
 MAX_UNTAKEN: Final = 1024
-"""Calls that wait to be taken; more are rejected."""
+"""Calls that wait to be taken; while there are as many, others are rejected."""
 FAREWELL: Final = 0.5
 """Seconds that transceivers have to confirm the last hang-ups before the socket goes."""
 
@@ -114,7 +114,7 @@ class _Server:
     def _open(self, started: SessionStarted) -> None:
         session, accept = started.session, self._accept
         try:
-            why = self._screen(started)
+            why = "nobody takes calls" if self.calls.is_full else self._screen(started)
             vad = accept.vad if self._choose_vad is None else self._choose_vad(started)
         except Exception as error:  # what goes wrong with one call never ends another's
             sys.stderr.write(f"call {session} refused, for an error of who was to say whether:\n")

@@ -17,7 +17,7 @@ import trio.testing
 
 from ipc.backend.call import Call
 from ipc.backend.messages import SessionStarted
-from ipc.backend.serve import Calls, run, serve
+from ipc.backend.serve import MAX_UNTAKEN, Calls, run, serve
 from ipc.backend.vad import Vad
 from ipc.zmq_trio import EndpointInUse, Pattern, ZmqSocket
 from tests.support.short_path import short_directory as short_directory
@@ -97,6 +97,19 @@ async def test_a_screened_call_is_rejected(short_directory: Path) -> None:
     async with joined(short_directory, screen=screen) as (_, stranger):
         await stranger.say({"type": "session_started", "session": "s", "backend": "agent"})
         assert (await stranger.hear("reject"))["why"] == "closed on Sundays"
+
+
+async def test_calls_that_nobody_takes_are_rejected_beyond_a_number(short_directory: Path) -> None:
+    async with joined(short_directory) as (calls, stranger):
+        names = [f"s{number}" for number in range(MAX_UNTAKEN + 1)]
+        await stranger.say(
+            *({"type": "session_started", "session": name, "backend": "agent"} for name in names)
+        )
+        reject = await stranger.hear("reject")
+        assert reject["session"] == names[-1]
+        assert calls.dropped == 0
+        with trio.fail_after(WITHIN):
+            assert (await calls.__anext__()).id == names[0]
 
 
 @pytest.mark.parametrize("asked", ["screen", "vad"])

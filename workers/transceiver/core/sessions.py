@@ -68,8 +68,6 @@ from workers.wire.types import DropReason, Malformed
 UNKNOWN_PER_SECOND: Final = 256
 """Replies to records with labels that we do not know; beyond that they are dropped silently."""
 _NOBODY_CAME: Final = CloseSession(CloseReason.CONNECT_TIMEOUT)
-MIN_TIMER: Final = 0.001
-"""A session that wants to be woken in the past is woken this much later, so it cannot spin."""
 
 # Once per packet: an enum of Python 3.11 gives its members through a slow descriptor.
 DATA: Final = RecordType.DATA
