@@ -23,8 +23,8 @@ from workers.transceiver.core.interface import (
     SessionsEvent,
     SessionsOutput,
 )
-from workers.transceiver.core.sctp.interface import SendMessage
 from workers.transceiver.core.roster import MIN_TIMER
+from workers.transceiver.core.sctp.interface import SendMessage
 from workers.transceiver.core.sessions import Sessions
 from workers.transceiver.core.streams.interface import FrameReceived
 from workers.transceiver.core.timers import Timers
