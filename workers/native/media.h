@@ -137,11 +137,13 @@ typedef struct {
     uint8_t session[63], item[63];
 } mp_voice;
 
+enum { PLAY_WINDOW = 64 }; /* frames that may wait for their slots; a power of two */
+
 typedef struct {
     uint64_t left;          /* frames, since they were lent */
     int64_t slot;           /* of the next one */
     uint32_t gap, count;    /* count: frames that have not left, in `block` one behind the other */
-    uint32_t octets[32];
+    uint32_t octets[PLAY_WINDOW];
 } mp_voice_end;
 
 typedef struct mp mp;

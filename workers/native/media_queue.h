@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "media.h"
 
-#define PLAY_WINDOW 32 /* frames; a power of two */
 #define FRAME_NS 20000000ll
 #define NO_LEAST UINT32_MAX
 

@@ -12,10 +12,10 @@ from config.ids import Instant
 
 SHORTEST: Final = 0.0008
 """Seconds between two turns that others should not have to wait for: whatever is being decided."""
-LONGEST: Final = 0.0016
+LONGEST: Final = 0.002
 """Of them, the most that a frame waits for company."""
-COMPANY: Final = 16
-"""Events that are worth a turn: of 200 talking sessions those of 0.8 ms."""
+COMPANY: Final = 20
+"""Events that are worth a turn: of 200 sessions that talk to back ends those of a millisecond."""
 FEW: Final = 4
 """If no more would gather in the longest pause, what comes is served when it comes."""
 _MEMORY: Final = 0.02

@@ -33,12 +33,12 @@ MAX_LATE: Final = 5
 """Frames that may leave at once when the timer was late; beyond that, time was lost for everybody."""
 REST: Final = 0.2
 """Seconds of nothing after which the next frame need not wait for a slot."""
-PROGRESS_EVERY: Final = 10
-"""Frames between two reports of how far an item is."""
+PROGRESS_EVERY: Final = 25
+"""Frames between two reports of how far an item is: each costs a turn, here and at the back end."""
 MAX_ITEMS: Final = 256
 LIVE_MOST: Final = 25
 """Frames of live audio that may wait; then the oldest are left out at once."""
-LIVE_WINDOW: Final = 5 * PROGRESS_EVERY
+LIVE_WINDOW: Final = 2 * PROGRESS_EVERY
 """Frames after which it is looked how many of them always waited,"""
 LIVE_SPARE: Final = 1
 """and so many may."""

@@ -19,8 +19,8 @@ from workers.transceiver.core.streams.interface import Stream
 
 MAX_NAME: Final = 63
 """Bytes of the name of a session, and of that of an item; what has a longer one is not lent."""
-WINDOW: Final = 32
-"""Frames that may wait in the plane."""
+WINDOW: Final = 64
+"""Frames that may wait in the plane: what leaves until it is looked again, and that we are late then."""
 
 
 class Line:

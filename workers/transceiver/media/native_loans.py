@@ -84,7 +84,7 @@ class NativeLoans:
         self._ear = ffi.new("mp_ear *")
         self._voice = ffi.new("mp_voice *")
         self._end = ffi.new("mp_voice_end *")
-        self._block = ffi.new("uint8_t[]", WINDOW * MAX_PACKET)
+        self._block = ffi.new("uint8_t[]", lib.PLAY_WINDOW * MAX_PACKET)
         self._lines: list[Any] = []
         """Memory of lines that are open, or named by something that is lent."""
 

@@ -39,7 +39,7 @@ def test_what_comes_at_once_leaves_frame_by_frame(stage: TalkStage) -> None:
     assert numbers == list(range(100, 190))
     assert stage.playback[0] == ("started", "a", 0)
     assert stage.playback[-1] == ("drained", "a", 1800)
-    assert [each[0] for each in stage.playback].count("progress") == 8
+    assert [each[0] for each in stage.playback].count("progress") == 3
 
 
 def test_one_item_follows_the_other_without_a_gap(stage: TalkStage) -> None:

@@ -54,13 +54,13 @@ def test_frames_leave_on_a_grid() -> None:
 
 def test_an_item_starts_and_drains() -> None:
     playout = opus()
-    for number in range(12):
-        playout.add("a", b"x", now=0.0, last=number == 11)
+    for number in range(27):
+        playout.add("a", b"x", now=0.0, last=number == 26)
     played = [out for _, out in run(playout, 0.0, 1.0) if isinstance(out, Played)]
     assert played == [
         Played("a", Progress.STARTED, 0),
-        Played("a", Progress.PROGRESS, 200),
-        Played("a", Progress.DRAINED, 240),
+        Played("a", Progress.PROGRESS, 500),
+        Played("a", Progress.DRAINED, 540),
     ]
 
 
@@ -335,7 +335,7 @@ def test_the_short_way_is_the_usual_one() -> None:
         assert playout.add_next("a", b"x", number * FRAME)
         now = number * FRAME + 0.001
         taken += playout.take_next(now) is not None or not playout.handle_timeout(now)
-    assert taken == 90, "all but the tenth ones, with which it is told how far it is"
+    assert taken == 96, "all but those with which it is told how far it is"
 
 
 def test_a_frame_says_when_the_next_one_is_due() -> None:
