@@ -1,8 +1,8 @@
 """A message to its bytes and back: msgpack, one closed union, one size cap.
 
 The wire form is a msgpack map with the field names as keys and the class name under `type`; named
-tuples (Endpoint, Route) are arrays. Unknown fields are skipped, because fields are only ever added;
-an unknown `type` is an error.
+tuples (Endpoint, Route) are arrays. Unknown fields are skipped, because fields are only ever added, and
+words that may become more stand for the nearest that is known; an unknown `type` is an error.
 """
 
 from __future__ import annotations

@@ -33,6 +33,9 @@ class Holdings:
             if descriptor.kind in _MEMORY:
                 self._memory.append((descriptor.kind, fd))
                 continue
+            if descriptor.kind is DescriptorKind.UNKNOWN:
+                os.close(fd)
+                continue
             sock = socket.socket(fileno=fd)
             sock.setblocking(False)
             self._sockets.append((descriptor, sock))

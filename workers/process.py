@@ -25,10 +25,10 @@ from typing import Final, NoReturn, TypeAlias
 
 import msgspec
 import trio
-from pydantic import ValidationError
 
 from config.ids import Endpoint, Role
 from config.model import Config
+from config.passed import parse_passed
 from ipc import grid, roster, zmq_trio
 from ipc.bus import Publisher
 from ipc.control import ControlClient, identity
@@ -386,8 +386,8 @@ def main(role: Role, serve: Serve) -> NoReturn:
         print(f"{role.label}: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
         sys.exit(EXIT_BUG)
     try:
-        config = Config.model_validate_json(assignment.config)
-    except ValidationError as error:
+        config = parse_passed(assignment.config)
+    except ValueError as error:
         print(f"{assignment.name}: configuration: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_CONFIG)
     sys.exit(_live(assignment, config, fds, sock, serve))

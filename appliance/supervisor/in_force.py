@@ -11,13 +11,15 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from appliance.supervisor.configuration import read_file
+from appliance.supervisor.configuration import read_file, read_text
 from appliance.supervisor.directories import runtime_directory
 from appliance.supervisor.names import IN_FORCE, WORKERS
 from appliance.supervisor.own_keys import write_private
 from appliance.supervisor.store import take_stored
+from config.checks import find_contradictions
 from config.dump import dump
 from config.model import Config, SupervisorSection
+from config.passed import parse_kept
 from config.problems import ConfigError
 from ipc import roster
 
@@ -31,9 +33,10 @@ class InForce:
     def read(self) -> Config | None:
         """What was in force; None if nobody knows, or this version cannot read it."""
         try:
-            return read_file(self._path)
-        except ConfigError:
+            config = parse_kept(read_text(self._path))
+        except (ConfigError, ValueError, RecursionError):
             return None
+        return None if any(find_contradictions(config)) else config
 
     def keep(self, config: Config) -> None:
         """This is, from now on. Raises OSError."""

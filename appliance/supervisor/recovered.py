@@ -81,6 +81,9 @@ class Recovered:
         if descriptor.kind in (DescriptorKind.TABLE, DescriptorKind.SIBLING):
             self._take_table(descriptor.kind, fd)
             return
+        if descriptor.kind is DescriptorKind.UNKNOWN:
+            os.close(fd)
+            return
         found = BoundSocket(descriptor.endpoint, _socket(descriptor, fd))
         match descriptor.kind:
             case DescriptorKind.PUBLIC | DescriptorKind.INGRESS:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from appliance.supervisor.keys import Keyring, UfragKeys
 from config.change import EFFECTS, Effect, changes
 from config.model import Config
+from config.passed import parse_passed
 from ipc.messages.lifecycle import PROTOCOL_VERSION, Assignment
 
 
@@ -33,8 +34,8 @@ class Terms(NamedTuple):
 
 
 def configuration(assignment: Assignment) -> Config | None:
-    """What a process serves by; None if this version has no such configuration."""
+    """What a process serves by, as far as this version knows it; None if it has no such values."""
     try:
-        return Config.model_validate_json(assignment.config)
+        return parse_passed(assignment.config)
     except ValueError:
         return None

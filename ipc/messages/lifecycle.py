@@ -43,6 +43,12 @@ class DescriptorKind(StrEnum):
     """Shared memory for a relay's flows, empty the first time: it outlives the processes of that name."""
     SIBLING = "sibling"
     """Another relay's table, to be read only."""
+    UNKNOWN = "unknown"
+    """Of a newer version: whoever gets it closes it."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> DescriptorKind:
+        return cls.UNKNOWN
 
 
 class Descriptor(msgspec.Struct, frozen=True):

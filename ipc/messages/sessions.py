@@ -26,6 +26,10 @@ class CloseReason(StrEnum):
     IDLE = "idle"
     INTERNAL_ERROR = "internal_error"
 
+    @classmethod
+    def _missing_(cls, value: object) -> CloseReason:
+        return cls.INTERNAL_ERROR  # a newer version's: that it ended is what counts
+
 
 class Problem(StrEnum):
     """Why a session, or a change to one, was refused; signaling makes a problem+json of it."""
@@ -47,6 +51,10 @@ class Problem(StrEnum):
     SIDEBANDS = "sidebands"
     """The session has as many as it may have."""
     INTERNAL_ERROR = "internal_error"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Problem:
+        return cls.INTERNAL_ERROR  # a newer version's: that it was refused is what counts
 
 
 class CreateSession(Tagged, frozen=True):

@@ -18,7 +18,15 @@ from config.ids import Endpoint, Role, Route, WorkerName
 from ipc.codec import MAX_MESSAGE, CodecError, decode, encode
 from ipc.messages import Message
 from ipc.messages.admin import Failure
-from ipc.messages.lifecycle import Assignment, Drain, Hello, Welcome
+from ipc.messages.lifecycle import (
+    Assignment,
+    Descriptor,
+    DescriptorKind,
+    Drain,
+    Hello,
+    Welcome,
+)
+from ipc.messages.sessions import CloseReason, Problem, SessionRefused, SessionsNews
 
 KINDS: tuple[type[msgspec.Struct], ...] = typing.get_args(Message)
 
@@ -170,6 +178,20 @@ def test_what_is_wrong_is_named(wire: bytes, why: str) -> None:
 def test_unknown_fields_are_skipped_for_the_sake_of_newer_peers() -> None:
     wire = msgpack.packb({"type": "Welcome", "supervisor_pid": 5, "mood": {"good": [1, 2]}})
     assert decode(wire) == Welcome(supervisor_pid=5)
+
+
+def test_words_of_newer_peers_are_the_nearest_that_we_have() -> None:
+    news = {"session": "rtc_1", "closed": "eclipse", "detail": "the moon"}
+    found = decode(msgpack.packb({"type": "SessionsNews", "serial": 3, "news": [news]}))
+    assert isinstance(found, SessionsNews)
+    assert found.news[0].closed is CloseReason.INTERNAL_ERROR
+    refused = decode(
+        msgpack.packb({"type": "SessionRefused", "problem": "eclipse", "detail": "no sun"})
+    )
+    assert refused == SessionRefused(Problem.INTERNAL_ERROR, "no sun")
+    novel = msgpack.packb({"kind": "wormhole", "endpoint": ["", 0]})
+    given = msgspec.msgpack.decode(novel, type=Descriptor)
+    assert given == Descriptor(DescriptorKind.UNKNOWN, Endpoint("", 0))
 
 
 def test_the_size_cap_holds_both_ways() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +60,61 @@ async def test_live_calls_notice_nothing(tmp_path: Path, tree: Path, over: str) 
         assert not {w.pid for w in status.workers} & {pid for _, pid in before.values()}
         code, again = await tandem(appliance, "upgrade")
         assert (code, again["replaced"]) == (0, [])
+
+
+def make_newer(tree: Path) -> None:
+    """What a later version may have more: a key, and something that relays are given."""
+    replace(
+        tree / "config/model.py",
+        "class RelaySection(_Section):",
+        "class RelaySection(_Section):\n    wings: int = 2",
+    )
+    replace(
+        tree / "ipc/messages/lifecycle.py",
+        '    LINK = "link"',
+        '    LINK = "link"\n    WORMHOLE = "wormhole"',
+    )
+    replace(
+        tree / "appliance/supervisor/outfit.py",
+        "                room = MAX_DESCRIPTORS",
+        "                given.append(_given(DescriptorKind.WORMHOLE, self.sockets.links[index]))\n"
+        "                room = MAX_DESCRIPTORS",
+    )
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+async def test_back_to_a_version_that_knows_less(tmp_path: Path, tree: Path) -> None:
+    install(tree, NEW)
+    make_newer(tree)
+    config: dict[str, dict[str, Any]]
+    config = {"relay": {"workers": 2}, "supervisor": {"spares": False}}
+    async with running_appliance(tmp_path, config, tree) as appliance:
+        before = await releases(appliance)
+        async with live_calls(appliance) as calls:
+            install(tree, OLD)
+            # Meanwhile a relay dies: the supervisor is of the new version, the successor of the old one.
+            os.kill(before["relay-1"][1], signal.SIGKILL)
+            await appliance.until(
+                lambda s: (
+                    any(w.name == "relay-1" and w.release == OLD for w in s.workers)
+                    and s.state == "ready"
+                )
+            )
+            code, reply = await tandem(appliance, "upgrade")
+            assert code == 0, f"{reply}\n{appliance.log()}"
+            assert (reply["from"], reply["to"]) == (NEW, OLD)
+            assert len((await appliance.sessions()).rows) == CALLS
+            status = await appliance.status()
+            assert (status.version, status.state) == (OLD, "ready")
+            calls.hang_up()
+        report, said = calls.report, appliance.log()
+        assert report["sessions_failed"] == 0, f"{report}\n{said}"
+        await appliance.until(lambda s: all(w.release == OLD for w in s.workers))
 
 
 async def test_a_version_that_does_not_start_is_not_tried(tmp_path: Path, tree: Path) -> None:

@@ -59,6 +59,15 @@ def test_each_descriptor_is_what_the_assignment_says(memory: list[int]) -> None:
     assert Holdings((), ()).table() is None
 
 
+def test_what_only_a_newer_version_knows_is_closed() -> None:
+    end, other = socket.socketpair()
+    with other:
+        novel = Descriptor(DescriptorKind("wormhole"), NOWHERE)
+        holdings = Holdings((novel,), (end.detach(),))
+        assert other.recv(1) == b""
+        assert holdings.sockets(DescriptorKind.UNKNOWN) == []
+
+
 async def test_more_siblings_come_while_there_is_a_supervisor(
     pair: tuple[socket.socket, socket.socket], memory: list[int]
 ) -> None:

@@ -30,6 +30,10 @@ def test_it_is_kept_read_and_forgotten(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     file.write_text("= damaged")
     assert kept.read() is None
+    file.write_text("[relay]\nworkers = 0\n[transceiver]\nworkers = 0\n")
+    assert kept.read() is None
+    file.write_text("[relay]\nflow_idle = 77.0\nwings = 2  # of a newer version\n")
+    assert kept.read() == config
     kept.forget()
     kept.forget()
     assert kept.read() is None

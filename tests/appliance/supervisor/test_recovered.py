@@ -75,6 +75,17 @@ def test_a_relay_brings_its_sockets_and_all_tables_that_it_knows(back: Recovered
     assert back.peers[0] == Endpoint("127.0.0.1", 4000)
 
 
+def test_what_only_a_newer_version_knows_is_closed(back: Recovered) -> None:
+    link, fd = udp()
+    end, other = socket.socketpair()
+    with other:
+        novel = Descriptor(DescriptorKind("wormhole"), NOWHERE)
+        known = Descriptor(DescriptorKind.LINK, link)
+        back.take(assignment(Role.RELAY, novel, known), [end.detach(), fd])
+        assert other.recv(1) == b""
+        assert back.links[0].endpoint == link
+
+
 def test_the_first_copy_counts_and_a_transceivers_link_is_its_own(back: Recovered) -> None:
     endpoint, sock = bind_http(Endpoint("127.0.0.1", 0))
     again = sock.dup()

@@ -32,6 +32,7 @@ def config(**sections: dict[str, Any]) -> str:
         {},
         {"config": config(relay={"flow_idle": 77.0})},
         {"ufrag_keys": {"0": b"k" * 16, "older": b"o" * 16}},
+        {"config": '{"relay": {"wings": 2}}'},  # a newer version's
     ],
 )
 def test_these_fit(changes: dict[str, Any]) -> None:
@@ -43,7 +44,7 @@ def test_these_fit(changes: dict[str, Any]) -> None:
     [
         ({"version": 9}, "was born under version 9"),
         ({"config": config(relay={"max_flows": 4096})}, "works with another relay.max_flows"),
-        ({"config": '{"relay": {"wings": 2}}'}, "this version does not know"),
+        ({"config": '{"relay": {"datapath": "wings"}}'}, "this version does not know"),
         ({"config": "{"}, "this version does not know"),
         ({"ufrag_keys": {"0": b"x" * 16}}, "ufrag.keys.0"),
     ],
