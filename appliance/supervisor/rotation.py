@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
+
+import trio
 
 from appliance.supervisor.keys import UfragKeys, load_keys
 from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.own_keys import KEPT, keep_key, new_key, next_id, own_keys, path_of
 from appliance.supervisor.problems import CannotStart
-from appliance.supervisor.reload import Reloader
 from config.ids import Role
 from config.model import Config
 from ipc.log import Logger
@@ -38,14 +39,17 @@ class KeyDesk:
         config: Callable[[], Config],
         state: Path,
         outfitter: Outfitter,
-        reloader: Reloader,
+        learn: Callable[[UfragKeys, frozenset[Role]], Awaitable[str]],
         log: Logger,
     ) -> None:
+        """`learn` replaces the workers of these roles, so that they have these keys; gives the problem."""
         self._config = config
         self._state = state
         self._outfitter = outfitter
-        self._reloader = reloader
+        self._learn = learn
         self._log = log
+        self._turn = trio.Lock()
+        """Two that rotate at a time would give one id to two keys."""
 
     async def answer(self, request: KeysRequest | RotateKeys) -> KeysReply | Failure:
         """One request of `tandem keys`."""
@@ -53,10 +57,9 @@ class KeyDesk:
             match request:
                 case KeysRequest():
                     return KeysReply(self._list())
-                case RotateKeys(drop=""):
-                    return await self._rotate()
                 case RotateKeys(drop=key_id):
-                    return await self._drop(key_id)
+                    async with self._turn:
+                        return await (self._drop(key_id) if key_id else self._rotate())
         except OSError as error:
             return Failure(f"{error.filename}: {error.strerror}")
         except CannotStart as error:
@@ -94,12 +97,12 @@ class KeyDesk:
         old, before = self._own(), keyring.minting(self._config().ufrag)
         key_id = next_id(set(keyring.keys) | set(old.keys), before)
         wanted = UfragKeys({**old.keys, key_id: new_key()}, key_id)
-        if problem := await self._reloader.learn(wanted, _READERS):
+        if problem := await self._learn(wanted, _READERS):
             return self._give_up(old, problem)
         path = path_of(self._state, key_id)
         keep_key(path, wanted.keys[key_id])
         keyring.own = key_id
-        if problem := await self._reloader.learn(wanted, _MINTS):
+        if problem := await self._learn(wanted, _MINTS):
             keyring.own = before
             path.unlink()
             return self._give_up(old, problem)
@@ -123,7 +126,7 @@ class KeyDesk:
             return Failure(f"{', '.join(sorted(users))} still has sessions of key {key_id}")
         mine[key_id].path.unlink()
         self._outfitter.drop_keys(self._own())
-        if problem := await self._reloader.learn(self._own(), _READERS):
+        if problem := await self._learn(self._own(), _READERS):
             why = f"key {key_id} is gone from disk, and with the next replacement from relays"
             return Failure(f"{why}: {problem}")
         self._log.info("key dropped", id=key_id)

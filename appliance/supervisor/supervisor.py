@@ -255,7 +255,7 @@ class _Appliance:
                     lambda: self._config,
                     self._state_directory,
                     self._outfitter,
-                    reloader,
+                    reloader.learn,
                     self._log,
                 )
                 events = EventDesk()
