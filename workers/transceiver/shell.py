@@ -1,4 +1,4 @@
-"""The transceiver's tasks: one pumps the link and the timers, one answers rpc. They decide nothing."""
+"""The transceiver's tasks: one pumps the link and the timers, others hear the rest. They decide nothing."""
 
 from __future__ import annotations
 
@@ -14,30 +14,12 @@ from typing import Final, assert_never
 import trio
 
 from config.ids import Endpoint, Instant, SessionId
-from ipc.backend.messages import ClientHints
-from ipc.messages import Message
-from ipc.messages.admin import Failure
-from ipc.messages.details import FindSession
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Relays, RelaysApplied
 from ipc.messages.sessions import (
     CloseReason,
-    CountSessions,
-    CreateSession,
-    EndSession,
-    ListSessions,
-    PatchSession,
-    SessionCount,
-    SessionCreated,
-    SessionEnded,
-    SessionList,
     SessionNews,
-    SessionPatched,
-    SessionRefused,
-    SessionUnknown,
-    WatchSessions,
 )
-from ipc.messages.sidebands import CloseSideband, OpenSideband, ReadSidebands, TellSession
 from ipc.messages.stats import SessionEvent, SessionEvents, TransceiverStats
 from ipc.rpc import RpcServer
 from workers.process import Worker
@@ -48,16 +30,13 @@ from workers.transceiver.backends.links import LOOK, Links
 from workers.transceiver.core.interface import (
     AudioReceived,
     CloseAll,
-    CloseSession,
     Crashed,
-    Create,
     Created,
     Drain,
     Dropped,
     ForSession,
     FromSession,
     IcePatched,
-    PatchIce,
     PathSelected,
     Refused,
     RelaysChanged,
@@ -80,6 +59,7 @@ from workers.transceiver.core.streams.interface import (
     SetWay,
     UnbindLabel,
 )
+from workers.transceiver.desk import Desk
 from workers.transceiver.equipment import make_exchange, make_remotes
 from workers.transceiver.lives import Lives
 from workers.transceiver.media import commands
@@ -123,6 +103,7 @@ class Transceiver:
         self._told = News()
         self._lives = Lives(worker.log)
         self._sidebands = SidebandDesk(exchange, self._heed)
+        self.desk: Final = Desk(exchange, self.handle, self._told, self._sidebands)
         self._sleep = trio.CancelScope()
         self._emptied = trio.Event()
 
@@ -231,45 +212,6 @@ class Transceiver:
         wake = trio.current_time() if self._anybody_waits() else self._next_wake()
         self._sleep.deadline = min(self._sleep.deadline, wake)
 
-    async def answer(self, request: Message) -> Message:
-        """The rpc of signaling and supervisor."""
-        match request:
-            case CreateSession():
-                return self._ask(
-                    Create(
-                        0,
-                        request.offer,
-                        request.backend,
-                        request.max_duration,
-                        request.idle_timeout,
-                        request.claims,
-                        ClientHints("", request.user_agent, request.origin),
-                        request.advertise,
-                    )
-                )
-            case PatchSession():
-                return self._ask(PatchIce(0, request.session, request.fragment, request.expected))
-            case EndSession(session=session, reason=reason, detail=why):
-                outputs = self.handle(ForSession(session, CloseSession(reason, why)))
-                if any(isinstance(output, FromSession) for output in outputs):
-                    return SessionEnded(session)
-                return SessionUnknown(session, self._sessions.why_ended(session))
-            case CountSessions(key=key):
-                return SessionCount(self._sessions.count(key))
-            case WatchSessions():
-                return await self._told.watch(request)
-            case OpenSideband() | TellSession() | CloseSideband() | ReadSidebands():
-                return await self._sidebands.answer(request)
-            case FindSession():
-                detail = self._exchange.detail(request, trio.current_time())
-                whom = request.session
-                return detail or SessionUnknown(whom, self._sessions.why_ended(whom))
-            case ListSessions(limit=limit):
-                rows = self._sessions.summaries(max(0, limit), trio.current_time())
-                return SessionList(rows, len(self._sessions))
-            case _:
-                return Failure(f"a transceiver does not answer {type(request).__name__}")
-
     async def follow_relays(self) -> None:
         """Hear the relays that there are, as the supervisor says, and acknowledge it."""
         async for command in self._worker.commands:
@@ -335,16 +277,6 @@ class Transceiver:
     def _next_wake(self) -> float:
         deadline = self._exchange.next_timeout()
         return math.inf if deadline is None else deadline
-
-    def _ask(self, event: Create | PatchIce) -> SessionCreated | SessionPatched | SessionRefused:
-        for output in self.handle(event):
-            if isinstance(output, Created):
-                return SessionCreated(output.session, output.answer, output.tag)
-            if isinstance(output, IcePatched):
-                return SessionPatched(output.session, output.tag, output.fragment)
-            if isinstance(output, Refused):
-                return SessionRefused(output.problem, output.detail)
-        raise AssertionError("it gives Created, IcePatched or Refused")
 
     def _carry_out(self, outputs: list[SessionsOutput]) -> int:
         """How many there were."""
@@ -436,7 +368,7 @@ async def serve(worker: Worker) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transceiver.pump)
             nursery.start_soon(transceiver.follow_relays)
-            nursery.start_soon(rpc.serve, transceiver.answer)
+            nursery.start_soon(rpc.serve, transceiver.desk.answer)
             if links:
                 nursery.start_soon(transceiver.keep_links)
             await worker.ready(Ready(link=Endpoint(*address), rpc=rpc.endpoint, datapath=note))
