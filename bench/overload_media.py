@@ -26,7 +26,7 @@ import time
 from typing import Any, Final
 
 from bench.appliance import Appliance, Caller, launched
-from bench.overload_stage import largest, one_of_each, posted, recovered, share_refused, talking
+from bench.overload_stage import crowd, largest, one_of_each, posted, recovered, talking
 from ipc.messages.stats import TransceiverStats
 
 LIVE: Final = 20
@@ -64,13 +64,8 @@ def _flooded(seconds: float, **transceiver: float) -> dict[str, Any]:
             end = time.monotonic()
             heard: dict[str, Any] = {
                 "offered": offered,
-                "let_in": report["sessions_ok"],
-                "refused_share": share_refused(report),
-                "refused_p99_ms": answers["refused_p99_ms"],
                 "busy": busiest.share,
-                "recovered_ms": recovered(appliance),
-                "quiet_ms": quiet,
-                "grown_mb": round((largest(appliance) - before) / 1e6, 1),
+                **crowd(appliance, report, answers, before, quiet),
             }
             calls.end()
             return heard | calls.decoded(begin, end)

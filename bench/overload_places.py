@@ -20,7 +20,7 @@ import time
 from typing import Any, Final
 
 from bench.appliance import Appliance, launched
-from bench.overload_stage import largest, one_of_each, posted, recovered, share_refused, talking
+from bench.overload_stage import crowd, largest, one_of_each, posted, recovered, talking
 
 LIVE: Final = 20
 ROOM: Final = 60
@@ -44,13 +44,8 @@ def measure(seconds: float) -> dict[str, Any]:
         end = time.monotonic()
         heard: dict[str, Any] = {
             "offered": offered,
-            "let_in": report["sessions_ok"],
-            "refused_share": share_refused(report),
-            "refused_p99_ms": answers["refused_p99_ms"],
             "let_in_loss": round(report["packets_lost"] / max(1, report["packets_sent"]), 5),
-            "recovered_ms": recovered(appliance),
-            "quiet_ms": quiet,
-            "grown_mb": round((largest(appliance) - before) / 1e6, 1),
+            **crowd(appliance, report, answers, before, quiet),
         }
         calls.end()
         heard |= calls.live(begin, end)

@@ -107,6 +107,27 @@ def recovered(appliance: Appliance) -> float:
     return round(1000 * (time.monotonic() - began), 1)
 
 
+def crowd(
+    appliance: Appliance,
+    report: dict[str, Any],
+    answers: Mapping[str, float | None],
+    before: int,
+    quiet: float,
+) -> dict[str, Any]:
+    """What became of a crowd of calls that has just hung up, and of the appliance after it.
+
+    `answers` to the client beside them; `before` them: the largest worker and how long a call took.
+    """
+    return {
+        "let_in": report["sessions_ok"],
+        "refused_share": share_refused(report),
+        "refused_p99_ms": answers["refused_p99_ms"],
+        "recovered_ms": recovered(appliance),
+        "quiet_ms": quiet,
+        "grown_mb": round((largest(appliance) - before) / 1e6, 1),
+    }
+
+
 def posted(appliance: Appliance, clients: int, seconds: float) -> dict[str, float | None]:
     """So many clients post offers for that long, and follow none up."""
     host = appliance.status().page.split("/")[2]
