@@ -32,6 +32,8 @@ class Group(click.Group):
 def _write(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
     sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Which appliance": []}
     for parameter in command.get_params(ctx):
+        if isinstance(parameter, click.Argument):
+            continue  # stands under "Usage", and the text says what it is
         if (record := parameter.get_help_record(ctx)) is not None:
             title = "Which appliance" if parameter.name in WHICH else "Options"
             sections[title].append(record)

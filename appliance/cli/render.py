@@ -238,16 +238,16 @@ def _notes(status: StatusReply) -> dict[str, str]:
 
 _SESSION_COLUMNS: Final = (
     Column("session"),
-    Column("worker", 1),
+    Column("worker", 3),
     Column("state"),
     Column("age", number=True),
-    Column("rtt", 2, number=True),
+    Column("rtt", 1, number=True),
     Column("in", 6, number=True, about="packets in"),
-    Column("lost", 3, number=True),
-    Column("jitter", 5, number=True, about="jitter in"),
+    Column("lost in", 2, number=True),
+    Column("jitter in", 5, number=True),
     Column("out", 6, number=True, about="packets out"),
-    Column("lost", 3, number=True, about="lost of ours"),
-    Column("jitter", 5, number=True, about="jitter out"),
+    Column("lost out", 2, number=True),
+    Column("jitter out", 5, number=True),
     Column("codec", 4),
     Column("path", 7),
 )

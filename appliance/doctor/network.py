@@ -31,7 +31,8 @@ def _queues(host: Host, relays: int) -> Iterator[Finding]:
         yield ok("network.queues", "no network card here")
     for card in cards:
         queues = len(list(card.glob("queues/rx-*")))
-        what = f"{card.name} has {queues} receive queues for {relays} relays"
+        plural = "" if queues == 1 else "s"
+        what = f"{card.name} has {queues} receive queue{plural} for {relays} relays"
         steered = _receive_packet_steering(card)
         if queues >= relays or relays == 1 or steered:
             yield ok("network.queues", what + (", and RPS spreads them" if steered else ""))
@@ -40,8 +41,10 @@ def _queues(host: Host, relays: int) -> Iterator[Finding]:
             yield warn("network.queues", what + ', and relay.steering is "cpu"', advice)
         else:
             mask = f"/sys/class/net/{card.name}/queues/rx-0/rps_cpus"
-            advice = f"ethtool -L {card.name} combined {relays}, or by software: echo f > {mask}"
-            yield warn("network.queues", what + ": as many CPUs take all packets", advice)
+            cpus = f"{(1 << min(relays, 32)) - 1:x}"
+            advice = f"ethtool -L {card.name} combined {relays}, or by software: echo {cpus} > {mask}"
+            takers = "one CPU takes" if queues == 1 else f"{queues} CPUs take"
+            yield warn("network.queues", f"{what}: {takers} all packets", advice)
 
 
 def _cards(folder: Path) -> Iterator[Path]:

@@ -205,7 +205,7 @@ async def _progress(phone: Phone, count: int) -> None:
 
 def _about_us(phone: Phone) -> dict[str, Any]:
     """What the caller itself did: how fast it set up, what it cost, and whether it kept pace."""
-    warnings = []
+    warnings = phone.report.warnings()
     if phone.latest > _BRAKE:
         late = phone.latest * 1000
         warnings.append(f"the caller was up to {late:.0f} ms late: the figures are about it, too")

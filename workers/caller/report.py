@@ -22,6 +22,15 @@ PHASES: Final = {
     "setup": "everything: offer to first frame back",
 }
 """The parts of a set-up, in order, and what each spans."""
+NOTES: Final = PHASES | {
+    "round_trip": "a frame sent to the same one back",
+    "message_round_trip": "a message sent to the same one back",
+    "network_round_trip": "by RTCP, else by the last ICE check",
+    "jitter": "of frames that came back",
+    "jitter_up": "as the server reports it",
+    "jitter_down": "of all that came",
+}
+"""What each row of the table is."""
 PERCENTILES: Final = {"min": 0.0, "p50": 50.0, "p99": 99.0, "max": 100.0}
 
 
@@ -154,6 +163,15 @@ class Report:
             "errors": [{"error": e, "count": n} for e, n in self.errors.most_common()],
             "drops": dict(self.drops),
         }
+
+    def warnings(self) -> list[str]:
+        """What a reader of these figures should know first."""
+        if self.foreign <= self.received:
+            return []
+        return [
+            "what came is mostly not what was sent, as from a back end that decodes or answers: "
+            "of what is lost only up and down count"
+        ]
 
     def rows(self) -> list[tuple[str, tuple[str, ...]]]:
         """(name, (min, p50, p99, max)) in milliseconds, of all that was measured."""

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from workers.caller.report import PERCENTILES, PHASES, Report
+from workers.caller.report import NOTES, PERCENTILES, Report
 
 
 def show(report: Report, fields: dict[str, Any]) -> None:
@@ -19,7 +19,7 @@ def show(report: Report, fields: dict[str, Any]) -> None:
         table.add_column(name, justify="right")
     table.add_column("")
     for name, values in report.rows():
-        table.add_row(name, *values, PHASES.get(name.replace(" ", "_"), ""))
+        table.add_row(name, *values, NOTES[name.replace(" ", "_")])
     if table.row_count:
         console.print(table)
         console.print()

@@ -69,7 +69,8 @@ def command(
     """Show the log of the appliance: from the journal, or from the file that it goes to.
 
     Under systemd it is what journalctl has of the unit, read with its fields. Where the log goes to a
-    terminal or another program, the command says so, and the exit code is 69.
+    terminal or another program, the command says so, and the exit code is 69. It is for the host itself:
+    with --connect it says no.
     """  # fmt: skip
     if line.curve is not None:
         raise click.UsageError("logs are on the host itself: ssh HOST tandem logs")

@@ -43,7 +43,8 @@ Examples:
 def command(context: click.Context, line: Line, limit: int, as_json: bool) -> None:
     """List the live sessions, look at one, or end one.
 
-    Without a command of its own it lists. A session id is a capability: whoever has it can end the
+    Without a command of its own it lists: "in" are packets of the client's audio, with what is missing of
+    them, "out" those that it was sent, with what it reports as lost. A session id is a capability: whoever has it can end the
     session. The exit code is 69 if no appliance runs, 1 if it has no such session.
     """
     if context.invoked_subcommand is None:
@@ -63,8 +64,8 @@ Examples:
 def list_(line: Line, limit: int, as_json: bool) -> None:
     """List the live sessions, the oldest of each transceiver first.
 
-    "lost" and "jitter" beside "in" are what the transceiver misses of the client's audio, beside "out"
-    what the client reports of ours.
+    "in" are packets of the client's audio, with what is missing of them, "out" those that it was sent,
+    with what it reports as lost.
     """
     _list(line, limit, as_json)
 

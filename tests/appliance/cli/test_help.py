@@ -27,3 +27,10 @@ def test_a_group_names_its_commands_once_and_first() -> None:
     said = help_of("sessions")
     assert said.count("Commands:") == 1
     assert said.index("Commands:") < said.index("Options:")
+
+
+@pytest.mark.parametrize("verb", [["config", "check"], ["keys", "curve"], ["sessions", "show"]])
+def test_an_argument_is_no_option(verb: list[str]) -> None:
+    _, _, options = help_of(*verb).partition("Options:")
+    assert "[FILE]" not in options
+    assert "  ID" not in options

@@ -182,10 +182,9 @@ def test_sessions_for_people() -> None:
 def test_sessions_fit_a_small_terminal() -> None:
     session = structs.replace(SESSION, session=SessionId("rtc_0_05Z1ZGC56XiZK7OnHLbtTBJ"))
     text = text_of(sessions_view(SessionList((session,), 1)), width=80)
-    assert (
-        row_of(text, "rtc_0_05") == f"{session.session} transceiver-0 connected 1m05s 42.0 ms 2 7"
-    )
-    assert "no room for: packets in, jitter in" in " ".join(text.split())
+    assert row_of(text, "rtc_0_05") == f"{session.session} connected 1m05s 42.0 ms 2 7"
+    assert "state age rtt lost in lost out" in " ".join(text.split())
+    assert "no room for: worker, packets in, jitter in" in " ".join(text.split())
 
 
 def test_what_a_client_has_not_reported_is_not_shown_as_nought() -> None:

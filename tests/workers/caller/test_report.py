@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from workers.caller.histogram import Histogram
-from workers.caller.report import PHASES, CallReport, Report
+from workers.caller.report import NOTES, PHASES, CallReport, Report
 from workers.transceiver.core.reports import Reported
 from workers.transceiver.core.streams.interface import StreamStats
 
@@ -61,3 +61,25 @@ def test_every_phase_is_in_the_object_even_without_calls() -> None:
 def test_rows_show_only_what_was_measured() -> None:
     rows = Report.of([CallReport("", {"http": 0.010}, round_trips=round_trips(0.002))]).rows()
     assert rows == [("http", ("10.0",) * 4), ("round trip", ("2.0",) * 4)]
+
+
+def test_every_row_says_what_it_is() -> None:
+    everything = CallReport(
+        "",
+        dict.fromkeys(PHASES, 0.010),
+        received=2,
+        jitter=0.001,
+        round_trips=round_trips(0.002),
+        network=0.03,
+        up=Reported(0.1, 5, 0.002, 9.0),
+        down=StreamStats(jitter=0.004),
+        message_round_trips=round_trips(0.003),
+    )
+    rows = Report.of([everything]).rows()
+    assert {name.replace(" ", "_") for name, _ in rows} == set(NOTES)
+
+
+def test_a_back_end_that_is_no_echo_is_not_taken_for_loss() -> None:
+    assert Report.of([CallReport("", {}, sent=50, received=48, foreign=2)]).warnings() == []
+    (warning,) = Report.of([CallReport("", {}, sent=50, lost=50, foreign=49)]).warnings()
+    assert "only up and down" in warning

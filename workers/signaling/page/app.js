@@ -9,6 +9,7 @@ const FOLLOW_AGAIN = 1_000;
 const BUSY_AGAIN = 250;
 const BUSY_FOR = 5_000;
 const CONNECT_WITHIN = 12_000;
+const HANG_UP_WITHIN = 2_000;
 const MEASURE_EVERY = 500;
 const HISTORY = 120;
 const AT_FIRST = 24;
@@ -261,13 +262,13 @@ class Call {
       await peer.setLocalDescription();
       const { answer, location } = await place(peer.localDescription.sdp, this.aborter.signal, this.patient);
       this.session = location;
-      if (this.closed) return this.tell();
+      if (this.closed) return void this.tell();
       this.answer = answer;
       this.answered = performance.now();
       await peer.setRemoteDescription({ type: "answer", sdp: answer });
       // A hang-up by the server closes DTLS; the connection's own state follows half a minute later.
       const { transport } = peer.getSenders()[0];
-      transport.onstatechange = () => transport.state === "closed" && this.fail(this.hungUp());
+      transport.onstatechange = () => transport.state === "closed" && this.gone();
       this.follow();
     } catch (error) {
       if (!this.closed) this.fail(error instanceof Failure ? error : new Failure("The call could not be set up", error.message));
@@ -281,7 +282,7 @@ class Call {
     socket.onopen = () => socket.send(JSON.stringify({ type: "follow", session: this.session.split("/").pop() }));
     socket.onmessage = ({ data }) => {
       const said = JSON.parse(data);
-      if (said.type === "closed" || said.problem?.status === 404) this.fail(this.hungUp());
+      if (said.type === "closed" || said.problem?.status === 404) this.gone();
     };
     socket.onclose = () => setTimeout(() => this.follow(), FOLLOW_AGAIN);
   }
@@ -303,12 +304,15 @@ class Call {
         this.fail(this.noPath());
         break;
       case "closed":
-        this.fail(this.hungUp());
+        this.gone();
     }
   }
 
-  hungUp() {
-    return new Failure("The server ended the call", "It may be restarting, or the call reached a limit.");
+  /** The server has ended the call: there is nobody to tell. */
+  gone() {
+    if (this.closed) return;
+    this.session = null;
+    this.fail(new Failure("The server ended the call", "It may be restarting, or the call reached a limit."));
   }
 
   noPath() {
@@ -363,15 +367,17 @@ class Call {
     clearInterval(this.sampler);
     this.aborter.abort();
     this.socket?.close();
-    this.peer.close();
     $("speaker").srcObject = null;
-    this.tell();
+    // A peer that closes first says goodbye by DTLS, and the server would know no such call any more.
+    void this.tell().finally(() => this.peer.close());
   }
 
-  tell() {
+  async tell() {
     if (!this.session) return;
-    void fetch(`${this.session}/hangup`, { method: "POST", keepalive: true }).catch(() => {});
+    const address = `${this.session}/hangup`;
     this.session = null;
+    const signal = AbortSignal.timeout(HANG_UP_WITHIN);
+    await fetch(address, { method: "POST", keepalive: true, signal }).catch(() => {});
   }
 }
 
