@@ -42,7 +42,9 @@ def _queues(host: Host, relays: int) -> Iterator[Finding]:
         else:
             mask = f"/sys/class/net/{card.name}/queues/rx-0/rps_cpus"
             cpus = f"{(1 << min(relays, 32)) - 1:x}"
-            advice = f"ethtool -L {card.name} combined {relays}, or by software: echo {cpus} > {mask}"
+            advice = (
+                f"ethtool -L {card.name} combined {relays}, or by software: echo {cpus} > {mask}"
+            )
             takers = "one CPU takes" if queues == 1 else f"{queues} CPUs take"
             yield warn("network.queues", f"{what}: {takers} all packets", advice)
 

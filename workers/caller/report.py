@@ -169,8 +169,7 @@ class Report:
         if self.foreign <= self.received:
             return []
         return [
-            "what came is mostly not what was sent, as from a back end that decodes or answers: "
-            "of what is lost only up and down count"
+            "what came back is not what was sent, as from a back end that decodes: heed up and down alone"
         ]
 
     def rows(self) -> list[tuple[str, tuple[str, ...]]]:

@@ -82,4 +82,4 @@ def test_every_row_says_what_it_is() -> None:
 def test_a_back_end_that_is_no_echo_is_not_taken_for_loss() -> None:
     assert Report.of([CallReport("", {}, sent=50, received=48, foreign=2)]).warnings() == []
     (warning,) = Report.of([CallReport("", {}, sent=50, lost=50, foreign=49)]).warnings()
-    assert "only up and down" in warning
+    assert "up and down alone" in warning
