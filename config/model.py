@@ -342,8 +342,8 @@ class SupervisorSection(_Section):
     orphan_timeout: Annotated[_Number, Field(ge=1, le=86_400)] = 300.0
     """Seconds a worker serves without a supervisor before it drains."""
     spares: _Switch = True
-    """Keep an idle process for relays, and one for `realtime` (some 35 MB each), for when one dies: live calls
-    wait for their successors."""
+    """Keep an idle process for relays, and one for `realtime` (some 35 MB each), for when one dies: live
+    calls wait for their successors."""
 
 
 class OpsSection(_Section):

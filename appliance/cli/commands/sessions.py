@@ -44,8 +44,8 @@ def command(context: click.Context, line: Line, limit: int, as_json: bool) -> No
     """List the live sessions, look at one, or end one.
 
     Without a command of its own it lists: "in" are packets of the client's audio, with what is missing of
-    them, "out" those that it was sent, with what it reports as lost. A session id is a capability: whoever has it can end the
-    session. The exit code is 69 if no appliance runs, 1 if it has no such session.
+    them, "out" those that it was sent, with what it reports as lost. A session id is a capability: whoever
+    has it can end the session. The exit code is 69 if no appliance runs, 1 if it has no such session.
     """
     if context.invoked_subcommand is None:
         _list(line, limit, as_json)
