@@ -17,8 +17,9 @@ from bench.native import program
 from config.ids import Role
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Relays, RelaysApplied
-from workers.process import Worker, main
+from workers.process import main
 from workers.wire.ufrag import UfragKeys
+from workers.worker import Worker
 
 UFRAGS: Final = 4_000
 

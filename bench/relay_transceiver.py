@@ -20,8 +20,9 @@ from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.rpc import RpcServer
-from workers.process import Worker, main
+from workers.process import main
 from workers.wire.ufrag import UfragKeys
+from workers.worker import Worker
 
 UFRAGS: Final = 10_000
 

@@ -11,7 +11,8 @@ from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import SessionEvent, SessionEvents, SignalingStats
 from ipc.socket_file import EndpointError
-from workers.process import Worker, main
+from workers.process import main
+from workers.worker import Worker
 
 HABIT = os.environ.get("STAND_IN", "serve")
 

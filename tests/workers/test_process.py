@@ -46,7 +46,7 @@ from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import SessionEvent, SessionEvents, SignalingStats
 from tests.support.quiet_log import LogLines
 from tests.support.short_path import short_directory
-from workers.process import Worker
+from workers.worker import Worker
 
 directory = short_directory
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from workers.fleet.core.notice import Beat
 from workers.fleet.core.own import Own
 from workers.fleet.peers import BEAT, Peers, open_peers
 from workers.fleet.registry import Registry
-from workers.process import Worker
+from workers.worker import Worker
 
 TELL_EVERY: Final = 1.0
 """Seconds until the supervisor is told again though only numbers of sessions have changed."""

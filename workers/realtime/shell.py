@@ -14,10 +14,10 @@ from ipc.backend.serve import run
 from ipc.log import Logger
 from ipc.messages.lifecycle import Ready, realtime_endpoint
 from ipc.messages.stats import RealtimeStats
-from workers.process import Worker
 from workers.realtime.core.voice import RATE
 from workers.realtime.talk import Talk
 from workers.realtime.upstream import Upstream, UpstreamFailed, find_server, open_upstream
+from workers.worker import Worker
 
 FORMAT: Final = AudioFormat(Encoding.PCM, RATE)
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import trio
 
 from ipc.messages.lifecycle import DescriptorKind
-from workers.process import Worker
 from workers.relay.datapath.estates import leave_estate, take_estate
 from workers.relay.datapath.tcp import TcpDatapath
+from workers.worker import Worker
 
 
 @contextmanager

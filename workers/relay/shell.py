@@ -16,7 +16,6 @@ from ipc.messages.lifecycle import DescriptorKind, Ready, cache_endpoint
 from ipc.messages.routes import Routes, RoutesApplied
 from ipc.messages.stats import RelayStats, TcpStats
 from ipc.rpc import RpcServer
-from workers.process import Worker
 from workers.relay.core.interface import (
     CacheSeen,
     Draining,
@@ -48,6 +47,7 @@ from workers.relay.desk import AT_ONCE, Desk
 from workers.relay.line import CacheLine
 from workers.relay.over_tcp import leave_tcp, open_tcp
 from workers.wire.ufrag import UfragKeys
+from workers.worker import Worker
 
 EVENT_BUDGET: Final = 32
 """Events for the core in a turn: an event costs as much as eight datagrams, and media go first."""

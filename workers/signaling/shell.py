@@ -25,7 +25,6 @@ from ipc.rpc import RpcServer
 from workers.http.http1 import Limits
 from workers.http.server import HttpServer
 from workers.inbox import Command
-from workers.process import Worker
 from workers.signaling.access import Access, Gate, Locks, Own
 from workers.signaling.api_keys import ApiKeys
 from workers.signaling.app import make_application
@@ -45,6 +44,7 @@ from workers.signaling.survey import Desk
 from workers.signaling.switchboard import Switchboard
 from workers.signaling.whereabouts import Headers, Location
 from workers.wire.ufrag import UfragKeys
+from workers.worker import Worker
 
 if TYPE_CHECKING:
     from workers.signaling.ledger import Ledger

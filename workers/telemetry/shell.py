@@ -15,10 +15,10 @@ from ipc.messages.lifecycle import DescriptorKind, Ready
 from ipc.messages.stats import TelemetryStats
 from workers.http.http1 import Limits
 from workers.http.server import HttpServer
-from workers.process import Worker
 from workers.telemetry.app import make_application
 from workers.telemetry.core.history import EVERY, History
 from workers.telemetry.source import Source
+from workers.worker import Worker
 
 LIMITS: Final = Limits(request_timeout=10.0, max_body=4096, max_connections=64)
 """A few people and a Prometheus or two; more wait in the kernel's backlog."""

@@ -9,7 +9,6 @@ import trio
 
 from ipc.backend.messages import Hello
 from ipc.backend.vad import Vad
-from workers.process import Worker
 from workers.transceiver.audio.voice import Voice
 from workers.transceiver.backends.base import Backend
 from workers.transceiver.backends.exchange import Exchange
@@ -21,6 +20,7 @@ from workers.transceiver.core.session import Session
 from workers.transceiver.core.sessions import Sessions
 from workers.transceiver.media.base import MediaPlane
 from workers.wire.ufrag import UfragKeys
+from workers.worker import Worker
 
 
 def make_exchange(worker: Worker, backends: dict[str, Backend], plane: MediaPlane) -> Exchange:

@@ -22,7 +22,6 @@ from ipc.messages.sessions import (
 )
 from ipc.messages.stats import SessionEvent, SessionEvents, TransceiverStats
 from ipc.rpc import RpcServer
-from workers.process import Worker
 from workers.transceiver.backends.echo import Echo
 from workers.transceiver.backends.echo_pcm import EchoPcm
 from workers.transceiver.backends.exchange import Exchange
@@ -70,6 +69,7 @@ from workers.transceiver.news import News
 from workers.transceiver.pace import SHORTEST, Pace
 from workers.transceiver.sideband_desk import SidebandDesk
 from workers.wire.types import DropReason
+from workers.worker import Worker
 
 CLOSING_STREAMS: Final = 1024
 """Streams beyond those of the sessions that may live: closed ones of which the plane has not let go."""

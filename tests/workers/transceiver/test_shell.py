@@ -34,7 +34,6 @@ from tests.support.quiet_log import LogLines
 from tests.support.sessions import identity
 from tests.support.short_path import short_directory
 from tests.support.transceiver import ROUTE
-from workers.process import Worker
 from workers.transceiver.core.interface import (
     AudioReceived,
     DatagramReceived,
@@ -53,6 +52,7 @@ from workers.transceiver.core.standalone import Standalone
 from workers.transceiver.core.states import SessionState
 from workers.transceiver.shell import serve
 from workers.wire.link import RecordType, encode_intro, encode_record, parse_records
+from workers.worker import Worker
 
 directory = short_directory
 PUBLIC = Endpoint("192.0.2.1", 3478)
