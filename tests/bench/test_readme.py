@@ -13,14 +13,14 @@ ROWS = {
     "relay, a forwarded datagram": (
         "relay-bench.json",
         1,
-        ("tandem_native_us", "c_mmsg_us", "nginx_us", "coturn_us"),
+        ("tandem_native_us", "c_pack_us", "c_mmsg_us", "nginx_us", "coturn_us"),
     ),
     "transceiver, an echoed Opus packet": (
         "transceiver-bench.json",
         1,
         ("tandem_us_per_echo", "pion_us_per_echo", "janus_us_per_echo", "aiortc_us_per_echo"),
     ),
-    "memory of a call": (
+    "memory of a call, ours among 300": (
         "transceiver-bench.json",
         0,
         (
