@@ -11,6 +11,7 @@ from typing import Final, Generic, NamedTuple, TypeVar, assert_never
 import trio
 
 from ipc.backend.messages import (
+    MAX_NAME,
     MAX_PAYLOAD,
     AudioFormat,
     AudioIn,
@@ -188,6 +189,7 @@ class Call:
         if item is None:
             self._items += 1
             item = f"item-{self._items}"
+        _check_name(item)
         self._flushed.pop(item, None)
         if isinstance(audio, bytes):
             audio = [audio]
@@ -215,6 +217,7 @@ class Call:
         good, when they come all at once after a stall.
         """
         self._check()
+        _check_name(item)
         self._say(AudioOut(self.id, chunk, item, last, live))
 
     async def played(self, item: str) -> bool:
@@ -383,3 +386,8 @@ class Call:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
+
+
+def _check_name(item: str) -> None:
+    if len(item) > MAX_NAME:
+        raise ValueError(f"{len(item)} characters, at most {MAX_NAME} name an item")

@@ -37,6 +37,10 @@ MAX_PAYLOAD: Final = 64 * 1024
 """Bytes of one payload of audio or data."""
 MAX_CLAIMS: Final = 16 * 1024
 """Bytes of the claims of one session, encoded."""
+MAX_NAME: Final = 256
+"""Characters of the name of an item of audio; of a back end's own so many are shown."""
+MAX_REASON: Final = 128
+"""Characters of a reason that go further."""
 
 
 class Item(

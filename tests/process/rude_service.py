@@ -42,6 +42,7 @@ def nonsense(session: str) -> list[bytes]:
         AudioOut("nobody", b"x"),
         AudioOut(session, bytes(60_000)),
         AudioOut(session, b""),
+        AudioOut(session, b"x", "x" * 60_000),
         DataOut(session, 99, b"x"),
         DataOut(session, -1, b"\xff", text=True),
         Dtmf(session, "Z"),

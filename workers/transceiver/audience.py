@@ -18,9 +18,11 @@ from workers.transceiver.backends.sidebands import Member
 MAX_WAITING: Final = 256
 """Events of one sideband that wait,"""
 MAX_BYTES: Final = 1 << 20
-"""and their characters; at what is beyond, it is cut."""
+"""and the bytes of what they say; at what is beyond, it is cut."""
 BATCH: Final = 256 * 1024
-"""Characters of a reply, one event aside: with the largest message it fits into one of rpc."""
+"""Bytes of a reply, one event aside: with the largest message it fits into one of rpc."""
+EVENT: Final = 128
+"""What each counts beside what it says."""
 MAX_WAIT: Final = 5.0
 GATHER: Final = 0.005
 """Seconds that the first of some events waits for others: they come in bursts."""
@@ -31,6 +33,8 @@ LAPSE: Final = 5.0
 class _Waiting(NamedTuple):
     serial: int
     event: SidebandEvent
+    size: int
+    """Bytes of what it says."""
 
 
 class _Reader:
@@ -39,16 +43,16 @@ class _Reader:
         self.counts: Counter[int] = Counter()
         """Events that wait, by sideband,"""
         self.sizes: Counter[int] = Counter()
-        """and their characters."""
+        """and their bytes."""
         self.asking = 0
         self.asked = now
         self.added = trio.Event()
 
     def forget_until(self, serial: int) -> None:
         while self.waiting and self.waiting[0].serial <= serial:
-            event = self.waiting.popleft().event
+            _, event, size = self.waiting.popleft()
             self.counts[event.number] -= 1
-            self.sizes[event.number] -= len(event.text)
+            self.sizes[event.number] -= size
             if not self.counts[event.number]:
                 del self.counts[event.number], self.sizes[event.number]
 
@@ -79,16 +83,16 @@ class Audience:
         reader = self._readers.get(member.reader)
         if reader is None:
             return False
-        number, fits = member.number, True
+        number, fits, size = member.number, True, _size(event)
         if event.closed is None:
             full = reader.counts[number] >= MAX_WAITING
-            fits = not full and reader.sizes[number] + len(event.text) <= MAX_BYTES
+            fits = not full and reader.sizes[number] + size <= MAX_BYTES
         if not fits:
-            event = SidebandEvent(number, cut=True)
+            event, size = SidebandEvent(number, cut=True), 0
         self._serial += 1
-        reader.waiting.append(_Waiting(self._serial, event))
+        reader.waiting.append(_Waiting(self._serial, event, size))
         reader.counts[number] += 1
-        reader.sizes[number] += len(event.text)
+        reader.sizes[number] += size
         reader.added.set()
         return fits
 
@@ -111,9 +115,13 @@ class Audience:
         serial, size = request.after, 0
         events: list[SidebandEvent] = []
         for waiting in reader.waiting:
-            size += len(waiting.event.text)
+            size += EVENT + waiting.size
             if events and size > BATCH:
                 break
             serial = waiting.serial
             events.append(waiting.event)
         return SidebandsRead(serial, tuple(events))
+
+
+def _size(event: SidebandEvent) -> int:
+    return len(event.text.encode()) + len(event.detail.encode())

@@ -81,6 +81,15 @@ async def test_what_is_flushed_is_handed_over_no_more() -> None:
     assert await caller.call.played("long")
 
 
+async def test_an_item_has_a_short_name() -> None:
+    caller = FakeCaller(audio=PCM)
+    with pytest.raises(ValueError, match="257 characters, at most 256"):
+        await caller.call.play(bytes(640), "x" * 257)
+    with pytest.raises(ValueError, match="257 characters, at most 256"):
+        caller.call.say(bytes(640), "x" * 257)
+    assert caller.said == []
+
+
 async def test_flush_stops_and_tells_how_much_was_heard() -> None:
     caller = FakeCaller(audio=PCM)
     item = await caller.call.play(bytes(32_000))

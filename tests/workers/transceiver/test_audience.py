@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 import trio.testing
 
@@ -84,6 +85,27 @@ async def test_a_reply_fits_into_a_message(autojump_clock: trio.testing.MockCloc
         audience.put(Member("a", number), said(number, "x" * MAX_MESSAGE))
     serial, count = 0, 0
     while count < 8:
+        reply = await audience.read(ReadSidebands("a", serial, within=0))
+        encode(reply)
+        serial, count = reply.serial, count + len(reply.events)
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f5e3" * 16_384, ""], ids=["four bytes a letter", "nothing"]
+)
+async def test_a_reply_fits_whatever_the_events_say(
+    autojump_clock: trio.testing.MockClock, text: str
+) -> None:
+    audience = Audience()
+    audience.admit("a")
+    kept = 0
+    for number in range(70_000, 70_512):
+        for _ in range(MAX_WAITING if not text else 16):
+            kept += audience.put(Member("a", number), said(number, text))
+        if kept * len(text.encode()) > 4 << 20:
+            break
+    serial, count = 0, 0
+    while count < kept:
         reply = await audience.read(ReadSidebands("a", serial, within=0))
         encode(reply)
         serial, count = reply.serial, count + len(reply.events)

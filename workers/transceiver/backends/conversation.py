@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from config.ids import Instant
 from ipc.backend.messages import (
+    MAX_NAME,
     AudioFormat,
     AudioOut,
     Dtmf,
@@ -162,6 +163,9 @@ class Conversation:
     def say(self, item: AudioOut | Flush | Pause | Resume | Dtmf, now: Instant) -> list[Output]:
         """An item of the back end's."""
         match item:
+            case AudioOut(item=name) if len(name) > MAX_NAME:
+                why = f"an item has a name of {MAX_NAME} characters at most"
+                return [Error(ErrorCode.TOO_LARGE, why, self._session)]
             case AudioOut():
                 audio, last, live = item.payload, item.last, item.live
                 if not self._playout.add(item.item, audio, now, last=last, live=live):

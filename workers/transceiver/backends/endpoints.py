@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from config.ids import Instant
-from ipc.backend.messages import Error, Hello, ToBackend
+from ipc.backend.messages import MAX_NAME, Error, Hello, ToBackend
 from ipc.messages.stats import EndpointStats
 from workers.transceiver.media.loans import Line
 
@@ -62,7 +62,7 @@ class KnownEndpoint:
         return EndpointStats(
             self.live,
             len(self.sessions),
-            self.hello.name,
+            self.hello.name[:MAX_NAME],
             self.without_credit,
             dict(self.mistakes),
             self.before_accept,

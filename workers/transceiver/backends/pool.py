@@ -23,6 +23,7 @@ from config.ids import Instant
 from ipc.backend.codec import MAX_MESSAGE, BatchError, BatchTooLarge, decode_from_backend
 from ipc.backend.messages import (
     HEARTBEAT,
+    MAX_REASON,
     SILENCE,
     VERSION,
     Accept,
@@ -358,7 +359,7 @@ class Pool:
             case Accept():
                 return self._accept(session, endpoint, item, now)
             case Reject():
-                return self._withdraw(session, item.why or _REJECTED, now)
+                return self._withdraw(session, item.why[:MAX_REASON] or _REJECTED, now)
             case _ if not session.accepted:
                 return self._send(
                     endpoint, now, Error(ErrorCode.UNEXPECTED, "accept it first", item.session)

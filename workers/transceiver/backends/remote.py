@@ -13,6 +13,7 @@ from typing import Final, assert_never
 
 from config.ids import Instant, SessionId
 from ipc.backend.messages import (
+    MAX_REASON,
     AudioOut,
     ChannelClosed,
     ChannelOpened,
@@ -399,7 +400,11 @@ class Remote(Backend):
             case OpenChannel(label=label, protocol=protocol):
                 return [ForSession(session, sctp.OpenChannel(label, protocol))]
             case HangUp(reason=reason):
-                return [ForSession(session, CloseSession(CloseReason.BACKEND_ENDED, reason))]
+                return [
+                    ForSession(
+                        session, CloseSession(CloseReason.BACKEND_ENDED, reason[:MAX_REASON])
+                    )
+                ]
             case _:
                 assert_never(item)
 

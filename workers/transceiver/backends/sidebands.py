@@ -19,6 +19,7 @@ from config.ids import SessionId
 from ipc.messages.sidebands import SidebandEvent
 from workers.transceiver.core.interface import Created, ForSession, FromSession, SessionClosed
 from workers.transceiver.core.sctp.interface import (
+    MAX_MESSAGE,
     ChannelClosed,
     ChannelOpened,
     MessageReceived,
@@ -210,6 +211,9 @@ class Sidebands:
             self.dropped[DropReason.QUEUE_FULL] += 1
 
     def _tell(self, session: SessionId, call: _Call, payload: bytes) -> None:
+        if len(payload) > MAX_MESSAGE:
+            self.dropped[DropReason.OVERSIZE] += 1
+            return
         try:
             text = payload.decode()
         except UnicodeDecodeError:

@@ -10,6 +10,8 @@ import pytest
 from config.ids import Endpoint, SessionId, Transport
 from ipc.backend.codec import encode_batch
 from ipc.backend.messages import (
+    MAX_NAME,
+    MAX_REASON,
     SILENCE,
     Accept,
     AudioFormat,
@@ -269,6 +271,35 @@ def test_a_rejected_session_ends() -> None:
     rig = Rig(A)
     rig.connect()
     assert closes(rig.say(A, Reject(S, "closed"))) == [CloseReason.BACKEND_ENDED]
+
+
+def test_of_long_reasons_and_names_the_beginning_goes_further() -> None:
+    """They are in statistics and news, of which others have theirs, too."""
+    long = "\U0001f5e3" * 200_000
+    rig = Rig(A)
+    rig.connect()
+    (close,) = rig.say(A, Reject(S, long))
+    assert isinstance(close.event, CloseSession)
+    assert 100 < len(close.event.detail) <= MAX_REASON
+    rig = Rig(A)
+    rig.talk()
+    (close,) = rig.say(A, HangUp(S, long))
+    assert close == ForSession(S, CloseSession(CloseReason.BACKEND_ENDED, long[:MAX_REASON]))
+    rig.say(A, Hello(long, instance="1"))
+    assert rig.remote.stats()[A].name == long[:MAX_NAME]
+
+
+def test_an_item_is_named_in_short() -> None:
+    rig = Rig(A)
+    rig.talk()
+    rig.say(A, AudioOut(S, b"answer", "x" * (MAX_NAME + 1)))
+    (error,) = rig.told(A)
+    assert isinstance(error, Error)
+    assert error.code is ErrorCode.TOO_LARGE
+    assert rig.remote.next_timeout(S) is None
+    rig.say(A, AudioOut(S, b"answer", "x" * MAX_NAME))
+    assert rig.told(A) == []
+    assert rig.remote.next_timeout(S) is not None
 
 
 def test_another_back_end_takes_over() -> None:

@@ -19,6 +19,7 @@ from workers.transceiver.backends.sidebands import (
 )
 from workers.transceiver.core.interface import Created, ForSession, FromSession, SessionClosed
 from workers.transceiver.core.sctp.interface import (
+    MAX_MESSAGE,
     ChannelClosed,
     ChannelOpened,
     MessageReceived,
@@ -184,6 +185,10 @@ def test_only_texts_are_copied() -> None:
     assert stage.sidebands.copy(CALL, wrong) == ForSession(CALL, wrong)
     assert stage.told() == []
     assert stage.sidebands.dropped == {DropReason.UNSUPPORTED: 1}
+    long = SendMessage(1, b"x" * (MAX_MESSAGE + 1), text=True)
+    assert stage.sidebands.copy(CALL, long) == ForSession(CALL, long)
+    assert stage.told() == []  # no client could have it either
+    assert stage.sidebands.dropped[DropReason.OVERSIZE] == 1
 
 
 def test_the_end_is_told_behind_all_else_and_nothing_is_left() -> None:
