@@ -29,7 +29,6 @@ async ({ digit, welcome, file, seconds }) => {
     const loudest = levels.reduce((best, level, bin) => (level > levels[best] ? bin : best), 0);
     if (levels[loudest] > -50) pitches.push(loudest * 48000 / analyser.fftSize);
   }, 100);
-  const takesKeys = sender.dtmf.canInsertDTMF;
   const end = performance.now() + seconds * 1000;
   const until = async (pitch) => {
     while (!pitches.some((each) => Math.abs(each - pitch) < 30) && performance.now() < end) {
@@ -38,7 +37,8 @@ async ({ digit, welcome, file, seconds }) => {
   };
   await until(welcome);
   const before = pitches.splice(0);
-  sender.dtmf.insertDTMF(digit, 100);
+  const takesKeys = sender.dtmf.canInsertDTMF;  // some moments after media could flow
+  if (takesKeys) sender.dtmf.insertDTMF(digit, 100);
   await until(file);
   clearInterval(listening);
   await fetch(`${response.headers.get("Location")}/hangup`, { method: "POST" });

@@ -388,7 +388,7 @@ def test_an_upgrade_is_run_when_the_operator_says_so_and_ends_no_call(
         reports = [json.loads(said) for said in hang_up(machine, calls, over_tcp)]
     for report, count in zip(reports, (MANY, 2), strict=True):
         assert (report["sessions_ok"], report["packets_lost"]) == (count, 0), report
-        assert report["tcp_reconnects"] == 0, report
+        assert report["tcp_reconnects"] == 0, f"{report}\n{machine.journal()[-20000:]}"
     machine.until(
         lambda: {w["release"] for w in status(machine)["workers"]} == {new}, "all are new"
     )

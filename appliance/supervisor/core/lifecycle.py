@@ -40,8 +40,10 @@ FAILED_AGAIN: Final = 5.0
 """Seconds until a FAILED worker is tried again, twice as many each time: it may have been the machine."""
 FAILED_RETRY: Final = 60.0
 """But never more than these."""
-RELEASE_TIMEOUT: Final = 1.0
-"""Seconds to let go of the sockets; the kernel holds what arrives for less than that at a high rate."""
+RELEASE_TIMEOUT: Final = 4.0
+"""Seconds to let go of the sockets. That takes some milliseconds in which the kernel holds what arrives;
+but on a starved host it takes long to be told, and until then a relay forwards. One that is killed leaves
+no TCP connections."""
 FREE_CRASHES: Final = 5
 """Deaths in a row, each at a young age, that are answered at once: live calls wait for the successor."""
 BACKOFF_BASE: Final = 0.2

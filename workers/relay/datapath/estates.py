@@ -27,7 +27,7 @@ from workers.relay.core.estate import (
 from workers.relay.datapath.tcp import TcpDatapath
 
 LEAVE_WITHIN: Final = 0.5
-"""Seconds; a successor waits, and a relay has one for all that its release takes."""
+"""Seconds, of those that the supervisor grants for a release; a successor waits."""
 _MOST: Final = 2 * MAX_CONNECTIONS // MAX_DESCRIPTORS
 """Parcels that are looked at: more than one relay can have left."""
 
