@@ -207,6 +207,15 @@ def troubles(url: str, directory: Path) -> None:
         page.screenshot(path=directory / "full.png")
 
         page.unroute("**/v1/realtime/calls")
+        page.route(
+            "**/v1/realtime/calls",
+            lambda route: route.fulfill(status=401, body='{"detail": "send one"}'),
+        )
+        page.click("#again")
+        expect(page.locator("#headline")).to_have_text("This page has no key", timeout=WITHIN)
+        expect(page.locator("#detail")).to_contain_text("send one.")
+
+        page.unroute("**/v1/realtime/calls")
         page.route("**/v1/realtime/calls", lambda route: route.abort())
         page.click("#again")
         expect(page.locator("#headline")).to_have_text("The server did not answer", timeout=WITHIN)

@@ -219,6 +219,9 @@ async function exchange(sdp, signal) {
   }
   if (!response.ok) {
     const problem = await response.json().catch(() => ({}));
+    if (response.status === 401) {
+      throw new Failure("This page has no key", `Calls need one here, from a page of your own: ${problem.detail ?? response.statusText}.`);
+    }
     const wait = response.headers.get("Retry-After");
     const hint = wait ? ` Try again in ${wait} s.` : "";
     throw new Failure(problem.title ?? `The server answered ${response.status}`, `${problem.detail ?? response.statusText}.${hint}`, response.status === 503);
