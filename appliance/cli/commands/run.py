@@ -15,10 +15,11 @@ import click
 
 from appliance.cli.failure import Failed
 from appliance.cli.settings import config_option, find_file
-from appliance.supervisor import supervisor
+from appliance.supervisor.appliance import page_url
 from appliance.supervisor.in_force import begin
 from appliance.supervisor.notify import MANAGED
 from appliance.supervisor.problems import EXIT_CONFIG
+from appliance.supervisor.supervisor import run
 from config.model import Config
 from config.problems import ConfigError
 
@@ -43,7 +44,7 @@ def command(file: Path | None) -> None:
     except ConfigError as error:
         raise Failed(map(str, error.problems), EXIT_CONFIG) from None
     on_ready = _greeter(beginning.config, file)
-    sys.exit(supervisor.run(beginning, config_path=found, on_ready=on_ready))
+    sys.exit(run(beginning, config_path=found, on_ready=on_ready))
 
 
 def _greeter(config: Config, given: Path | None) -> Callable[[str], None]:
@@ -57,7 +58,7 @@ def _greet(page: str, *, config: Config, given: Path | None) -> None:
     tandem = "tandem" if shutil.which("tandem") else shlex.quote(sys.argv[0])
     option = f" -c {shlex.quote(str(given))}" if given else ""
     listen = config.ops.listen
-    ops = f"\n    ops      {supervisor.page_url(listen)}" if listen else ""
+    ops = f"\n    ops      {page_url(listen)}" if listen else ""
     patience = config.supervisor.drain_timeout
     # Whoever reads our standard output may be gone; that must not end the appliance.
     calls = f"{page}v1/realtime/calls"

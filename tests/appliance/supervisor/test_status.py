@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from appliance.supervisor.appliance import page_url
 from appliance.supervisor.core.interface import CordonRequested
 from appliance.supervisor.events import EventDesk
 from appliance.supervisor.inquiry import Inquiry
 from appliance.supervisor.status import AdminDesk
-from appliance.supervisor.supervisor import page_url
 from config.ids import ClusterId, Endpoint, SessionId, WorkerName
 from ipc.messages.admin import (
     CordonRequest,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from appliance.cli.commands import run
 from appliance.cli.main import main
-from appliance.supervisor import supervisor
 from appliance.supervisor.in_force import Beginning
 from config.model import Config
 
@@ -34,7 +34,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Supervisor:
     stand_in = Supervisor()
     # Where nobody is: an appliance that runs on this machine would be adopted, with its configuration.
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(supervisor, "run", stand_in.run)
+    monkeypatch.setattr(run, "run", stand_in.run)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.setattr("sys.argv", [".venv/bin/tandem", "run"])
     monkeypatch.setattr("shutil.which", lambda name: None)
