@@ -8,7 +8,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from config.ids import Endpoint, FlowKey, Instant, Route
+from config.ids import Endpoint, Instant, Route
 from ipc.messages.flows import FlowSummary
 from workers.relay.core.cache import Cache
 from workers.relay.core.classify import Answer, Check, Media, classify
@@ -40,16 +40,16 @@ from workers.relay.core.interface import (
     SendRecord,
     Upcall,
 )
-from workers.relay.core.limits import IntroductionLimits
-from workers.relay.core.pending import LIFE, MAX_ROUTES_PER_KEY, PendingFlows, summary
+from workers.relay.core.pending import LIFE, PendingFlows, summary
+from workers.relay.core.strangers import Strangers
 from workers.relay.core.ways import (
     Neighbours,
     Way,
     Ways,
+    client_of,
     forget_too,
     introduce,
     point,
-    source_of,
     to_client,
 )
 from workers.wire.link import FLAG_ASSURED, FLAG_PROVEN, RecordType
@@ -79,12 +79,11 @@ class Relay:
     ) -> None:
         """`memory`: of the datapath's slots, where an earlier relay may have left flows."""
         self._keys = keys
-        self._max_pending = max_pending
         self._ways = Ways(neighbours, now)
         self._table = FlowTable(memory or SlotMemory.fresh(max_flows, entropy), now)
         self._pending = PendingFlows()
         self._ingress = Ingress(self._ways, self._table, self._pending)
-        self._limits = IntroductionLimits()
+        self._strangers = Strangers(self._table, self._pending, max_pending)
         self.cache = Cache(max_flows)
         self.counters = RelayCounters()
 
@@ -197,38 +196,13 @@ class Relay:
                 introduce(event, check.route, way, known.label),
                 *self.cache.keep(event.key, known.label, known.route, now),
             ]
-        flow = self._pending_flow(event, check, now)
+        flow = self._strangers.admit(event, check, now)
         if isinstance(flow, DropReason):
             return self._drop_upcall(flow)
         flow.expires = now + LIFE
         flow.rival = known.label if known is not None else flow.rival
         self.counters.introduced += 1
         return [_introduce_pending(event, flow, way)]
-
-    def _pending_flow(self, event: Upcall, check: Check, now: Instant) -> PendingFlow | DropReason:
-        found = self._pending.of_route_and_key(check.route, event.key)
-        if found is None and self._pending_full(event.key):
-            return DropReason.PENDING_FULL
-        limit = self._limits.refuse(check.ufrag, source_of(event), check.route, now)
-        if limit is None and found is None:
-            limit = self._limits.refuse_flow(check.ufrag, now)
-        if limit is not None:
-            return limit
-        return found or self._reserve(event.key, check.route, check.ufrag, now)
-
-    def _pending_full(self, key: FlowKey) -> bool:
-        return (
-            len(self._pending) >= self._max_pending
-            or len(self._pending.of_key(key)) >= MAX_ROUTES_PER_KEY
-        )
-
-    def _reserve(
-        self, key: FlowKey, route: Route, ufrag: str, now: Instant
-    ) -> PendingFlow | DropReason:
-        label = self._table.reserve(now)
-        if label is None:
-            return DropReason.SLOTS_FULL
-        return self._pending.add(key, label, route, ufrag, now)
 
     def _answer(self, event: Upcall, known: KnownFlow | None, now: Instant) -> list[Output]:
         """It names nobody, so it goes to all that its source talks to; who asked will know it."""
@@ -239,7 +213,7 @@ class Relay:
             outputs.append(introduce(event, known.route, way, known.label))
         for flow in self._pending.of_key(event.key):
             way = self._ways.find(event, flow.route)
-            limit = self._limits.refuse(flow.ufrag, source_of(event), flow.route, now)
+            limit = self._strangers.refuse(event, flow, now)
             if way is None or limit is not None:
                 refusal = limit or refusal
                 continue
@@ -270,23 +244,14 @@ class Relay:
         if route is None:
             if pending:
                 return self._drop_upcall(DropReason.PENDING_FLOW)
-            outputs = self.cache.hold(event, source_of(event), now)
+            outputs = self.cache.hold(event, client_of(event), now)
             return self._drop_upcall(outputs) if isinstance(outputs, DropReason) else outputs
         way = self._ways.find(event, route)
         if way is None:
             return self._drop_upcall(self._ways.why_not(route))
-        limit = self._limits.refuse_recovery(source_of(event), now)
-        if limit is not None:
-            return self._drop_upcall(limit)
-        flow: PendingFlow | DropReason | None = self._pending.of_route_and_key(route, event.key)
-        if flow is None:
-            # Half of the pending flows are for checks, whatever pretends to be a sibling's client.
-            if self._pending_full(event.key) or len(self._pending) >= self._max_pending // 2:
-                return self._drop_upcall(DropReason.PENDING_FULL)
-            flow = self._reserve(event.key, route, "", now)
+        flow = self._strangers.recover(event, route, now)
         if isinstance(flow, DropReason):
             return self._drop_upcall(flow)
-        flow.recovered = True
         self.counters.introduced += 1
         return [_introduce_pending(event, flow, way)]
 

@@ -110,7 +110,7 @@ def point(event: Upcall, known: KnownFlow, way: Way) -> list[Output]:
     return [InstallFlow(event.key, known.label, known.route, way.link)]
 
 
-def source_of(event: Upcall) -> Endpoint:
+def client_of(event: Upcall) -> Endpoint:
     """The client that it came from, through whatever relays."""
     return (event.behind or event.key).client
 

@@ -17,10 +17,10 @@ from workers.relay.core.ways import (
     Neighbours,
     Way,
     Ways,
+    client_of,
     forget_too,
     introduce,
     point,
-    source_of,
     to_client,
 )
 from workers.wire.link import RecordType, encode_intro, encode_routed
@@ -113,7 +113,7 @@ def test_a_global_relay_of_which_nobody_tells_any_more_is_trusted_while_it_shows
 def test_the_next_hop_is_told_of_the_client() -> None:
     direct, behind = Upcall(KEY, b"x", None), Upcall(GLOBAL, b"x", None, None, KEY)
     for event in (direct, behind):
-        assert source_of(event) == KEY.client
+        assert client_of(event) == KEY.client
         told = introduce(event, route(OWN), Way(LINK), 7)
         assert told == SendRecord(LINK, RecordType.INTRO, 0, 7, encode_intro(KEY, b"x"))
     told = introduce(direct, route(OTHER), Way(RELAYS[0], routed=True), 7)
