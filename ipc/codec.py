@@ -15,6 +15,7 @@ from ipc.messages import Message
 
 MAX_MESSAGE: Final = 1 << 20
 """Bytes of one encoded message, both ways."""
+_AT_TYPE: Final = "at `$.type`"
 
 
 class CodecError(Exception):
@@ -46,6 +47,9 @@ def decode(data: bytes | bytearray | memoryview) -> Message:
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CodecError(str(error)) from error
+        text = str(error)
+        if text.endswith(_AT_TYPE):
+            text += "; maybe it is of another version"
+        raise CodecError(text) from error
     except RecursionError:
         raise CodecError("nested too deeply") from None

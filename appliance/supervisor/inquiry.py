@@ -54,6 +54,8 @@ ANSWER_WITHIN: Final = 2.0
 """Seconds a worker may take."""
 MOST_FLOWS: Final = 4000
 """Rows of one reply: what fits into a message."""
+MOST_SESSIONS: Final = 2500
+"""The same of these, which are longer."""
 _MAX_DETAIL: Final = 200
 _PROBLEMS: Final = {"unknown_key": Verdict.UNKNOWN_KEY}
 Reply = TypeVar("Reply")
@@ -77,7 +79,7 @@ class Inquiry:
 
     async def sessions(self, limit: int) -> SessionList | Failure:
         """The sessions of all transceivers; one that does not answer in time is left out."""
-        asked = owners(self._places())
+        asked, limit = owners(self._places()), min(limit, MOST_SESSIONS)
         lists = _only(SessionList, await self._ask(asked, ListSessions(limit)))
         if asked and not lists:
             return Failure(why="no transceiver answered in time")

@@ -150,7 +150,7 @@ def test_damaged_messages_are_a_message_or_an_error(message: Message, data: st.D
     [
         (b"", "truncated"),
         (b"\xc1", "malformed"),
-        (msgpack.packb({"type": "Nonsense"}), r"Invalid value 'Nonsense' - at `\$.type`"),
+        (msgpack.packb({"type": "Nonsense"}), r"Invalid value 'Nonsense' .*another version"),
         (msgpack.packb({"why": "x"}), "missing required field `type`"),
         (msgpack.packb({"type": "Drain"}), "missing required field `within`"),
         (

@@ -18,7 +18,7 @@ from ipc.messages.sessions import EndSession, SessionEnded, SessionList, Session
 EXIT_UNKNOWN: Final = 1
 _limit_option = click.option(
     "--limit",
-    type=click.IntRange(1, 100_000),
+    type=click.IntRange(1, 2_500),
     default=1000,
     show_default=True,
     help="Most sessions to list.",

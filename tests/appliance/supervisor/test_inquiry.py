@@ -12,7 +12,7 @@ import trio
 from appliance.supervisor import inquiry as module
 from appliance.supervisor.core.lifecycle import WorkerState
 from appliance.supervisor.core.worker import Place
-from appliance.supervisor.inquiry import Inquiry
+from appliance.supervisor.inquiry import MOST_SESSIONS, Inquiry
 from config.ids import (
     ClusterId,
     Endpoint,
@@ -24,6 +24,7 @@ from config.ids import (
     TransceiverId,
     WorkerName,
 )
+from ipc.codec import encode
 from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.messages.details import FindSession, PathDetail, SessionDetail
@@ -179,6 +180,38 @@ async def test_sessions_of_all_transceivers_that_answer(short_directory: Path) -
     assert isinstance(found, SessionList)
     assert [(row.session, row.worker) for row in found.rows] == [(LIVING, "transceiver-1")]
     assert found.total == 3
+
+
+async def test_however_many_are_asked_for_the_reply_fits_into_a_message(
+    short_directory: Path,
+) -> None:
+    path = "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535"
+    row = SessionSummary(
+        session=SessionId(f"rtc_65535_{'x' * 23}"),
+        state="connected",
+        age=86_400.125,
+        path=f"{path}>{path}/udp",
+        codec="opus",
+        packets_in=1 << 40,
+        packets_out=1 << 40,
+        lost=1 << 40,
+        jitter_ms=12.5,
+        round_trip_ms=12.5,
+        peer_lost=1 << 40,
+        peer_jitter_ms=12.5,
+    )
+
+    async def crowded(request: Message) -> Message:
+        assert isinstance(request, ListSessions)
+        return SessionList((row,) * min(request.limit, 5_000), 5_000)
+
+    crowd = {"transceiver-1": crowded, "transceiver-2": crowded}
+    async with asking(short_directory, crowd) as inquiry:
+        found = await inquiry.sessions(100_000)
+    assert isinstance(found, SessionList)
+    assert found.total == 10_000
+    assert len(found.rows) == MOST_SESSIONS
+    encode(found)
 
 
 async def test_no_transceiver_answers(short_directory: Path) -> None:
