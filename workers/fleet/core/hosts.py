@@ -26,8 +26,10 @@ STALE: Final = 3.0
 SILENT: Final = 10.0
 MOST: Final = 2048
 """Hosts; what a supervisor is told of them must fit a message."""
-MOST_PARTS: Final = 12_000
-"""Relays, transceivers, addresses and whatever else there may be many of, of all of them."""
+MOST_BYTES: Final = 960_000
+"""Of what all of them say of themselves, encoded."""
+CHANGES: Final = 48
+"""Bytes by which one grows when it is not heard and its sessions become more."""
 _NO_VERSION: Final = (-1, -1)
 
 
@@ -39,17 +41,14 @@ class Way(Enum):
 
 
 class _Known:
-    __slots__ = ("beats", "host", "silence", "version")
+    __slots__ = ("beats", "host", "silence", "size", "version")
 
-    def __init__(self, host: FleetHost) -> None:
+    def __init__(self, host: FleetHost, size: int) -> None:
         self.host = host
+        self.size = size
         self.version = _NO_VERSION
         self.beats: dict[Way, tuple[int, int]] = {}
         self.silence: dict[Way, float] = {}
-
-    @property
-    def parts(self) -> int:
-        return _parts(self.host)
 
     @property
     def silent(self) -> float:
@@ -63,7 +62,7 @@ class Hosts:
         self._own = own
         self._incarnation = incarnation
         self._known: dict[HostId, _Known] = {}
-        self._parts = 0
+        self._size = 0
         self._gone: dict[HostId, tuple[ClusterId, tuple[int, int]]] = {}
         """Clusters and last beats of those whose beats are in Redis still."""
         self.refused: Counter[str] = Counter()
@@ -73,9 +72,9 @@ class Hosts:
         """Begin with what an earlier process knew: by all ways that there are."""
         for host in hosts:
             if host.host != self._own and host.host not in self._known:
-                known = self._known[host.host] = _Known(host)
+                known = self._known[host.host] = _Known(host, _size(host))
                 known.silence = dict.fromkeys(ways, STALE + 1)  # until it is heard
-                self._parts += known.parts
+                self._size += known.size
 
     def wants(self, beat: Beat, way: Way) -> bool:
         """Take a beat, and say whether what its host is has to be asked for."""
@@ -104,17 +103,19 @@ class Hosts:
     def learn(self, beat: Beat, host: FleetHost, way: Way) -> None:
         """A beat that was wanted, and what its host is."""
         known = self._known.get(beat.host)
-        more = _parts(host) - (known.parts if known else 0)
-        if self._parts + more > MOST_PARTS:
+        size = _size(host)
+        more = size - (known.size if known else 0)
+        if self._size + more > MOST_BYTES:
             self.refused["too_many"] += 1
             return
         if known is None:
             if beat.host == self._own or len(self._known) >= MOST:
                 return
-            known = self._known[beat.host] = _Known(host)
+            known = self._known[beat.host] = _Known(host, size)
             known.beats[way] = _number(beat)
             known.silence[way] = 0.0
-        self._parts += more
+        self._size += more
+        known.size = size
         known.host = msgspec.structs.replace(host, sessions=beat.sessions)
         known.version = (beat.incarnation, beat.version)
 
@@ -125,7 +126,7 @@ class Hosts:
                 known.silence[way] += seconds
                 if known.silent > SILENT:
                     del self._known[name]
-                    self._parts -= known.parts
+                    self._size -= known.size
                     if Way.REDIS in known.beats:
                         self._gone[name] = known.host.cluster, known.beats[Way.REDIS]
 
@@ -153,9 +154,8 @@ def _number(beat: Beat) -> tuple[int, int]:
     return beat.incarnation, beat.count
 
 
-def _parts(host: FleetHost) -> int:
-    lists = (host.relays, host.transceivers, host.advertise, host.forwards, host.place.countries)
-    return sum(map(len, lists))
+def _size(host: FleetHost) -> int:
+    return len(msgspec.msgpack.encode(host)) + CHANGES
 
 
 def lasting(hosts: Iterable[FleetHost]) -> tuple[FleetHost, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.ids import ClusterId, Endpoint, Epoch, HostId, Route, TransceiverId
-from ipc.messages.fleet import FleetHost, FleetTransceiver
-from workers.fleet.core import hosts as module
-from workers.fleet.core.hosts import MOST, MOST_PARTS, SILENT, STALE, Hosts, Way, lasting
+from ipc.codec import encode
+from ipc.messages.fleet import FleetDoor, FleetHost, FleetPlace, FleetTransceiver, FleetView
+from workers.fleet.core.hosts import MOST, SILENT, STALE, Hosts, Way, lasting
 from workers.fleet.core.notice import Beat
 
 OWN = HostId("f" * 16)
@@ -161,10 +162,25 @@ def test_no_number_of_hosts_is_too_much_for_a_message() -> None:
     few = Hosts(OWN, 1)
     for n in range(100):
         few.learn(beat(HostId(f"{n:016x}"), 1), host(A, relays=500), Way.REDIS)
-    assert sum(len(each.relays) for each in few.view()) <= MOST_PARTS
     assert few.refused["too_many"]
+    encode(FleetView(few.view()))
     few.pass_time(Way.REDIS, SILENT + 1)
-    assert few._parts == 0
+    assert few._size == 0
+    wordy = Hosts(OWN, 1)
+    link = Endpoint("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", 65_535)
+    for n in range(MOST):
+        said = msgspec.structs.replace(
+            host(HostId(f"{n:016x}"), "cordoned", relays=4),
+            door=FleetDoor(link, "k" * 40, 1 << 62, False),
+            place=FleetPlace("\U0001f5e3" * 64, (-12.345678, -123.456789)),
+            ingress=link,
+            crowded=True,
+        )
+        wordy.learn(beat(said.host, 1, sessions=1 << 62), said, Way.REDIS)
+        wordy.wants(beat(said.host, 2, sessions=1 << 62), Way.REDIS)
+    wordy.pass_time(Way.REDIS, STALE + 1.7)
+    assert wordy.refused["too_many"]
+    encode(FleetView(wordy.view()))
 
 
 def test_numbers_of_sessions_and_silence_are_no_news() -> None:
@@ -188,7 +204,7 @@ def test_numbers_of_sessions_and_silence_are_no_news() -> None:
         | st.tuples(st.sampled_from(Way), st.floats(0, 6))
     )
 )
-def test_whatever_comes_the_parts_add_up(steps: list[tuple[object, ...]]) -> None:
+def test_whatever_comes_the_sizes_add_up(steps: list[tuple[object, ...]]) -> None:
     hosts = Hosts(OWN, 1)
     for step in steps:
         match step:
@@ -199,5 +215,6 @@ def test_whatever_comes_the_parts_add_up(steps: list[tuple[object, ...]]) -> Non
             case _:
                 raise AssertionError(step)
         view = hosts.view()
-        assert hosts._parts == sum(map(module._parts, view))
+        assert hosts._size == sum(known.size for known in hosts._known.values())
+        assert hosts._size >= sum(len(msgspec.msgpack.encode(each)) for each in view)
         assert all(each.host != OWN for each in view)
