@@ -128,7 +128,8 @@ async def test_a_websocket_where_there_is_none() -> None:
         answer = await exchange(running, upgrade + b"\x88\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 404")
         assert b"urn:tandem:problem:not-found" in answer
-        other = upgrade.replace(b"websocket", b"h2c")  # whoever does not speak it does not heed it
+        # Whoever does not speak it does not heed it.
+        other = upgrade.replace(b"websocket", b"h2c").replace(b": Upgrade", b": Upgrade, close")
         assert (await exchange(running, other)).startswith(b"HTTP/1.1 200")
         assert running.server.guarded == 0
 
