@@ -160,7 +160,7 @@ def test_no_number_of_hosts_is_too_much_for_a_message() -> None:
     assert len(hosts.view()) == MOST
     assert hosts.refused == {"too_many": 5}
     few = Hosts(OWN, 1)
-    for n in range(100):
+    for n in range(200):
         few.learn(beat(HostId(f"{n:016x}"), 1), host(A, relays=500), Way.REDIS)
     assert few.refused["too_many"]
     encode(FleetView(few.view()))
