@@ -10,7 +10,7 @@ INSTALL = VIRTUAL_ENV="$(CURDIR)/.venv" $(UV) pip install --quiet --compile-byte
 .PHONY: help run demo-agent test explore test-asan test-systemd fuzz fuzz-native lint audit fmt bench campaign soak deb sdk lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 run: .venv/.runtime ## start the appliance and print the page's URL; CONFIG=FILE for your own
 	@exec $(BIN)/tandem run $(if $(CONFIG),-c "$(CONFIG)")

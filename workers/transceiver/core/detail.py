@@ -16,8 +16,13 @@ def detail_of(
 ) -> SessionDetail:
     """Without its back end, of which nothing is known here."""
     facts = entry.core.facts(now)
+    audio = _audio(entry, stats, now)
     paths: list[PathDetail] = []
     for path, detail in facts.paths.items():
+        if detail.selected and audio.received is not None:
+            # The plane tells a session only of audio that comes by another path.
+            heard = min(detail.silence, audio.received)
+            detail = msgspec.structs.replace(detail, silence=heard)
         way = labels.way(entry, path)
         if way is not None:
             detail = msgspec.structs.replace(detail, relay=way.relay, label=way.label)
@@ -27,7 +32,7 @@ def detail_of(
         backend="",
         ufrags=tuple(entry.ufrags),
         dtls=facts.dtls,
-        audio=_audio(entry, stats, now),
+        audio=audio,
         paths=tuple(paths),
         channels=facts.channels,
         buffered=facts.buffered,

@@ -34,6 +34,18 @@ def test_found_by_id_by_ufrag_and_by_label() -> None:
     assert rig.sessions.detail(by_ufrag, rig.now) == rig.sessions.detail(by_client, rig.now)
 
 
+def test_audio_that_the_session_is_not_told_of_breaks_the_silence_of_its_path() -> None:
+    rig = Rig()
+    caller = rig.connect()
+    rig.run(1.0)
+    caller.speak(timestamp=960)
+    rig.run(0.02)
+    detail = rig.exchange.detail(FindSession(caller.id), rig.now)
+    assert detail is not None
+    assert detail.paths[0].silence == detail.audio.received
+    assert detail.paths[0].silence < 0.5
+
+
 def test_a_stranger_is_not_found() -> None:
     rig = Rig()
     caller = rig.connect()
