@@ -56,6 +56,7 @@ _remote_options: tuple[_Option, ...] = (
     click.option(
         "--connect",
         envvar="TANDEM_CONNECT",
+        show_envvar=True,
         metavar="tcp://HOST:PORT",
         help="An appliance on another host, at an address of its admin.listen.",
     ),
@@ -63,6 +64,7 @@ _remote_options: tuple[_Option, ...] = (
         "--server-key",
         type=click.Path(path_type=Path),
         envvar="TANDEM_SERVER_KEY",
+        show_envvar=True,
         metavar="FILE",
         help="With --connect: its public key (there: tandem keys curve --server).",
     ),
@@ -70,6 +72,7 @@ _remote_options: tuple[_Option, ...] = (
         "--client-key",
         type=click.Path(path_type=Path),
         envvar="TANDEM_CLIENT_KEY",
+        show_envvar=True,
         metavar="FILE",
         help="With --connect: your secret key (tandem keys curve). Default: ~/.config/tandem/admin.key.",
     ),
