@@ -14,10 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
-
-import msgspec
 
 from config.ids import Instant
 from ipc.backend.codec import MAX_MESSAGE, BatchError, BatchTooLarge, decode_from_backend
@@ -50,18 +47,12 @@ from ipc.backend.messages import (
 )
 from ipc.messages.stats import EndpointStats
 from workers.transceiver.backends.endpoints import EndpointName, KnownEndpoint
+from workers.transceiver.backends.offer import ANSWER_WITHIN, Offer
 from workers.transceiver.media.loans import Line
 from workers.wire.types import DropReason
 
-ANSWER_WITHIN: Final = 1.0
-"""Seconds a back end may take to accept."""
 GREET_EVERY: Final = 1.0
 """Seconds between two greetings at least: with each, all sessions of the end point are offered anew."""
-PATIENCE: Final = 2.0
-"""Seconds a new session waits for a back end that takes it."""
-HOLD: Final = 10.0
-"""Seconds one waits that somebody had: as long as a back end may take to start again."""
-_REJECTED: Final = "rejected"
 _NO_RATE: Final = "no such rate for that encoding"
 
 
@@ -94,26 +85,6 @@ Wish: TypeAlias = AudioOut | Flush | Pause | Resume | Dtmf | OpenChannel | DataO
 PoolOutput: TypeAlias = Wish | Send | Accepted | Unplaced
 
 
-@dataclass(slots=True)
-class _Session:
-    started: SessionStarted
-    waits_since: Instant
-    """For somebody to accept it."""
-    at: KnownEndpoint | None = None
-    accepted: bool = False
-    due: Instant = 0.0
-    """When whoever it is offered to should have answered."""
-    unheard: int = 0
-    """Chunks of audio since nobody has it."""
-    refused_by: set[EndpointName] = field(default_factory=set)
-    why: str = "no back end is there"
-
-    @property
-    def until(self) -> Instant:
-        """When it is given up if nobody has taken it."""
-        return self.waits_since + (HOLD if self.started.resumed else PATIENCE)
-
-
 class Pool:
     """All end points and the sessions they have."""
 
@@ -130,8 +101,8 @@ class Pool:
             name: [self._endpoints[endpoint] for endpoint in group]
             for name, group in groups.items()
         }
-        self._sessions: dict[str, _Session] = {}
-        self._pending: dict[str, _Session] = {}
+        self._sessions: dict[str, Offer] = {}
+        self._pending: dict[str, Offer] = {}
         """Of them, those that nobody has accepted yet: few, and the only ones with a deadline."""
 
     def live(self, backend: str) -> int:
@@ -160,7 +131,7 @@ class Pool:
 
     def start(self, started: SessionStarted, now: Instant) -> list[PoolOutput]:
         """Find a back end for a session."""
-        session = _Session(started, waits_since=now)
+        session = Offer(started, waits_since=now)
         self._sessions[started.session] = self._pending[started.session] = session
         return self._place(session, now)
 
@@ -303,14 +274,14 @@ class Pool:
 
     # --- inside -------------------------------------------------------------------------------------
 
-    def _forget(self, name: str) -> _Session | None:
+    def _forget(self, name: str) -> Offer | None:
         self._pending.pop(name, None)
         session = self._sessions.pop(name, None)
         if session is not None and session.unheard:
             self.dropped[DropReason.NOT_ACCEPTED] += session.unheard
         return session
 
-    def _give_up(self, session: _Session) -> Unplaced:
+    def _give_up(self, session: Offer) -> Unplaced:
         name = session.started.session
         self._forget(name)
         return Unplaced(name, session.why)
@@ -359,7 +330,7 @@ class Pool:
             case Accept():
                 return self._accept(session, endpoint, item, now)
             case Reject():
-                return self._withdraw(session, item.why[:MAX_REASON] or _REJECTED, now)
+                return self._withdraw(session, item.why[:MAX_REASON] or "rejected", now)
             case _ if not session.accepted:
                 return self._send(
                     endpoint, now, Error(ErrorCode.UNEXPECTED, "accept it first", item.session)
@@ -368,7 +339,7 @@ class Pool:
                 return [item]
 
     def _accept(
-        self, session: _Session, endpoint: KnownEndpoint, accept: Accept, now: Instant
+        self, session: Offer, endpoint: KnownEndpoint, accept: Accept, now: Instant
     ) -> list[PoolOutput]:
         audio = accept.audio or endpoint.hello.audio
         if session.accepted:
@@ -388,7 +359,7 @@ class Pool:
         session.refused_by.clear()
         return [Accepted(accept, audio, session.started.resumed)]
 
-    def _place(self, session: _Session, now: Instant) -> list[PoolOutput]:
+    def _place(self, session: Offer, now: Instant) -> list[PoolOutput]:
         candidates = self._candidates(session)
         if not candidates:
             return []
@@ -398,7 +369,7 @@ class Pool:
         return self._send(endpoint, now, session.started)
 
     def _candidates(
-        self, session: _Session, besides: KnownEndpoint | None = None
+        self, session: Offer, besides: KnownEndpoint | None = None
     ) -> list[KnownEndpoint]:
         return [
             endpoint
@@ -408,16 +379,15 @@ class Pool:
             and endpoint is not besides
         ]
 
-    def _withdraw(self, session: _Session, why: str, now: Instant) -> list[PoolOutput]:
+    def _withdraw(self, session: Offer, why: str, now: Instant) -> list[PoolOutput]:
         """That end point does not take it: the next one."""
         outputs: list[PoolOutput] = []
         name = session.started.session
         if session.at is not None:
             session.at.sessions.discard(name)
             session.refused_by.add(session.at.name)
-            if why != _REJECTED:
-                outputs += self._send(session.at, now, SessionEnded(name, "withdrawn", why))
-        session.at, session.accepted, session.why = None, False, why
+            outputs += self._send(session.at, now, SessionEnded(name, "withdrawn", why))
+        session.free(why, now)
         self._pending[name] = session
         placed = self._place(session, now)
         if not placed and session.refused_by >= {
@@ -435,11 +405,9 @@ class Pool:
         outputs: list[PoolOutput] = []
         for name in orphans:
             session = self._sessions[name]
-            if session.accepted:
-                session.started = msgspec.structs.replace(session.started, resumed=True)
-            session.at, session.accepted, session.waits_since = None, False, now
+            session.waits_since = now
+            session.free("its back end is gone", now)
             self._pending[name] = session
-            session.why = "its back end is gone"
             outputs += self._place(session, now)
         return outputs
 

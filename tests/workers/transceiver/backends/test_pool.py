@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,11 +29,9 @@ from ipc.backend.messages import (
 )
 from workers.transceiver.backends.endpoints import MAX_TOLD
 from workers.transceiver.backends.links import LOOK
+from workers.transceiver.backends.offer import ANSWER_WITHIN, HOLD, PATIENCE
 from workers.transceiver.backends.pool import (
-    ANSWER_WITHIN,
     GREET_EVERY,
-    HOLD,
-    PATIENCE,
     Accepted,
     Pool,
     PoolOutput,
@@ -183,12 +182,31 @@ def test_audio_stops_when_credit_is_used_up_and_nothing_else_does() -> None:
     assert it.end(SessionEnded("s", "hangup"), 0.0) == [Send(A, (SessionEnded("s", "hangup"),))]
 
 
-def test_a_reject_goes_to_the_next_and_then_to_nobody() -> None:
+@pytest.mark.parametrize(("why", "told"), [("busy", "busy"), ("", "rejected")])
+def test_a_reject_goes_to_the_next_and_then_to_nobody(why: str, told: str) -> None:
     it = live()
     ((first, _),) = offers(it.start(started("s"), 0.0))
-    ((second, _),) = offers(say(it, first, Reject("s", "busy")))
+    outputs = say(it, first, Reject("s", why))
+    assert Send(first, (SessionEnded("s", "withdrawn", told),)) in outputs
+    ((second, _),) = offers(outputs)
     assert {first, second} == {A, B}
     assert Unplaced("s", "busy too") in say(it, second, Reject("s", "busy too"))
+
+
+def test_who_rejects_what_it_has_accepted_passes_it_on_with_all_the_time_there_is() -> None:
+    it = live()
+    ((first, _),) = offers(it.start(started("s"), 0.0))
+    say(it, first, Accept("s"))
+    for endpoint in (A, B):
+        say(it, endpoint, Heartbeat(), now=60.0)
+    ((second, offered),) = offers(say(it, first, Reject("s", "not mine"), now=60.0))
+    assert second != first
+    assert offered.resumed
+    assert not it.has_taken("s")
+    it.handle_timeout(60.1)
+    (accepted,) = say(it, second, Accept("s"), now=60.2)
+    assert isinstance(accepted, Accepted)
+    assert accepted.resumed
 
 
 def test_who_never_answers_loses_the_offer() -> None:
