@@ -31,6 +31,8 @@ _KEY_SET_URL: Final = re.compile(
 _SCOPE: Final = re.compile(r"[!#-\[\]-~]{1,256}")  # RFC 6749, 3.3
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MAX_SOCKET_PATH: Final = 107
+MAX_BYTES: Final = 98_304
+"""Of all values as JSON: each worker is given them in one message, with what else it needs."""
 BUILT_IN: Final = ("echo", "echo-pcm")
 """Back ends that need no service."""
 REALTIME: Final = "realtime"
@@ -270,6 +272,14 @@ def _redis(config: Config) -> Iterator[Finding]:
         yield Finding(("redis", "password_file"), "must not contain a zero byte")
 
 
+def _size(config: Config) -> Iterator[Finding]:
+    if (size := len(config.model_dump_json())) > MAX_BYTES:
+        sections = config.model_dump(mode="json")
+        largest = max(sections, key=lambda name: len(str(sections[name])))
+        what = f"is too large: everything together has {size} bytes, at most {MAX_BYTES} fit"
+        yield Finding((largest,), what)
+
+
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _relay_listen,
     tcp_doors,
@@ -288,4 +298,5 @@ _CHECKS: Final[tuple[Callable[[Config], Iterator[Finding]], ...]] = (
     _realtime,
     _redis,
     _directories,
+    _size,
 )

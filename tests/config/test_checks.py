@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from config.checks import find_contradictions
+from config.checks import MAX_BYTES, find_contradictions
 from config.findings import Finding
 from config.model import Config
 from config.problems import show_path
@@ -36,6 +36,15 @@ def test_a_fleet_with_keys() -> None:
         relay={"advertise": ["203.0.113.7:443"]},
         link={"address": "fd00::1"},
     )
+
+
+def test_workers_can_be_given_all_of_it() -> None:
+    addresses = [f"[2001:db8:ffff:ffff:ffff:ffff:ffff:{n:x}]:65535" for n in range(8)]
+    sites = [{"name": f"site {n}", "addresses": addresses} for n in range(600)]
+    assert not findings(steering={"sites": sites[:200]})
+    (found,) = findings(steering={"sites": sites})
+    assert found.startswith("steering: is too large: everything together has 2")
+    assert found.endswith(f"bytes, at most {MAX_BYTES} fit")
 
 
 FLEET: dict[str, dict[str, Any]] = {
