@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from config.ids import Instant, SessionId
@@ -17,7 +16,6 @@ from ipc.backend.messages import (
     AudioOut,
     ChannelClosed,
     ChannelOpened,
-    ClientHints,
     DataIn,
     DataOut,
     Dtmf,
@@ -31,7 +29,6 @@ from ipc.backend.messages import (
     Pause,
     Resume,
     SessionEnded,
-    SessionStarted,
     Stats,
     ToBackend,
 )
@@ -51,6 +48,7 @@ from workers.transceiver.backends.pool import (
     Unplaced,
     Wish,
 )
+from workers.transceiver.backends.talk import Talk
 from workers.transceiver.core.interface import (
     CloseSession,
     Created,
@@ -75,27 +73,8 @@ from workers.transceiver.core.streams.interface import (
 from workers.transceiver.media.loans import Loans
 from workers.wire.types import DropReason
 
-MAX_WAITING: Final = 64
-"""Messages of a session that wait for a back end to accept it,"""
-MAX_WAITING_BYTES: Final = 256 * 1024
-"""and their bytes; what is beyond is dropped, counted."""
-
 MakeVoice = Callable[[int, Vad | None], VoiceActivity]
 """Voice activity detection for PCM at that rate; None: by what counts as speech on this host."""
-
-
-@dataclass(slots=True)
-class _Talk:
-    """One session."""
-
-    created: Created
-    address: str = ""
-    conversation: Conversation | None = None
-    """From when a back end has accepted it."""
-    channels: dict[int, ChannelOpened] = field(default_factory=dict)
-    """Open now: each back end that accepts the session is told of them."""
-    waiting: list[DataIn] = field(default_factory=list)
-    """Came while nobody had accepted it."""
 
 
 class Remote(Backend):
@@ -122,7 +101,7 @@ class Remote(Backend):
         self._buffer = buffer
         self._entropy = entropy
         self._make_voice = make_voice
-        self._talks: dict[SessionId, _Talk] = {}
+        self._talks: dict[SessionId, Talk] = {}
         self._loans: Loans | None = None
         self._stream: Callable[[SessionId], Stream | None] = lambda session: None
         self._lenders: set[SessionId] = set()
@@ -153,7 +132,7 @@ class Remote(Backend):
         """Raises Away if nobody is there to take it."""
         if not self.is_there:
             raise Away(f"no end point of {self.name!r} answers")
-        self._talks[created.session] = _Talk(created)
+        self._talks[created.session] = Talk(created)
 
     def handle(self, event: FromSession, now: Instant) -> list[ForSession]:
         """What a session says goes to its back end."""
@@ -188,7 +167,9 @@ class Remote(Backend):
                 talk.address = str(path.remote)
                 return []
             case StateChanged(state=SessionState.CONNECTED):
-                return self._carry_out(self._pool.start(self._introduce(talk), now), now)
+                return self._carry_out(
+                    self._pool.start(talk.introduce(self.name, self._buffer), now), now
+                )
             case SessionClosed(reason=reason, detail=detail):
                 del self._talks[session]
                 if talk.conversation is not None:
@@ -286,20 +267,6 @@ class Remote(Backend):
 
     # --- inside -------------------------------------------------------------------------------------
 
-    def _introduce(self, talk: _Talk) -> SessionStarted:
-        created = talk.created
-        codec = None if created.audio is None else spoken(created.audio)
-        client = created.client
-        return SessionStarted(
-            created.session,
-            self.name,
-            created.claims,
-            ClientHints(talk.address, client.user_agent, client.origin),
-            "" if codec is None else codec.name,
-            created.data,
-            round(self._buffer * 1000),
-        )
-
     def _carry_out(self, outputs: list[PoolOutput], now: Instant) -> list[ForSession]:
         wanted: list[ForSession] = []
         talks = self._talks
@@ -342,30 +309,21 @@ class Remote(Backend):
         self._say(session, Error(ErrorCode.UNSUPPORTED_FORMAT, why, session), now)
         return [ForSession(session, CloseSession(CloseReason.BACKEND_ENDED, why))]
 
-    def _catch_up(self, talk: _Talk, now: Instant) -> list[ForSession]:
+    def _catch_up(self, talk: Talk, now: Instant) -> list[ForSession]:
         """Tell who has just accepted a session what came before he did."""
-        wanted: list[ForSession] = []
-        for opened in talk.channels.values():
-            wanted += self._say(talk.created.session, opened, now)
-        waiting, talk.waiting = talk.waiting, []
-        for message in waiting:
-            if message.channel in talk.channels:
-                wanted += self._say(talk.created.session, message, now)
-        return wanted
+        session = talk.created.session
+        return [each for item in talk.catch_up() for each in self._say(session, item, now)]
 
-    def _pass_on(self, talk: _Talk, message: DataIn, now: Instant) -> list[ForSession]:
+    def _pass_on(self, talk: Talk, message: DataIn, now: Instant) -> list[ForSession]:
         """A message goes to the session's back end, or waits until there is one."""
         if self._pool.has_taken(message.session):
             return self._say(talk.created.session, message, now)
-        size = sum(len(each.payload) for each in talk.waiting) + len(message.payload)
-        if len(talk.waiting) >= MAX_WAITING or size > MAX_WAITING_BYTES:
+        if not talk.keep(message):
             self._pool.dropped[DropReason.QUEUE_FULL] += 1
-        else:
-            talk.waiting.append(message)
         return []
 
     def _converse(
-        self, talk: _Talk, audio: AudioParameters, accepted: Accepted, now: Instant
+        self, talk: Talk, audio: AudioParameters, accepted: Accepted, now: Instant
     ) -> Conversation:
         accept, rate = accepted.accept, accepted.audio.rate
         listens = accept.speech or accept.barge_in

@@ -41,7 +41,8 @@ from ipc.backend.vad import Vad
 from ipc.messages.sessions import CloseReason
 from workers.transceiver.audio.voice import Voice
 from workers.transceiver.backends.base import Away
-from workers.transceiver.backends.remote import MAX_WAITING, MAX_WAITING_BYTES, Remote
+from workers.transceiver.backends.remote import Remote
+from workers.transceiver.backends.talk import MAX_WAITING, MAX_WAITING_BYTES
 from workers.transceiver.core.interface import (
     CloseSession,
     Created,
