@@ -63,8 +63,10 @@ def command(line: Line, once: bool, as_json: bool, seconds: float | None, svg: P
 
     "in" and "out" are datagrams from and to clients (relays), records (transceivers) or answers
     (signaling). "loss" is what is missing of the audio of clients in the last second, of the first 2000
-    sessions. Ends with q or Ctrl-C. Where standard output is no terminal it prints one picture. It waits
-    for an appliance that goes away while it watches; if there is none at the start, the exit code is 69.
+    sessions. "drop/s" is what went no further: a few with every call that ends; which, and what each means,
+    is in `tandem status --json` and docs/operations.md. Ends with q or Ctrl-C. Where standard output is no
+    terminal it prints one picture. It waits for an appliance that goes away while it watches; if there is
+    none at the start, the exit code is 69.
     """
     looks = _looks(line)
     next(looks)  # the first has no rates yet, or there is nobody to ask
