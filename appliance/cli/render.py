@@ -123,9 +123,10 @@ def _backends(workers: Sequence[WorkerStatus]) -> dict[str, str]:
         for endpoint, views in endpoints_seen.items():
             live = sum(view.live for view in views)
             sessions = sum(view.sessions for view in views)
-            words = f"{sessions} sessions" if live == len(views) else "[red]away[/]"
+            served = "1 session" if sessions == 1 else f"{sessions} sessions"
+            words = served if live == len(views) else "[red]away[/]"
             if 0 < live < len(views):
-                words = f"[yellow]reached by {live} of {len(views)}[/], {sessions} sessions"
+                words = f"[yellow]reached by {live} of {len(views)}[/], {served}"
             parts.append(f"{escape(endpoint)} {words}")
         lines[name] = ", ".join(parts)
     return lines

@@ -43,7 +43,7 @@ async def waiting_for_the_last(appliance: Appliance) -> AsyncIterator[trio.Proce
         assert process.stderr is not None
         async with process.stderr:
             said = b""
-            while b"sessions left" not in said:
+            while b" left" not in said:
                 piece = await process.stderr.receive_some()
                 assert piece, said
                 said += piece

@@ -67,7 +67,7 @@ def command(
     while until is not None:
         left, waited = sessions_left(status, names), time.monotonic() - since
         if left > until and left != said and not as_json:
-            click.echo(f"{left} sessions left", err=True)
+            click.echo(f"{left} session{'' if left == 1 else 's'} left", err=True)
         said = left
         if (left <= until and waited >= SETTLED) or (deadline is not None and waited >= deadline):
             break

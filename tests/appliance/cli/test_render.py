@@ -232,12 +232,12 @@ def test_count_is_short(number: int) -> None:
 
 
 def test_back_ends_elsewhere_are_shown_with_who_reaches_them() -> None:
-    def seen(*live: bool) -> StatusReply:
+    def seen(*live: bool, each: int = 3) -> StatusReply:
         workers = []
         for number, lives in enumerate(live):
             stats = structs.replace(
                 TRANSCEIVER,
-                backends={"agent": {"ipc:///run/a.sock": EndpointStats(lives, 3 * lives)}},
+                backends={"agent": {"ipc:///run/a.sock": EndpointStats(lives, each * lives)}},
             )
             name = f"transceiver-{number}"
             workers.append(WorkerStatus(name, "ready", 2, None, 1, 100.0, 11, "", stats))
@@ -246,6 +246,7 @@ def test_back_ends_elsewhere_are_shown_with_who_reaches_them() -> None:
     assert "ipc:///run/a.sock 6 sessions" in text_of(status_view(seen(True, True)))
     assert "ipc:///run/a.sock away" in text_of(status_view(seen(False, False)))
     assert "reached by 1 of 2, 3 sessions" in text_of(status_view(seen(True, False)))
+    assert "1 sessions" not in text_of(status_view(seen(True, each=1)))
 
 
 def test_who_runs_another_version_is_named() -> None:
