@@ -62,7 +62,7 @@ async def test_left_is_the_caller_right_is_what_was_heard(
         options = ["--wav", str(write_tone(tmp_path / "tone.wav"))]
         async with live_calls(appliance, 3.0, count=1, options=options):
             pass
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while not (found := list(recordings.glob("*.wav"))):
                 await trio.sleep(0.05)
             await trio.sleep(0.2)  # until it is written

@@ -161,7 +161,7 @@ async def test_calls_end_with_their_server_and_are_refused_with_a_reason(tmp_pat
         realtime_server() as server,
         running_appliance(tmp_path, bridged(server, tmp_path)) as appliance,
     ):
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             while (await offer(appliance)).status_code != 201:
                 await trio.sleep(0.05)
         server.status = 503

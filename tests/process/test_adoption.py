@@ -129,7 +129,7 @@ async def test_workers_that_serve_by_other_values_are_replaced(tmp_path: Path) -
             status = await second.status()
             assert not set(pids(status).values()) & set(first.values())
             assert status.listen == (appliance.relay,)
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 while any(is_worker(pid) for pid in first.values()):
                     await trio.sleep(0.05)
             assert "works with another relay.max_flows" in second.log()

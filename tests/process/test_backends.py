@@ -55,10 +55,12 @@ async def test_sessions_of_a_killed_back_end_go_on_at_another(
         running_appliance(tmp_path, configured(one, two)) as appliance,
     ):
         await there(appliance)
-        await trio.sleep(1.0)  # until both have been heard
+        with trio.fail_after(60):
+            while [e.live for e in (await endpoints(appliance, "agent")).values()] != [True, True]:
+                await trio.sleep(0.05)
         async with live_calls(appliance, count=10) as calls:
             first.kill()
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 while (await endpoints(appliance, "agent"))[two].sessions != 10:
                     await trio.sleep(0.1)
         assert calls.report["sessions_failed"] == 0, f"{calls.report}\n{appliance.log()}"

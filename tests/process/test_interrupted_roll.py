@@ -60,7 +60,7 @@ async def is_whole_again(
     """Everybody who is wanted serves on the same sockets, and nobody else is left."""
     status = await appliance.until(lambda s: s.state == "ready" and kinds(s) == kinds(before))
     assert group(appliance) == sockets
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while set(roster.living(appliance.directory / "workers").values()) != {
             worker.pid for worker in (await appliance.status()).workers
         }:

@@ -57,7 +57,7 @@ async def test_every_panel_has_something_to_show(tmp_path: Path, short_directory
             stranger.sendto(b"", relay)
             stranger.sendto(b"\x16stranger", relay)
         async with live_calls(appliance, count=2, path="/whip/good", options=("--data",)):
-            with trio.move_on_after(40):
+            with trio.move_on_after(60):
                 while await unanswered(prometheus):
                     await trio.sleep(1)
             assert await unanswered(prometheus) == []

@@ -5,17 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from ipc.messages.admin import StatusReply
+from ipc.messages.stats import TransceiverStats
 from tests.support.appliance import TREE, running_appliance
 from tests.support.live_calls import live_calls
 from tests.support.realtime_server import realtime_server
 
 pytestmark = pytest.mark.process
+
+
+def is_there(status: StatusReply, since: float) -> bool:
+    """So a transceiver said of it after that."""
+    (stats,) = (w.stats for w in status.workers if isinstance(w.stats, TransceiverStats))
+    (endpoint,) = stats.backends["realtime"].values()
+    return stats.usage.at > since and endpoint.live
 
 
 async def test_it_is_restarted_and_a_drain_ends_calls_before_it(tmp_path: Path) -> None:
@@ -33,7 +43,8 @@ async def test_it_is_restarted_and_a_drain_ends_calls_before_it(tmp_path: Path) 
                     and any(w.name == "realtime-0" and w.restarts for w in status.workers)
                 )
             )
-            await trio.sleep(1.0)  # until transceivers have noticed
+            since = time.monotonic()  # until transceivers have noticed, and said so
+            await appliance.until(lambda status: is_there(status, since))
             async with live_calls(appliance, count=2):
                 assert (await server.line(1)).closed is None
                 appliance.signal(signal.SIGTERM)

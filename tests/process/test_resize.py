@@ -62,7 +62,7 @@ async def test_calls_go_on_through_any_number_of_relays(tmp_path: Path, steering
         pids = {worker.name: worker.pid for worker in (await appliance.status()).workers}
         async with live_calls(appliance, count=MANY) as calls:
             assert (await relays(appliance, 2))[1]["added"] == ["relay-1"]
-            await trio.sleep(1.5)
+            await appliance.until(lambda status: sum(map(bool, forwarded(status).values())) == 2)
             assert (await relays(appliance, 3))[1]["added"] == ["relay-2"]
             await appliance.until(are("relay-0", "relay-1", "relay-2"))
             await appliance.until(lambda status: sum(map(bool, forwarded(status).values())) == 3)

@@ -45,7 +45,7 @@ class Caller:
     async def hear(self, kind: str = "") -> dict[str, Any]:
         """Its next event, of that kind if one is given."""
         assert self._process.stdout is not None
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             while True:
                 while b"\n" not in self._rest:
                     piece = await self._process.stdout.receive_some()
@@ -84,7 +84,7 @@ class Beside:
 
     async def hear(self, kind: str = "") -> Any:
         """The next event, of that kind if one is given; of the library's own types."""
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             while True:
                 event = await trio.to_thread.run_sync(self.connection.recv, abandon_on_cancel=True)
                 if kind in ("", event.type):

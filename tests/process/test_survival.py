@@ -110,7 +110,7 @@ async def test_spares_end_with_the_supervisor_and_workers_do_not(tmp_path: Path)
         workers = [worker.pid for worker in (await appliance.status()).workers]
         appliance.process.kill()
         appliance.process.wait()
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while any(is_worker(pid) for pid in waiting.values()):
                 await trio.sleep(0.02)
         assert all(is_worker(pid) for pid in workers)

@@ -123,7 +123,7 @@ class Line:
 
     async def until(self, kind: str) -> dict[str, Any]:
         """The first event of that kind; it is taken."""
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while True:
                 for event in self.events:
                     if event["type"] == kind:
@@ -133,7 +133,7 @@ class Line:
 
     async def until_heard(self, size: int) -> bytes:
         """The first so many bytes of the client's audio."""
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while len(self.heard) < size:
                 await self._changed.wait()
         return bytes(self.heard)
@@ -172,7 +172,7 @@ class RealtimeServer:
 
     async def line(self, index: int = 0) -> Line:
         """A connection, once it is there."""
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while len(self._lines) <= index:
                 await self._changed.wait()
         return self._lines[index]

@@ -67,7 +67,7 @@ async def seen(appliance: Appliance, backend: str) -> EndpointStats:
 async def none_lost(calls: Calls, appliance: Appliance, backend: str) -> None:
     """Frames of these calls, which are over, have all come back, but for those that nobody heard since
     the back end had not accepted the call yet: as many as it says, which it does once a second."""
-    with trio.move_on_after(20):
+    with trio.move_on_after(60):
         while calls.report["packets_lost"] != (await seen(appliance, backend)).before_accept:
             await trio.sleep(0.1)
         return
@@ -76,7 +76,7 @@ async def none_lost(calls: Calls, appliance: Appliance, backend: str) -> None:
 
 async def there(appliance: Appliance, headers: Mapping[str, str] = MappingProxyType({})) -> None:
     """Wait until a back end is: offers are taken from then on."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while (reply := await offer(appliance, headers)).status_code != 201:
             assert reply.json()["type"] == "urn:tandem:problem:backend-away", reply.text
             await trio.sleep(0.05)
