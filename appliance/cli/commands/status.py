@@ -21,7 +21,10 @@ Examples:
 def command(line: Line, as_json: bool) -> None:
     """Show the appliance and its workers.
 
-    "cpu %" is the average since the worker started. The exit code is 69 if no appliance runs.
+    "load" is a relay's flows (a client that checks two addresses has two), a transceiver's sessions, open
+    connections of HTTP. "in", "out" and "drop" are datagrams from and to clients (relays), records
+    (transceivers), answers and crashes (HTTP), since the worker started; "cpu %" is the average since then.
+    The exit code is 69 if no appliance runs.
     """
     status = ask(line, StatusRequest(), StatusReply)
 
