@@ -14,18 +14,18 @@ from workers.transceiver.core.streams.interface import StreamStats
 
 PHASES: Final = {
     "http": "offer to answer",
-    "ice": "first check to first answered check",
-    "dtls": "from there to the handshake's end",
-    "connected": "answer to connected (ice + dtls)",
+    "ice": "answer to first answered check",
+    "dtls": "from there to connected",
+    "connected": "these two together",
     "channel": "answer to data channel open",
-    "first_packet": "first frame or message sent to the first one back",
-    "setup": "everything: offer to first frame back",
+    "first_packet": "first frame out and back",
+    "setup": "offer to first frame back",
 }
 """The parts of a set-up, in order, and what each spans."""
 NOTES: Final = PHASES | {
-    "round_trip": "a frame sent to the same one back",
-    "message_round_trip": "a message sent to the same one back",
-    "network_round_trip": "by RTCP, else by the last ICE check",
+    "round_trip": "a frame out and back",
+    "message_round_trip": "a message out and back",
+    "network_round_trip": "by RTCP, or the last check",
     "jitter": "of frames that came back",
     "jitter_up": "as the server reports it",
     "jitter_down": "of all that came",
@@ -184,10 +184,14 @@ class Report:
             ("jitter down", self.jitter_down),
         ]
         return [
-            (name.replace("_", " "), tuple(f"{value:.1f}" for value in spread))
+            (name.replace("_", " "), tuple(map(_shown, spread)))
             for name, histogram in measured
-            if None not in (spread := tuple(_spread(name, histogram).values()))
+            if (spread := [ms for ms in _spread(name, histogram).values() if ms is not None])
         ]
+
+
+def _shown(milliseconds: float) -> str:
+    return f"{milliseconds:.2f}" if milliseconds < 1 else f"{milliseconds:.1f}"
 
 
 def _spread(name: str, histogram: Histogram) -> dict[str, float | None]:
