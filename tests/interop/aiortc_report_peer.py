@@ -15,7 +15,7 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from bench.peers.tone import Tone, request
 
-WITHIN = 30.0
+WITHIN = 60.0
 FIELDS = {
     "remote-inbound-rtp": ("packetsLost", "roundTripTime", "fractionLost"),
     "remote-outbound-rtp": ("packetsSent", "bytesSent"),

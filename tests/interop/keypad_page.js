@@ -30,16 +30,16 @@ async ({ digit, welcome, file, seconds }) => {
     if (levels[loudest] > -50) pitches.push(loudest * 48000 / analyser.fftSize);
   }, 100);
   const end = performance.now() + seconds * 1000;
-  const until = async (pitch) => {
-    while (!pitches.some((each) => Math.abs(each - pitch) < 30) && performance.now() < end) {
-      await new Promise((done) => setTimeout(done, 50));
-    }
+  const until = async (so) => {
+    while (!so() && performance.now() < end) await new Promise((done) => setTimeout(done, 50));
   };
-  await until(welcome);
+  const heardOf = (pitch) => () => pitches.some((each) => Math.abs(each - pitch) < 30);
+  await until(heardOf(welcome));
   const before = pitches.splice(0);
-  const takesKeys = sender.dtmf.canInsertDTMF;  // some moments after media could flow
+  await until(() => sender.dtmf.canInsertDTMF);  // some moments after media could flow
+  const takesKeys = sender.dtmf.canInsertDTMF;
   if (takesKeys) sender.dtmf.insertDTMF(digit, 100);
-  await until(file);
+  await until(heardOf(file));
   clearInterval(listening);
   await fetch(`${response.headers.get("Location")}/hangup`, { method: "POST" });
   peer.close();

@@ -41,7 +41,7 @@ def press(url: str, directory: Path) -> dict[str, Any]:
         page = context.new_page()
         page.goto(url)
         page.mouse.click(5, 5)  # sound needs a gesture
-        argument = {"digit": "5", "welcome": WELCOME, "file": FILE, "seconds": 30}
+        argument = {"digit": "5", "welcome": WELCOME, "file": FILE, "seconds": 60}
         report: dict[str, Any] = page.evaluate(PAGE.read_text(), argument)
         return report
 

@@ -20,7 +20,7 @@ from tests.support.peers import chromium, reachable
 
 pytestmark = pytest.mark.interop
 
-WITHIN = 30.0
+WITHIN = 60.0
 
 CALL = """
 async (seconds) => {

@@ -22,7 +22,7 @@ def post(url: str, key: str, body: str = "") -> tuple[str, str]:
     if key:
         headers["authorization"] = f"Bearer {key}"
     call = urllib.request.Request(url, body.encode(), headers, method="POST")
-    with urllib.request.urlopen(call, timeout=20) as response:
+    with urllib.request.urlopen(call, timeout=60) as response:
         return response.headers["location"] or "", response.read().decode()
 
 

@@ -32,7 +32,7 @@ def row(status: StatusReply, name: str) -> WorkerStatus:
 
 async def ready_code(appliance: Appliance) -> int:
     async with httpx.AsyncClient() as client:
-        return (await client.get(f"{appliance.url}/readyz", timeout=10)).status_code
+        return (await client.get(f"{appliance.url}/readyz", timeout=60)).status_code
 
 
 def link_sockets(pid: int) -> set[str]:

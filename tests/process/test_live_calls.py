@@ -19,7 +19,7 @@ async def offer(appliance: Appliance) -> httpx.Response:
     async with httpx.AsyncClient() as client:
         url = f"{appliance.url}/v1/realtime/calls"
         headers = {"content-type": "application/sdp"}
-        return await client.post(url, content="v=0\r\n", headers=headers, timeout=10)
+        return await client.post(url, content="v=0\r\n", headers=headers, timeout=60)
 
 
 async def test_a_drain_finishes_calls_and_takes_no_new_ones(tmp_path: Path) -> None:

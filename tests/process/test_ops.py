@@ -283,7 +283,7 @@ def on_terminal(command: list[str], key: bytes) -> tuple[bytes, int]:
             if not pressed and b"q quits" in shown:
                 os.write(ours, key)
                 pressed = True
-        return shown, process.wait(20)
+        return shown, process.wait(60)
     finally:
         process.kill()
         os.close(ours)

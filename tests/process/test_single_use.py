@@ -35,7 +35,7 @@ def locked(tmp_path: Path) -> dict[str, Any]:
 
 
 async def bought(appliance: Appliance) -> str:
-    async with httpx.AsyncClient(base_url=appliance.url, trust_env=False, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=appliance.url, trust_env=False, timeout=60) as http:
         minted = await http.post(
             "/v1/realtime/client_secrets",
             json={"single_use": True},
@@ -47,7 +47,7 @@ async def bought(appliance: Appliance) -> str:
 
 async def called(appliance: Appliance, secret: str) -> int:
     headers = {"authorization": f"Bearer {secret}", "content-type": "application/sdp"}
-    async with httpx.AsyncClient(base_url=appliance.url, trust_env=False, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=appliance.url, trust_env=False, timeout=60) as http:
         answer = await http.post("/v1/realtime/calls", content=OFFER.read_bytes(), headers=headers)
         return answer.status_code
 

@@ -22,7 +22,7 @@ BUS: Final = 10_000
 """A member of a Cluster has a second port, by so much higher."""
 _PORTS: Final = range(20_000, 22_000)
 """So that neither of the two is one that the kernel gives to clients."""
-UP_WITHIN: Final = 20.0
+UP_WITHIN: Final = 60.0
 
 
 def has_redis() -> bool:

@@ -48,7 +48,7 @@ KEYS = UfragKeys({"0": KEY}, "0")
 ROUTE = Route(ClusterId(0), TransceiverId(1), Epoch(1))
 SRTP = b"\x80\x6f audio"
 ANSWER = b"\x01\x01\x00\x00\x21\x12\xa4\x42transaction!"
-PATIENCE = 20
+PATIENCE = 60
 
 
 def check(session: int) -> bytes:

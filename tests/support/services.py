@@ -43,7 +43,7 @@ async def offer(
     appliance: Appliance, headers: Mapping[str, str] = MappingProxyType({})
 ) -> httpx.Response:
     """A browser's offer, which nobody follows up."""
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         return await client.post(
             f"{appliance.url}/v1/realtime/calls",
             content=OFFER.read_bytes(),
