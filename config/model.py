@@ -190,7 +190,8 @@ class SignalingSection(_Section):
     max_body: Annotated[_Whole, Field(ge=4096, le=1_048_576)] = 65_536
     """Bytes of a request body; larger ones are answered 413."""
     max_connections: Annotated[_Whole, Field(ge=16, le=100_000)] = 2_000
-    """Open HTTP connections; more wait in the kernel's backlog."""
+    """Open HTTP connections. Where there is no place left, the one that is idle or sends its request for
+    longest makes room; if none is, newcomers wait in the kernel's backlog."""
     request_timeout: Annotated[_Number, Field(ge=1, le=300)] = 10.0
     """Seconds a client may take to send a request, and a transceiver to answer it."""
 
