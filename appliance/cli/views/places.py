@@ -29,8 +29,8 @@ _COLUMNS = (
 _HEALTH_STYLES = {"well": "green", "leaving": "yellow"}
 _NOT_RANKED = "what answers name is not known: no signaling worker of this host has said it"
 _NO_PLACES = (
-    "answers name this host's own relays: it has no place (fleet.site), and none are listed "
-    "(steering.sites)"
+    "answers name this host's addresses (relay.advertise): it has no place (fleet.site), and none are "
+    "listed (steering.sites)"
 )
 
 

@@ -54,7 +54,7 @@ def test_for_people() -> None:
 
 def test_what_is_not_known_of_answers_is_said() -> None:
     assert "no signaling worker" in text_of(places_view(PlaceList((SILENT,), False)))
-    assert "its own relays" not in text_of(places_view(PlaceList((OWN,), True)))
+    assert "relay.advertise" not in text_of(places_view(PlaceList((OWN,), True)))
     assert "fleet.site" in text_of(places_view(PlaceList((SILENT,), True)))
 
 
