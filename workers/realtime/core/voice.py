@@ -10,7 +10,6 @@ how many milliseconds were heard, and the server is told to forget the others.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -59,9 +58,8 @@ class Closed(NamedTuple):
 class _Utterance:
     name: str
     key: PartKey
-    waiting: deque[bytes] = field(default_factory=deque)
-    rest: bytes = b""
-    """Half a sample."""
+    waiting: bytearray = field(default_factory=bytearray)
+    """One piece, however many small ones it came in."""
     received: int = 0
     """Bytes."""
     handed: int = 0
@@ -74,6 +72,11 @@ class _Utterance:
     """Its last piece was handed over."""
     cut: bool = False
     """It was interrupted; how much was heard is not known yet."""
+
+    @property
+    def next_piece(self) -> int:
+        """Bytes that could be handed over next; half a sample waits for its other half."""
+        return min(len(self.waiting) & ~1, PIECE)
 
     @property
     def ahead(self) -> int:
@@ -138,13 +141,9 @@ class Voice:
             self._live[name] = _Utterance(name, key)
             self._names[key] = name
         utterance = self._live[name]
-        data = utterance.rest + pcm
-        whole = len(data) - len(data) % 2
-        utterance.rest = data[whole:]
-        utterance.received += whole
-        for at in range(0, whole, PIECE):
-            utterance.waiting.append(data[at : min(at + PIECE, whole)])
-        self._waiting += whole
+        utterance.received += len(pcm)
+        utterance.waiting += pcm
+        self._waiting += len(pcm)
 
     def finish_part(self, key: PartKey) -> None:
         """That part is complete."""
@@ -169,14 +168,15 @@ class Voice:
         for each in self._live.values():
             if each.cut:
                 continue
-            while each.waiting and ahead + len(each.waiting[0]) // PER_MS <= self._lead:
-                piece = each.waiting.popleft()
-                self._waiting -= len(piece)
-                each.handed += len(piece)
-                ahead += len(piece) // PER_MS
-                each.ended = each.complete and not each.waiting
+            while (size := each.next_piece) and ahead + size // PER_MS <= self._lead:
+                piece = bytes(each.waiting[:size])
+                del each.waiting[:size]
+                self._waiting -= size
+                each.handed += size
+                ahead += size // PER_MS
+                each.ended = each.complete and not each.next_piece
                 yield Say(each.name, piece, each.ended)
-            if each.waiting:
+            if each.next_piece:
                 return
             if each.complete and not each.ended:
                 each.ended = True
@@ -232,7 +232,7 @@ class Voice:
         return [each for each in self._live.values() if each.key.response == response]
 
     def _drop_waiting(self, each: _Utterance) -> None:
-        self._waiting -= sum(map(len, each.waiting))
+        self._waiting -= len(each.waiting)
         each.waiting.clear()
 
     def _remove(self, each: _Utterance) -> None:

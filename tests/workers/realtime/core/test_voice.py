@@ -146,6 +146,14 @@ def test_all_is_bounded() -> None:
     assert not list(many.hand_over())  # the oldest gave way, with what it had
 
 
+def test_many_small_pieces_wait_as_one() -> None:
+    """Objects are counted in nobody's bytes: five minutes in single samples must not fill the memory."""
+    voice = Voice(BUFFER)
+    for _ in range(1000):
+        voice.add(A, b"\0\0")
+    assert [len(say.pcm) for say in voice.hand_over()] == [2000]
+
+
 def test_nobodys_news_mean_nothing() -> None:
     voice = Voice(BUFFER)
     voice.finish_part(A)
