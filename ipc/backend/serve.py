@@ -198,6 +198,27 @@ async def serve(
                 nursery.cancel_scope.cancel()
 
 
+async def attend(
+    calls: Calls,
+    agent: Callable[[Call], Awaitable[None]],
+    on_error: Callable[[Call, Exception], None],
+) -> None:
+    """Every call in a task of its own, for ever; one whose agent raises is hung up, alone."""
+
+    async def answer(call: Call) -> None:
+        try:
+            async with call:
+                await agent(call)
+        except* CallEnded:
+            pass  # the caller went first
+        except* Exception as errors:  # one agent never ends another's call
+            on_error(call, errors)
+
+    async with trio.open_nursery() as nursery:
+        async for call in calls:
+            nursery.start_soon(answer, call)
+
+
 async def run(
     endpoint: str,
     agent: Callable[[Call], Awaitable[None]],
@@ -217,15 +238,6 @@ async def run(
     life: where it cannot listen it ends (SystemExit), and says why. `serve` raises EndpointError instead.
     """
 
-    async def answer(call: Call) -> None:
-        try:
-            async with call:
-                await agent(call)
-        except* CallEnded:
-            pass  # the caller went first
-        except* Exception as errors:  # one agent never ends another's call
-            (on_error or _print)(call, errors)
-
     serving = serve(
         endpoint,
         name=name,
@@ -237,9 +249,8 @@ async def run(
         screen=screen,
     )
     try:
-        async with serving as calls, trio.open_nursery() as nursery:
-            async for call in calls:
-                nursery.start_soon(answer, call)
+        async with serving as calls:
+            await attend(calls, agent, on_error or _print)
     except EndpointError as error:
         raise SystemExit(f"{name}: cannot listen: {error}") from None
 

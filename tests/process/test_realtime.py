@@ -58,3 +58,22 @@ async def test_it_is_restarted_and_a_drain_ends_calls_before_it(tmp_path: Path) 
                 assert len((await server.line(index)).heard) > 2 * 48_000
             assert "Traceback" not in appliance.log()
         assert not server.problems
+
+
+async def test_one_that_cannot_listen_says_why_and_serves_when_it_can(tmp_path: Path) -> None:
+    config = {"realtime": {"url": "ws://127.0.0.1:1/"}}
+    async with running_appliance(tmp_path, config) as appliance:
+        worker = await appliance.worker("realtime-0")
+        (socket,) = appliance.directory.rglob("realtime-0.sock")
+        in_the_way = socket.with_name(f"{socket.name}.new")
+        in_the_way.mkdir()
+        os.kill(worker.pid, signal.SIGKILL)
+        await appliance.until(
+            lambda status: any(
+                "exit code 70: " in w.last_exit and "realtime-0.sock: " in w.note
+                for w in status.workers
+            )
+        )
+        in_the_way.rmdir()
+        await appliance.until(lambda status: status.state == "ready")
+        assert "Traceback" not in appliance.log()

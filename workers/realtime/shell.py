@@ -10,7 +10,8 @@ import trio
 
 from ipc.backend.call import Call
 from ipc.backend.messages import AudioFormat, Encoding, SessionStarted
-from ipc.backend.serve import run
+from ipc.backend.serve import attend
+from ipc.backend.serve import serve as serve_calls
 from ipc.log import Logger
 from ipc.messages.lifecycle import Ready, realtime_endpoint
 from ipc.messages.stats import RealtimeStats
@@ -108,20 +109,9 @@ async def serve(worker: Worker) -> None:
         )
     )
     endpoint = realtime_endpoint(assignment.runtime_directory, assignment.index)
-    async with trio.open_nursery() as nursery:
-
-        async def answer() -> None:
-            await run(
-                endpoint,
-                bridges.talk,
-                on_error=bridges.crashed,
-                name=assignment.name,
-                audio=FORMAT,
-                screen=bridges.screen,
-            )
-
-        nursery.start_soon(answer)
-        await trio.lowlevel.checkpoint()
+    serving = serve_calls(endpoint, name=assignment.name, audio=FORMAT, screen=bridges.screen)
+    async with serving as calls, trio.open_nursery() as nursery:
+        nursery.start_soon(attend, calls, bridges.talk, bridges.crashed)
         await worker.ready(Ready())
         await worker.draining.wait()
         await bridges.until_empty()
