@@ -51,6 +51,7 @@ from appliance.supervisor.sockets import usable_cpus
 from appliance.supervisor.status import AdminDesk
 from appliance.supervisor.survivors import Survivors
 from appliance.supervisor.terms import Terms
+from appliance.supervisor.turns import Turns
 from appliance.supervisor.upgrade import ENDING, Upgrader
 from config.ids import Endpoint, Role
 from config.model import Config
@@ -176,6 +177,7 @@ class Appliance:
                     shell,
                     self._outfitter,
                     self._log,
+                    Turns(nursery),
                     on_change=self._work_with,
                 )
                 self._problems = lambda: reloader.problems

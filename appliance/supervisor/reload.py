@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import trio
 
 from appliance.supervisor.configuration import read_file
 from appliance.supervisor.core.interface import Reloaded, ReloadRequested
@@ -17,6 +17,7 @@ from appliance.supervisor.outfit import Outfitter
 from appliance.supervisor.problems import CannotStart
 from appliance.supervisor.shell import Shell
 from appliance.supervisor.sockets import usable_cpus
+from appliance.supervisor.turns import Turns
 from config.change import Change, Effect, changes, merge, rolled
 from config.checks import find_contradictions
 from config.ids import Role
@@ -40,6 +41,7 @@ class Reloader:
         shell: Shell,
         outfitter: Outfitter,
         log: Logger,
+        turns: Turns,
         *,
         on_change: Callable[[Config], None],
     ) -> None:
@@ -51,30 +53,28 @@ class Reloader:
         self._outfitter = outfitter
         self._log = log
         self._on_change = on_change
-        self._turn = trio.Lock()
+        self._turns = turns
         self.problems: tuple[str, ...] = ()
         """What was wrong with the file when it was read last."""
 
     async def reload(self, request: ReloadRequest) -> ReloadReply:
         """Read, compare, carry out; the answer comes when all that is over."""
-        async with self._turn:
-            reply = await self._reload(request.roll)
-        self._tell(reply)
-        return reply
+        return await self._turns.take(partial(self._reload, request.roll))
 
     async def learn(self, keys: UfragKeys, roles: frozenset[Role]) -> str:
         """Replace the workers of these roles, so that they have these keys, too; gives the problem."""
-        async with self._turn:
+
+        async def replace() -> str:
             self._outfitter.keyring.add(keys)
             workers = desired_workers(self._config, HostFacts(usable_cpus()))
             outcome = await self._shell.reload(ReloadRequested(self._config, workers, roles))
-        return outcome.problem
+            return outcome.problem
+
+        return await self._turns.take(replace)
 
     async def catch_up(self, roles: frozenset[Role]) -> None:
         """Look at the file after a start by what was in force, and replace workers of these roles, too."""
-        async with self._turn:
-            reply = await self._reload(False, roles)
-        self._tell(reply)
+        await self._turns.take(partial(self._reload, False, roles))
 
     def compare(self, request: DiffRequest) -> ReloadReply:
         """What a reload with that file would do, and what is wrong with it; does nothing."""
@@ -94,6 +94,11 @@ class Reloader:
         return ReloadReply(changes=told)
 
     async def _reload(self, forced: bool, also: frozenset[Role] = frozenset()) -> ReloadReply:
+        reply = await self._carry_out(forced, also)
+        self._tell(reply)
+        return reply
+
+    async def _carry_out(self, forced: bool, also: frozenset[Role]) -> ReloadReply:
         try:
             wanted = read_file(self._file)
         except ConfigError as error:
