@@ -31,8 +31,11 @@ USE = """async ({ calls, secret }) => {
     }
     throw new Error(what);
   };
+  const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices), opened = [];
+  devices.getUserMedia = async (wish) => opened[opened.push(await open(wish)) - 1];
   const page = await import(calls);
   const refused = await page.call().then(() => "", (error) => error.message);
+  const still = opened.flatMap((stream) => stream.getTracks()).filter((track) => track.readyState === "live").length;
   const call = await page.call(secret);
   const heard = [];
   call.channel.onmessage = ({ data }) => heard.push(data);
@@ -50,7 +53,7 @@ USE = """async ({ calls, secret }) => {
   call.channel.send("two");
   await until("echo after the restart", () => heard.length === 2);
   await page.hangUp(call);
-  return { refused, heard, playing: document.getElementById("audio").srcObject !== null };
+  return { refused, still, heard, playing: document.getElementById("audio").srcObject !== null };
 }"""
 
 
@@ -105,6 +108,7 @@ async def test_the_page_does_what_it_says(tmp_path: Path) -> None:
             secret = made.json()["value"]
             used = await trio.to_thread.run_sync(use, origin, tmp_path, secret)
             assert used["refused"].startswith("send Authorization: Bearer")
+            assert used["still"] == 0
             assert used["heard"] == ["one", "two"]
             assert used["playing"]
             await appliance.until(
