@@ -35,7 +35,8 @@ USE = """async ({ calls, secret }) => {
   devices.getUserMedia = async (wish) => opened[opened.push(await open(wish)) - 1];
   const page = await import(calls);
   const refused = await page.call().then(() => "", (error) => error.message);
-  const still = opened.flatMap((stream) => stream.getTracks()).filter((track) => track.readyState === "live").length;
+  const still = opened.flatMap((stream) => stream.getTracks())
+    .filter((track) => track.readyState === "live").length;
   const call = await page.call(secret);
   const heard = [];
   call.channel.onmessage = ({ data }) => heard.push(data);
