@@ -24,6 +24,17 @@ _RSA_BITS: Final = (2048, 8192)
 """Shorter can be broken; longer ones take their time, which strangers could have us spend."""
 _MAX_EXPONENT: Final = (1 << 32) - 1
 _BASE64: Final = re.compile(r"[A-Za-z0-9_-]+")
+_LOW_ORDER: Final = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        *(first + "ff" * 30 + "7f" for first in ("ec", "ed", "ee")),
+    )
+)
+"""Points of Ed25519, their sign aside, whose eightfold is nothing: who is none can sign with such a key."""
 _SECRET: Final = ("d", "k", "p", "q", "dp", "dq", "qi", "oth")
 
 
@@ -122,6 +133,8 @@ def _complaints(
             yield (member,), f"must be {f'{length} bytes' if length else 'a number'} in base64url"
         elif what := _unfit(member, int.from_bytes(number)):
             yield (member,), what
+        elif family.curve == "Ed25519" and number[:-1] + bytes((number[-1] & 0x7F,)) in _LOW_ORDER:
+            yield (member,), "is a point of low order: with it anybody can sign"
 
 
 def _unfit(member: str, number: int) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64encode
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,6 +105,32 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 )
 def test_what_is_no_set_at_all(given: str, what: str) -> None:
     assert problems(given) == [f"f: {what}"]
+
+
+ORDER_EIGHT = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+
+
+@pytest.mark.parametrize("sign", [0x00, 0x80])
+@pytest.mark.parametrize("y", ["00" * 32, "01" + "00" * 31, "ec" + "ff" * 30 + "7f", ORDER_EIGHT])
+def test_a_key_with_which_anybody_can_sign_is_refused(y: str, sign: int) -> None:
+    key = bytearray.fromhex(y)
+    key[-1] |= sign
+    nobodys = bytes((1, *bytes(31))) + bytes(32)  # nothing, and no multiple of anything
+    with suppress(ValueError):  # some have no such sign
+        checks = Ed25519PublicKey.from_public_bytes(bytes(key))
+        assert any(verifies(checks, nobodys, b"token %d" % number) for number in range(200))
+    given = ED | {"x": urlsafe_b64encode(key).decode().rstrip("=")}
+    assert problems(text(given)) == [
+        "f: keys[0].x: is a point of low order: with it anybody can sign"
+    ]
+
+
+def verifies(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+    try:
+        key.verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
 
 
 JSON = st.recursive(
