@@ -22,7 +22,7 @@ const media = await navigator.mediaDevices.getUserMedia({ audio: true });
 media.getTracks().forEach((track) => peer.addTrack(track, media));
 const channel = peer.createDataChannel("chat");
 const within = (what, start) => new Promise((done, failed) => {
-  setTimeout(() => failed(new Error("no " + what + ": " + peer.connectionState)), 30000);
+  setTimeout(() => failed(new Error("no " + what + ": " + peer.connectionState)), 60000);
   start(done);
 });
 const connected = within("connection", (done) => {

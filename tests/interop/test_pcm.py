@@ -47,16 +47,17 @@ async ({ pitch, only }) => {
   window.element.srcObject = stream;
   const analyser = new AnalyserNode(audio, { fftSize: 8192 });
   audio.createMediaStreamSource(stream).connect(analyser);
-  await new Promise((done) => setTimeout(done, 4000));
+  const end = performance.now() + 60000;
   const bins = new Float32Array(analyser.frequencyBinCount);
-  const peaks = [];
-  for (let n = 0; n < 10; n++) {
-    analyser.getFloatFrequencyData(bins);
-    peaks.push(bins.indexOf(Math.max(...bins)) * 48000 / 8192);
+  let peaks = [], stats = [], inbound = null;
+  const near = (peak) => Math.abs(peak - pitch) < 20;
+  do {  // until a second of what has come back is the tone
     await new Promise((done) => setTimeout(done, 100));
-  }
-  const stats = [...(await peer.getStats()).values()];
-  const inbound = stats.find((report) => report.type === "inbound-rtp");
+    analyser.getFloatFrequencyData(bins);
+    peaks = [...peaks, bins.indexOf(Math.max(...bins)) * 48000 / 8192].slice(-10);
+    stats = [...(await peer.getStats()).values()];
+    inbound = stats.find((report) => report.type === "inbound-rtp");
+  } while (performance.now() < end && (peaks.filter(near).length < 8 || inbound.packetsReceived <= 150));
   const codec = stats.find((report) => report.id === inbound.codecId);
   peer.close();
   return { status: response.status, answer, peaks, codec: codec.mimeType,

@@ -35,7 +35,7 @@ async (linger) => {
   media.getTracks().forEach((track) => peer.addTrack(track, media));
   const channel = peer.createDataChannel("chat");
   const within = (what, start) => new Promise((done, failed) => {
-    setTimeout(() => failed(new Error(`no ${what}`)), 20000);
+    setTimeout(() => failed(new Error(`no ${what}`)), 60000);
     start(done);
   });
   const connected = within("connection", (done) => {

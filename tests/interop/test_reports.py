@@ -59,7 +59,7 @@ def browse(appliance: Appliance, directory: Path, result: dict[str, Any]) -> Non
         page = context.new_page()
         page.goto(appliance.url)
         result.update(page.evaluate(CALL, WITHIN) or {})
-        for _ in range(150):
+        for _ in range(600):
             result["rows"] = sessions(appliance).rows
             if result["rows"][0].peer_lost is not None:
                 break

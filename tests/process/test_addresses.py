@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 import trio
 
 from tests.support.appliance import TREE, Appliance, running_appliance
+from tests.support.child import child
+from tests.support.live_calls import LONG
 from tests.support.namespaces import CLIENT, PUBLIC, SECOND, SERVER, Net, small_internet
 
 pytestmark = pytest.mark.process
 
 PORT: Final = 3478
-OPTIONS: Final = ("--json", "--seconds", "0.5", "--timeout", "5")
+OPTIONS: Final = ("--json", "--timeout", "30")
 
 
 @pytest.fixture
@@ -38,14 +41,17 @@ def endpoint(host: str) -> str:
     return f"[{host}]:{PORT}" if ":" in host else f"{host}:{PORT}"
 
 
-async def call(net: Net, host: str, *options: str) -> dict[str, Any]:
+def calling(net: Net, host: str, seconds: float, *options: str) -> list[str]:
     """A call from the client's namespace."""
     url = f"http://{endpoint(host).rpartition(':')[0]}:8080/whip/echo"
+    command = [*net.client, sys.executable, "-m", "workers.caller", url, *OPTIONS, *options]
+    return [*command, "--seconds", str(seconds)]
+
+
+async def call(net: Net, host: str, *options: str) -> dict[str, Any]:
+    """A short one, and its report."""
     done = await trio.run_process(
-        [*net.client, sys.executable, "-m", "workers.caller", url, *OPTIONS, *options],
-        capture_stdout=True,
-        check=False,
-        cwd=TREE,
+        calling(net, host, 0.5, *options), capture_stdout=True, check=False, cwd=TREE
     )
     fields = json.loads(done.stdout)
     assert isinstance(fields, dict)
@@ -54,18 +60,22 @@ async def call(net: Net, host: str, *options: str) -> dict[str, Any]:
 
 async def path_of_a_call(net: Net, appliance: Appliance, host: str, *options: str) -> str:
     """The path that the only session there is has, as the transceiver knows it."""
-    paths: set[str] = set()
-    async with trio.open_nursery() as nursery:
-
-        async def watch() -> None:
-            while True:
-                paths.update(row.path for row in (await appliance.sessions()).rows if row.path)
+    command, paths, echoed = calling(net, host, LONG, *options), set[str](), 0
+    async with child(command, stdout=subprocess.PIPE, cwd=TREE) as process:
+        with trio.fail_after(60):
+            while not paths or echoed < 10:
+                for row in (await appliance.sessions()).rows:
+                    paths |= {row.path} - {""}
+                    echoed = row.packets_out
                 await trio.sleep(0.02)
-
-        nursery.start_soon(watch)
-        fields = await call(net, host, *options)
-        nursery.cancel_scope.cancel()
+        process.terminate()
+        assert process.stdout is not None
+        fields = json.loads(b"".join([piece async for piece in process.stdout]))
+        await process.wait()
     assert (fields["sessions_ok"], fields["packets_lost"]) == (1, 0), fields["errors"]
+    with trio.fail_after(60):
+        while (await appliance.sessions()).rows:
+            await trio.sleep(0.02)
     (path,) = paths
     return path
 
