@@ -11,6 +11,7 @@ from typing import Final
 
 from ipc.closing import Closing
 from ipc.codec import CodecError, decode, encode
+from ipc.lost import Losses, Lost
 from ipc.messages import Message
 from ipc.zmq_trio import Pattern, ZmqSocket
 
@@ -21,9 +22,8 @@ QUEUE: Final = 1000
 class Publisher:
     """Connects and publishes; never waits for anybody."""
 
-    def __init__(self, endpoint: str, *, queue: int = QUEUE) -> None:
-        self.published = 0
-        self._oversize = 0
+    def __init__(self, endpoint: str, *, queue: int = QUEUE, lost: Losses | None = None) -> None:
+        self.lost = Losses() if lost is None else lost
         self._socket = ZmqSocket(Pattern.PUSH, hwm=queue, immediate=True)
         try:
             self._socket.connect(endpoint)
@@ -31,22 +31,14 @@ class Publisher:
             self._socket.close()
             raise
 
-    @property
-    def dropped(self) -> int:
-        """Messages that nobody will see: no subscriber, a full queue, too big."""
-        return self._socket.overflowed + self._oversize
-
     def publish(self, message: Message) -> bool:
         """Queue a message. False, and counted, if it was dropped."""
         try:
-            data = encode(message)
+            sent = self._socket.send_nowait([encode(message)])
         except CodecError:
-            self._oversize += 1
-            return False
-        if not self._socket.send_nowait([data]):
-            return False
-        self.published += 1
-        return True
+            sent = False
+        self.lost[Lost.NEWS_UNDELIVERED] += not sent
+        return sent
 
     def close(self) -> None:
         """Close; what is queued is lost."""
@@ -56,10 +48,9 @@ class Publisher:
 class Subscriber(Closing):
     """Binds and iterates over what all publishers say: `async for message in subscriber`."""
 
-    def __init__(self, endpoint: str, *, queue: int = QUEUE) -> None:
+    def __init__(self, endpoint: str, *, queue: int = QUEUE, lost: Losses | None = None) -> None:
         self.endpoint = endpoint
-        self.malformed = 0
-        """Messages that were none."""
+        self.lost = Losses() if lost is None else lost
         self._waiting: deque[Message] = deque()
         self._socket = ZmqSocket(Pattern.PULL, hwm=queue)
         try:
@@ -77,7 +68,7 @@ class Subscriber(Closing):
                 try:
                     self._waiting.append(decode(frames[0] if len(frames) == 1 else b""))
                 except CodecError:
-                    self.malformed += 1
+                    self.lost[Lost.NEWS_MALFORMED] += 1
         return self._waiting.popleft()
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from ipc.closing import Closing
 from ipc.codec import CodecError, decode, encode
+from ipc.lost import Losses, Lost
 from ipc.messages import Message
 from ipc.zmq_trio import Pattern, ZmqSocket
 
@@ -27,10 +28,9 @@ def identity(name: str, generation: int, pid: int) -> bytes:
 class ControlServer(Closing):
     """The supervisor's end. Raises EndpointInUse if another supervisor serves that path."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, lost: Losses | None = None) -> None:
         self.endpoint = endpoint
-        self.malformed = 0
-        """Messages that were none."""
+        self.lost = Losses() if lost is None else lost
         self.waiting: deque[tuple[bytes, Message]] = deque()
         """What has come and was not received yet."""
         self._socket = ZmqSocket(Pattern.ROUTER, hwm=QUEUE)
@@ -40,11 +40,6 @@ class ControlServer(Closing):
             self._socket.close()
             raise
 
-    @property
-    def undelivered(self) -> int:
-        """Messages to peers that were gone or did not read."""
-        return self._socket.unreachable + self._socket.overflowed
-
     async def receive(self) -> tuple[bytes, Message]:
         """The next message and the identity of who sent it; malformed ones are counted and skipped."""
         while not self.waiting:
@@ -53,12 +48,14 @@ class ControlServer(Closing):
                     peer, data = frames
                     self.waiting.append((peer, decode(data)))
                 except (CodecError, ValueError):
-                    self.malformed += 1
+                    self.lost[Lost.CONTROL_MALFORMED] += 1
         return self.waiting.popleft()
 
     def send(self, peer: bytes, message: Message) -> bool:
         """Queue a message for that identity; False, and counted, if it is gone or does not read."""
-        return self._socket.send_nowait([peer, encode(message)])
+        sent = self._socket.send_nowait([peer, encode(message)])
+        self.lost[Lost.CONTROL_UNDELIVERED] += not sent
+        return sent
 
     def close(self) -> None:
         """Stop listening."""
@@ -69,8 +66,7 @@ class ControlClient:
     """A worker's end. Connects again by itself when a supervisor binds the same path."""
 
     def __init__(self, endpoint: str, identity: bytes) -> None:
-        self.malformed = 0
-        """Messages that were none."""
+        self.lost = Losses()
         self._socket = ZmqSocket(Pattern.DEALER, hwm=QUEUE, identity=identity, immediate=True)
         try:
             self._socket.count_connections()
@@ -78,11 +74,6 @@ class ControlClient:
         except BaseException:
             self._socket.close()
             raise
-
-    @property
-    def undelivered(self) -> int:
-        """Messages for which there was no supervisor."""
-        return self._socket.overflowed
 
     @property
     def connection(self) -> int:
@@ -98,7 +89,7 @@ class ControlClient:
                     return decode(frames[0])
             except CodecError:
                 pass
-            self.malformed += 1
+            self.lost[Lost.CONTROL_MALFORMED] += 1
 
     async def send(self, message: Message) -> None:
         """Queue a message, waiting until a supervisor is connected."""
@@ -106,7 +97,9 @@ class ControlClient:
 
     def send_nowait(self, message: Message) -> bool:
         """Queue a message; False, and counted, if no supervisor is connected."""
-        return self._socket.send_nowait([encode(message)])
+        sent = self._socket.send_nowait([encode(message)])
+        self.lost[Lost.CONTROL_UNDELIVERED] += not sent
+        return sent
 
     def close(self) -> None:
         """Disconnect; what is queued is lost."""

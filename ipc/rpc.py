@@ -24,6 +24,7 @@ from ipc.codec import CodecError, decode, encode
 from ipc.curve import ClientCurve
 from ipc.descriptors import share_of_descriptors
 from ipc.log import Logger
+from ipc.lost import Losses, Lost
 from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.zmq_trio import EndpointError, Frames, Pattern, ZmqSocket, request_blocking
@@ -67,21 +68,16 @@ class RpcServer(Closing):
         within: float = HANDLER_DEADLINE,
         mode: int = 0o600,
         secret: str = "",
+        lost: Losses | None = None,
     ) -> None:
-        """`secret`: of CURVE, without which nobody but this host's own may be let in."""
+        """`secret`: of CURVE, without which nobody but this host's own may be let in.
+
+        `lost`: where it is counted what came to nothing.
+        """
         if not secret and not endpoint.startswith(("ipc://", "inproc://")):
             raise EndpointError(f"{endpoint}: other hosts may come only with CURVE")
         self.endpoint = endpoint
-        self.malformed = 0
-        """Requests that were no message."""
-        self.overloaded = 0
-        """Requests refused because `limit` others were in work."""
-        self.expired = 0
-        """Requests that came after their callers had given up."""
-        self.failed = 0
-        """Requests whose handler raised or took too long."""
-        self.undelivered = 0
-        """Replies to callers that were gone or did not read."""
+        self.lost = Losses() if lost is None else lost
         self.crowds = 0
         """Times that there were too many connections, and all were closed."""
         self._is_public = bool(secret)
@@ -129,20 +125,20 @@ class RpcServer(Closing):
 
     def _take(self, frames: Frames, handler: Handler, nursery: trio.Nursery) -> None:
         if len(frames) != 3 or len(frames[1]) != _CALL.size:
-            self.malformed += 1
+            self.lost[Lost.REQUEST_MALFORMED] += 1
             return
         peer, call, data = frames
         if _CALL.unpack(call)[1] < time.monotonic_ns():
-            self.expired += 1
+            self.lost[Lost.REQUEST_EXPIRED] += 1
             return
         try:
             request = decode(data)
         except CodecError as error:
-            self.malformed += 1
+            self.lost[Lost.REQUEST_MALFORMED] += 1
             self._refuse(peer, call, f"malformed request: {error}")
             return
         if self._in_work >= self._limit:
-            self.overloaded += 1
+            self.lost[Lost.REQUEST_OVERLOADED] += 1
             self._refuse(peer, call, f"overloaded: {self._limit} requests in work")
             return
         self._in_work += 1
@@ -165,7 +161,7 @@ class RpcServer(Closing):
         except Exception as error:  # one failed request never stops the server
             self._log.exception("request failed", request=name)
             why = f"{name}: {type(error).__name__}: {error}"
-        self.failed += 1
+        self.lost[Lost.REQUEST_FAILED] += 1
         return encode(Failure(why=why[:_MAX_WHY]))
 
     def _refuse(self, peer: bytes, call: bytes, why: str) -> None:
@@ -173,7 +169,7 @@ class RpcServer(Closing):
 
     def _reply(self, peer: bytes, call: bytes, reply: bytes) -> None:
         if self._closed or not self._socket.send_nowait([peer, call, reply]):
-            self.undelivered += 1
+            self.lost[Lost.REPLY_UNDELIVERED] += 1
 
 
 class _Call:

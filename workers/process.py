@@ -104,7 +104,7 @@ def _live(
     who = identity(assignment.name, assignment.generation, os.getpid())
     try:
         control = ControlClient(assignment.control, who)
-        bus = Publisher(assignment.bus)
+        bus = Publisher(assignment.bus, lost=control.lost)
     except EndpointError as error:
         log.error("no way to the supervisor", why=str(error))
         return EXIT_BUG

@@ -97,6 +97,8 @@ class Worker:
         """What the supervisor says to this role, each the whole truth: of more than 16 the oldest go."""
         self.holdings = Holdings(assignment.descriptors, fds, channel)
         self._control = control
+        self.lost = control.lost
+        """Messages that came to nothing, of whatever end point this process has."""
         self._tether = Tether(config.supervisor.orphan_timeout, trio.current_time())
         self._bus = bus
         self._fall_silent()
@@ -161,8 +163,8 @@ class Worker:
         self._stats = stats
 
     def usage(self) -> ProcessUsage:
-        """CPU and memory of this process so far."""
-        return usage()
+        """CPU, memory and lost messages of this process so far."""
+        return usage(self.lost)
 
     @property
     def phase(self) -> WorkerPhase:
@@ -293,10 +295,9 @@ class Life:
 
     async def _beat(self) -> None:
         worker, tether = self._worker, self._tether
-        if not self._control.send_nowait(self._hello()):
-            # Not connected yet: the first Hello leaves as soon as that is so, not at the next beat.
-            with trio.move_on_after(grid.BEAT):
-                await self._control.send(self._hello())
+        # If it is not connected yet, the first Hello leaves as soon as that is so, not at the next beat.
+        with trio.move_on_after(grid.BEAT):
+            await self._control.send(self._hello())
         while True:
             await trio.sleep(grid.until_next(time.monotonic()))
             for_all = grid.is_for_all(time.monotonic())

@@ -58,6 +58,7 @@ from config.model import Config
 from ipc.bus import Subscriber
 from ipc.control import ControlServer
 from ipc.log import Logger
+from ipc.lost import Losses
 from ipc.messages.admin import ReloadRequest, StatusReply
 from ipc.release import release
 from ipc.rpc import RpcServer
@@ -99,6 +100,7 @@ class Appliance:
         self._log = log
         self._on_ready = on_ready
         self._since = 0.0
+        self._lost = Losses()
         self.is_upgrading = False
         """It has ended to be executed anew; its workers have not."""
         self._warnings: list[str] = []
@@ -143,10 +145,16 @@ class Appliance:
             signals = stack.enter_context(trio.open_signal_receiver(*_ending_signals()))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # an upgrade has held them back
             try:
-                control = stack.enter_context(ControlServer(self._control))
-                bus = stack.enter_context(Subscriber(self._bus))
+                control = stack.enter_context(ControlServer(self._control, self._lost))
+                bus = stack.enter_context(Subscriber(self._bus, lost=self._lost))
                 admin = stack.enter_context(
-                    RpcServer(self._admin, log=self._log, mode=0o660, within=ADMIN_WITHIN)
+                    RpcServer(
+                        self._admin,
+                        log=self._log,
+                        mode=0o660,
+                        within=ADMIN_WITHIN,
+                        lost=self._lost,
+                    )
                 )
                 remote = stack.enter_context(
                     Remote(
@@ -155,6 +163,7 @@ class Appliance:
                         self._state_directory,
                         within=ADMIN_WITHIN,
                         log=self._log,
+                        lost=self._lost,
                     )
                 )
             except EndpointError as error:
@@ -344,7 +353,7 @@ class Appliance:
             ),
             spares=self._core.spares(),
             cordoned=self._core.is_cordoned,
-            usage=usage(),
+            usage=usage(self._lost),
             ops=page_url(self._config.ops.listen) if self._config.ops.listen else "",
         )
 

@@ -16,6 +16,7 @@ from ipc.closing import Closing
 from ipc.curve import KeyPair, read_secret
 from ipc.door import Door
 from ipc.log import Logger
+from ipc.lost import Losses
 from ipc.rpc import Handler, RpcServer
 from ipc.zmq_trio import key_pair_of, make_key_pair
 
@@ -47,6 +48,7 @@ class Remote(Closing):
         *,
         within: float,
         log: Logger,
+        lost: Losses,
     ) -> None:
         """`clients`: name -> public key of those who may come in now."""
         self._stack = ExitStack()
@@ -59,7 +61,12 @@ class Remote(Closing):
             self._doors.append(self._stack.enter_context(Door(clients, log)))
             for endpoint in listen:
                 server = RpcServer(
-                    f"tcp://{endpoint}", log=log, limit=LIMIT, within=within, secret=keys.secret
+                    f"tcp://{endpoint}",
+                    log=log,
+                    limit=LIMIT,
+                    within=within,
+                    secret=keys.secret,
+                    lost=lost,
                 )
                 self._servers.append(self._stack.enter_context(server))
         except BaseException:

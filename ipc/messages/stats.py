@@ -17,6 +17,8 @@ class ProcessUsage(msgspec.Struct, frozen=True):
     rss_bytes: int
     at: float = 0.0
     """When it was so, and all that is published beside it: seconds of CLOCK_MONOTONIC."""
+    lost: dict[str, int] = {}
+    """Messages from and to other processes that came to nothing, by why (`Lost` in ipc/lost.py)."""
 
 
 class TcpStats(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import trio
 from config.ids import WorkerName
 from ipc.bus import Publisher, Subscriber
 from ipc.codec import MAX_MESSAGE
+from ipc.lost import Lost
 from ipc.messages.stats import SessionEvent, SessionEvents
 from ipc.zmq_trio import Pattern, ZmqSocket
 from tests.support.short_path import short_directory
@@ -55,17 +56,18 @@ async def test_everything_of_all_publishers_arrives_in_order(endpoint: str) -> N
 async def test_without_a_subscriber_everything_is_dropped_and_counted(endpoint: str) -> None:
     publisher = Publisher(endpoint)
     assert not any(publisher.publish(event(number)) for number in range(10))
-    assert (publisher.published, publisher.dropped) == (0, 10)
+    assert publisher.lost == {Lost.NEWS_UNDELIVERED: 10}
     publisher.close()
 
 
 async def test_a_subscriber_that_does_not_read_costs_a_bounded_queue(endpoint: str) -> None:
     with Subscriber(endpoint, queue=10) as subscriber, trio.fail_after(10):
         publisher = Publisher(endpoint, queue=10)
-        early = await publish_when_connected(publisher, event(0))
-        while publisher.dropped == early:
-            publisher.publish(event(publisher.published))
-        for number in range(publisher.published):
+        early, published = await publish_when_connected(publisher, event(0)), 1
+        while publisher.publish(event(published)):
+            published += 1
+        assert publisher.lost == {Lost.NEWS_UNDELIVERED: early + 1}
+        for number in range(published):
             assert await anext(subscriber) == event(number)
         publisher.close()
 
@@ -79,9 +81,9 @@ async def test_garbage_is_counted_and_too_big_a_message_never_sent(endpoint: str
         early = await publish_when_connected(publisher, event(1))
         huge = SessionEvents(WorkerName("x"), (SessionEvent("s", "x" * MAX_MESSAGE),))
         assert not publisher.publish(huge)
-        assert publisher.dropped == early + 1
+        assert publisher.lost[Lost.NEWS_UNDELIVERED] == early + 1
         assert await anext(subscriber) == event(1)
-        while subscriber.malformed < 3:
+        while subscriber.lost[Lost.NEWS_MALFORMED] < 3:
             with trio.move_on_after(0.01):
                 await anext(subscriber)
         publisher.close()

@@ -9,6 +9,7 @@ import trio
 
 from config.ids import Role, WorkerName
 from ipc.control import ControlClient, ControlServer, identity
+from ipc.lost import Lost
 from ipc.messages.lifecycle import Drain, Heartbeat, Hello, Stop, Welcome, WorkerPhase
 from ipc.zmq_trio import EndpointInUse, Pattern, ZmqSocket
 from tests.support.short_path import short_directory
@@ -40,7 +41,7 @@ async def test_a_worker_may_be_there_before_its_supervisor_and_meets_the_next_on
 ) -> None:
     client = ControlClient(endpoint, ME)
     assert not client.send_nowait(Heartbeat(phase=WorkerPhase.READY))
-    assert client.undelivered == 1
+    assert client.lost == {Lost.CONTROL_UNDELIVERED: 1}
     with trio.fail_after(10):
         for number in range(1, 4):
             with ControlServer(endpoint) as server:
@@ -63,7 +64,7 @@ async def test_a_peer_that_is_gone_is_known_at_once(endpoint: str) -> None:
         client.close()
         while server.send(ME, Stop()):
             await trio.sleep(0.001)
-        assert server.undelivered == 2
+        assert server.lost[Lost.CONTROL_UNDELIVERED] == 2
 
 
 async def test_a_peer_that_does_not_read_is_bounded(endpoint: str) -> None:
@@ -76,7 +77,7 @@ async def test_a_peer_that_does_not_read_is_bounded(endpoint: str) -> None:
             sent += 1
             if sent % 500 == 0:
                 await trio.sleep(0)
-        assert server.undelivered == 1
+        assert server.lost[Lost.CONTROL_UNDELIVERED] == 1
         for _ in range(sent):
             assert await client.receive() == Drain(within=1)
         assert server.send(ME, Stop())
@@ -107,15 +108,15 @@ async def test_garbage_is_counted_on_both_sides(endpoint: str) -> None:
             client = ControlClient(endpoint, ME)
             await client.send(HELLO)
             assert await server.receive() == (ME, HELLO)
-            while server.malformed < 3:
+            while server.lost[Lost.CONTROL_MALFORMED] < 3:
                 with trio.move_on_after(0.01):
                     await server.receive()
-        assert server.malformed == 3
+        assert server.lost[Lost.CONTROL_MALFORMED] == 3
         assert server._socket.send_nowait([ME, b"garbage"])
         assert server._socket.send_nowait([ME, b"too", b"many"])
         assert server.send(ME, Stop())
         assert await client.receive() == Stop()
-        assert client.malformed == 2
+        assert client.lost[Lost.CONTROL_MALFORMED] == 2
         client.close()
 
 

@@ -13,6 +13,7 @@ import trio.testing
 
 from config.ids import SessionId
 from ipc.codec import MAX_MESSAGE, CodecError, encode
+from ipc.lost import Lost
 from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.messages.sessions import (
@@ -160,7 +161,7 @@ async def test_an_exception_becomes_a_failure_and_a_log_line_and_the_server_goes
             with pytest.raises(CodecError):
                 await client.call(CreateSession(offer="x" * MAX_MESSAGE), within=5)
             assert await client.call(end("good"), within=5) == DONE["good"]
-    assert server.failed == 2
+    assert server.lost[Lost.REQUEST_FAILED] == 2
     assert lines.events() == ["request failed", "request failed"]
     assert "KeyError" in lines.lines()[0]["exception"]
 
@@ -190,7 +191,7 @@ async def test_overload_is_answered_at_once(endpoint: str, lines: LogLines) -> N
                 for _ in range(10):
                     nursery.start_soon(call)
     assert outcomes == ["overloaded"] * 7 + ["done"] * 3
-    assert server.overloaded == 7
+    assert server.lost[Lost.REQUEST_OVERLOADED] == 7
 
 
 async def test_a_client_bounds_its_own_calls(endpoint: str) -> None:
@@ -220,7 +221,7 @@ async def test_a_handler_that_hangs_is_ended(endpoint: str, lines: LogLines) -> 
             pytest.raises(RpcFailed, match=r"not done within 0\.05"),
         ):
             await client.call(end("x"), within=5)
-    assert server.failed == 1
+    assert server.lost[Lost.REQUEST_FAILED] == 1
     assert lines.events() == ["request took too long"]
 
 
@@ -246,7 +247,7 @@ async def test_malformed_requests_are_counted_and_never_stop_the_server(
             ]
             await raw.receive()
             assert await client.call(end("x"), within=5) == DONE["x"]
-    assert server.malformed == 6
+    assert server.lost[Lost.REQUEST_MALFORMED] == 6
     assert lines.events() == []
 
 

@@ -28,7 +28,7 @@ PUBLIC: Final = Endpoint("192.0.2.1", 3478)
 
 def used(at: float, cpu: float = 0.0) -> ProcessUsage:
     """What a process has used by then."""
-    return ProcessUsage(cpu, 50 * 2**20, at)
+    return ProcessUsage(cpu, 50 * 2**20, at, {"request_overloaded": 1})
 
 
 def histogram(bounds: tuple[float, ...], *counts: int, total: float = 0.0) -> Histogram:

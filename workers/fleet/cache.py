@@ -8,6 +8,7 @@ import trio
 
 from config.ids import Route
 from ipc.log import Logger
+from ipc.lost import Losses
 from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.messages.fleet import CacheReply, CacheRequest, SecretSpent, SpendSecret
@@ -26,9 +27,11 @@ SPENT_KEPT: Final = 7200
 class CacheDesk:
     """Answers at once if Redis is away, else when it has, within what a store allows."""
 
-    def __init__(self, registry: Registry, log: Logger) -> None:
+    def __init__(self, registry: Registry, log: Logger, lost: Losses) -> None:
+        """`lost`: where messages are counted that came to nothing."""
         self._registry = registry
         self._log = log
+        self._lost = lost
         self._behind = Behind()
 
     @property
@@ -43,7 +46,7 @@ class CacheDesk:
 
     async def serve(self, endpoint: str) -> None:
         """For ever."""
-        with RpcServer(endpoint, log=self._log, within=2 * WITHIN) as server:
+        with RpcServer(endpoint, log=self._log, within=2 * WITHIN, lost=self._lost) as server:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
                 await server.serve(self._answer)

@@ -57,7 +57,7 @@ class FleetShell:
         self._numbers: tuple[TransceiverId, ...] = ()
         self._numbers_told = -math.inf
         self._seen: tuple[FleetHost, ...] = ()
-        self._cache = CacheDesk(self._registry, worker.log)
+        self._cache = CacheDesk(self._registry, worker.log, worker.lost)
         self._directory = worker.assignment.runtime_directory
         self._recalled = trio.Event()
         self._news = trio.Event()

@@ -291,7 +291,7 @@ async def serve(worker: Worker) -> None:
     for _, sock in (*public, *links, *ingress, *worker.sockets(DescriptorKind.TCP_LINK)):
         _widen_send_buffer(sock, config.relay.receive_buffer)
     with (
-        RpcServer(worker.rpc_endpoint, log=worker.log, limit=AT_ONCE) as rpc,
+        RpcServer(worker.rpc_endpoint, log=worker.log, limit=AT_ONCE, lost=worker.lost) as rpc,
         open_datapath(
             config,
             public,

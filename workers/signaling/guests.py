@@ -16,6 +16,7 @@ import trio
 from config.ids import Endpoint, SessionId
 from ipc.door import Door
 from ipc.log import Logger
+from ipc.lost import Losses
 from ipc.messages import Message
 from ipc.messages.admin import Failure
 from ipc.messages.routes import TransceiverEntry
@@ -48,10 +49,14 @@ AGAIN: Final = 0.1
 class Guests:
     """Answers other hosts on behalf of this one's transceivers."""
 
-    def __init__(self, switchboard: Switchboard, membership: Membership, log: Logger) -> None:
+    def __init__(
+        self, switchboard: Switchboard, membership: Membership, log: Logger, lost: Losses
+    ) -> None:
+        """`lost`: where messages are counted that came to nothing."""
         self._switchboard = switchboard
         self._membership = membership
         self._log = log
+        self._lost = lost
         self.counters: Counter[str] = Counter()
         """Calls of other hosts, `placed` and `refused`."""
 
@@ -121,7 +126,9 @@ class Guests:
         secret, told = self._membership.own.secret, ""
         while True:
             try:
-                server = RpcServer(endpoint, log=self._log, limit=LIMIT, secret=secret)
+                server = RpcServer(
+                    endpoint, log=self._log, limit=LIMIT, secret=secret, lost=self._lost
+                )
                 break
             except EndpointError as error:
                 if str(error) != told:

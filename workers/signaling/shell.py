@@ -69,7 +69,7 @@ async def serve(worker: Worker) -> None:
     with (
         RpcLine(membership) as line,
         make_ledger(worker) as ledger,
-        RpcServer(worker.rpc_endpoint, log=worker.log) as rpc,
+        RpcServer(worker.rpc_endpoint, log=worker.log, lost=worker.lost) as rpc,
     ):
         switchboard = Switchboard(
             UfragKeys(assignment.ufrag_keys, assignment.mint_with),
@@ -93,7 +93,11 @@ async def serve(worker: Worker) -> None:
         )
         server = HttpServer(application, limits, worker.log)
         worker.set_load(lambda: server.connections)
-        guests = Guests(switchboard, membership, worker.log) if membership and fleet.calls else None
+        guests = (
+            Guests(switchboard, membership, worker.log, worker.lost)
+            if membership and fleet.calls
+            else None
+        )
         worker.set_stats(lambda: _stats(worker, server, switchboard, guests, ledger, sidebands))
         sockets = [sock for _, sock in worker.sockets(DescriptorKind.HTTP)]
         async with trio.open_nursery() as nursery:

@@ -351,7 +351,7 @@ async def serve(worker: Worker) -> None:
             clock=trio.current_time,
             clock_offset=trio.current_time() - time.monotonic(),
         ) as (plane, note),
-        RpcServer(worker.rpc_endpoint, log=worker.log) as rpc,
+        RpcServer(worker.rpc_endpoint, log=worker.log, lost=worker.lost) as rpc,
         ExitStack() as stack,
     ):
         remotes = make_remotes(worker)

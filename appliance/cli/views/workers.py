@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -35,7 +33,7 @@ def workers_view(status: StatusReply) -> RenderableType:
     for spare in status.spares:
         table.add_row(*_spare_row(spare))
     parts: list[RenderableType] = [table, ""]
-    parts += [Text(printable(f"{names}: {note}")) for note, names in _notes(status.workers).items()]
+    parts += [Text(printable(f"{names}: {note}")) for note, names in _notes(status).items()]
     return Group(*parts)
 
 
@@ -60,9 +58,15 @@ def _spare_row(spare: SpareStatus) -> list[str]:
     return [f"spare {escape(spare.role)}", state, str(spare.pid), *[NONE] * 7]
 
 
-def _notes(workers: Sequence[WorkerStatus]) -> dict[str, str]:
+def _notes(status: StatusReply) -> dict[str, str]:
     notes: dict[str, list[str]] = {}
-    for worker in workers:
+    used = {"supervisor": status.usage} if status.usage is not None else {}
+    for worker in status.workers:
         if worker.note:
             notes.setdefault(worker.note, []).append(worker.name)
+        if worker.stats is not None:
+            used[worker.name] = worker.stats.usage
+    for name, usage in used.items():
+        if lost := ", ".join(f"{times} {why}" for why, times in usage.lost.items()):
+            notes.setdefault(f"lost messages: {lost}", []).append(name)
     return {note: ", ".join(names) for note, names in notes.items()}

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from config.ids import Endpoint, SessionId
+from ipc.lost import Losses
 from ipc.messages.fleet import FleetDoor, FleetView
 from ipc.messages.routes import Transceivers
 from ipc.messages.sessions import CloseReason, CreateSession, EndSession, WatchSessions
@@ -51,7 +52,7 @@ class Stage:
         self.at = free_address()
         self.transceivers = FakeTransceivers()
         self.there = switchboard_with(self.transceivers, entry(1))
-        self.guests = Guests(self.there, OURS, lines.log)
+        self.guests = Guests(self.there, OURS, lines.log, Losses())
         self.line = RpcLine(membership)
         self.here = Switchboard(KEYS, self.line, answer_within=10.0, elsewhere=Elsewhere(CLUSTER))
         self.learn(OURS.own.public)

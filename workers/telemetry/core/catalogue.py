@@ -56,6 +56,13 @@ WORKER_NATIVE = _gauge(
 CPU = _counter("process_cpu_seconds", "User and system time of a process.", *_OF)
 MEMORY = _gauge("process_resident_memory_bytes", "Resident memory of a process.", *_OF)
 
+LOST = _counter(
+    "lost_messages",
+    "Messages between processes that came to nothing, by why.",
+    *_OF,
+    "reason",
+)
+
 # --- relays -----------------------------------------------------------------------------------------
 
 _FLOWING = (*_WORKER, "transport")

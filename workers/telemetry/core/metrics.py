@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, assert_never
 
+from ipc.lost import Lost
 from ipc.messages.admin import StatusReply, WorkerStatus
 from ipc.messages.sessions import CloseReason
 from ipc.messages.stats import (
@@ -33,6 +34,7 @@ MAX_VALUES: Final = 64
 """Values of one label of one worker; more is a bug somewhere, and is counted as `other`."""
 _DROPS: Final = tuple(reason.value for reason in DropReason)
 _ENDS: Final = tuple(reason.value for reason in CloseReason)
+_LOST: Final = tuple(why.value for why in Lost)
 _SUPERVISOR: Final = ("supervisor", "supervisor")
 _NATIVE_ROLES: Final = ("relay", "transceiver")
 
@@ -70,6 +72,7 @@ def is_native(worker: WorkerStatus) -> bool:
 def _usage(out: Exposition, usage: ProcessUsage, of: tuple[str, str]) -> None:
     out.add(c.CPU, usage.cpu_seconds, *of)
     out.add(c.MEMORY, usage.rss_bytes, *of)
+    _by(out, c.LOST, usage.lost, _LOST, *of)
 
 
 def _worker(out: Exposition, worker: WorkerStatus) -> None:

@@ -47,7 +47,7 @@ def numbers_in(value: object) -> set[float]:
         case int() | float():
             return {float(value)}
         case ProcessUsage():
-            return {value.cpu_seconds, float(value.rss_bytes)}
+            return {value.cpu_seconds, float(value.rss_bytes), *map(float, value.lost.values())}
         case msgspec.Struct():
             return {n for f in value.__struct_fields__ for n in numbers_in(getattr(value, f))}
         case dict():
