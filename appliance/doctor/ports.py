@@ -66,7 +66,7 @@ def _page(status: StatusReply) -> Finding:
         ) as connection:
             connection.request("GET", "/healthz")
             code = connection.getresponse().status
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return fail("ports.http", f"{status.page} does not answer: {error}", "tandem workers")
     if code != http.client.OK:
         return fail("ports.http", f"{status.page}healthz says {code}", "tandem workers")

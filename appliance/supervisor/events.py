@@ -26,6 +26,8 @@ class EventDesk:
     """Takes down what happens, and tells who waits for it."""
 
     def __init__(self) -> None:
+        self._run = int.from_bytes(os.urandom(6))
+        """Not our pid: after an upgrade, and in a container, the next supervisor has the same."""
         self._chronicle = Chronicle()
         self._news = trio.Event()
         self._watchers = 0
@@ -66,13 +68,13 @@ class EventDesk:
                     news, found = self._news, self._chronicle.read(request)
                     lost += found.lost
                     if found.events or found.lost or request.after is None:
-                        return Events(os.getpid(), found.serial, found.events, lost)
+                        return Events(self._run, found.serial, found.events, lost)
                     # What was of no interest is not looked at again.
                     request = msgspec.structs.replace(request, after=found.serial)
                     await news.wait()
         finally:
             self._watchers -= 1
-        return Events(os.getpid(), request.after or 0, (), lost)
+        return Events(self._run, request.after or 0, (), lost)
 
     def _add(
         self,

@@ -50,7 +50,7 @@ class Events(Tagged, frozen=True):
     """Reply to WatchEvents. To go on, ask for what is after `serial`."""
 
     supervisor: int
-    """Its pid: from another one, numbers begin anew."""
+    """Which run of it: from another one, numbers begin anew."""
     serial: int
     events: tuple[OpsEvent, ...] = ()
     lost: int = 0

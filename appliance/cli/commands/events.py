@@ -63,14 +63,14 @@ def command(
     _print(reply, as_json)
     while follow:
         question = WatchEvents(reply.serial, WAIT, 1000, session, worker)
-        reply = _next(line, question, reply)
+        reply = what_follows(line, question, reply)
         if reply.lost:
             click.echo(f"({reply.lost} events are missing here)", err=True)
         _print(reply, as_json)
 
 
-def _next(line: Line, question: WatchEvents, last: Events) -> Events:
-    """What follows, of this appliance or of the one after it."""
+def what_follows(line: Line, question: WatchEvents, last: Events) -> Events:
+    """What follows, of this appliance or of the one after it, from its first event on."""
     gone = False
     while True:
         try:
@@ -83,7 +83,7 @@ def _next(line: Line, question: WatchEvents, last: Events) -> Events:
             continue
         if reply.supervisor == last.supervisor:
             return reply
-        return ask(line, WatchEvents(0, 0, 1000, question.session, question.worker), Events)
+        question, last = WatchEvents(0, 0, 1000, question.session, question.worker), reply
 
 
 def _print(reply: Events, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -130,6 +131,23 @@ def test_an_appliance_whose_socket_and_page_are_gone(host: Change) -> None:
     assert of(found, "ports.http").level is Level.FAIL
     assert of(found, "ports.advertise").level is Level.WARN
     assert "relay.advertise" in of(found, "ports.advertise").advice
+
+
+def test_a_page_that_is_no_page_stops_no_other_check(host: Change) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as strange:
+
+        def answer() -> None:
+            connection, _ = strange.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"220 mail.example ESMTP\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        page = f"http://127.0.0.1:{strange.getsockname()[1]}/"
+        found = list(ports.check(host(status=structs.replace(STATUS, page=page))))
+        thread.join()
+    assert of(found, "ports.http").level is Level.FAIL
 
 
 def test_rules_that_let_nobody_in() -> None:
