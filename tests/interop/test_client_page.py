@@ -25,7 +25,7 @@ pytestmark = pytest.mark.interop
 
 USE = """async ({ calls, secret }) => {
   const until = async (what, condition) => {
-    for (let n = 0; n < 300; n++) {
+    for (let n = 0; n < 600; n++) {
       if (await condition()) return;
       await new Promise((done) => setTimeout(done, 100));
     }

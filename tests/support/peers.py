@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, expect, sync_playwright
 
 from tests.support.appliance import free_udp_port
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
 RATE: Final = 48_000
+PATIENCE: Final = 60_000.0
+"""Milliseconds that a page may take for what it is to show: on a busy machine Playwright's own are few."""
 
 REMEMBER_PEERS: Final = """
 window.peers = [];
@@ -94,6 +96,8 @@ def chromium(
         try:
             made = browser.new_context(permissions=list(permissions), **context)
             made.add_init_script(REMEMBER_PEERS)
+            expect.set_options(timeout=PATIENCE)
+            made.set_default_timeout(PATIENCE)
             yield made
         finally:
             browser.close()
