@@ -204,6 +204,9 @@ class Outfitter:
                 host=self._host,
             )
             yield Outfit(assignment, [each for _, each in given])
+        except BaseException:
+            self.forget(spawn.process)  # it was never born
+            raise
         finally:
             for each in own:
                 each.close()
