@@ -3,9 +3,12 @@
 <runtime>/supervisor.lock     held while a supervisor lives; has its pid
 <runtime>/admin.sock          for operators
 <runtime>/in-force.toml       the configuration in force, for the next supervisor if this one dies
+<runtime>/cordons.json        what was drained by an operator, likewise
 <runtime>/workers/            0700: sockets between supervisor and workers, and their roster
-<state>/ufrag.key             the host's own key, if the configuration names none
-<state>/epoch                 the last boot number that was given to a transceiver
+<state>/ufrag.key[.ID]        the host's own keys, if the configuration names none
+<state>/admin.key             the host's own for operators elsewhere
+<state>/generation            the last number that was set aside for a process
+<state>/host, numbers, hosts  what this host is in a fleet, and whom it knows there (membership.py)
 """
 
 from __future__ import annotations
