@@ -140,15 +140,17 @@ def _roll(
         except Failed as failed:
             outcome.append(failed)
 
-    thread = threading.Thread(target=wait)
+    # Whoever interrupts us does not wait for the end of the roll.
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     seen: dict[str, tuple[str, int]] = {}
     while thread.is_alive():
-        rows = {w.name: (w.state, w.pid) for w in look().workers}
-        for name, row in rows.items():
-            if seen and seen.get(name) != row:
-                say(f"{name} {row[0]}")
-        seen = rows
+        with suppress(Failed):  # a supervisor with much to do answers the next time
+            rows = {w.name: (w.state, w.pid) for w in look().workers}
+            for name, row in rows.items():
+                if seen and seen.get(name) != row:
+                    say(f"{name} {row[0]}")
+            seen = rows
         thread.join(LOOK)
     (found,) = outcome
     if isinstance(found, Failed):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import trio
 from click.testing import CliRunner
 
 from appliance.cli.commands import upgrade
@@ -13,13 +17,22 @@ from appliance.cli.failure import Failed
 from appliance.cli.main import main
 from ipc.messages import Message
 from ipc.messages.admin import (
+    Failure,
     ReloadReply,
+    ReloadRequest,
     StatusReply,
     StatusRequest,
     UpgradeReply,
     UpgradeRequest,
     WorkerStatus,
 )
+from ipc.rpc import RpcServer
+from tests.support.appliance import TREE
+from tests.support.child import child
+from tests.support.quiet_log import LogLines
+from tests.support.short_path import short_directory
+
+directory = short_directory
 
 
 def status(version: str, *releases: str, uptime: float = 0.0) -> StatusReply:
@@ -118,3 +131,39 @@ def test_a_supervisor_that_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -
     code, said, complaint = run()
     assert (code, said) == (1, "")
     assert "its workers serve on" in complaint
+
+
+async def test_who_interrupts_it_does_not_wait_for_the_roll(directory: Path) -> None:
+    """The roll goes on without him, as after any `tandem reload`; it may take ten minutes."""
+    rolls, looks = False, 0
+
+    async def answer(request: Message) -> Message:
+        nonlocal rolls, looks
+        match request:
+            case StatusRequest():
+                looks += rolls
+                # One that is not answered costs a look, and no more.
+                return Failure("busy") if looks == 1 else status("2", "1")
+            case UpgradeRequest():
+                return UpgradeReply("2", "2")
+            case ReloadRequest():
+                rolls = True
+                await trio.sleep_forever()
+            case _:
+                pass
+        raise AssertionError(request)
+
+    lines = LogLines()
+    command = [sys.executable, "-m", "appliance.cli.main", "upgrade"]
+    command += ["--runtime-directory", str(directory)]
+    pipe = subprocess.DEVNULL
+    with RpcServer(f"ipc://{directory}/admin.sock", log=lines.log) as server, trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.serve, answer)
+            async with child(command, cwd=TREE, stdout=pipe, stderr=pipe) as process:
+                while looks < 3:
+                    await trio.sleep(0.01)
+                process.send_signal(signal.SIGINT)
+                assert await process.wait() == 1
+            nursery.cancel_scope.cancel()
+    lines.close()
