@@ -11,7 +11,7 @@ established flows; through a real one, at the same time, live calls as `tandem c
     kill_gap_ms             longest silence that a call heard around a kill, median over calls and kills; 20
                             would be none at all
     kill_flows_moved        flows that another relay had after a kill than before
-    roll_datagrams_lost     the same as the first, while both relays are replaced, and nobody else, by a reload
+    roll_datagrams_lost     the same as the first, while a reload replaces both relays and nobody else
     flood_established_loss  share of the load's datagrams lost while strangers send 200,000 checks a second;
                             this and all of the flood: bench/fault_flood.py
     flood_sessions_lost     live calls that failed, in the flood and in everything before it
