@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from bench.placement import started
+from bench.usage import process_cpu
 from ipc.messages import Message
 from ipc.messages.admin import StatusReply, StatusRequest, WorkerStatus
 from ipc.rpc import RpcFailed, RpcTimeout, call_blocking
 from ipc.zmq_trio import Unreachable
 
 R = TypeVar("R")
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _READY_WITHIN: Final = 30.0
 _TREE: Final = Path(__file__).parent.parent
 _ONE: Final = """\
@@ -166,12 +166,6 @@ def call(url: str, **options: float | bool) -> Caller:
     for name, value in options.items():
         command += [f"--{name}"] if value is True else [f"--{name}", str(value)]
     return Caller(subprocess.Popen(command, stdout=subprocess.PIPE))
-
-
-def process_cpu(pid: int) -> float:
-    """User and system seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def free_port() -> int:

@@ -27,10 +27,11 @@ from typing import Any, Final
 
 import trio
 
-from bench.appliance import Appliance, free_port, launched, process_cpu
+from bench.appliance import Appliance, free_port, launched
 from bench.backend_figures import cut_fields, delay_fields
 from bench.backend_stage import Stage
 from bench.figures import machine, show
+from bench.usage import process_cpu
 from ipc.messages.stats import TransceiverStats
 
 _SECTIONS: Final = """\

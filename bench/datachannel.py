@@ -18,11 +18,12 @@ from typing import Any, Final
 
 from playwright.sync_api import Page, sync_playwright
 
-from bench.appliance import Appliance, free_port, process_cpu, running
+from bench.appliance import Appliance, free_port, running
 from bench.browser import CHROMIUM
 from bench.delay import Fate, delayed
 from bench.figures import machine, show
 from bench.setup import FLAGS, page_of, reachable
+from bench.usage import process_cpu
 from ipc.messages.stats import TransceiverStats
 
 ONE_WAY: Final = 0.01

@@ -34,6 +34,7 @@ from typing import Any, Final
 from bench.appliance import Appliance, free_port, launched
 from bench.fault_figures import SETTLED, Fault, fields_of
 from bench.placement import family
+from bench.usage import threads_cpu
 from ipc.messages.admin import (
     ReloadReply,
     ReloadRequest,
@@ -167,9 +168,9 @@ def _idle(appliance: Appliance, seconds: float) -> dict[str, float]:
     status = _whole(appliance)
     time.sleep(SETTLED)  # what starting up has left to do
     pids = family(appliance.pid)
-    used, began = sum(map(_cpu, pids)), time.monotonic()
+    used, began = sum(map(threads_cpu, pids)), time.monotonic()
     time.sleep(seconds)
-    used, took = sum(map(_cpu, pids)) - used, time.monotonic() - began
+    used, took = sum(map(threads_cpu, pids)) - used, time.monotonic() - began
     workers = [_memory(worker.pid) for worker in status.workers]
     return {
         "idle_processes": len(pids),
@@ -186,12 +187,6 @@ def _reload(appliance: Appliance) -> dict[str, float]:
     if reply.problems or reply.changes or reply.replaced:
         raise SystemExit(f"nothing was to change: {reply}")
     return {"reload_ms": round(1000 * (time.monotonic() - at), 1)}
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of all its threads."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _memory(pid: int) -> dict[str, int]:

@@ -18,6 +18,7 @@ from bench.native import program
 from bench.placement import placed, weigh
 from bench.relay_clients import Clients
 from bench.relay_peers import stun
+from bench.usage import resident
 from config.ids import ClusterId, Endpoint, Epoch, Route, TransceiverId
 from ipc.messages.admin import ReloadReply, ReloadRequest, StatusReply
 from ipc.messages.stats import RelayStats
@@ -120,8 +121,7 @@ class Stage:
 
     def memory(self) -> int:
         """Resident bytes of all relays."""
-        pages = [Path(f"/proc/{self.pid(i)}/statm").read_text().split()[1] for i in range(RELAYS)]
-        return sum(map(int, pages)) * os.sysconf("SC_PAGE_SIZE")
+        return sum(resident(self.pid(relay)) for relay in range(RELAYS))
 
     def calls(self, count: int, seconds: float) -> subprocess.Popen[str]:
         """Live calls through the real transceiver, connected when this returns."""

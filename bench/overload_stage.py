@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from typing import Any, Final
 
 from bench.appliance import Appliance, call, free_port
 from bench.signaling import OFFER
+from bench.usage import resident
 from workers.caller.source import FRAME_SECONDS
 
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TREE: Final = Path(__file__).parent.parent
 
 
@@ -93,9 +92,7 @@ def share_refused(report: dict[str, Any]) -> float:
 
 def largest(appliance: Appliance) -> int:
     """Resident bytes of the largest worker."""
-    pids = [worker.pid for worker in appliance.status().workers if worker.pid]
-    pages = (Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1] for pid in pids)
-    return max(int(each) for each in pages) * _PAGE
+    return max(resident(worker.pid) for worker in appliance.status().workers if worker.pid)
 
 
 def recovered(appliance: Appliance) -> float:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, NamedTuple
 
+from appliance.supervisor.binding import set_receive_buffer
 from bench.native import program
 from bench.placement import placed
 from config.ids import Endpoint
@@ -24,7 +25,6 @@ from config.ids import Endpoint
 MEDIA: Final = bytes([0x80, 0x6F]) + bytes(158)
 _FIRST: Final = 0x7F010001
 _BUFFER: Final = 8 << 20
-_SO_RCVBUFFORCE: Final = 33
 _IP_PKTINFO: Final = 8
 _PKTINFO: Final = struct.Struct("=i4s4s")
 _AT_ONCE: Final = 64
@@ -47,10 +47,7 @@ class Clients:
         self.count = count
         self._relay = relay
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        set_receive_buffer(self._socket, _BUFFER)
         self._socket.bind(("0.0.0.0", 0))
         self._socket.setblocking(False)
 

@@ -25,6 +25,7 @@ from bench.relay_peers import (
     succeeded,
     turnserver,
 )
+from bench.usage import threads_cpu
 from config.ids import Endpoint
 from config.model import DatapathChoice
 
@@ -99,8 +100,7 @@ class Contender(ABC):
 
     def cpu_us(self) -> float:
         """Microseconds on a CPU of all its threads so far, user and system, as the scheduler counts."""
-        tasks = [t for pid in self.pids for t in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e3
+        return sum(map(threads_cpu, self.pids)) * 1e6
 
 
 class Plain(Contender):

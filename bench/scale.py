@@ -29,13 +29,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Final
 
 from bench.figures import show
 from bench.native import program
 from bench.relay_clients import MEDIA
 from bench.relay_peers import stun
+from bench.usage import resident
 from config.ids import ClusterId, Endpoint, Epoch, FlowKey, Route, TransceiverId, Transport
 from workers.native import load
 from workers.relay.core.interface import InstallFlow, RemoveRoute, RouteAdded
@@ -194,11 +194,6 @@ def _fill(worker: Worker, count: int, port: int) -> None:
         raise SystemExit(f"only {datapath.flows} flows")
 
 
-def _resident() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") / 1e6
-
-
 def _forwarding(worker: Worker, clients: socket.socket, count: int) -> float:
     """CPU microseconds for a datagram of one of so many flows, each batch of other clients."""
     for _ in range(_DATAGRAMS):
@@ -218,7 +213,7 @@ def million(rounds: int) -> dict[str, float]:
         sender, clients = _udp(stack, "0.0.0.0")
         worker = Worker(stack, MILLION)
         _fill(worker, MILLION, sender.port)
-        resident = _resident()
+        megabytes = resident(os.getpid()) / 1e6
         few = Worker(stack, 1000)
         _fill(few, 1000, sender.port)
         costs = [
@@ -250,7 +245,7 @@ def million(rounds: int) -> dict[str, float]:
             tick(0.0)
             forget()
         return {
-            "flows_1m_mb": round(resident, 1),
+            "flows_1m_mb": round(megabytes, 1),
             "datagram_1k_us": round(statistics.median(each for each, _ in costs), 2),
             "datagram_1m_us": round(statistics.median(each for _, each in costs), 2),
             "sweep_max_ms": round(sweep * 1e3, 3),

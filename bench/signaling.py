@@ -14,8 +14,9 @@ import threading
 import time
 from typing import Any, Final
 
-from bench.appliance import process_cpu, running
+from bench.appliance import running
 from bench.figures import machine, show
+from bench.usage import process_cpu
 
 CLIENTS: Final = 4
 _FINGERPRINT: Final = ":".join(f"{byte:02X}" for byte in range(32))

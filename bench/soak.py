@@ -33,6 +33,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from bench.appliance import Appliance, Caller, running
 from bench.figures import show
 from bench.soak_picture import picture
+from bench.usage import resident
 from ipc.messages.stats import RelayStats, TransceiverStats
 
 Report: TypeAlias = dict[str, Any]
@@ -48,7 +49,6 @@ FLOW_IDLE: Final = 62.0
 POINTS: Final = 240
 """Of a line, at most."""
 ROLES: Final = ("relay", "transceiver", "signaling")
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _HOUR: Final = 3600.0
 
 
@@ -73,8 +73,7 @@ def look(appliance: Appliance, began: float) -> Look:
         role = worker.name.partition("-")[0]
         if role not in memory:
             continue
-        pages = int(Path(f"/proc/{worker.pid}/statm").read_text(encoding="ascii").split()[1])
-        memory[role] = max(memory[role], pages * _PAGE)
+        memory[role] = max(memory[role], resident(worker.pid))
         held = sum(1 for _ in Path(f"/proc/{worker.pid}/fd").iterdir())
         descriptors[role] = max(descriptors[role], held)
         if isinstance(worker.stats, RelayStats):

@@ -36,14 +36,13 @@ from bench.transceiver_capacity import capacity, kept_of
 from bench.transceiver_contenders import (
     Contender,
     Turn,
-    cpu_seconds,
     medians,
-    resident,
     set_up_cpu,
     take_turn,
 )
 from bench.transceiver_pcm import measure_pcm
 from bench.transceiver_peers import AIORTC_PYTHON, install, running_peers, versions
+from bench.usage import resident, threads_cpu
 from ipc.messages.stats import RelayStats, TransceiverStats
 
 FEW: Final = 50
@@ -87,7 +86,7 @@ def measure(appliance: Appliance, *, count: int, seconds: float) -> Window:
     relay = (last[1].usage.cpu_seconds - first[1].usage.cpu_seconds) / max(
         last[1].forwarded - first[1].forwarded, 1
     )
-    return Window(transceiver * 1e6, relay * 1e6, grown / count, report)
+    return Window(transceiver * 1e6, relay * 1e6, grown / 1024 / count, report)
 
 
 @contextmanager
@@ -113,10 +112,10 @@ def snapshot(appliance: Appliance) -> tuple[TransceiverStats, RelayStats]:
 def burst(appliance: Appliance, count: int) -> dict[str, Any]:
     """New sessions as fast as they come, and what one costs in all processes, hang-up included."""
     pid = appliance.worker("transceiver").pid
-    before, own = appliance.cpu_seconds(), cpu_seconds(pid)
+    before, own = appliance.cpu_seconds(), threads_cpu(pid)
     report = appliance.call(count=count, rate=0, seconds=0.1).report()
     time.sleep(0.5)
-    cpu, own = appliance.cpu_seconds() - before, cpu_seconds(pid) - own
+    cpu, own = appliance.cpu_seconds() - before, threads_cpu(pid) - own
     return {
         "sessions_per_second": report["sessions_per_second"],
         "setup_cpu_ms": round(cpu / count * 1000, 2),

@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from bench.appliance import call
-from bench.transceiver_contenders import PACKETS, START, Contender, cpu_seconds
+from bench.transceiver_contenders import PACKETS, START, Contender
+from bench.usage import threads_cpu
 
 LOSS: Final = 0.001
 STEPS: Final = (
@@ -120,9 +121,9 @@ def capacity(
             raise TimeoutError
         caller = call(contender.url, count=sessions, rate=rate, seconds=lead + SECONDS)
         time.sleep(lead)
-        began, cpu = time.monotonic(), cpu_seconds(contender.pid)
+        began, cpu = time.monotonic(), threads_cpu(contender.pid)
         time.sleep(SECONDS)
-        busy = (cpu_seconds(contender.pid) - cpu) / (time.monotonic() - began)
+        busy = (threads_cpu(contender.pid) - cpu) / (time.monotonic() - began)
         report = caller.report()
         lost = lost_of(report, kept)
         return Trial(sessions, lost, busy, report["sessions_failed"])

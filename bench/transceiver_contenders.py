@@ -10,11 +10,11 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bench.appliance import call, process_cpu
+from bench.appliance import call
 from bench.spot_check import Spotter
+from bench.usage import process_cpu, resident, threads_cpu
 
 PACKETS: Final = 50
 """A second and call."""
@@ -75,16 +75,16 @@ def take_turn(
         spotter.call(contender.url)
     caller = call(contender.url, count=sessions, rate=rate, seconds=lead + seconds - START + 0.2)
     time.sleep(lead)
-    began, cpu = time.monotonic(), cpu_seconds(contender.pid)
+    began, cpu = time.monotonic(), threads_cpu(contender.pid)
     time.sleep(seconds)
-    cpu, window = cpu_seconds(contender.pid) - cpu, time.monotonic() - began
+    cpu, window = threads_cpu(contender.pid) - cpu, time.monotonic() - began
     grown = resident(contender.pid) - before
     amiss = None if spotter is None else spotter.verdict()
     report = caller.report()
     came = report["packets_received"] / max(report["packets_sent"], 1)
     talking = sessions if spotter is None else sessions + 1
     echoed = talking * PACKETS * window * came
-    return Turn(cpu * 1e6 / max(echoed, 1), cpu / window, grown / talking, report, amiss)
+    return Turn(cpu * 1e6 / max(echoed, 1), cpu / window, grown / 1024 / talking, report, amiss)
 
 
 def set_up_cpu(contender: Contender, count: int) -> float:
@@ -124,17 +124,3 @@ def medians(turns: Mapping[str, Sequence[Turn]]) -> dict[str, Any]:
         if spots := [turn.amiss for turn in taken if turn.amiss is not None]:
             fields[f"{name}_spot_check"] = "failed" if any(spots) else "ok"
     return fields
-
-
-def cpu_seconds(pid: int) -> float:
-    """Of all threads of a process, as the scheduler counts."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
-
-
-def resident(pid: int) -> float:
-    """Kilobytes of a process that are in memory."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return float(line.split()[1])
-    return 0.0

@@ -8,7 +8,7 @@ import time
 from typing import Any, Final
 
 from bench.appliance import Appliance, Caller
-from bench.transceiver_contenders import cpu_seconds
+from bench.usage import threads_cpu
 from ipc.messages.stats import TransceiverStats
 
 SESSIONS: Final = 60
@@ -27,9 +27,9 @@ def measure_pcm(appliance: Appliance, *, seconds: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "bench.talkers", url, *map(str, talk)]
     caller = Caller(subprocess.Popen(command, stdout=subprocess.PIPE))
     time.sleep(lead)
-    began, busy, first = time.monotonic(), cpu_seconds(pid), _stats(appliance)
+    began, busy, first = time.monotonic(), threads_cpu(pid), _stats(appliance)
     time.sleep(seconds)
-    busy, window, last = cpu_seconds(pid) - busy, time.monotonic() - began, _stats(appliance)
+    busy, window, last = threads_cpu(pid) - busy, time.monotonic() - began, _stats(appliance)
     spent = last.usage.cpu_seconds - first.usage.cpu_seconds
     heard, said = last.audio_in - first.audio_in, last.audio_out - first.audio_out
     return pcm_fields(caller.report(), heard, said, spent, busy / window)
