@@ -115,20 +115,23 @@ def _is_loaded(unit: str) -> bool:
 def _journal(unit: str, newest: int, wanted: Wanted, follow: bool) -> Iterator[LogLine]:
     # --all: a text of more than 4096 bytes, as a traceback may be, would be left out.
     command = ["journalctl", f"--unit={unit}", "--output=json", "--all", "--no-pager"]
-    past = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    cursor = ""
-    found: deque[LogLine] = deque(maxlen=newest)
-    for text in past.stdout or ():
-        if (line := parse_entry(text)) is not None:
-            cursor = str(json.loads(text).get("__CURSOR", ""))
+    cursor, found = "", list[LogLine]()
+    # From its end: a journal may have weeks in it.
+    with subprocess.Popen([*command, "--reverse"], stdout=subprocess.PIPE, text=True) as past:
+        for text in past.stdout or ():
+            if (line := parse_entry(text)) is None:
+                continue
+            cursor = cursor or str(json.loads(text).get("__CURSOR", ""))
+            if len(found) == newest:
+                break
             if wanted.has(line):
                 found.append(line)
-    past.wait()
-    yield from found
+        past.terminate()
+    yield from reversed(found)
     if follow:
         since = [f"--after-cursor={cursor}"] if cursor else []
         with subprocess.Popen(
-            [*command, "--follow", *since], stdout=subprocess.PIPE, text=True
+            [*command, "--follow", "--no-tail", *since], stdout=subprocess.PIPE, text=True
         ) as it:
             for text in it.stdout or ():
                 if (line := parse_entry(text)) is not None and wanted.has(line):
