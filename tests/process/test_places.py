@@ -108,7 +108,7 @@ async def test_a_global_relay_is_a_host_that_says_where_it_is(tmp_path: Path) ->
         await until_named(cluster, PARIS, 3, 2)
         await until_named(cluster, NEW_YORK, 2, 3)
         others = await sessions(cluster)
-        async with live_calls(cluster, 3.0, among=others) as calls:  # from nowhere: places by name
+        async with live_calls(cluster, 3.0) as calls:  # from nowhere: places by name
             ours = [row for row in (await cluster.sessions()).rows if row.session not in others]
             assert all(f">{hosts.site.relay(3)}/" in row.path for row in ours)
         assert calls.report["sessions_ok"] == CALLS, (
@@ -137,7 +137,7 @@ async def test_a_global_relay_is_a_host_that_says_where_it_is(tmp_path: Path) ->
                 await trio.sleep(0.1)
         await hosts.host(4, 9, **alone)
         await until_named(cluster, PARIS, 4, 2)
-        async with live_calls(cluster, 3.0, among=await sessions(cluster)) as calls:
+        async with live_calls(cluster, 3.0) as calls:
             pass
         assert calls.report["sessions_ok"] == CALLS, f"{calls.report}\n{cluster.log()}"
 
@@ -149,7 +149,7 @@ async def test_a_relay_that_forwards_to_what_was_announced_has_a_successor(tmp_p
         cluster = await hosts.host(2, 7, cluster=taking, fleet=VIRGINIA)
         front = await hosts.host(3, 9, transceiver={"workers": 0}, fleet=FRANKFURT)
         await until_named(cluster, PARIS, 3, 2)
-        async with live_calls(cluster, among=await sessions(cluster)) as calls:
+        async with live_calls(cluster) as calls:
             for host in (front, cluster):
                 before = await host.worker("relay-0")
                 os.kill(before.pid, signal.SIGKILL)

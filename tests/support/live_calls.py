@@ -64,13 +64,10 @@ async def live_calls(
     count: int = CALLS,
     options: Sequence[str] = (),
     path: str = "/v1/realtime/calls",
-    among: Collection[str] = (),
 ) -> AsyncIterator[Calls]:
-    """Some calls, all connected when the block begins; they last until it ends, and `more` seconds.
-
-    `among`: sessions of others, who may have some, too.
-    """
+    """Some calls, all connected when the block begins; they last until it ends, and `more` seconds."""
     command = call_command(appliance, LONG, count, options, path)
+    others = {row.session for row in (await appliance.sessions()).rows}
     async with (
         child(command, stdout=subprocess.PIPE, cwd=TREE) as process,
         trio.open_nursery() as nursery,
@@ -78,7 +75,7 @@ async def live_calls(
         calls = Calls(process)
         nursery.start_soon(_listen, process, calls)
         with trio.fail_after(60):
-            while await _states(appliance, among) != ["connected"] * count:
+            while await _states(appliance, others) != ["connected"] * count:
                 await trio.sleep(0.05)
         yield calls
         await calls.end(more)

@@ -126,6 +126,8 @@ class Call:
         self._drops: Counter[str] = Counter()
         self.voice: Final = voice
         self.stage = Stage.SETTING_UP
+        self.path: Path | None = None
+        """Of media, once one was selected."""
         self.failure = ""
         """Why it failed, for a human; empty if it did not."""
 
@@ -281,7 +283,9 @@ class Call:
                     if self._messages is not None and not output.by_peer:
                         self._messages.opened(output.channel, now)
                         self._channel_opened = now
-                case PathSelected() | LossReported() | MediaFared() | LimitNear():
+                case PathSelected(path):
+                    self.path = path
+                case LossReported() | MediaFared() | LimitNear():
                     pass
                 case ChannelClosed() | Unsent():
                     pass  # what was not sent, or not answered, is missed by `_messages`

@@ -104,8 +104,13 @@ class Line:
             self.refused[error.strerror or str(error)] += 1
 
     def renew(self, now: float) -> Iterator[Wire]:
-        """Connect again what has lost its connection, as browsers do: the wires that are others now."""
-        for wire in () if self._stage is Stage.OVER else self.wires:
+        """Connect again what has lost its connection, as browsers do: the wires that are others now.
+
+        While that of media works nobody needs another one: a relay ends what is not used.
+        """
+        if self._stage is Stage.OVER or self._works():
+            return
+        for wire in self.wires:
             try:
                 renewed = wire.renew(now)
             except OSError as error:
@@ -114,6 +119,12 @@ class Line:
             if renewed:
                 self.reconnects += 1
                 yield wire
+
+    def _works(self) -> bool:
+        """Whether media have a wire that is not broken."""
+        path = None if self.call is None else self.call.path
+        wire = None if path is None else self._wires.get(self._which(path.remote))
+        return wire is not None and not wire.broken
 
     def tick(self, now: float) -> None:
         """Let the call do what is due."""

@@ -24,6 +24,8 @@ class Wire(Protocol):
 
     events: int
     """Of epoll, to wait for."""
+    broken: bool
+    """What it was connected to is gone."""
 
     @property
     def local(self) -> Endpoint:
@@ -49,6 +51,7 @@ class UdpWire:
     """One socket for all candidates of a family."""
 
     events = select.EPOLLIN
+    broken = False
 
     def __init__(self, *, ipv6: bool) -> None:
         """Raises OSError if the machine has no such family."""
@@ -101,7 +104,7 @@ class TcpWire:
         """Begins to connect. Raises OSError if that cannot even be tried."""
         self._remote = remote
         self._tried_at: float | None = None
-        self._broken = False
+        self.broken = False
         self._connect()
 
     def _connect(self) -> None:
@@ -129,52 +132,52 @@ class TcpWire:
     def receive(self) -> Iterator[tuple[bytes, tuple[str, int]]]:
         """All datagrams that have come. Raises OSError when the connection has broken."""
         self._flush()
-        while not self._broken:
+        while not self.broken:
             try:
                 received = self._socket.recv(_READ_SIZE)
             except BlockingIOError:
                 return
             except OSError:
-                self._broken = True
+                self.broken = True
                 raise
             if not received:
-                self._broken = True
+                self.broken = True
                 raise ConnectionResetError(0, "the connection was closed")
             try:
                 datagrams, self._rest = split_frames(self._rest + received, MAX_DATAGRAM)
             except Malformed as error:
-                self._broken = True
+                self.broken = True
                 raise ConnectionResetError(0, f"no frames, {error}") from None
             for datagram in datagrams:
                 yield datagram, self._remote
 
     def send(self, datagram: bytes, remote: Endpoint) -> None:
         """As soon as the connection has room for it."""
-        if not self._broken and len(self._unsent) < MAX_UNSENT:
+        if not self.broken and len(self._unsent) < MAX_UNSENT:
             self._unsent += encode_frame(datagram)
             self._flush()
 
     def _flush(self) -> None:
-        if not self._unsent or self._broken:
+        if not self._unsent or self.broken:
             return
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
         except BlockingIOError:
             pass
         except OSError:
-            self._broken = True
+            self.broken = True
             raise
 
     def renew(self, now: float) -> bool:
         """Connect again if the connection has broken and the last attempt was long enough ago."""
-        if not self._broken:
+        if not self.broken:
             return False
         if self._tried_at is not None and now - self._tried_at < RECONNECT_AFTER:
             return False
         self._tried_at = now
         self._socket.close()
         self._connect()
-        self._broken = False
+        self.broken = False
         return True
 
     def close(self) -> None:

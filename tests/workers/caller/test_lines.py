@@ -18,6 +18,7 @@ from workers.caller.voice import Speaker
 from workers.transceiver.core.interface import (
     DatagramReceived,
     Path,
+    PathSelected,
     SendDatagram,
     SessionClosed,
     StandaloneEvent,
@@ -29,7 +30,7 @@ from workers.transceiver.core.streams.interface import StreamStats
 
 
 class Parrot:
-    """A session that sends back what comes, and once a word by itself; `bye` closes it."""
+    """Sends back what comes, and once a word by itself; `media` selects its path, `bye` closes it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,6 +43,8 @@ class Parrot:
         if isinstance(event, DatagramReceived):
             if event.datagram == b"bye":
                 return [SessionClosed(CloseReason.PEER_CLOSED)]
+            if event.datagram == b"media":
+                return [PathSelected(event.path)]
             return [SendDatagram(event.path, bytes(event.datagram))]
         return []
 
@@ -53,9 +56,9 @@ class Parrot:
         return [SendDatagram(self._path, b"hello")]
 
 
-def line_to(candidate: Endpoint, transport: Transport = Transport.UDP) -> Line:
-    line = Line([candidate], transport)
-    session = Parrot(line.paths[candidate])
+def line_to(*candidates: Endpoint, transport: Transport = Transport.UDP) -> Line:
+    line = Line(candidates, transport)
+    session = Parrot(line.paths[candidates[0]])
     speaker = Speaker(SilentOpus(0), OPUS, frames=1, first_timestamp=0)
     line.call = Call(session, speaker, now=trio.current_time())
     return line
@@ -117,10 +120,12 @@ async def test_a_line_that_moves_speaks_and_hears_on_another_port() -> None:
 
 
 @asynccontextmanager
-async def over_tcp() -> AsyncIterator[tuple[trio.SocketListener, Lines, Line]]:
+async def over_tcp(
+    *others: trio.SocketListener,
+) -> AsyncIterator[tuple[trio.SocketListener, Lines, Line]]:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    where = Endpoint(*listener.socket.getsockname()[:2])
-    lines, line = Lines(), line_to(where, Transport.TCP)
+    candidates = [Endpoint(*each.socket.getsockname()[:2]) for each in (listener, *others)]
+    lines, line = Lines(), line_to(*candidates, transport=Transport.TCP)
     async with listener, trio.open_nursery() as nursery:
         nursery.start_soon(lines.read)
         nursery.start_soon(lines.pace)
@@ -169,6 +174,25 @@ async def test_a_broken_connection_is_made_again_until_the_call_is_over() -> Non
         await line.over.wait()
         await third.aclose()
         assert list(line.renew(trio.current_time() + 1)) == []
+
+
+async def test_a_connection_that_media_do_not_use_is_made_again_only_with_theirs() -> None:
+    """A relay ends what nobody has used for a while."""
+    (other,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with other, over_tcp(other) as (listener, _, line):
+        used, unused = await listener.accept(), await other.accept()
+        await used.send_all(b"\x00\x05media")
+        await used.send_all(b"\x00\x04ping")
+        assert [await read_frame(used) for _ in range(2)] == [b"hello", b"ping"]
+        await unused.aclose()
+        with trio.fail_after(10):
+            while not any(wire.broken for wire in line.wires):
+                await trio.sleep(0.01)
+        assert list(line.renew(trio.current_time() + 60)) == []
+        await used.aclose()
+        await (await listener.accept()).aclose()
+        await (await other.accept()).aclose()
+        assert line.reconnects >= 2
 
 
 async def test_strangers_are_not_heard() -> None:
