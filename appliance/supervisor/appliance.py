@@ -323,6 +323,9 @@ class Appliance:
         """End this supervisor but none of its workers, as soon as the operator has his answer."""
         notify("STATUS=upgrading")
         await trio.sleep(ANSWER_LEAVES)
+        if why := self._unable():  # told to end meanwhile: who comes next would not know
+            self._log.warning("not upgraded", why=why)
+            return
         self.is_upgrading = True
         shell.finished.set()
 

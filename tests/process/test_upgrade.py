@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from ipc.messages.admin import UpgradeReply, UpgradeRequest
+from ipc.rpc import RpcClient
 from tests.process.test_roll import tandem
 from tests.support.appliance import Appliance, running_appliance
 from tests.support.live_calls import CALLS, live_calls
@@ -154,3 +156,16 @@ async def test_a_canary_that_does_not_come_up_leaves_the_old_processes(
         report = calls.report
         assert report["sessions_failed"] == 0, f"{report}\n{appliance.log()}"
         assert report["packets_lost"] == 0, f"{report}\n{appliance.log()}"
+
+
+async def test_an_order_to_end_that_comes_in_between_is_not_forgotten(tmp_path: Path) -> None:
+    config = {"supervisor": {"drain_timeout": 30.0}}
+    async with running_appliance(tmp_path, config) as appliance:
+        async with live_calls(appliance) as calls:
+            with RpcClient(appliance.admin) as client:
+                reply = await client.call(UpgradeRequest(force=True), within=60)
+            assert isinstance(reply, UpgradeReply)
+            assert reply.leaving
+            appliance.signal(signal.SIGTERM)
+        assert await appliance.wait() == 0
+        assert calls.report["sessions_ok"] == CALLS
