@@ -23,15 +23,30 @@ class Turns:
         self._free = trio.Semaphore(1)
 
     async def take(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """What comes of that work, when it is its turn. Cancelled before that, it is never begun."""
+        """What comes of that work, when it is its turn. Cancelled before that, it is never begun.
+
+        Raises what it raises; where nobody waits for that any more, it is the nursery's.
+        """
         await self._free.acquire()
-        tell, told = trio.open_memory_channel[Result](1)
+        tell, told = trio.open_memory_channel[Result | Exception](1)
 
         async def see_through() -> None:
+            end: Result | Exception
             try:
-                tell.send_nowait(await work())
+                end = await work()
+            except Exception as error:
+                end = error
             finally:
                 self._free.release()
+            try:
+                tell.send_nowait(end)
+            except trio.BrokenResourceError:
+                if isinstance(end, Exception):
+                    raise end from None
 
         self._nursery.start_soon(see_through)
-        return await told.receive()
+        with told:
+            end = await told.receive()
+        if isinstance(end, Exception):
+            raise end
+        return end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -66,3 +67,37 @@ async def test_what_was_begun_ends_with_the_supervisor() -> None:
         nursery.start_soon(turns.take, trio.sleep_forever)
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
+
+
+async def test_a_mistake_is_told_to_whoever_waits_and_the_next_has_his_turn() -> None:
+    async def mistaken() -> None:
+        raise ZeroDivisionError
+
+    async def right() -> str:
+        return "right"
+
+    async with trio.open_nursery() as nursery:
+        turns = Turns(nursery)
+        with pytest.raises(ZeroDivisionError):
+            await turns.take(mistaken)
+        assert await turns.take(right) == "right"
+
+
+async def test_a_mistake_of_which_nobody_would_hear_is_not_lost() -> None:
+    goes_on, cut = trio.Event(), trio.CancelScope()
+
+    async def mistaken() -> None:
+        await goes_on.wait()
+        raise ZeroDivisionError
+
+    async def asks_and_is_cut_off(turns: Turns) -> None:
+        with cut:
+            await turns.take(mistaken)
+
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(asks_and_is_cut_off, Turns(nursery))
+            await wait_all_tasks_blocked()
+            cut.cancel()
+            await wait_all_tasks_blocked()
+            goes_on.set()
