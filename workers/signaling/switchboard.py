@@ -50,7 +50,7 @@ from workers.wire.types import Malformed
 from workers.wire.ufrag import UfragKeys
 
 ATTEMPTS: Final = 2
-"""A transceiver that does not answer, or has just become full, costs one more try, not the session."""
+"""A transceiver that does not answer, is full or without a back end costs one more try, not the call."""
 ELSEWHERE: Final = 3
 """Hosts that are asked for one call."""
 NEARER: Final = 2
@@ -396,6 +396,7 @@ _WORTH_ANOTHER: Final = frozenset(
         ProblemKind.FULL,
         ProblemKind.DRAINING,
         ProblemKind.NOT_READY,
+        ProblemKind.BACKEND_AWAY,  # it may not have met its back ends yet
     }
 )
 _OF_THE_OFFER: Final = frozenset({ProblemKind.MALFORMED_SDP, ProblemKind.NOTHING_IN_COMMON})

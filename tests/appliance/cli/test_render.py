@@ -163,7 +163,7 @@ def test_a_broken_law_of_conservation_is_shouted() -> None:
 def test_status_for_programs() -> None:
     found = json.loads(as_json(STATUS))
     assert found["listen"] == ["192.0.2.1:3478", "[2001:db8::1]:3478"]
-    usage = {"cpu_seconds": 5.0, "rss_bytes": 52428800, "at": 0.0}
+    usage = {"cpu_seconds": 5.0, "rss_bytes": 52428800, "at": 0.0, "lost": {}}
     assert found["workers"][0]["stats"]["usage"] == usage
     assert found["workers"][3]["stats"] is None
     # Defaults are left off our own wire, but a program finds every key.

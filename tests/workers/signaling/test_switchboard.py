@@ -80,7 +80,7 @@ async def test_a_transceiver_that_ends_while_it_is_offered_a_session_costs_one_t
     assert line.asked == {"fake-0": 1, "fake-1": 1}
 
 
-@pytest.mark.parametrize("problem", [Problem.FULL, Problem.DRAINING])
+@pytest.mark.parametrize("problem", [Problem.FULL, Problem.DRAINING, Problem.BACKEND_AWAY])
 async def test_one_that_became_full_meanwhile_costs_one_try(problem: Problem) -> None:
     line = FakeTransceivers()
     line.refusing["fake-0"] = SessionRefused(problem, "sorry")
