@@ -1,6 +1,6 @@
 """How fast a data channel is when the network loses packets: 10 MB to the echo and back, headless Chromium.
 
-    python -m bench.datachannel [--quick] [--json]
+    python -m bench.datachannel [--quick] [--json]        quick: once each, 4 MB
 
 A real appliance (`tandem run`) behind a proxy (bench/delay.py) that makes a round trip of 20 ms and loses
 datagrams of either direction by a seeded dice. The page sends random messages of 16 KB on an ordered,
@@ -28,6 +28,7 @@ from ipc.messages.stats import TransceiverStats
 
 ONE_WAY: Final = 0.01
 SIZE: Final = 10_000_000
+QUICK_SIZE: Final = 4_000_000
 CHUNK: Final = 16_384
 LOSSES: Final = (0, 1, 5)
 """Percent, each way."""
@@ -105,8 +106,8 @@ def transfer(page: Page, size: int = SIZE, timeout: float = 120.0) -> dict[str, 
     return result
 
 
-def measure(appliance: Appliance, times: int) -> dict[str, float]:
-    """Of so many transfers: median speed and CPU of the transceiver, and the share that it sent again."""
+def measure(appliance: Appliance, times: int, size: int) -> dict[str, float]:
+    """Of so many transfers of `size`: median speed and CPU of the transceiver, and the share sent again."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
@@ -115,15 +116,15 @@ def measure(appliance: Appliance, times: int) -> dict[str, float]:
             took, busy = [], []
             for _ in range(times):
                 before = _cpu(appliance)
-                took.append(transfer(page)["seconds"])
+                took.append(transfer(page, size)["seconds"])
                 busy.append(_cpu(appliance) - before)
             time.sleep(_PUBLISHED)
             stats = appliance.worker("transceiver").stats
             assert isinstance(stats, TransceiverStats)
-            chunks = times * SIZE / _CHUNK_OF_OURS
+            chunks = times * size / _CHUNK_OF_OURS
             return {
-                "mb_per_s": round(SIZE / MB / statistics.median(took), 2),
-                "cpu_ms_per_mb": round(1000 * statistics.median(busy) / (SIZE / MB), 1),
+                "mb_per_s": round(size / MB / statistics.median(took), 2),
+                "cpu_ms_per_mb": round(1000 * statistics.median(busy) / (size / MB), 1),
                 "resent_percent": round(100 * stats.chunks_resent / chunks, 1),
             }
         finally:
@@ -139,12 +140,16 @@ def _cpu(appliance: Appliance) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.datachannel", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="1 transfer each instead of 5")
+    parser.add_argument("--quick", action="store_true", help="1 of 4 MB each, not 5 of 10")
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     parser.add_argument("--losses", type=float, nargs="+", default=LOSSES, help="percent, each way")
     options = parser.parse_args()
-    times = 1 if options.quick else 5
-    fields: dict[str, Any] = {"transfers": times, "round_trip_ms": round(2000 * ONE_WAY)}
+    times, size = (1, QUICK_SIZE) if options.quick else (5, SIZE)
+    fields: dict[str, Any] = {
+        "transfers": times,
+        "bytes": size,
+        "round_trip_ms": round(2000 * ONE_WAY),
+    }
     for percent in options.losses:
         port = free_port()
         fate = losing(percent / 100, seed=1)
@@ -152,7 +157,7 @@ def main() -> None:
             delayed(("127.0.0.1", port), ONE_WAY, reachable(), fate) as proxy,
             running(port=port, advertise=["{}:{}".format(*proxy.address)]) as appliance,
         ):
-            for name, value in measure(appliance, times).items():
+            for name, value in measure(appliance, times, size).items():
                 fields[f"loss{percent:g}_{name}"] = value
     fields |= machine()
     show(fields, as_json=options.json)
