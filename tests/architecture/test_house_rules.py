@@ -24,6 +24,7 @@ BROAD_EXCEPT_ALLOWED = {
     "workers.transceiver.core.sessions": "session isolation: births",
     "workers.transceiver.backends.exchange": "session isolation: back ends",
     "ipc.rpc": "rpc handler",
+    "appliance.supervisor.turns": "on its way to an rpc handler, from another task",
     "ipc.backend.serve": "call isolation: agents",
     "workers.fleet.redis": "whatever the library makes of a server's nonsense",
     "workers.process": "worker main",
