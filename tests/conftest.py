@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import gc
 import inspect
+import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +34,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 _WHOLE: Final = frozenset({"process", "interop"})
 _HERE: Final = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _priority() -> Iterator[None]:
+    """A relay's datapath leaves the CPU to its own thread; here others would inherit that, for good."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    yield
+    if os.getpriority(os.PRIO_PROCESS, 0) != before:
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,8 @@ import pytest
 import trio
 
 from tests.support.appliance import TREE, running_appliance
-from tests.support.live_calls import call_command, live_calls
+from tests.support.child import child
+from tests.support.live_calls import LONG, call_command, live_calls
 from tests.support.services import none_lost, offer, seen, service, there
 from tests.support.short_path import short_directory as short_directory
 
@@ -38,19 +40,20 @@ async def test_only_its_own_sessions_suffer(
         running_appliance(tmp_path, overrides) as appliance,
     ):
         await there(appliance)
-        async with live_calls(appliance, count=2, path="/whip/good") as calls:
-            victims = await trio.run_process(
-                call_command(appliance, 3.0, count=2, options=["--data"]),
-                capture_stdout=True,
-                check=False,
-                cwd=TREE,
-            )
+        rudely_served = call_command(appliance, LONG, count=2, options=["--data"])
+        async with (
+            live_calls(appliance, count=2, path="/whip/good") as calls,
+            child(rudely_served, stdout=subprocess.PIPE, cwd=TREE) as victims,
+        ):
+            await trio.sleep(3.0)  # who is mute or gone does nothing that could be waited for
             with trio.fail_after(60):
                 while not AT_LEAST[how] <= (await seen(appliance, "rude")).mistakes.keys():
                     await trio.sleep(0.1)
+            victims.terminate()
+            assert victims.stdout is not None
+            assert b"".join([piece async for piece in victims.stdout])
         assert calls.report["sessions_failed"] == 0, f"{calls.report}\n{appliance.log()}"
         await none_lost(calls, appliance, "good")
-        assert victims.stdout
         assert (await seen(appliance, "good")).mistakes == {}
         # Nothing is left of them, and the transceiver is the one it was.
         with trio.fail_after(60):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 
 import pytest
@@ -88,7 +87,6 @@ def test_the_threads_clock_is_the_clock_of_silence(stack: ExitStack) -> None:
     assert isinstance(datapath, native.NativeDatapath)
     use(datapath, 1)
     datapath.start(None)
-    stack.callback(os.setpriority, os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0))
     bench.install(bench.clients[0], 0)
     while not (seen := datapath.find(bench.clients[0].endpoint, bench.now)):
         pass
