@@ -20,6 +20,11 @@ ROWS = {
         1,
         ("tandem_us_per_echo", "pion_us_per_echo", "janus_us_per_echo", "aiortc_us_per_echo"),
     ),
+    "the same, 200 calls": (
+        "transceiver-bench.json",
+        1,
+        ("tandem_us_per_echo_200", "pion_us_per_echo_200", "janus_us_per_echo_200"),
+    ),
     "memory of a call, ours among 300": (
         "transceiver-bench.json",
         0,
